@@ -1,0 +1,119 @@
+/** The words of the domain: what a run is, what can be learned about it, and what can be done. */
+
+/** A run as the database showed it right before the backend is asked. */
+export interface RunSnapshot {
+  readonly id: string;
+  readonly automationId: string;
+  readonly userId: string | null;
+  readonly orgId: string | null;
+  readonly status: string;
+  /** Past its deadline when compared with the sweep's horizon. */
+  readonly stale: boolean;
+  /** As PostgreSQL prints it, with microseconds: guards compare it exactly. */
+  readonly timeoutAt: string | null;
+  readonly sandboxId: string | null;
+  readonly bashCommandId: string | null;
+  /** `coalesce(started_at, created_at)`, Unix milliseconds. */
+  readonly beganAtMs: number;
+  /** The automation's own timeout in seconds; `null` means the service's default. */
+  readonly timeoutS: number | null;
+  /** Whether the automation keeps its sandbox: then nothing is deleted. */
+  readonly keepAlive: boolean;
+  /** Whether the automation may still be waiting for its first outcome to be recorded. */
+  readonly firstRunOpen: boolean;
+  /** The stored `status_detail`, parsed; `null` for SQL NULL, JSON null and what cannot be parsed. */
+  readonly statusDetail: unknown;
+  /** The database's clock when the row was read: ISO 8601, UTC, microseconds, `+00:00`. */
+  readonly readAt: string;
+}
+
+/** Why a question got no usable answer. Texts hold neither addresses nor anything a tenant wrote. */
+export interface Failure {
+  /** Which system was asked: `sandbox_api`, `agent_server`, `service_api`, `verify_endpoint`. */
+  readonly source: string;
+  /** What it was asked: `get_sandbox`, `bash_events_search`, `mint_api_key`, `verify`. */
+  readonly operation: string;
+  /** The host's vocabulary for `status_detail.kind`. */
+  readonly kind: "rate_limited" | "timeout" | "transport" | "server_error" | "unknown";
+  readonly statusCode: number | null;
+  readonly message: string;
+  /** What a Retry-After header asked for; `null` without one. */
+  readonly retryAfterMs: number | null;
+}
+
+export type GoneReason =
+  | "no-record"
+  | "missing"
+  | "paused"
+  | "error"
+  | "no-agent-server"
+  | "no-sandbox-id"
+  | "lost";
+
+/** What the backend said about a run. `unreachable` and `malformed` mean "cannot tell". */
+export type Evidence =
+  | {
+      readonly kind: "exited";
+      readonly exitCode: number;
+      readonly stdout: string;
+      readonly stderr: string;
+    }
+  /** Proof of failure without an exit code; only the generic HTTP backend says so. */
+  | {
+      readonly kind: "failed";
+      readonly detail: string;
+      readonly stdout: string;
+      readonly stderr: string;
+    }
+  | { readonly kind: "running"; readonly output: "none" | "partial" }
+  | { readonly kind: "starting" }
+  | { readonly kind: "gone"; readonly reason: GoneReason; readonly detail: string }
+  /** The sandbox runs, but the row does not say which command to look for. */
+  | { readonly kind: "no-command" }
+  | { readonly kind: "unreachable"; readonly failure: Failure }
+  | { readonly kind: "malformed"; readonly failure: Failure };
+
+/** `proof` rests on an exit code or an explicit failure; everything else is a presumption. */
+export type Basis = "proof" | "presumption";
+
+export type Verdict =
+  | { readonly kind: "complete"; readonly basis: "proof"; readonly reason: string }
+  | {
+      readonly kind: "fail";
+      readonly basis: Basis;
+      /** Fixed vocabulary, never a tenant's text: for journal, report and log. */
+      readonly reason: string;
+      readonly errorDetail: string;
+      /** JSON text in the host's shape. */
+      readonly statusDetail: string;
+    }
+  | {
+      readonly kind: "defer";
+      readonly reason: string;
+      /** The new deadline never lies after this; Unix milliseconds. */
+      readonly notAfterMs: number;
+    }
+  | { readonly kind: "undetermined"; readonly reason: string; readonly statusDetail: string };
+
+/** The times a verdict depends on. All in milliseconds, defaults in config.ts. */
+export interface VerdictPolicy {
+  readonly defaultRunMs: number;
+  readonly maxRunMs: number;
+  readonly readyTimeoutMs: number;
+  readonly hardGraceMs: number;
+}
+
+/** What became of one run in one sweep. */
+export type Action =
+  | "completed"
+  | "failed"
+  | "deferred"
+  | "suspected"
+  | "undetermined"
+  | "lost-race"
+  | "busy"
+  | "held"
+  | "skipped"
+  | "error";
+
+export type Trigger = "cron" | "once";

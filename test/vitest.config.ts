@@ -1,0 +1,30 @@
+import { defineConfig } from "vitest/config";
+
+export default defineConfig({
+  test: {
+    projects: [
+      {
+        test: {
+          name: "unit",
+          root: import.meta.dirname,
+          include: [
+            "rules/**/*.test.ts",
+            "watchdog/**/*.test.ts",
+            "report/**/*.test.ts",
+            "*.test.ts",
+          ],
+        },
+      },
+      {
+        test: {
+          name: "real",
+          root: import.meta.dirname,
+          include: ["{io,app,commands,demo,races,process}/**/*.test.ts"],
+          globalSetup: ["support/global-setup.ts"],
+          testTimeout: 60_000,
+          hookTimeout: 60_000,
+        },
+      },
+    ],
+  },
+});
