@@ -1,4 +1,4 @@
-CREATE SCHEMA "watchdog";
+CREATE SCHEMA IF NOT EXISTS "watchdog";
 --> statement-breakpoint
 CREATE TABLE "watchdog"."leadership" (
 	"single" boolean PRIMARY KEY DEFAULT true NOT NULL,
@@ -29,17 +29,17 @@ CREATE TABLE "watchdog"."verdicts" (
 	"basis" text NOT NULL,
 	"reason" text NOT NULL,
 	"evidence" jsonb NOT NULL,
-	"override_reason" text,
 	"sandbox_id" text,
 	"cleanup_state" text NOT NULL,
-	"cleanup_attempts" integer NOT NULL,
 	"cleanup_next_at" timestamp with time zone,
-	"cleanup_error" text,
-	"first_run_state" text NOT NULL
+	"first_run_state" text NOT NULL,
+	"override_reason" text,
+	"cleanup_attempts" integer DEFAULT 0 NOT NULL,
+	"cleanup_error" text
 );
 --> statement-breakpoint
 CREATE INDEX "verdicts_run_id" ON "watchdog"."verdicts" USING btree ("run_id");--> statement-breakpoint
 CREATE INDEX "verdicts_basis_decided_at" ON "watchdog"."verdicts" USING btree ("basis","decided_at");--> statement-breakpoint
 CREATE INDEX "verdicts_cleanup_pending" ON "watchdog"."verdicts" USING btree ("cleanup_next_at") WHERE "watchdog"."verdicts"."cleanup_state" = 'pending';--> statement-breakpoint
-CREATE INDEX "verdicts_first_run_pending" ON "watchdog"."verdicts" USING btree ("id") WHERE "watchdog"."verdicts"."first_run_state" = 'pending';--> statement-breakpoint
+CREATE INDEX "verdicts_first_run_pending" ON "watchdog"."verdicts" USING btree ("automation_id","id") WHERE "watchdog"."verdicts"."first_run_state" = 'pending';--> statement-breakpoint
 INSERT INTO "watchdog"."leadership" DEFAULT VALUES;

@@ -15,6 +15,15 @@ export interface Clock {
   sleep(ms: number, signal: AbortSignal): Promise<void>;
 }
 
+/** When to sweep. */
+export interface Schedule {
+  /** Calls `onTick` at every time of the schedule, until the returned function is called. */
+  start(onTick: () => void): () => void;
+  nextAt(): Date;
+  /** The distance between the ticks before and after now. */
+  intervalMs(): number;
+}
+
 export interface Random {
   /** A random opaque token, safe in keys and logs. */
   token(): string;
@@ -57,9 +66,16 @@ export type PageCursor =
   | { readonly part: "deadline"; readonly timeoutAt: string; readonly id: string }
   | { readonly part: "no-deadline"; readonly id: string | null };
 
+/** The database's time at the start of a sweep, with which everything in it is compared. */
+export interface Horizon {
+  /** As PostgreSQL prints it, with microseconds. */
+  readonly text: string;
+  /** Unix milliseconds. */
+  readonly ms: number;
+}
+
 export interface StaleQuery {
-  /** The database's time at the start of the sweep, as it printed it. */
-  readonly horizon: string;
+  readonly horizon: Horizon;
   readonly nullDeadlineAfterMs: number;
 }
 
@@ -108,7 +124,15 @@ export interface WriteFacts {
   readonly rowMatches: boolean;
 }
 
+export interface Backlog {
+  readonly count: number;
+  /** How long the oldest of them is overdue; `null` when there is none. */
+  readonly oldestOverdueMs: number | null;
+}
+
 export interface RunStore {
+  /** All stale runs, counted. */
+  backlog(query: StaleQuery): Promise<Backlog>;
   /** Runs still RUNNING past their deadline at the horizon; at most `limit` a page. */
   stalePage(query: StaleQuery, cursor: PageCursor | null, limit: number): Promise<StalePage>;
   /** `null` when there is no such run. */
@@ -152,7 +176,7 @@ export interface EpochRequest {
 }
 
 export type EpochAnswer =
-  | { readonly kind: "begun"; readonly epoch: number; readonly horizon: string }
+  | { readonly kind: "begun"; readonly epoch: number; readonly horizon: Horizon }
   | { readonly kind: "already-swept" }
   | { readonly kind: "other-lease-kind"; readonly noted: LeaseKind }
   /** Postgres lease only: the row no longer names us, or the lease has run out. */
@@ -164,7 +188,7 @@ export interface Leadership {
   /** One conditional UPDATE; a refusal changes nothing. */
   begin(request: EpochRequest, check: () => void): Promise<EpochAnswer>;
   /** The horizon of a sweep that takes no epoch (dry run). */
-  horizon(): Promise<string>;
+  horizon(): Promise<Horizon>;
   /** Tells the fleet that the sweep moves on. False when the epoch is no longer ours. */
   progress(fence: Fence): Promise<boolean>;
   /** Records the end of a full sweep. False when the epoch is no longer ours. */
@@ -182,14 +206,8 @@ export interface CleanupTask {
   readonly attempts: number;
 }
 
-export interface CleanupCounts {
-  readonly pending: number;
-  readonly abandoned: number;
-}
-
 /** A first outcome that is still to be recorded on its automation. */
 export interface FirstRunTask {
-  readonly id: number;
   readonly automationId: string;
   readonly outcome: string;
   /** The automation's `preset_metadata` as text; `null` when it has none or is gone. */
@@ -205,17 +223,20 @@ export interface Journal {
    */
   claimCleanups(fence: Fence, limit: number): Promise<readonly CleanupTask[]>;
   cleanupDone(id: number, fence: Fence): Promise<void>;
+  /** Tells whether the deletion will be tried again; a day after the verdict it is given up. */
   cleanupFailed(
     id: number,
     error: string,
     retryInMs: number,
     fence: Fence,
   ): Promise<"pending" | "abandoned">;
-  counts(): Promise<CleanupCounts>;
-  openFirstRuns(limit: number): Promise<readonly FirstRunTask[]>;
+  pendingCleanups(): Promise<number>;
+  /** One per automation, its oldest open verdict; in the order of `afterAutomation`, an automation's id. */
+  openFirstRuns(afterAutomation: string | null, limit: number): Promise<readonly FirstRunTask[]>;
   /** Compare-and-set of `preset_metadata`; false when it changed meanwhile or somebody is writing it. */
   recordFirstRun(task: FirstRunTask, metadata: string, fence: Fence): Promise<boolean>;
-  firstRunDone(id: number, fence: Fence): Promise<void>;
+  /** Closes every open verdict of the automation. */
+  firstRunDone(automationId: string, fence: Fence): Promise<void>;
 }
 
 export interface CleanupTarget {
@@ -246,6 +267,8 @@ export type AcquireAnswer =
 /** The right to sweep, as a store keeps it. Each call rejects with LeaseUnavailableError when its outcome is unknown. */
 export interface Lease {
   readonly kind: LeaseKind;
+  /** Resolves when the store answers. */
+  ping(): Promise<void>;
   /** One attempt. `value` names this term and no other. */
   acquire(installation: string, value: string, ttlMs: number): Promise<AcquireAnswer>;
   /** False when the lease is no longer held under `value`. */

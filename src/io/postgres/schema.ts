@@ -38,7 +38,8 @@ export const leadership = watchdog.table(
   (table) => [check("leadership_single", sql`${table.single}`)],
 );
 
-const verdictColumns = {
+/** What a verdict is born with; the rest of a journal row comes later. */
+export const verdictEntry = {
   runId: uuid().notNull(),
   automationId: uuid(),
   userId: uuid(),
@@ -51,12 +52,9 @@ const verdictColumns = {
   basis: text().notNull(),
   reason: text().notNull(),
   evidence: jsonb().notNull(),
-  overrideReason: text(),
   sandboxId: text(),
   cleanupState: text({ enum: ["none", "pending", "done", "abandoned"] }).notNull(),
-  cleanupAttempts: integer().notNull(),
   cleanupNextAt: instant(),
-  cleanupError: text(),
   firstRunState: text({ enum: ["none", "pending", "done"] }).notNull(),
 };
 
@@ -65,7 +63,10 @@ export const verdicts = watchdog.table(
   "verdicts",
   {
     id: bigint({ mode: "number" }).primaryKey().generatedAlwaysAsIdentity(),
-    ...verdictColumns,
+    ...verdictEntry,
+    overrideReason: text(),
+    cleanupAttempts: integer().notNull().default(0),
+    cleanupError: text(),
   },
   (table) => [
     index("verdicts_run_id").on(table.runId),
@@ -73,6 +74,8 @@ export const verdicts = watchdog.table(
     index("verdicts_cleanup_pending")
       .on(table.cleanupNextAt)
       .where(sql`${table.cleanupState} = 'pending'`),
-    index("verdicts_first_run_pending").on(table.id).where(sql`${table.firstRunState} = 'pending'`),
+    index("verdicts_first_run_pending")
+      .on(table.automationId, table.id)
+      .where(sql`${table.firstRunState} = 'pending'`),
   ],
 );

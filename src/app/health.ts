@@ -1,0 +1,94 @@
+import type { Config } from "../config.ts";
+import { type Answer, type HealthServer, openHealthServer } from "../io/health/server.ts";
+import { health, liveness, readiness } from "../rules/health.ts";
+import type { SweepReport } from "../rules/report.ts";
+import type { Log } from "../watchdog/ports.ts";
+import type { WorkerFacts } from "../watchdog/worker-state.ts";
+
+export interface Build {
+  readonly version: string;
+  readonly node: string;
+  /** Of the configuration, to compare replicas. */
+  readonly fingerprint: string;
+}
+
+/**
+ * The health endpoint, or `null` when it is off or its address cannot be used: the worker's job does not depend on it.
+ */
+export async function openHealth(
+  config: Config["health"],
+  build: Build,
+  facts: () => WorkerFacts,
+  log: Log,
+): Promise<HealthServer | null> {
+  if (config.port === null) return null;
+  const { host, port } = config;
+  try {
+    const server = await openHealthServer({
+      host,
+      port,
+      routes: {
+        "/livez": () => livezAnswer(facts()),
+        "/readyz": () => readyzAnswer(facts()),
+        "/health": () => healthAnswer(facts(), build),
+      },
+    });
+    log.info({ url: server.url }, "health endpoint is up");
+    return server;
+  } catch (error) {
+    log.error({ err: error, host, port }, "health endpoint cannot listen, going on without it");
+    return null;
+  }
+}
+
+function livezAnswer(facts: WorkerFacts): Answer {
+  const { alive, reasons } = liveness(facts);
+  return { status: alive ? 200 : 503, body: { status: alive ? "ok" : "failing", reasons } };
+}
+
+function readyzAnswer(facts: WorkerFacts): Answer {
+  const { ready, reasons } = readiness(facts);
+  return { status: ready ? 200 : 503, body: { status: ready ? "ok" : "not ready", reasons } };
+}
+
+function healthAnswer(facts: WorkerFacts, build: Build): Answer {
+  const { status, reasons } = health(facts);
+  const { leadership, backlog } = facts;
+  const body = {
+    status,
+    reasons,
+    role: facts.role,
+    holder: facts.holder,
+    lease: {
+      kind: facts.leaseKind,
+      holder: facts.leaseHolder,
+      expiresAt: facts.leaseExpiresAt?.toISOString() ?? null,
+    },
+    sweep: {
+      nextAt: facts.nextSweepAt.toISOString(),
+      own: facts.ownLastSweep === null ? null : withoutRuns(facts.ownLastSweep),
+      fleet:
+        leadership === null
+          ? null
+          : {
+              epoch: leadership.epoch,
+              holder: leadership.holder,
+              startedAt: leadership.sweepStartedAt,
+              finishedAt: leadership.sweepFinishedAt,
+            },
+    },
+    backlog: {
+      stale: backlog?.count ?? null,
+      oldestOverdueSeconds:
+        backlog === null ? null : Math.round((backlog.oldestOverdueMs ?? 0) / 1000),
+      cleanups: facts.ownLastSweep?.cleanups.pending ?? null,
+    },
+    configuration: build.fingerprint,
+    build: { version: build.version, node: build.node },
+  };
+  return { status: status === "failing" ? 503 : 200, body };
+}
+
+function withoutRuns({ runs: _, runsOmitted: __, ...summary }: SweepReport): object {
+  return summary;
+}

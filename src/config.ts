@@ -1,0 +1,125 @@
+/**
+ * The environment, parsed once into one frozen object. All defaults live here and in config/; nothing else reads a
+ * variable. Lengths of time are milliseconds.
+ */
+import { createHash } from "node:crypto";
+import { type BackendConfig, readBackend } from "./config/backend.ts";
+import { type DatabaseConfig, readDatabase } from "./config/database.ts";
+import { type Env, EnvReader } from "./config/env-reader.ts";
+import { type HealthConfig, readHealth } from "./config/health.ts";
+import { checkLeaseRelations, type LeaseConfig, readLease } from "./config/lease.ts";
+import { type LogConfig, readLog } from "./config/log.ts";
+import { type RedisConfig, readRedis } from "./config/redis.ts";
+import { readSchedule, type ScheduleConfig, shortestIntervalMs } from "./config/schedule.ts";
+import {
+  type CleanupConfig,
+  type GuardConfig,
+  readCleanup,
+  readGuard,
+  readSweep,
+  readVerdictPolicy,
+  type SweepConfig,
+} from "./config/sweep.ts";
+import type { VerdictPolicy } from "./rules/model.ts";
+
+/** Grouped by who uses it. */
+export interface Config {
+  readonly database: DatabaseConfig;
+  /** `null`: the lease is kept in Postgres. */
+  readonly redis: RedisConfig | null;
+  readonly schedule: ScheduleConfig;
+  readonly lease: LeaseConfig;
+  readonly sweep: SweepConfig;
+  readonly verdict: VerdictPolicy;
+  readonly guard: GuardConfig;
+  readonly cleanup: CleanupConfig;
+  readonly backend: BackendConfig;
+  readonly health: HealthConfig;
+  readonly log: LogConfig;
+}
+
+export interface Parsed<T> {
+  readonly config: T;
+  /** To be logged once; the worker runs all the same. */
+  readonly warnings: readonly string[];
+}
+
+/** Each problem is one line that names the variable and never quotes a secret. */
+export class ConfigError extends Error {
+  override readonly name = "ConfigError";
+  readonly problems: readonly string[];
+
+  constructor(problems: readonly string[]) {
+    super(`the configuration is not usable:\n${problems.map((text) => `  ${text}`).join("\n")}`);
+    this.problems = problems;
+  }
+}
+
+/**
+ * @param readSecretFile reads the file behind a `<NAME>_FILE` variable; what it throws becomes a problem.
+ * @throws ConfigError with every problem at once.
+ */
+export function parseConfig(env: Env, readSecretFile: (path: string) => string): Parsed<Config> {
+  const reader = new EnvReader(env, readSecretFile);
+  const config: Config = {
+    database: readDatabase(reader),
+    redis: readRedis(reader),
+    schedule: readSchedule(reader),
+    lease: readLease(reader),
+    sweep: readSweep(reader),
+    verdict: readVerdictPolicy(reader),
+    guard: readGuard(reader),
+    cleanup: readCleanup(reader),
+    backend: readBackend(reader),
+    health: readHealth(reader),
+    log: readLog(reader),
+  };
+  checkLeaseRelations(reader, config.lease);
+  warnWhenTicksMissDeferredRuns(reader, config);
+  reader.checkNames();
+  return finished(reader, config);
+}
+
+/**
+ * What `migrate` needs; it runs where the rest may not be set.
+ *
+ * @throws ConfigError with every problem at once.
+ */
+export function parseDatabaseConfig(
+  env: Env,
+  readSecretFile: (path: string) => string,
+): Parsed<DatabaseConfig> {
+  const reader = new EnvReader(env, readSecretFile);
+  return finished(reader, readDatabase(reader));
+}
+
+/** Equal for workers with the same settings, whatever their secrets: to compare replicas. 12 hex digits. */
+export function configFingerprint(config: Config): string {
+  const settings = JSON.stringify(config, (key, value: unknown) =>
+    SECRET_FIELDS.has(key) ? undefined : value,
+  );
+  return createHash("sha256").update(settings).digest("hex").slice(0, 12);
+}
+
+const SECRET_FIELDS: ReadonlySet<string> = new Set(["password", "serviceKey", "apiKey", "token"]);
+
+function finished<T extends object>(reader: EnvReader, config: T): Parsed<T> {
+  if (reader.problems.length > 0) throw new ConfigError([...reader.problems]);
+  return { config: frozen(config), warnings: [...reader.warnings] };
+}
+
+function frozen<T extends object>(value: T): T {
+  for (const child of Object.values(value)) {
+    if (typeof child === "object" && child !== null) frozen(child);
+  }
+  return Object.freeze(value);
+}
+
+function warnWhenTicksMissDeferredRuns(reader: EnvReader, { schedule, sweep }: Config): void {
+  if (reader.failed("WATCHDOG_SCHEDULE", "WATCHDOG_DEFER")) return;
+  const intervalMs = shortestIntervalMs(schedule.pattern);
+  if (sweep.deferMs < intervalMs) return;
+  reader.warn(
+    `WATCHDOG_DEFER (${sweep.deferMs} ms) is not shorter than the shortest interval of WATCHDOG_SCHEDULE (${intervalMs} ms), so a deferred run is seen again on every second tick at best`,
+  );
+}

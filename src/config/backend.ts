@@ -1,0 +1,128 @@
+import { type EnvReader, quoted } from "./env-reader.ts";
+import { isHost } from "./host.ts";
+import { readBaseUrl, readUrlTemplate } from "./http-url.ts";
+import type { VariableName } from "./names.ts";
+
+export type BackendConfig =
+  | {
+      readonly kind: "openhands-cloud";
+      /** Without a slash at its end. */
+      readonly apiBaseUrl: string;
+      readonly serviceKey: string;
+      /** Suffixes on label boundaries, lower case; empty: no restriction. */
+      readonly agentHosts: readonly string[];
+    }
+  | { readonly kind: "agent-server"; readonly baseUrl: string; readonly apiKey: string | null }
+  | {
+      readonly kind: "http";
+      /** Holds `{run_id}`, and may hold `{sandbox_id}` and `{bash_command_id}`. */
+      readonly verifyUrl: string;
+      /** Holds `{sandbox_id}`. */
+      readonly cleanupUrl: string | null;
+      readonly token: string | null;
+    };
+
+export function readBackend(reader: EnvReader): BackendConfig {
+  const choice = reader.choice("WATCHDOG_BACKEND", KINDS, "auto");
+  const agentHosts = readAgentHosts(reader);
+  // Which variables are needed cannot be said then.
+  if (reader.failed("WATCHDOG_BACKEND")) return { kind: "agent-server", baseUrl: "", apiKey: null };
+  const kind = choice === "auto" ? automaticKind(reader) : choice;
+  if (kind !== "http" && reader.text("WATCHDOG_HTTP_VERIFY_URL") !== null) {
+    reader.warn(
+      `WATCHDOG_HTTP_VERIFY_URL is ignored by the ${kind} backend, set WATCHDOG_BACKEND=http to use it`,
+    );
+  }
+  switch (kind) {
+    case "openhands-cloud":
+      return readCloud(reader, agentHosts);
+    case "agent-server":
+      return readAgentServer(reader);
+    case "http":
+      return readHttp(reader);
+  }
+}
+
+const KINDS = ["auto", "openhands-cloud", "agent-server", "http"] as const;
+
+/** As the host service decides it. */
+function automaticKind(reader: EnvReader): "agent-server" | "openhands-cloud" {
+  const shared = reader.text("AUTOMATION_AGENT_SERVER_URL") !== null;
+  return shared ? "agent-server" : "openhands-cloud";
+}
+
+function readCloud(reader: EnvReader, agentHosts: readonly string[]): BackendConfig {
+  const apiBaseUrl = readBaseUrl(reader, "AUTOMATION_OPENHANDS_API_BASE_URL");
+  const serviceKey = reader.headerSecret("AUTOMATION_SERVICE_KEY");
+  const why =
+    "for the openhands-cloud backend (or choose another one: AUTOMATION_AGENT_SERVER_URL, WATCHDOG_BACKEND=http)";
+  return {
+    kind: "openhands-cloud",
+    apiBaseUrl: required(reader, "AUTOMATION_OPENHANDS_API_BASE_URL", apiBaseUrl, why),
+    serviceKey: required(reader, "AUTOMATION_SERVICE_KEY", serviceKey, why),
+    agentHosts,
+  };
+}
+
+function readAgentServer(reader: EnvReader): BackendConfig {
+  const name = "AUTOMATION_AGENT_SERVER_URL";
+  const baseUrl = readBaseUrl(reader, name);
+  return {
+    kind: "agent-server",
+    baseUrl: required(reader, name, baseUrl, "for the agent-server backend"),
+    apiKey: reader.headerSecret("AUTOMATION_AGENT_SERVER_API_KEY"),
+  };
+}
+
+function readHttp(reader: EnvReader): BackendConfig {
+  const name = "WATCHDOG_HTTP_VERIFY_URL";
+  const verifyUrl = readUrlTemplate(reader, name, {
+    needed: "{run_id}",
+    known: ["{run_id}", "{sandbox_id}", "{bash_command_id}"],
+  });
+  return {
+    kind: "http",
+    verifyUrl: required(reader, name, verifyUrl, "for the http backend"),
+    // A deletion knows nothing but the sandbox.
+    cleanupUrl: readUrlTemplate(reader, "WATCHDOG_HTTP_CLEANUP_URL", {
+      needed: "{sandbox_id}",
+      known: ["{sandbox_id}"],
+    }),
+    token: reader.headerSecret("WATCHDOG_HTTP_TOKEN"),
+  };
+}
+
+function required(
+  reader: EnvReader,
+  name: VariableName,
+  value: string | null,
+  why: string,
+): string {
+  if (value === null && !reader.failed(name)) {
+    reader.problem(name, `must be set ${why}, got nothing`);
+  }
+  return value ?? "";
+}
+
+function readAgentHosts(reader: EnvReader): readonly string[] {
+  const text = reader.text("WATCHDOG_AGENT_HOSTS");
+  if (text === null) return [];
+  const hosts = text
+    .split(",")
+    // ".example.com" and "*.example.com" mean the suffix "example.com".
+    .map((part) =>
+      part
+        .trim()
+        .toLowerCase()
+        .replace(/^(\*?\.)/, ""),
+    )
+    .filter((part) => part !== "");
+  // Never "no restriction" by accident: a list of nothing is refused as well.
+  if (hosts.length === 0 || !hosts.every(isHost)) {
+    reader.problem(
+      "WATCHDOG_AGENT_HOSTS",
+      `must be host names separated by commas, without scheme or port, got ${quoted(text)}`,
+    );
+  }
+  return hosts;
+}

@@ -1,0 +1,71 @@
+import {
+  BLANK_ENDPOINT,
+  type DatabaseEndpoint,
+  DEFAULT_PORT,
+  location,
+  plainOnSocket,
+  readDatabaseUrl,
+} from "./database-url.ts";
+import { type EnvReader, quoted } from "./env-reader.ts";
+import { isHost } from "./host.ts";
+import { SSL_MODES, type SslMode, sslSetting } from "./ssl-mode.ts";
+
+export interface DatabaseConfig extends DatabaseEndpoint {
+  readonly poolSize: number;
+  /** Whether a transaction pooler stands in between; `auto` finds out. */
+  readonly pooler: "auto" | "on" | "off";
+}
+
+export function readDatabase(reader: EnvReader): DatabaseConfig {
+  return {
+    ...readEndpoint(reader),
+    poolSize: reader.integer("WATCHDOG_DB_POOL", { default: 8, min: 1, max: 100 }),
+    pooler: reader.choice("WATCHDOG_DB_POOLER", ["auto", "on", "off"], "auto"),
+  };
+}
+
+function readEndpoint(reader: EnvReader): DatabaseEndpoint {
+  for (const name of ["DATABASE_URL", "AUTOMATION_DB_URL"] as const) {
+    const text = reader.secret(name);
+    if (text !== null) return readDatabaseUrl(reader, name, text);
+    // Broken is not unset: the next source would be another database.
+    if (reader.failed(name)) return BLANK_ENDPOINT;
+  }
+  const host = reader.text("AUTOMATION_DB_HOST");
+  if (host !== null) return readParts(reader, host);
+  reader.problem(
+    "DATABASE_URL",
+    "must be set (or AUTOMATION_DB_URL, or AUTOMATION_DB_HOST and its companions), got none of them",
+  );
+  return BLANK_ENDPOINT;
+}
+
+/** The host service's own variables, with its defaults: the same environment leads to the same database. */
+function readParts(reader: EnvReader, host: string): DatabaseEndpoint {
+  const port = reader.port("AUTOMATION_DB_PORT", { default: DEFAULT_PORT, min: 1, max: 65_535 });
+  if (!host.startsWith("/") && !isHost(host)) {
+    reader.problem(
+      "AUTOMATION_DB_HOST",
+      "must be one host name or address, or the directory of a Unix socket, got something else (a URL belongs into DATABASE_URL)",
+    );
+  }
+  return plainOnSocket({
+    ...location(host, port),
+    database: reader.text("AUTOMATION_DB_NAME") ?? "automations",
+    user: reader.text("AUTOMATION_DB_USER") ?? "postgres",
+    password: reader.secret("AUTOMATION_DB_PASS") ?? "postgres",
+    ssl: sslFromParts(reader),
+  });
+}
+
+function sslFromParts(reader: EnvReader): SslMode {
+  for (const name of ["AUTOMATION_DB_SSL_MODE", "DB_SSL_MODE", "PGSSLMODE"] as const) {
+    const word = reader.text(name);
+    if (word === null) continue;
+    const wanted = sslSetting(word, null);
+    if (wanted !== null) return wanted;
+    reader.problem(name, `must be ${SSL_MODES}, got ${quoted(word)}`);
+    return "off";
+  }
+  return "prefer";
+}

@@ -1,0 +1,199 @@
+import {
+  isServiceLink,
+  type SecretName,
+  type SettingName,
+  unknownNames,
+  type VariableName,
+} from "./names.ts";
+
+export type Env = Readonly<Record<string, string | undefined>>;
+
+export type DurationText = `${number}${"ms" | "s" | "m" | "h" | "d"}`;
+
+/** The smallest and the largest value are allowed themselves. */
+export interface Limits<T> {
+  readonly default: T;
+  readonly min: T;
+  readonly max: T;
+  /** Another word that the caller understands, for the message. */
+  readonly or?: string;
+}
+
+/**
+ * Reads variables one by one and collects what is wrong with them, so that all of it can be said at once.
+ *
+ * A method that finds a problem still returns a value, the default or a blank one. Nobody gets to see it, because the
+ * caller must look at `problems` before it uses anything. No message ever quotes a secret or a part of one.
+ */
+export class EnvReader {
+  readonly #env: Env;
+  readonly #readSecretFile: (path: string) => string;
+  readonly #problems: string[] = [];
+  readonly #warnings: string[] = [];
+  readonly #failed = new Set<VariableName>();
+
+  constructor(env: Env, readSecretFile: (path: string) => string) {
+    this.#env = env;
+    this.#readSecretFile = readSecretFile;
+  }
+
+  get problems(): readonly string[] {
+    return this.#problems;
+  }
+
+  get warnings(): readonly string[] {
+    return this.#warnings;
+  }
+
+  /** `text` follows the name: "must …, got …". */
+  problem(name: VariableName, text: string): void {
+    this.#failed.add(name);
+    this.#problems.push(`${name} ${text}`);
+  }
+
+  warn(text: string): void {
+    this.#warnings.push(text);
+  }
+
+  /** Whether a problem was found with any of these; what depends on them cannot be judged then. */
+  failed(...names: readonly VariableName[]): boolean {
+    return names.some((name) => this.#failed.has(name));
+  }
+
+  checkNames(): void {
+    for (const found of unknownNames(this.#env)) {
+      if (found.kind === "typo") {
+        this.#problems.push(`${found.name} is not a setting, did you mean ${found.meant}?`);
+      } else {
+        this.warn(`${found.name} is not a setting of the watchdog, it is ignored`);
+      }
+    }
+  }
+
+  /** Without the blanks around it; `null` when unset or empty. */
+  text(name: SettingName): string | null {
+    return (this.#env[name] ?? "").trim() || null;
+  }
+
+  /** As it stands, or from the file in `<NAME>_FILE` without the line breaks at its end. */
+  secret(name: SecretName): string | null {
+    const inline = this.#env[name] || null;
+    const path = (this.#env[`${name}_FILE`] ?? "").trim() || null;
+    if (path === null) return inline;
+    if (inline !== null) {
+      this.problem(name, `must not be set together with ${name}_FILE, unset one of them`);
+      return null;
+    }
+    return this.#fileSecret(name, path);
+  }
+
+  /** A secret that is sent as the value of an HTTP header. */
+  headerSecret(name: SecretName): string | null {
+    const value = this.secret(name);
+    if (value !== null && !/^[\x20-\x7e]*$/.test(value)) {
+      this.problem(
+        name,
+        "must hold only printable ASCII because it is sent in an HTTP header, got another character (often a line break from `echo` without -n)",
+      );
+    }
+    return value;
+  }
+
+  duration(name: SettingName, limits: Limits<DurationText>): number {
+    const text = this.text(name) ?? limits.default;
+    const ms = parseDuration(text);
+    if (ms >= parseDuration(limits.min) && ms <= parseDuration(limits.max)) return ms;
+    this.problem(
+      name,
+      `must be a duration from ${limits.min} to ${limits.max} such as ${limits.default} (units ms, s, m, h, d), got ${quoted(text)}`,
+    );
+    return parseDuration(limits.default);
+  }
+
+  /** A variable in plain seconds, shared with the host service. Returns milliseconds. */
+  seconds(name: SettingName, limits: Limits<number>): number {
+    return this.#number(name, limits, /^\d+$/, "a whole number of seconds") * 1_000;
+  }
+
+  integer(name: SettingName, limits: Limits<number>): number {
+    return this.#number(name, limits, /^\d+$/, "a whole number");
+  }
+
+  decimal(name: SettingName, limits: Limits<number>): number {
+    return this.#number(name, limits, /^(\d+\.?\d*|\.\d+)$/, "a number");
+  }
+
+  /** A service of an unlucky name makes Kubernetes set `X_PORT` to a `tcp://` address: not meant for us. */
+  port(name: SettingName, limits: Limits<number>): number {
+    if (!isServiceLink(this.text(name) ?? "")) return this.integer(name, limits);
+    this.warn(
+      `${name} holds a Kubernetes service link, it is ignored and ${limits.default} is used`,
+    );
+    return limits.default;
+  }
+
+  /** In any case, as one of the given lower-case words. */
+  choice<T extends string>(name: SettingName, words: readonly T[], fallback: T): T {
+    const text = this.text(name);
+    if (text === null) return fallback;
+    const word = words.find((candidate) => candidate === text.toLowerCase());
+    if (word === undefined) {
+      this.problem(name, `must be one of ${words.join(", ")}, got ${quoted(text)}`);
+    }
+    return word ?? fallback;
+  }
+
+  #number(name: SettingName, limits: Limits<number>, shape: RegExp, wanted: string): number {
+    const text = this.text(name);
+    if (text === null) return limits.default;
+    const value = shape.test(text) ? Number(text) : Number.NaN;
+    if (value >= limits.min && value <= limits.max) return value;
+    const orElse = limits.or === undefined ? "" : ` or ${limits.or}`;
+    this.problem(
+      name,
+      `must be ${wanted} from ${limits.min} to ${limits.max}${orElse}, got ${quoted(text)}`,
+    );
+    return limits.default;
+  }
+
+  #fileSecret(name: SecretName, path: string): string | null {
+    let found: string;
+    try {
+      const value = this.#readSecretFile(path).replace(/[\r\n]+$/, "");
+      if (value !== "") return value;
+      found = "an empty file";
+    } catch (error) {
+      // Only the code: a message may quote what was read.
+      found = errorCode(error);
+    }
+    this.#failed.add(name);
+    this.#problems.push(
+      `${name}_FILE must name a readable file that holds the secret, got ${quoted(path)} (${found})`,
+    );
+    return null;
+  }
+}
+
+/** `500ms`, `30s`, `5m`, `24h`, `90d` in milliseconds; NaN for anything else. */
+export function parseDuration(text: string): number {
+  const [, amount, unit] = /^(\d+)(ms|s|m|h|d)$/.exec(text) ?? [];
+  return Number(amount) * (UNIT_MS.get(unit ?? "") ?? Number.NaN);
+}
+
+/** For messages: one line of bounded size, whatever the value holds. */
+export function quoted(value: string): string {
+  return JSON.stringify(value.length > 100 ? `${value.slice(0, 100)}…` : value);
+}
+
+const UNIT_MS: ReadonlyMap<string, number> = new Map([
+  ["ms", 1],
+  ["s", 1_000],
+  ["m", 60_000],
+  ["h", 3_600_000],
+  ["d", 86_400_000],
+]);
+
+function errorCode(error: unknown): string {
+  const code = error instanceof Error && "code" in error ? error.code : null;
+  return typeof code === "string" && /^[A-Z0-9_]+$/.test(code) ? code : "it could not be read";
+}

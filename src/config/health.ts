@@ -1,0 +1,21 @@
+import { type EnvReader, quoted } from "./env-reader.ts";
+import { isHost } from "./host.ts";
+
+export interface HealthConfig {
+  readonly host: string;
+  /** 0: any free port; `null`: no health endpoint. */
+  readonly port: number | null;
+}
+
+export function readHealth(reader: EnvReader): HealthConfig {
+  const host = reader.text("WATCHDOG_HEALTH_HOST") ?? "0.0.0.0";
+  if (!isHost(host)) {
+    reader.problem(
+      "WATCHDOG_HEALTH_HOST",
+      `must be an address or host name to listen on, without brackets or port, got ${quoted(host)}`,
+    );
+  }
+  const off = reader.text("WATCHDOG_HEALTH_PORT")?.toLowerCase() === "off";
+  const limits = { default: 9_464, min: 0, max: 65_535, or: "off" };
+  return { host, port: off ? null : reader.port("WATCHDOG_HEALTH_PORT", limits) };
+}

@@ -1,0 +1,68 @@
+import {
+  type ConnectionUrl,
+  describeParameters,
+  describeScheme,
+  parseConnectionUrl,
+} from "./connection-url.ts";
+import type { EnvReader } from "./env-reader.ts";
+import { isHost } from "./host.ts";
+
+export interface RedisConfig {
+  readonly host: string;
+  readonly port: number;
+  readonly tls: boolean;
+  readonly user: string | null;
+  readonly password: string | null;
+  /** The number of the logical database. */
+  readonly database: number;
+}
+
+/** `null` without REDIS_URL: the lease is kept in Postgres. */
+export function readRedis(reader: EnvReader): RedisConfig | null {
+  const text = reader.secret("REDIS_URL");
+  if (text === null) return null;
+  const parsed = parseConnectionUrl(text.trim(), {
+    example: "redis://:password@host:6379/0",
+    refuseScheme,
+  });
+  if (parsed.kind === "url") return fromUrl(reader, parsed.url);
+  reader.problem("REDIS_URL", parsed.problem);
+  return null;
+}
+
+function refuseScheme(scheme: string): string | null {
+  if (scheme === "redis" || scheme === "rediss") return null;
+  // The lease needs one endpoint that decides; Postgres is always there.
+  const found = /sentinel|cluster/.test(scheme)
+    ? "a Sentinel or Cluster URL (unset REDIS_URL, the lease is then kept in Postgres)"
+    : describeScheme(scheme);
+  return `must be a redis:// or rediss:// URL of one endpoint, got ${found}`;
+}
+
+function fromUrl(reader: EnvReader, url: ConnectionUrl): RedisConfig {
+  if (!isHost(url.host)) {
+    reader.problem(
+      "REDIS_URL",
+      "must name one host, got none or several (for Sentinel or Cluster unset REDIS_URL, the lease is then kept in Postgres)",
+    );
+  }
+  // Managed services may offer many databases, but the number stays small.
+  const path = /^(\d{1,5})?\/?$/.exec(url.path);
+  if (path === null) {
+    reader.problem(
+      "REDIS_URL",
+      "must end in the number of a database such as /0, got another path",
+    );
+  }
+  for (const parameter of describeParameters(url.parameters)) {
+    reader.warn(`REDIS_URL has ${parameter}, it is ignored`);
+  }
+  return {
+    host: url.host,
+    port: url.port ?? 6379,
+    tls: url.scheme === "rediss",
+    user: url.user,
+    password: url.password,
+    database: Number(path?.[1] ?? 0),
+  };
+}

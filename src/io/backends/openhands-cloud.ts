@@ -1,0 +1,107 @@
+/**
+ * A run's truth in OpenHands' cloud takes three steps: a key for its user, the sandbox's record, and the sandbox's own
+ * agent server, which knows the exit code.
+ *
+ * Either key can be refused for reasons that have nothing to do with the run (rotated on resume, an outage of the auth
+ * layer), so each is fetched anew once, and after that the answer is "cannot tell".
+ */
+import type { Evidence, RunSnapshot } from "../../rules/model.ts";
+import type { Backend, CleanupResult, CleanupTarget, Clock } from "../../watchdog/ports.ts";
+import { isLoopbackHost } from "./address-guard.ts";
+import { type AgentUrlRules, parseAgentUrl } from "./agent-url.ts";
+import { BASH_SEARCH, type BashSearch, searchBashOutput } from "./bash-events.ts";
+import { CallBudget } from "./call-budget.ts";
+import { malformed } from "./failure.ts";
+import type { HttpClient } from "./http-client.ts";
+import { gone, type SandboxAnswer } from "./sandbox-answer.ts";
+import { SandboxApi } from "./sandbox-api.ts";
+import { isHeaderToken } from "./url.ts";
+
+export interface OpenHandsCloudOptions {
+  readonly http: HttpClient;
+  readonly clock: Pick<Clock, "monotonicMs">;
+  readonly baseUrl: string;
+  readonly serviceKey: string;
+  /** Calls to the app server at once, over all runs and clean-ups. */
+  readonly apiConcurrency: number;
+  /** Time in calls that one verification, clean-up or key minting may take. */
+  readonly verifyTimeoutMs: number;
+  /** Host suffixes that agent servers may have; empty for any. */
+  readonly agentHosts: readonly string[];
+}
+
+export function openHandsCloudBackend(options: OpenHandsCloudOptions): Backend {
+  const baseUrl = new URL(options.baseUrl);
+  const api = new SandboxApi({ ...options, baseUrl, mintTimeoutMs: options.verifyTimeoutMs });
+  // With the API on this very host, its sandboxes are here as well.
+  const urlRules = { hosts: options.agentHosts, guarded: !isLoopbackHost(baseUrl) };
+  const deps = { http: options.http, api, urlRules, verifyTimeoutMs: options.verifyTimeoutMs };
+  return {
+    name: "openhands-cloud",
+    cleans: true,
+    verify: (run, signal) => verify(deps, run, signal),
+    cleanup: (target, signal) => cleanup(deps, target, signal),
+  };
+}
+
+interface Deps {
+  readonly http: HttpClient;
+  readonly api: SandboxApi;
+  readonly urlRules: AgentUrlRules;
+  readonly verifyTimeoutMs: number;
+}
+
+type Found = Extract<SandboxAnswer, { kind: "up" }>;
+
+async function verify(deps: Deps, run: RunSnapshot, signal: AbortSignal): Promise<Evidence> {
+  signal.throwIfAborted();
+  const { sandboxId, bashCommandId } = run;
+  if (!sandboxId) return gone("no-sandbox-id", "No sandbox_id available for verification");
+  const budget = new CallBudget(deps.verifyTimeoutMs);
+  const session = deps.api.session(run, budget, signal);
+  const found = await deps.api.lookup(session, sandboxId);
+  if (found.kind !== "up") return found;
+  if (!bashCommandId) return { kind: "no-command" };
+
+  const ask = (search: BashSearch) => searchBashOutput(deps.http, search, budget, signal);
+  const search = searchOf(found, bashCommandId, deps.urlRules);
+  if (search.kind !== "search") return search;
+  const answer = await ask(search);
+  if (!answer.unauthorised) return answer.evidence;
+
+  const foundAgain = await deps.api.lookup(session, sandboxId);
+  if (foundAgain.kind !== "up") return foundAgain;
+  if (isSameServer(found, foundAgain)) return answer.evidence;
+  const newSearch = searchOf(foundAgain, bashCommandId, deps.urlRules);
+  return newSearch.kind === "search" ? (await ask(newSearch)).evidence : newSearch;
+}
+
+function searchOf(
+  found: Found,
+  commandId: string,
+  urlRules: AgentUrlRules,
+): ({ readonly kind: "search" } & BashSearch) | Evidence {
+  const { agentUrl: text, sessionKey } = found;
+  if (sessionKey === null || !isHeaderToken(sessionKey)) {
+    return malformed(BASH_SEARCH, "was not sent: the sandbox has no usable session key");
+  }
+  const agentUrl = parseAgentUrl(text, urlRules);
+  if (agentUrl === null) {
+    return malformed(BASH_SEARCH, "was not sent: the sandbox's agent server url is not allowed");
+  }
+  return { kind: "search", agentUrl, sessionKey, commandId, guarded: urlRules.guarded };
+}
+
+function isSameServer(a: Found, b: Found): boolean {
+  return a.agentUrl === b.agentUrl && a.sessionKey === b.sessionKey;
+}
+
+async function cleanup(
+  deps: Deps,
+  target: CleanupTarget,
+  signal: AbortSignal,
+): Promise<CleanupResult> {
+  signal.throwIfAborted();
+  const session = deps.api.session(target, new CallBudget(deps.verifyTimeoutMs), signal);
+  return await deps.api.delete(session, target.sandboxId);
+}

@@ -1,0 +1,50 @@
+/** Time and chance as Node.js has them. */
+import { randomUUID } from "node:crypto";
+import type { Clock, Random } from "../watchdog/ports.ts";
+
+// A longer timer fires at once.
+const LONGEST_TIMER_MS = 2 ** 31 - 1;
+
+export const systemClock: Clock = {
+  now: () => new Date(),
+  monotonicMs: () => performance.now(),
+  sleep,
+};
+
+export const systemRandom: Random = {
+  token: () => randomUUID(),
+  fraction: () => Math.random(),
+};
+
+/** Never ends early, however long it is; leaves neither timer nor listener behind. */
+function sleep(ms: number, signal: AbortSignal): Promise<void> {
+  const untilMs = performance.now() + ms;
+  return new Promise((resolve, reject) => {
+    if (signal.aborted) {
+      reject(signal.reason);
+      return;
+    }
+    let timer = setTimeout(wake, shortened(ms));
+    signal.addEventListener("abort", giveUp, { once: true });
+
+    function wake(): void {
+      const restMs = untilMs - performance.now();
+      if (restMs > 0) {
+        timer = setTimeout(wake, shortened(restMs));
+        return;
+      }
+      signal.removeEventListener("abort", giveUp);
+      resolve();
+    }
+
+    function giveUp(): void {
+      clearTimeout(timer);
+      reject(signal.reason);
+    }
+  });
+}
+
+/** Timers count whole milliseconds; rounding down would wake too early and spin for the rest. */
+function shortened(ms: number): number {
+  return Math.min(Math.ceil(ms), LONGEST_TIMER_MS);
+}

@@ -1,0 +1,49 @@
+import { type Log, StoreSchemaError } from "../../watchdog/ports.ts";
+import type { Connection } from "./connection.ts";
+import { inspectSchema } from "./host-schema.ts";
+import type { HostColumns } from "./host-tables.ts";
+import { Pool, type PoolOptions } from "./pool.ts";
+
+/** The pool, and what is known of the tables behind it until a statement finds that it is no longer so. */
+export class Database {
+  readonly #pool: Pool;
+  #columns: Promise<HostColumns> | null = null;
+
+  constructor(options: PoolOptions, log: Log) {
+    this.#pool = new Pool(options, log);
+  }
+
+  /**
+   * Runs one statement; see Pool.run for what is thrown.
+   */
+  async run<T>(
+    operation: string,
+    work: (connection: Connection) => Promise<T>,
+    check?: () => void,
+  ): Promise<T> {
+    try {
+      return await this.#pool.run(operation, work, check);
+    } catch (error) {
+      if (error instanceof StoreSchemaError) this.#columns = null;
+      throw error;
+    }
+  }
+
+  /**
+   * What the host's tables have, looked up on first use and after a statement met a missing table or column.
+   *
+   * @throws StoreSchemaError naming everything that is missing, with its remedy; StoreUnavailableError.
+   */
+  columns(): Promise<HostColumns> {
+    this.#columns ??= inspectSchema(this.#pool).catch((error: unknown) => {
+      this.#columns = null;
+      throw error;
+    });
+    return this.#columns;
+  }
+
+  /** Ends idle connections at once and busy ones within `graceMs`; later calls are rejected. */
+  close(graceMs: number): Promise<void> {
+    return this.#pool.close(graceMs);
+  }
+}

@@ -1,0 +1,99 @@
+import { StoreSchemaError, StoreUnavailableError } from "../../watchdog/ports.ts";
+
+/** Somebody else holds the row lock or won a conflict: 55P03, 40P01, 40001. */
+export class RowBusyError extends Error {
+  override readonly name = "RowBusyError";
+}
+
+/** Postgres rejected a statement for what it contains. The message holds codes and names, never row data. */
+export class StatementRefusedError extends Error {
+  override readonly name = "StatementRefusedError";
+}
+
+/**
+ * Turns what drizzle and postgres.js throw into the errors the worker branches on. Recognised by SQLSTATE or Node error
+ * code only; messages of drizzle contain parameters and are never passed on.
+ */
+export function translate(operation: string, error: unknown): Error {
+  const origin = rootOf(error);
+  const code = codeOf(origin);
+  if (code === null) return error instanceof Error ? error : new Error(`${operation} failed`);
+  if (BUSY.has(code)) return new RowBusyError(`${operation}: SQLSTATE ${code}`);
+  if (MISCONFIGURED.has(code)) {
+    return new StoreSchemaError(
+      `${operation}: ${messageOf(origin)} (SQLSTATE ${code})${remedyFor(code)}`,
+    );
+  }
+  if (!isSqlState(code) || isOutage(code)) {
+    return new StoreUnavailableError(`${operation} failed: ${describeOutage(code, origin)}`);
+  }
+  return new StatementRefusedError(`${operation}: ${describeRefusal(code, origin)}`);
+}
+
+/** SQLSTATE or Node error code at the bottom of the chain of causes; `null` for a programming error. */
+export function sqlCode(error: unknown): string | null {
+  return codeOf(rootOf(error));
+}
+
+const BUSY = new Set(["55P03", "40P01", "40001"]);
+
+/** Wrong credentials, unknown database, missing table, column, schema or privilege. */
+const MISCONFIGURED = new Set(["28000", "28P01", "3D000", "3F000", "42501", "42703", "42P01"]);
+
+/**
+ * The server is going away, full, read-only or gave up on the statement. None of these says anything about the
+ * statement's content. 25006: a write on a node that failed over to read-only. 57014: statement_timeout.
+ */
+const OUTAGES = new Set(["25006", "53300", "53400", "57014", "57P01", "57P02", "57P03", "57P05"]);
+
+function isOutage(code: string): boolean {
+  return OUTAGES.has(code) || code.startsWith("08");
+}
+
+function isSqlState(code: string): boolean {
+  return /^[0-9A-Z]{5}$/.test(code) && !code.startsWith("E");
+}
+
+function remedyFor(code: string): string {
+  if (code === "28000" || code === "28P01") return ": check the user and password in DATABASE_URL";
+  if (code === "3D000") return ": check the database name in DATABASE_URL";
+  if (code === "42501") return ": grant it to the worker's database user";
+  return ": run `run-watchdog migrate`, and check the host's tables";
+}
+
+function describeOutage(code: string, origin: unknown): string {
+  return isSqlState(code) ? `${messageOf(origin)} (SQLSTATE ${code})` : code;
+}
+
+function describeRefusal(code: string, origin: unknown): string {
+  const constraint = fieldOf(origin, "constraint_name");
+  const column = fieldOf(origin, "column_name");
+  const parts = [`SQLSTATE ${code}`];
+  if (constraint !== null) parts.push(`constraint "${constraint}"`);
+  if (column !== null) parts.push(`column "${column}"`);
+  if (code === "P0001") parts.push("raised by a trigger or function");
+  return parts.join(", ");
+}
+
+function rootOf(error: unknown): unknown {
+  let current = error;
+  for (let depth = 0; depth < 5 && codeOf(current) === null; depth += 1) {
+    if (!(current instanceof Error) || current.cause === undefined) break;
+    current = current.cause;
+  }
+  return current;
+}
+
+function codeOf(error: unknown): string | null {
+  return fieldOf(error, "code");
+}
+
+function messageOf(error: unknown): string {
+  return error instanceof Error ? error.message : "unknown error";
+}
+
+function fieldOf(error: unknown, field: string): string | null {
+  if (typeof error !== "object" || error === null || !(field in error)) return null;
+  const value: unknown = Reflect.get(error, field);
+  return typeof value === "string" && value !== "" ? value : null;
+}

@@ -1,0 +1,130 @@
+import { sql } from "drizzle-orm";
+import { StoreSchemaError } from "../../watchdog/ports.ts";
+import type { HostColumns } from "./host-tables.ts";
+import type { Pool } from "./pool.ts";
+
+/**
+ * Looks at what the database offers, in one statement.
+ *
+ * @throws StoreSchemaError naming everything that is missing, with its remedy.
+ */
+export async function inspectSchema(pool: Pool): Promise<HostColumns> {
+  const [row] = await pool.run("reading the schema", (connection) =>
+    connection.db.execute<InspectedRow>(INSPECT),
+  );
+  if (row === undefined) throw new StoreSchemaError("reading the schema returned nothing");
+  const problems = findProblems(row);
+  if (problems.length > 0) throw new StoreSchemaError(problems.join("; "));
+  const automations = new Set(row.automation_columns);
+  return {
+    statusDetail: row.run_columns.includes("status_detail"),
+    keepAlive: automations.has("keep_alive"),
+    presetMetadata: automations.has("preset_metadata"),
+    updatedAt: automations.has("updated_at"),
+  };
+}
+
+interface InspectedRow extends Record<string, unknown> {
+  readonly version: number;
+  readonly run_columns: readonly string[];
+  readonly automation_columns: readonly string[];
+  readonly own_tables: readonly string[];
+  readonly missing_privileges: readonly string[];
+}
+
+const REQUIRED_RUN_COLUMNS = [
+  "id",
+  "automation_id",
+  "status",
+  "error_detail",
+  "created_at",
+  "started_at",
+  "completed_at",
+  "timeout_at",
+  "sandbox_id",
+  "bash_command_id",
+];
+const REQUIRED_AUTOMATION_COLUMNS = ["id", "user_id", "org_id", "timeout"];
+const OWN_TABLES = ["leadership", "verdicts"];
+const MIN_VERSION = 140_000;
+
+function findProblems(row: InspectedRow): readonly string[] {
+  const problems: string[] = [];
+  if (row.version < MIN_VERSION) {
+    problems.push(`PostgreSQL must be 14 or newer, found ${Math.trunc(row.version / 10_000)}`);
+  }
+  const missingTables = OWN_TABLES.filter((table) => !row.own_tables.includes(table));
+  if (missingTables.length > 0) {
+    const names = missingTables.map((table) => `watchdog.${table}`).join(", ");
+    problems.push(`the worker's tables are missing (${names}): run \`run-watchdog migrate\``);
+  }
+  problems.push(
+    ...columnProblems("automation_runs", REQUIRED_RUN_COLUMNS, row.run_columns),
+    ...columnProblems("automations", REQUIRED_AUTOMATION_COLUMNS, row.automation_columns),
+  );
+  if (row.missing_privileges.length > 0) {
+    const grants = row.missing_privileges.join(", ");
+    problems.push(`the database user lacks privileges: grant it ${grants}`);
+  }
+  return problems;
+}
+
+function columnProblems(
+  table: string,
+  required: readonly string[],
+  found: readonly string[],
+): readonly string[] {
+  if (found.length === 0) {
+    return [
+      `the host's table ${table} is missing: point DATABASE_URL at the host's database, or create an updatable view of that name`,
+    ];
+  }
+  const missing = required.filter((column) => !found.includes(column));
+  if (missing.length === 0) return [];
+  return [`${table} lacks the columns ${missing.join(", ")}: update the host or complete the view`];
+}
+
+/** Tables are found as the worker's own statements find them: through the search path. */
+const INSPECT = sql`
+  WITH host(name, oid) AS (
+    VALUES ('automation_runs', to_regclass('automation_runs')::oid),
+           ('automations', to_regclass('automations')::oid)
+  ), host_column(table_name, table_oid, name) AS (
+    SELECT host.name, host.oid, a.attname::text
+    FROM host JOIN pg_attribute a ON a.attrelid = host.oid
+    WHERE a.attnum > 0 AND NOT a.attisdropped
+  ), own(name, oid) AS (
+    SELECT c.relname::text, c.oid
+    FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
+    WHERE n.nspname = 'watchdog' AND c.relname IN ('leadership', 'verdicts')
+  ), lacking(privilege) AS (
+    SELECT 'USAGE on schema watchdog'
+    FROM pg_namespace n
+    WHERE n.nspname = 'watchdog' AND NOT has_schema_privilege(n.oid, 'USAGE')
+    UNION ALL
+    SELECT p || ' on watchdog.' || own.name
+    FROM own, unnest(ARRAY['SELECT', 'INSERT', 'UPDATE']) p
+    WHERE (p <> 'INSERT' OR own.name = 'verdicts') AND NOT has_table_privilege(own.oid, p)
+    UNION ALL
+    SELECT 'SELECT on ' || host.name
+    FROM host WHERE host.oid IS NOT NULL AND NOT has_table_privilege(host.oid, 'SELECT')
+    UNION ALL
+    SELECT 'UPDATE (' || string_agg(c.name, ', ' ORDER BY c.name) || ') on ' || c.table_name
+    FROM host_column c
+    WHERE (c.table_name, c.name) IN (
+        ('automation_runs', 'status'), ('automation_runs', 'error_detail'),
+        ('automation_runs', 'completed_at'), ('automation_runs', 'timeout_at'),
+        ('automation_runs', 'status_detail'), ('automations', 'preset_metadata'),
+        ('automations', 'updated_at'))
+      AND NOT has_column_privilege(c.table_oid, c.name, 'UPDATE')
+    GROUP BY c.table_name
+  )
+  SELECT
+    current_setting('server_version_num')::int AS version,
+    to_jsonb(ARRAY(SELECT name FROM host_column WHERE table_name = 'automation_runs'))
+      AS run_columns,
+    to_jsonb(ARRAY(SELECT name FROM host_column WHERE table_name = 'automations'))
+      AS automation_columns,
+    to_jsonb(ARRAY(SELECT name FROM own)) AS own_tables,
+    to_jsonb(ARRAY(SELECT privilege FROM lacking)) AS missing_privileges
+`;

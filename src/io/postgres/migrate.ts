@@ -1,0 +1,112 @@
+import { existsSync, readdirSync, readFileSync } from "node:fs";
+import { dirname, join } from "node:path";
+import postgres, { type TransactionSql } from "postgres";
+import { StoreSchemaError } from "../../watchdog/ports.ts";
+import { type ConnectionOptions, clientOptions } from "./connection.ts";
+import { translate } from "./errors.ts";
+
+export interface MigrateOptions {
+  /** Only tell what would be applied. */
+  readonly check: boolean;
+  /** Also create equivalents of the host's tables: for development, demo and tests. */
+  readonly withHostTables: boolean;
+}
+
+export interface MigrateResult {
+  /** Names of the migrations applied by this call; with `check`, those that would be. */
+  readonly applied: readonly string[];
+  readonly total: number;
+  readonly hostTables: boolean;
+}
+
+/**
+ * Brings the schema `watchdog` up to date in one transaction. Safe from several pods at once: a transaction-scoped
+ * advisory lock lets one of them work and the others find nothing to do. Migrations that this version does not know are
+ * left alone, so that an older program runs beside a newer schema.
+ *
+ * @throws StoreUnavailableError, StoreSchemaError (credentials, privileges).
+ */
+export async function migrate(
+  connection: ConnectionOptions,
+  options: MigrateOptions,
+): Promise<MigrateResult> {
+  const folder = findFolder();
+  const sql = postgres({ ...clientOptions(connection), max: 1, prepare: false });
+  try {
+    return await sql.begin((tx) => (options.check ? list(tx, folder) : apply(tx, folder, options)));
+  } catch (error) {
+    throw error instanceof StoreSchemaError ? error : translate("migrating", error);
+  } finally {
+    await sql.end({ timeout: 1 }).catch(() => {});
+  }
+}
+
+/** Any number but 849320147, which the host's own migrations take. */
+const ADVISORY_LOCK = 7_263_195_421;
+
+async function apply(
+  tx: TransactionSql,
+  folder: string,
+  options: MigrateOptions,
+): Promise<MigrateResult> {
+  await tx`SELECT pg_advisory_xact_lock(${ADVISORY_LOCK}::text::bigint)`;
+  await tx`CREATE SCHEMA IF NOT EXISTS watchdog`;
+  await tx`CREATE TABLE IF NOT EXISTS watchdog.migrations (
+    tag text PRIMARY KEY, applied_at timestamptz NOT NULL DEFAULT now())`;
+  const result = await list(tx, folder);
+  for (const tag of result.applied) {
+    await runFile(tx, join(folder, `${tag}.sql`));
+    await tx`INSERT INTO watchdog.migrations (tag) VALUES (${tag})`;
+  }
+  if (options.withHostTables) await runHostFiles(tx, join(folder, "host"));
+  return { ...result, hostTables: options.withHostTables };
+}
+
+async function list(tx: TransactionSql, folder: string): Promise<MigrateResult> {
+  const known = readTags(folder);
+  const [table] = await tx<{ readonly found: boolean }[]>`
+    SELECT to_regclass('watchdog.migrations') IS NOT NULL AS found`;
+  const rows =
+    table?.found === true
+      ? await tx<{ readonly tag: string }[]>`SELECT tag FROM watchdog.migrations`
+      : [];
+  const present = new Set(rows.map((row) => row.tag));
+  return {
+    applied: known.filter((tag) => !present.has(tag)),
+    total: known.length,
+    hostTables: false,
+  };
+}
+
+async function runHostFiles(tx: TransactionSql, folder: string): Promise<void> {
+  const files = readdirSync(folder).filter((name) => name.endsWith(".sql"));
+  for (const name of files.sort()) await runFile(tx, join(folder, name));
+}
+
+/** drizzle-kit separates statements with a marker of its own. */
+async function runFile(tx: TransactionSql, path: string): Promise<void> {
+  for (const statement of readFileSync(path, "utf8").split("--> statement-breakpoint")) {
+    if (statement.trim() !== "") await tx.unsafe(statement);
+  }
+}
+
+function readTags(folder: string): readonly string[] {
+  const journal: unknown = JSON.parse(readFileSync(join(folder, JOURNAL), "utf8"));
+  const entries: unknown = Reflect.get(Object(journal), "entries");
+  if (!Array.isArray(entries)) throw new Error(`${JOURNAL} has no entries`);
+  return entries.map((entry: unknown) => String(Reflect.get(Object(entry), "tag")));
+}
+
+const JOURNAL = join("meta", "_journal.json");
+
+/** The folder `drizzle` beside the sources or beside the bundle: the first one on the way up. */
+function findFolder(): string {
+  let at = import.meta.dirname;
+  while (true) {
+    const folder = join(at, "drizzle");
+    if (existsSync(join(folder, JOURNAL))) return folder;
+    const parent = dirname(at);
+    if (parent === at) throw new Error("the folder drizzle/ with the migrations is missing");
+    at = parent;
+  }
+}

@@ -1,0 +1,35 @@
+import { type Placeholder, type SQL, sql } from "drizzle-orm";
+import { leadership } from "./schema.ts";
+
+/** A named hole of a prepared statement. */
+export function hole(name: string): Placeholder {
+  return sql.placeholder(name);
+}
+
+/** Text that becomes a timestamptz inside Postgres: a plain `::timestamptz` hole would go through Date in postgres.js. */
+export function instantHole(name: string): SQL<string> {
+  return sql<string>`${hole(name)}::text::timestamptz`;
+}
+
+/** Milliseconds that become an interval. */
+export function millisHole(name: string): SQL {
+  return sql`${hole(name)}::float8 * interval '1 millisecond'`;
+}
+
+/** Text that becomes json without passing jsonb, which refuses \u0000. */
+export function jsonHole(name: string): SQL {
+  return sql`${hole(name)}::text::json`;
+}
+
+/** A literal of the statement; the hole's type is given by the cast. */
+export function textHole(name: string): SQL<string> {
+  return sql<string>`${hole(name)}::text`;
+}
+
+/** The database's clock as ISO 8601 in UTC with microseconds, as the host writes its own timestamps. */
+export const isoNow = sql<string>`to_char(now() AT TIME ZONE 'utc', 'YYYY-MM-DD"T"HH24:MI:SS.US"+00:00"')`;
+
+/** The fence: true while no newer epoch has been handed out. */
+export function ourEpoch(epoch: number | Placeholder): SQL<boolean> {
+  return sql<boolean>`(SELECT ${leadership.epoch} FROM ${leadership}) = ${epoch}::bigint`;
+}

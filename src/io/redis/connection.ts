@@ -1,0 +1,224 @@
+/**
+ * One connection to Redis at a time, replaced as a whole.
+ *
+ * Any failed call drops the connection, and the next call opens a fresh one. So a call after an outage heals at the
+ * first try, a server that turned read-only in a failover is left at once, and a half-open connection costs one
+ * timeout. Nothing is queued, resent or reconnected in the background: a command either leaves the process within the
+ * bounds below or it never does, and how often a connection is tried is up to the caller.
+ */
+import { TLSSocket } from "node:tls";
+import { Redis, type RedisOptions } from "ioredis";
+import { LeaseUnavailableError, type Log } from "../../watchdog/ports.ts";
+
+const GOODBYE_WITHIN_MS = 1000;
+
+export interface RedisConnectionOptions {
+  /** `redis://[user:password@]host[:port][/database]`, `rediss://` for TLS; query parameters are ignored. */
+  readonly url: string;
+  /** How long one command may take. */
+  readonly commandTimeoutMs: number;
+  /** How long name lookup, TCP, TLS and log-in may take together. */
+  readonly connectTimeoutMs: number;
+  readonly log?: Log;
+}
+
+export class RedisConnection implements AsyncDisposable {
+  readonly #options: RedisConnectionOptions;
+  readonly #target: Target;
+  readonly #calls = new Set<Promise<unknown>>();
+  #link: Link | null = null;
+  #closing: Promise<void> | null = null;
+
+  /** @throws TypeError when the URL cannot be used; the text does not repeat it. Does not connect. */
+  constructor(options: RedisConnectionOptions) {
+    this.#options = options;
+    this.#target = parseUrl(options.url);
+  }
+
+  /**
+   * Sends one command, connecting first when necessary. Settles within the two bounds of the options.
+   *
+   * @param operation what is being done, for the message: `renewing the lease`.
+   * @throws LeaseUnavailableError for every failure. The command may still take effect later.
+   */
+  async run<T>(operation: string, command: (client: Redis) => Promise<T>): Promise<T> {
+    if (this.#closing !== null) throw this.#unavailable(operation, new Error("closed by us"));
+    const call = this.#run(operation, command);
+    this.#calls.add(call);
+    try {
+      return await call;
+    } finally {
+      this.#calls.delete(call);
+    }
+  }
+
+  /** Lets calls in flight end, but not for long, and leaves the server in an orderly way. Never rejects. */
+  close(): Promise<void> {
+    this.#closing ??= this.#close();
+    return this.#closing;
+  }
+
+  [Symbol.asyncDispose](): Promise<void> {
+    return this.close();
+  }
+
+  async #run<T>(operation: string, command: (client: Redis) => Promise<T>): Promise<T> {
+    const { connectTimeoutMs, commandTimeoutMs } = this.#options;
+    this.#link ??= this.#open();
+    const link = this.#link;
+    try {
+      await within(link.ready, connectTimeoutMs, "no connection");
+      return await within(command(link.client), commandTimeoutMs, "no answer");
+    } catch (error) {
+      this.#drop(link, error);
+      throw this.#unavailable(operation, link.failure);
+    }
+  }
+
+  #open(): Link {
+    const client = new Redis({
+      ...this.#target.options,
+      connectionName: "run-watchdog",
+      connectTimeout: this.#options.connectTimeoutMs,
+      lazyConnect: true,
+      enableOfflineQueue: false,
+      maxRetriesPerRequest: 0,
+      autoResendUnfulfilledCommands: false,
+      retryStrategy: null,
+      // A server that is loading says so in its answer; INFO would ask for one more permission.
+      enableReadyCheck: false,
+      // The lease needs nothing of RESP3, and not every proxy knows HELLO.
+      protocol: 2,
+      disableClientInfo: true,
+    });
+    const ready = Promise.withResolvers<void>();
+    // Handled by whoever waits for it; a connection that nobody waits for may fail as well.
+    ready.promise.catch(() => undefined);
+    const link: Link = { client, ready: ready.promise, fail: ready.reject, failure: null };
+    // The listener stays for the client's life: an 'error' event without one would end the process. A refused SELECT
+    // arrives only here, and ioredis would carry on with the wrong database.
+    client.on("error", (error) => this.#drop(link, error));
+    client.once("end", () => this.#drop(link, new Error("the server closed the connection")));
+    client.once("ready", () => ready.resolve());
+    client.connect().catch(() => undefined);
+    return link;
+  }
+
+  #drop(link: Link, error: unknown): void {
+    // The first failure is the cause, what follows from it is noise.
+    link.failure ??= scrub(error, this.#target.options.password);
+    link.fail(link.failure);
+    if (this.#link === link) {
+      this.#link = null;
+      const { endpoint } = this.#target;
+      this.#options.log?.debug({ endpoint, err: link.failure }, "connection to redis dropped");
+    }
+    cut(link.client);
+  }
+
+  async #close(): Promise<void> {
+    await within(this.#goodbye(), GOODBYE_WITHIN_MS, "no answer").catch(() => undefined);
+    if (this.#link !== null) this.#drop(this.#link, new Error("closed by us"));
+  }
+
+  async #goodbye(): Promise<void> {
+    await Promise.allSettled(this.#calls);
+    await this.#link?.client.quit();
+  }
+
+  #unavailable(operation: string, cause: unknown): LeaseUnavailableError {
+    const message = `${operation} at redis ${this.#target.endpoint} failed: ${reasonOf(cause)}`;
+    return new LeaseUnavailableError(message, { cause });
+  }
+}
+
+interface Link {
+  readonly client: Redis;
+  readonly ready: Promise<void>;
+  readonly fail: (error: unknown) => void;
+  /** Why it was dropped; `null` while it is in use. */
+  failure: unknown;
+}
+
+interface Target {
+  /** For messages: host and port. */
+  readonly endpoint: string;
+  readonly options: Pick<RedisOptions, "host" | "port" | "db" | "username" | "password" | "tls">;
+}
+
+/**
+ * By hand, because ioredis lets the URL's query parameters override every option, and takes a database that is not a
+ * number for the first one.
+ */
+function parseUrl(text: string): Target {
+  const url = URL.parse(text);
+  const database = /^\/?(\d*)$/.exec(url?.pathname ?? "")?.[1];
+  if (url === null || !/^rediss?:$/.test(url.protocol) || database === undefined) {
+    throw new TypeError(
+      "the Redis URL must look like redis://[user:password@]host[:port][/database number], or rediss:// for TLS",
+    );
+  }
+  const host = url.hostname.replace(/^\[(.*)\]$/, "$1") || "localhost";
+  const port = Number(url.port || 6379);
+  return {
+    endpoint: `${host}:${port}`,
+    options: {
+      host,
+      port,
+      db: Number(database),
+      username: decode(url.username),
+      password: decode(url.password),
+      ...(url.protocol === "rediss:" && { tls: {} }),
+    },
+  };
+}
+
+function decode(part: string): string {
+  try {
+    return decodeURIComponent(part);
+  } catch (cause) {
+    throw new TypeError("user and password of the Redis URL must be percent-encoded", { cause });
+  }
+}
+
+/** Settles with `promise`, or rejects after `timeoutMs`; what comes later is ignored. */
+async function within<T>(promise: Promise<T>, timeoutMs: number, missing: string): Promise<T> {
+  const late = Promise.withResolvers<never>();
+  const giveUp = () => late.reject(new Error(`${missing} within ${timeoutMs} ms`));
+  // After a blocked event loop the answer may lie unread in the socket: one turn to read it before giving up.
+  const timer = setTimeout(() => setImmediate(giveUp), timeoutMs);
+  try {
+    return await Promise.race([promise, late.promise]);
+  } finally {
+    clearTimeout(timer);
+  }
+}
+
+/** Ends a client at once; its waiting commands reject. */
+function cut(client: Redis): void {
+  const stream: typeof client.stream | undefined = client.stream;
+  if (stream === undefined) client.disconnect();
+  else if (stream.destroyed) return;
+  // A reset also discards what the kernel has not delivered yet: a SET retransmitted minutes later would lock
+  // everybody out for a TTL. TLS and unfinished connections cannot be reset.
+  else if (stream instanceof TLSSocket || stream.connecting) stream.destroy();
+  else stream.resetAndDestroy();
+}
+
+/** ioredis attaches the command to its error, and Redis quotes arguments of unknown commands: AUTH has the password. */
+function scrub(error: unknown, password: string | undefined): unknown {
+  if (!(error instanceof Error)) return error;
+  Reflect.deleteProperty(error, "command");
+  if (password) {
+    error.message = error.message.replaceAll(password, "***");
+    error.stack = error.stack?.replaceAll(password, "***") ?? error.message;
+  }
+  return error;
+}
+
+/** A refused connection to several addresses has an empty message and a code. */
+function reasonOf(cause: unknown): string {
+  if (!(cause instanceof Error)) return String(cause);
+  if (cause.message !== "") return cause.message;
+  return "code" in cause ? String(cause.code) : cause.name;
+}

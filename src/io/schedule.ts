@@ -1,0 +1,29 @@
+import { Cron } from "croner";
+import type { Clock, Schedule } from "../watchdog/ports.ts";
+
+/** A cron pattern in UTC, with an optional field for seconds in front. */
+export function cronSchedule(pattern: string, clock: Clock): Schedule {
+  // Paused and without a callback it holds no timer: it only answers questions.
+  const calendar = new Cron(pattern, { timezone: "UTC", paused: true });
+
+  function nextAfter(at: Date): Date {
+    const next = calendar.nextRun(at);
+    if (next === null) throw new Error(`the schedule "${pattern}" has no next run`);
+    return next;
+  }
+
+  return {
+    start(onTick) {
+      // croner fills the object it is given, so it gets one of its own.
+      const ticking = new Cron(pattern, { timezone: "UTC" }, onTick);
+      return () => ticking.stop();
+    },
+    nextAt: () => nextAfter(clock.now()),
+    intervalMs() {
+      const next = nextAfter(clock.now());
+      const [previous] = calendar.previousRuns(1, next);
+      if (previous !== undefined) return next.getTime() - previous.getTime();
+      return nextAfter(next).getTime() - next.getTime();
+    },
+  };
+}

@@ -1,0 +1,110 @@
+/** What the process tells about itself. Pure: from facts in memory to answers. Times are monotonic milliseconds. */
+
+export type Standing = "unknown" | "ok" | { readonly problem: string };
+
+export interface FleetFacts {
+  /** When the leadership row was read. */
+  readonly seenAtMs: number;
+  /** Ages at that moment, by the database's clock; `null` for never. */
+  readonly sinceFinishMs: number | null;
+  readonly sinceProgressMs: number | null;
+}
+
+export interface HealthFacts {
+  readonly nowMs: number;
+  readonly startedAtMs: number;
+  readonly postgres: Standing;
+  readonly lease: Standing;
+  /** The distance of the schedule's ticks around now. */
+  readonly intervalMs: number;
+  /** When the scheduler has to fire next. */
+  readonly nextTickAtMs: number;
+  /** The last sign of life of the running sweep; `null` when none runs. */
+  readonly progressAtMs: number | null;
+  readonly verifyTimeoutMs: number;
+  readonly fleet: FleetFacts | null;
+  /** The leadership row names workers with this other kind of lease. */
+  readonly otherLeaseKind: string | null;
+  /** The lease's key has no expiry: it will never become free. */
+  readonly leaseNeverExpires: boolean;
+}
+
+export interface Liveness {
+  readonly alive: boolean;
+  readonly reasons: readonly string[];
+}
+
+/** How late the scheduler may be before a restart is worth it. */
+const TICK_GRACE_MS = 60_000;
+const MISSED_TICKS = 3;
+
+/** False only when a restart would help: a long sweep is legal, and so is a database that is away. */
+export function liveness(facts: HealthFacts): Liveness {
+  const reasons: string[] = [];
+  if (facts.nowMs - facts.nextTickAtMs > TICK_GRACE_MS) {
+    reasons.push("the scheduler has not fired when it was due");
+  }
+  const patienceMs = 3 * facts.verifyTimeoutMs + 30_000;
+  if (facts.progressAtMs !== null && facts.nowMs - facts.progressAtMs > patienceMs) {
+    reasons.push(`the running sweep has made no progress for ${seconds(patienceMs)}`);
+  }
+  return { alive: reasons.length === 0, reasons };
+}
+
+export interface Readiness {
+  readonly ready: boolean;
+  readonly reasons: readonly string[];
+}
+
+/** True when Postgres, its schema and the lease store answered at the last try. A standby is ready. */
+export function readiness(facts: HealthFacts): Readiness {
+  const reasons = [
+    ...standingProblems("postgres", facts.postgres),
+    ...standingProblems("lease", facts.lease),
+  ];
+  return { ready: reasons.length === 0, reasons };
+}
+
+export interface Health {
+  readonly status: "ok" | "degraded" | "failing";
+  readonly reasons: readonly string[];
+}
+
+export function health(facts: HealthFacts): Health {
+  const failing = [...liveness(facts).reasons];
+  if (nobodyHasSwept(facts)) {
+    failing.push(`nobody has swept for ${MISSED_TICKS} scheduled ticks`);
+  }
+  if (facts.leaseNeverExpires) {
+    failing.push("the lease's key has no expiry and blocks everybody: delete it");
+  }
+  const degraded = [...readiness(facts).reasons];
+  if (facts.otherLeaseKind !== null) {
+    degraded.push(
+      `other workers use the ${facts.otherLeaseKind} lease: give all of them the same REDIS_URL, or none`,
+    );
+  }
+  const status = failing.length > 0 ? "failing" : degraded.length > 0 ? "degraded" : "ok";
+  return { status, reasons: [...failing, ...degraded] };
+}
+
+/** Neither finish nor progress, as far as the fleet's row told, since then or since the process began. */
+function nobodyHasSwept(facts: HealthFacts): boolean {
+  const { nowMs, startedAtMs, fleet } = facts;
+  const agesMs = [fleet?.sinceFinishMs, fleet?.sinceProgressMs].filter((age) => age != null);
+  const lastAtMs =
+    fleet === null || agesMs.length === 0
+      ? startedAtMs
+      : Math.max(fleet.seenAtMs - Math.min(...agesMs), startedAtMs);
+  return nowMs - lastAtMs > MISSED_TICKS * facts.intervalMs;
+}
+
+function standingProblems(name: string, standing: Standing): readonly string[] {
+  if (standing === "ok") return [];
+  if (standing === "unknown") return [`${name} has not answered yet`];
+  return [`${name}: ${standing.problem}`];
+}
+
+function seconds(ms: number): string {
+  return `${Math.round(ms / 1000)} s`;
+}

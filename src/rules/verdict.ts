@@ -1,0 +1,177 @@
+import type {
+  Evidence,
+  Failure,
+  GoneReason,
+  RunSnapshot,
+  Verdict,
+  VerdictPolicy,
+} from "./model.ts";
+import {
+  exitError,
+  failureDetailJson,
+  killedError,
+  type Output,
+  PRESUMED_PREFIX,
+  presumedError,
+  type StatusDetail,
+  statedError,
+  statusDetailJson,
+} from "./wording.ts";
+
+/**
+ * What to do about a run that is past its deadline. Pure: the same row, evidence, policy and horizon always give the
+ * same verdict.
+ *
+ * @param horizonMs the database's time at the start of the sweep, Unix milliseconds. A run meets its hard deadline when
+ *   the horizon does; time that passed during the sweep counts in the next one.
+ */
+export function judge(
+  run: RunSnapshot,
+  evidence: Evidence,
+  policy: VerdictPolicy,
+  horizonMs: number,
+): Verdict {
+  const hardDeadlineMs = hardDeadline(run, policy);
+  const atHardDeadline = horizonMs >= hardDeadlineMs;
+  const defer = (reason: string): Verdict => ({
+    kind: "defer",
+    reason,
+    notAfterMs: hardDeadlineMs,
+  });
+
+  switch (evidence.kind) {
+    case "exited":
+      return exited(run, evidence.exitCode, evidence);
+    case "failed":
+      return stated(run, evidence.detail, evidence);
+    case "running":
+      return atHardDeadline ? presume(run, STILL_RUNNING) : defer("running");
+    case "starting":
+      return atHardDeadline ? presume(run, UNAVAILABLE) : defer("starting");
+    case "no-command":
+      return atHardDeadline ? presume(run, NO_COMMAND) : defer("no bash_command_id");
+    case "gone":
+      return presume(run, goneBecause(evidence.reason, evidence.detail));
+    case "unreachable":
+    case "malformed":
+      return undetermined(run, evidence.failure);
+  }
+}
+
+/**
+ * When waiting for a sign of life ends: the start plus everything the host allows a run, as its own watchdog counts it.
+ * Unix milliseconds.
+ */
+export function hardDeadline(run: RunSnapshot, policy: VerdictPolicy): number {
+  const ownMs = run.timeoutS === null ? policy.defaultRunMs : run.timeoutS * 1000;
+  const effectiveMs = Math.min(ownMs, policy.maxRunMs);
+  return run.beganAtMs + policy.readyTimeoutMs + effectiveMs + policy.hardGraceMs;
+}
+
+function exited(run: RunSnapshot, exitCode: number, output: Output): Verdict {
+  if (exitCode === 0) return { kind: "complete", basis: "proof", reason: "exit_code=0" };
+  if (exitCode === -1) {
+    const errorDetail = killedError(output);
+    return fail(run, "proof", "exit_code=-1", errorDetail, {
+      ...AGENT_SERVER_SAID,
+      kind: "timeout",
+      detail: errorDetail.slice(PRESUMED_PREFIX.length),
+      code: "-1",
+      extras: { formatted_detail: errorDetail },
+    });
+  }
+  const errorDetail = exitError(exitCode, output);
+  return fail(run, "proof", `exit_code=${exitCode}`, errorDetail, {
+    ...AGENT_SERVER_SAID,
+    kind: "execution_error",
+    detail: errorDetail,
+    code: String(exitCode),
+  });
+}
+
+function stated(run: RunSnapshot, detail: string, output: Output): Verdict {
+  const errorDetail = statedError(detail, output);
+  return fail(run, "proof", "failed", errorDetail, {
+    ...AGENT_SERVER_SAID,
+    kind: "execution_error",
+    detail: errorDetail,
+  });
+}
+
+/** A conclusion without proof: what it says to users, to the journal and to the host. */
+interface Presumption {
+  readonly reason: string;
+  readonly detail: string;
+  readonly kind: "timeout" | "environment_unavailable";
+  readonly outcome: string;
+}
+
+const STILL_RUNNING: Presumption = {
+  reason: "still running",
+  detail: "Command still running",
+  kind: "timeout",
+  outcome: "still_running",
+};
+
+const UNAVAILABLE: Presumption = {
+  reason: "starting",
+  detail: "Sandbox not available",
+  kind: "environment_unavailable",
+  outcome: "environment_unavailable",
+};
+
+const NO_COMMAND: Presumption = {
+  reason: "no bash_command_id",
+  detail: "No bash_command_id available for verification",
+  kind: "timeout",
+  outcome: "verification_error",
+};
+
+function goneBecause(reason: GoneReason, detail: string): Presumption {
+  if (reason === "no-sandbox-id") {
+    return { ...UNAVAILABLE, reason, detail: "No sandbox_id available for verification" };
+  }
+  if (reason === "lost") {
+    return { ...UNAVAILABLE, reason, detail: detail === "" ? "Run was lost" : detail };
+  }
+  return { ...UNAVAILABLE, reason: `sandbox ${reason}` };
+}
+
+function presume(run: RunSnapshot, presumption: Presumption): Verdict {
+  const errorDetail = presumedError(presumption.detail);
+  return fail(run, "presumption", presumption.reason, errorDetail, {
+    phase: "verification",
+    kind: presumption.kind,
+    detail: errorDetail.slice(PRESUMED_PREFIX.length),
+    transient: false,
+    source: "automation_service",
+    operation: "verify_run",
+    extras: { verification_outcome: presumption.outcome },
+  });
+}
+
+const AGENT_SERVER_SAID = {
+  phase: "execution",
+  transient: false,
+  source: "agent_server",
+  operation: "verify_run",
+} as const;
+
+function fail(
+  run: RunSnapshot,
+  basis: "proof" | "presumption",
+  reason: string,
+  errorDetail: string,
+  entry: StatusDetail,
+): Verdict {
+  const statusDetail = statusDetailJson(entry, run.statusDetail, run.readAt);
+  return { kind: "fail", basis, reason, errorDetail, statusDetail };
+}
+
+function undetermined(run: RunSnapshot, failure: Failure): Verdict {
+  return {
+    kind: "undetermined",
+    reason: failure.message,
+    statusDetail: failureDetailJson(failure, run.statusDetail, run.readAt),
+  };
+}

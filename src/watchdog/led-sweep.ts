@@ -1,0 +1,176 @@
+import type { SweepEnd } from "../rules/exit-code.ts";
+import type { SweepReport } from "../rules/report.ts";
+import { Chores } from "./chores.ts";
+import type { ConductDeps, Conducted, ConductOptions, SweepRequest } from "./conduct.ts";
+import { LeaseLostError, type LeaseTerm } from "./lease-term.ts";
+import { LinkedController } from "./linked-signal.ts";
+import type { Fence, Horizon } from "./ports.ts";
+import { FencedError } from "./settle.ts";
+import { patientStore } from "./store-wrappers.ts";
+import { sweep } from "./sweep.ts";
+import { endOf } from "./sweep-end.ts";
+import { makeReport } from "./sweep-report.ts";
+import { Tally } from "./tally.ts";
+
+/** A sweep whose lease and epoch are ours. */
+export class LedSweep {
+  readonly #deps: ConductDeps;
+  readonly #options: ConductOptions;
+  readonly #request: SweepRequest;
+  readonly #term: LeaseTerm;
+  readonly #horizon: Horizon;
+  readonly #full: boolean;
+  readonly #fence: Fence;
+  readonly #tally = new Tally();
+  readonly #chores: Chores;
+  readonly #begunAtMs: number;
+  #progressedAtMs = 0;
+
+  constructor(
+    deps: ConductDeps,
+    options: ConductOptions,
+    request: SweepRequest,
+    term: LeaseTerm,
+    begun: { readonly epoch: number; readonly horizon: Horizon },
+    full: boolean,
+  ) {
+    this.#deps = deps;
+    this.#options = options;
+    this.#request = request;
+    this.#term = term;
+    this.#horizon = begun.horizon;
+    this.#full = full;
+    this.#fence = { epoch: begun.epoch, check: () => term.check() };
+    this.#chores = new Chores(
+      { ...deps, onProgress: () => this.#progressed() },
+      this.#fence,
+      options.cleanupSlots,
+    );
+    this.#begunAtMs = deps.clock.monotonicMs();
+  }
+
+  async run(stop: AbortSignal): Promise<Conducted> {
+    const { log } = this.#deps;
+    let error: unknown = null;
+    let end: SweepEnd = { kind: "finished" };
+    try {
+      await this.#sweepAndClean();
+      if (this.#full && !(await this.#finish())) {
+        throw new FencedError("a newer epoch was handed out before the sweep ended");
+      }
+    } catch (caught) {
+      error = caught;
+      end = endOf(stop);
+    }
+    if (end.kind === "failed") log.error({ err: error, epoch: this.#fence.epoch }, "sweep failed");
+    return { kind: "swept", report: await this.#report(end), error };
+  }
+
+  /** Three loops side by side; when the sweep cannot go on, the others end with it. */
+  async #sweepAndClean(): Promise<void> {
+    using scope = new LinkedController(this.#term.signal);
+    const informing = this.#informFleet(scope);
+    const cleaning = this.#clean(scope.signal);
+    try {
+      await this.#sweep(scope.signal);
+      this.#chores.endSweep();
+      const { clock } = this.#deps;
+      await Promise.race([cleaning, clock.sleep(this.#options.cleanupTailMs, scope.signal)]);
+    } finally {
+      scope.abort(new LeaseLostError("the sweep has ended"));
+      await Promise.all([cleaning, informing]);
+    }
+  }
+
+  async #sweep(signal: AbortSignal): Promise<void> {
+    const deps = this.#deps;
+    const options = this.#options;
+    const request = this.#request;
+    const store = patientStore(deps.store, deps.clock, signal);
+    const backlog = await store.backlog({
+      horizon: this.#horizon,
+      nullDeadlineAfterMs: options.sweep.nullDeadlineAfterMs,
+    });
+    deps.watch.onBegin?.({ epoch: this.#fence.epoch, backlog });
+    await sweep(
+      {
+        store,
+        backend: deps.backend,
+        clock: deps.clock,
+        log: deps.log,
+        onOutcome: (outcome) => {
+          this.#tally.add(outcome);
+          deps.watch.onOutcome?.(outcome);
+          if (outcome.basis !== null) this.#chores.nudge();
+        },
+        onProgress: () => this.#progressed(),
+      },
+      { ...options.sweep, runIds: request.runIds, limit: request.limit },
+      {
+        fence: this.#fence,
+        holder: options.holder,
+        trigger: request.trigger,
+        horizon: this.#horizon,
+      },
+      signal,
+    );
+  }
+
+  /** Never rejects: what is left undone stays in the journal. */
+  async #clean(signal: AbortSignal): Promise<void> {
+    try {
+      await this.#chores.run(signal);
+    } catch (error) {
+      if (!signal.aborted)
+        this.#deps.log.warn({ err: error }, "clean-up goes on in the next sweep");
+    }
+  }
+
+  /** Keeps the leadership row fresh while the sweep moves on, and learns there of a newer epoch. Never rejects. */
+  async #informFleet(scope: LinkedController): Promise<void> {
+    const { clock, leadership, log } = this.#deps;
+    let seenMs = this.#progressedAtMs;
+    while (!scope.signal.aborted) {
+      try {
+        await clock.sleep(INFORM_EVERY_MS, scope.signal);
+        if (this.#progressedAtMs === seenMs) continue;
+        seenMs = this.#progressedAtMs;
+        if (!(await leadership.progress(this.#fence))) {
+          scope.abort(new FencedError("a newer epoch was handed out"));
+        }
+      } catch (error) {
+        if (!scope.signal.aborted) log.debug({ err: error }, "noting progress failed");
+      }
+    }
+  }
+
+  #progressed(): void {
+    this.#progressedAtMs = this.#deps.clock.monotonicMs();
+    this.#term.progress();
+    this.#deps.watch.onProgress?.();
+  }
+
+  async #finish(): Promise<boolean> {
+    const { runs: _, ...summary } = await this.#report({ kind: "finished" });
+    return this.#deps.leadership.finish(this.#fence, summary);
+  }
+
+  async #report(end: SweepEnd): Promise<SweepReport> {
+    const { journal, clock } = this.#deps;
+    // Without a database there is nothing to count; the report says then that the sweep failed.
+    const pending = end.kind === "failed" ? 0 : await journal.pendingCleanups().catch(() => 0);
+    return makeReport({
+      end,
+      dryRun: false,
+      trigger: this.#request.trigger,
+      holder: this.#options.holder,
+      epoch: this.#fence.epoch,
+      startedAtMs: this.#horizon.ms,
+      durationMs: clock.monotonicMs() - this.#begunAtMs,
+      tally: this.#tally,
+      cleanups: { ...this.#chores.summary, pending },
+    });
+  }
+}
+
+const INFORM_EVERY_MS = 5000;

@@ -1,0 +1,67 @@
+import type { SweepEnd } from "../rules/exit-code.ts";
+import type { SweepReport } from "../rules/report.ts";
+import type { ConductDeps, ConductOptions, SweepRequest } from "./conduct.ts";
+import { dryStore, patientStore } from "./store-wrappers.ts";
+import { sweep } from "./sweep.ts";
+import { endOf } from "./sweep-end.ts";
+import { makeReport } from "./sweep-report.ts";
+import { Tally } from "./tally.ts";
+
+/**
+ * What a sweep would do, with every limit, on the same path: takes no lease and no epoch, and writes nothing anywhere.
+ *
+ * @throws StoreUnavailableError, StoreSchemaError or `signal.reason` when nothing was judged.
+ */
+export async function rehearseSweep(
+  deps: Omit<ConductDeps, "lease">,
+  options: ConductOptions,
+  request: SweepRequest,
+  signal: AbortSignal,
+): Promise<{ readonly report: SweepReport; readonly error: unknown }> {
+  const horizon = await deps.leadership.horizon();
+  const begunAtMs = deps.clock.monotonicMs();
+  const tally = new Tally();
+  let end: SweepEnd = { kind: "finished" };
+  let error: unknown = null;
+  try {
+    const store = dryStore(patientStore(deps.store, deps.clock, signal));
+    const { nullDeadlineAfterMs } = options.sweep;
+    const backlog = await store.backlog({ horizon, nullDeadlineAfterMs });
+    deps.watch.onBegin?.({ epoch: null, backlog });
+    await sweep(
+      {
+        store,
+        backend: deps.backend,
+        clock: deps.clock,
+        log: deps.log,
+        onOutcome: (outcome) => {
+          tally.add(outcome);
+          deps.watch.onOutcome?.(outcome);
+        },
+        onProgress: () => deps.watch.onProgress?.(),
+      },
+      { ...options.sweep, runIds: request.runIds, limit: request.limit },
+      {
+        fence: { epoch: 0, check: () => signal.throwIfAborted() },
+        holder: options.holder,
+        trigger: request.trigger,
+        horizon,
+      },
+      signal,
+    );
+  } catch (caught) {
+    error = caught;
+    end = endOf(signal);
+  }
+  const report = makeReport({
+    end,
+    dryRun: true,
+    trigger: request.trigger,
+    holder: options.holder,
+    epoch: null,
+    startedAtMs: horizon.ms,
+    durationMs: deps.clock.monotonicMs() - begunAtMs,
+    tally,
+  });
+  return { report, error };
+}

@@ -1,0 +1,70 @@
+import type { RunSnapshot } from "../rules/model.ts";
+import {
+  type Fence,
+  type RunStore,
+  StoreUnavailableError,
+  type WriteFacts,
+  type WriteResult,
+} from "./ports.ts";
+
+/** A newer epoch was handed out: somebody else sweeps, and nothing of ours may be written any more. */
+export class FencedError extends Error {
+  override readonly name = "FencedError";
+}
+
+export type Settled =
+  | { readonly kind: "written" }
+  | { readonly kind: "lost-race" }
+  | { readonly kind: "busy" }
+  | { readonly kind: "error"; readonly cause: string };
+
+/**
+ * Makes one guarded write and finds out what became of it.
+ *
+ * A write that returned no row, or whose acknowledgement was lost, is explained by asking, in this order: did we do it
+ * (the journal knows), has a newer epoch been handed out, did the row change, or was the write swallowed. A write that
+ * got lost with its connection is made once more if the row still is as it was: the guard makes that safe.
+ *
+ * @param journaled whether the write leaves a journal row, by which it can be recognised.
+ * @throws FencedError; StoreUnavailableError when the outcome cannot be found out; what the fence's check throws.
+ */
+export async function settle(
+  store: RunStore,
+  run: RunSnapshot,
+  fence: Fence,
+  journaled: boolean,
+  write: () => Promise<WriteResult>,
+): Promise<Settled> {
+  const first = await attempt(write);
+  if (first.kind !== "none" && first.kind !== "unknown") return asSettled(first);
+
+  const answer = explain(await store.facts(run, fence.epoch), journaled);
+  if (answer.kind !== "unchanged") return answer;
+  if (first.kind === "none") return { kind: "error", cause: NO_EFFECT };
+
+  const second = await write();
+  return second.kind === "none" ? { kind: "lost-race" } : asSettled(second);
+}
+
+const NO_EFFECT = "the write had no effect (trigger or row security)";
+
+async function attempt(
+  write: () => Promise<WriteResult>,
+): Promise<WriteResult | { kind: "unknown" }> {
+  try {
+    return await write();
+  } catch (error) {
+    if (error instanceof StoreUnavailableError) return { kind: "unknown" };
+    throw error;
+  }
+}
+
+function asSettled(result: Exclude<WriteResult, { kind: "none" }>): Settled {
+  return result.kind === "refused" ? { kind: "error", cause: result.cause } : result;
+}
+
+function explain(facts: WriteFacts, journaled: boolean): Settled | { kind: "unchanged" } {
+  if (journaled && facts.journaled) return { kind: "written" };
+  if (!facts.epochIsOurs) throw new FencedError("a newer epoch was handed out");
+  return facts.rowMatches ? { kind: "unchanged" } : { kind: "lost-race" };
+}

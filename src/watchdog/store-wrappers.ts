@@ -1,0 +1,42 @@
+import { type Clock, type RunStore, StoreUnavailableError } from "./ports.ts";
+
+/** A store that judges for show: reads are real, writes succeed and change nothing. */
+export function dryStore(store: RunStore): RunStore {
+  return {
+    stalePage: (...args) => store.stalePage(...args),
+    backlog: (...args) => store.backlog(...args),
+    read: (...args) => store.read(...args),
+    facts: (...args) => store.facts(...args),
+    apply: async () => ({ kind: "written" }),
+    defer: async () => ({ kind: "written" }),
+  };
+}
+
+/**
+ * A store whose reads are tried again while Postgres restarts or fails over. Writes are passed on as they are: their
+ * outcome has to be looked into first (settle.ts).
+ */
+export function patientStore(store: RunStore, clock: Clock, signal: AbortSignal): RunStore {
+  async function patiently<T>(read: () => Promise<T>): Promise<T> {
+    for (const waitMs of RETRY_AFTER_MS) {
+      try {
+        return await read();
+      } catch (error) {
+        if (!(error instanceof StoreUnavailableError)) throw error;
+      }
+      await clock.sleep(waitMs, signal);
+    }
+    return read();
+  }
+  return {
+    stalePage: (...args) => patiently(() => store.stalePage(...args)),
+    backlog: (...args) => patiently(() => store.backlog(...args)),
+    read: (...args) => patiently(() => store.read(...args)),
+    facts: (...args) => patiently(() => store.facts(...args)),
+    apply: (...args) => store.apply(...args),
+    defer: (...args) => store.defer(...args),
+  };
+}
+
+/** About as long as a server takes to restart; a longer outage ends the sweep. */
+const RETRY_AFTER_MS = [250, 1000, 3000];

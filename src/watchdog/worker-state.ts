@@ -1,0 +1,170 @@
+import type { HealthFacts, Standing } from "../rules/health.ts";
+import type { SweepReport } from "../rules/report.ts";
+import type { SweepWatch } from "./conduct.ts";
+import {
+  type Backlog,
+  type Clock,
+  type LeadershipView,
+  type LeaseKind,
+  LeaseUnavailableError,
+  type Schedule,
+  StoreSchemaError,
+  StoreUnavailableError,
+} from "./ports.ts";
+
+export type Role = "sweeping" | "standby" | "idle";
+
+/** What the process knows, for `/health`: facts for the rules, and more for people. */
+export interface WorkerFacts extends HealthFacts {
+  readonly role: Role;
+  readonly holder: string;
+  readonly leaseKind: LeaseKind;
+  /** Who holds the lease and until when, as far as the last attempt showed; wall time. */
+  readonly leaseHolder: string | null;
+  readonly leaseExpiresAt: Date | null;
+  readonly nextSweepAt: Date;
+  readonly ownLastSweep: SweepReport | null;
+  readonly leadership: LeadershipView | null;
+  readonly backlog: Backlog | null;
+}
+
+export interface WorkerIdentity {
+  readonly holder: string;
+  readonly leaseKind: LeaseKind;
+  readonly verifyTimeoutMs: number;
+}
+
+/** Collects facts as the worker meets them; answers from memory. */
+export class WorkerState {
+  readonly #clock: Clock;
+  readonly #schedule: Schedule;
+  readonly #identity: WorkerIdentity;
+  readonly #startedAtMs: number;
+  #nextTickAtMs = 0;
+  #postgres: Standing = "unknown";
+  #lease: Standing = "unknown";
+  #role: Role = "idle";
+  #progressAtMs: number | null = null;
+  #fleet: { readonly seenAtMs: number; readonly view: LeadershipView } | null = null;
+  #otherLeaseKind: LeaseKind | null = null;
+  #heldBy: { readonly holder: string | null; readonly expiresAt: Date | null } | null = null;
+  #ownLastSweep: SweepReport | null = null;
+  #backlog: Backlog | null = null;
+
+  constructor(clock: Clock, schedule: Schedule, identity: WorkerIdentity) {
+    this.#clock = clock;
+    this.#schedule = schedule;
+    this.#identity = identity;
+    this.#startedAtMs = clock.monotonicMs();
+    this.ticked();
+  }
+
+  facts(): WorkerFacts {
+    const fleet = this.#fleet;
+    return {
+      ...this.#identity,
+      nowMs: this.#clock.monotonicMs(),
+      startedAtMs: this.#startedAtMs,
+      postgres: this.#postgres,
+      lease: this.#lease,
+      intervalMs: this.#schedule.intervalMs(),
+      nextTickAtMs: this.#nextTickAtMs,
+      progressAtMs: this.#progressAtMs,
+      fleet:
+        fleet === null
+          ? null
+          : {
+              seenAtMs: fleet.seenAtMs,
+              sinceFinishMs: fleet.view.sinceFinishMs,
+              sinceProgressMs: fleet.view.sinceProgressMs,
+            },
+      otherLeaseKind: this.#otherLeaseKind,
+      leaseNeverExpires: this.#heldBy !== null && this.#heldBy.expiresAt === null,
+      role: this.#role,
+      leaseHolder:
+        this.#role === "sweeping" ? this.#identity.holder : (this.#heldBy?.holder ?? null),
+      leaseExpiresAt: this.#heldBy?.expiresAt ?? null,
+      nextSweepAt: this.#schedule.nextAt(),
+      ownLastSweep: this.#ownLastSweep,
+      leadership: fleet?.view ?? null,
+      backlog: this.#backlog,
+    };
+  }
+
+  /** Whether Postgres and the lease store answered at the last try. */
+  get ready(): boolean {
+    return this.#postgres === "ok" && this.#lease === "ok";
+  }
+
+  ticked(): void {
+    const inMs = this.#schedule.nextAt().getTime() - this.#clock.now().getTime();
+    this.#nextTickAtMs = this.#clock.monotonicMs() + inMs;
+  }
+
+  storesAnswered(): void {
+    this.#postgres = "ok";
+    this.#lease = "ok";
+  }
+
+  /** The lease store is asked after Postgres: its failure says that Postgres is there. */
+  failed(error: unknown): void {
+    if (error instanceof LeaseUnavailableError) {
+      this.#postgres = "ok";
+      this.#lease = { problem: error.message };
+    } else if (error instanceof StoreUnavailableError || error instanceof StoreSchemaError) {
+      this.#postgres = { problem: error.message };
+    }
+  }
+
+  standby(holder: string | null, expiresInMs: number | null): void {
+    this.#role = "standby";
+    this.#otherLeaseKind = null;
+    const expiresAt =
+      expiresInMs === null ? null : new Date(this.#clock.now().getTime() + expiresInMs);
+    this.#heldBy = { holder, expiresAt };
+  }
+
+  standbyOtherKind(noted: LeaseKind): void {
+    this.#role = "standby";
+    this.#otherLeaseKind = noted;
+    this.#heldBy = null;
+  }
+
+  idle(): void {
+    this.#role = "idle";
+    this.#otherLeaseKind = null;
+    this.#heldBy = null;
+    this.#progressAtMs = null;
+  }
+
+  swept(report: SweepReport): void {
+    this.idle();
+    this.#ownLastSweep = report;
+    if (report.exitCode !== 1 && this.#fleet !== null) {
+      const view = { ...this.#fleet.view, sinceFinishMs: 0, sinceProgressMs: 0 };
+      this.#fleet = { seenAtMs: this.#clock.monotonicMs(), view };
+    }
+  }
+
+  /** For `conductSweep`: notes what happens inside a sweep. */
+  readonly watch: SweepWatch = {
+    onLeadership: (view) => {
+      this.#fleet = { seenAtMs: this.#clock.monotonicMs(), view };
+    },
+    onBegin: ({ backlog }) => {
+      this.#role = "sweeping";
+      this.#otherLeaseKind = null;
+      this.#heldBy = null;
+      this.#backlog = backlog;
+      this.#progressAtMs = this.#clock.monotonicMs();
+      this.storesAnswered();
+    },
+    onProgress: () => {
+      this.#progressAtMs = this.#clock.monotonicMs();
+      if (this.#fleet !== null) {
+        const view = { ...this.#fleet.view, sinceProgressMs: 0 };
+        this.#fleet = { seenAtMs: this.#progressAtMs, view };
+      }
+    },
+  };
+}

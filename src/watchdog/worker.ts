@@ -1,0 +1,185 @@
+import type { SweepReport } from "../rules/report.ts";
+import { leaseContendInMs } from "../rules/timing.ts";
+import { type ConductDeps, type Conducted, type ConductOptions, conductSweep } from "./conduct.ts";
+import { LinkedController } from "./linked-signal.ts";
+import type { Schedule } from "./ports.ts";
+import { type WorkerFacts, WorkerState } from "./worker-state.ts";
+
+export interface WorkerDeps extends Omit<ConductDeps, "watch"> {
+  readonly schedule: Schedule;
+}
+
+export interface WorkerOptions extends ConductOptions {
+  readonly verifyTimeoutMs: number;
+}
+
+/**
+ * The daemon: every tick of the schedule becomes an attempt to sweep, and never two at once. Nothing that Postgres, the
+ * lease store or the backend does ends it: it stays up, says what is wrong, and tries again.
+ */
+export class Worker {
+  readonly #deps: WorkerDeps;
+  readonly #options: WorkerOptions;
+  readonly #state: WorkerState;
+  /** Resolves at the next tick; a new one is made whenever ticks are to be waited for. */
+  #tick = Promise.withResolvers<void>();
+  #lastEpoch: number | null = null;
+  #wasFailing = false;
+
+  constructor(deps: WorkerDeps, options: WorkerOptions) {
+    this.#deps = deps;
+    this.#options = options;
+    this.#state = new WorkerState(deps.clock, deps.schedule, {
+      holder: options.holder,
+      leaseKind: deps.lease.kind,
+      verifyTimeoutMs: options.verifyTimeoutMs,
+    });
+  }
+
+  facts(): WorkerFacts {
+    return this.#state.facts();
+  }
+
+  /** Runs until the signal aborts and everything in flight has ended. Never rejects. */
+  async run(signal: AbortSignal): Promise<void> {
+    const stopTicking = this.#deps.schedule.start(() => {
+      this.#state.ticked();
+      this.#tick.resolve();
+    });
+    try {
+      while (!signal.aborted) {
+        if (!this.#state.ready) await this.#probe();
+        const ticked = await this.#untilTick(this.#state.ready ? null : PROBE_EVERY_MS, signal);
+        if (ticked) await this.#contend(signal);
+      }
+    } finally {
+      stopTicking();
+      await this.#leave();
+    }
+  }
+
+  /** Contends for the lease until it swept, somebody else did, or the next tick begins a new attempt. */
+  async #contend(signal: AbortSignal): Promise<void> {
+    this.#tick = Promise.withResolvers();
+    while (!signal.aborted) {
+      const conducted = await this.#attempt(signal);
+      if (conducted?.kind !== "lease-held") break;
+      const waitMs = leaseContendInMs(conducted.expiresInMs, this.#deps.random.fraction());
+      if (await this.#untilTick(waitMs, signal)) return;
+      if (waitMs === null) return;
+    }
+    // Ticks that came during a sweep are dropped, not made up for.
+    this.#tick = Promise.withResolvers();
+  }
+
+  /** One attempt; `null` when it failed. The only place where the stores' failures arrive. */
+  async #attempt(signal: AbortSignal): Promise<Conducted | null> {
+    const { schedule, log } = this.#deps;
+    try {
+      const conducted = await conductSweep(
+        { ...this.#deps, watch: this.#state.watch },
+        this.#options,
+        { trigger: "cron", intervalMs: schedule.intervalMs(), runIds: null, limit: null },
+        signal,
+      );
+      if (conducted.kind !== "swept" || conducted.report.exitCode !== 1) this.#recovered();
+      this.#note(conducted);
+      return conducted;
+    } catch (error) {
+      if (signal.aborted) return null;
+      this.#state.failed(error);
+      this.#state.idle();
+      this.#wasFailing = true;
+      log.error({ err: error }, "cannot sweep");
+      return null;
+    }
+  }
+
+  #note(conducted: Conducted): void {
+    const { log } = this.#deps;
+    switch (conducted.kind) {
+      case "swept":
+        this.#lastEpoch = conducted.report.epoch;
+        this.#state.swept(conducted.report);
+        if (conducted.report.exitCode === 1) this.#state.failed(conducted.error);
+        this.#logReport(conducted.report);
+        return;
+      case "lease-held":
+        this.#state.standby(conducted.holder, conducted.expiresInMs);
+        log.debug({ holder: conducted.holder, expiresInMs: conducted.expiresInMs }, "standing by");
+        if (conducted.expiresInMs === null) {
+          log.error({ holder: conducted.holder }, "the lease has no expiry, delete its key");
+        }
+        return;
+      case "other-lease-kind":
+        this.#state.standbyOtherKind(conducted.noted);
+        log.warn(
+          { noted: conducted.noted },
+          "standing by, other workers use another kind of lease",
+        );
+        return;
+      case "already-swept":
+        this.#state.idle();
+        log.debug({}, "this tick was swept already");
+        return;
+    }
+  }
+
+  #logReport(report: SweepReport): void {
+    const { runs: _, ...summary } = report;
+    const { completed, failed } = report.counts;
+    const changed = completed + failed + report.cleanups.done > 0;
+    const level = report.exitCode === 0 ? (changed ? "info" : "debug") : "warn";
+    this.#deps.log[level](summary, "sweep finished");
+  }
+
+  /** Asks both stores, so that readiness does not wait for the first tick. */
+  async #probe(): Promise<void> {
+    const { leadership, lease, log } = this.#deps;
+    try {
+      this.#state.watch.onLeadership?.(await leadership.read());
+      await lease.ping();
+      this.#recovered();
+    } catch (error) {
+      this.#state.failed(error);
+      if (!this.#wasFailing) log.error({ err: error }, "not ready");
+      this.#wasFailing = true;
+    }
+  }
+
+  #recovered(): void {
+    this.#state.storesAnswered();
+    if (this.#wasFailing) this.#deps.log.info({}, "stores answer again");
+    this.#wasFailing = false;
+  }
+
+  /** True when a tick came; false when `waitMs` passed first (`null`: never) or the signal aborted. */
+  async #untilTick(waitMs: number | null, signal: AbortSignal): Promise<boolean> {
+    using scope = new LinkedController(signal);
+    const nap = this.#deps.clock
+      .sleep(waitMs ?? FOREVER_MS, scope.signal)
+      .catch(() => {})
+      .then(() => false);
+    const ticked = await Promise.race([this.#tick.promise.then(() => true), nap]);
+    scope.abort(new Error("waiting is over"));
+    return ticked && !signal.aborted;
+  }
+
+  /** Lets workers with another kind of lease take over at once. Bounded: leaving must not take long. */
+  async #leave(): Promise<void> {
+    if (this.#lastEpoch === null) return;
+    const { leadership, clock, log } = this.#deps;
+    const scope = new AbortController();
+    const clearing = leadership
+      .clearLeaseKind(this.#lastEpoch)
+      .catch((error: unknown) => log.debug({ err: error }, "clearing the kind of lease failed"));
+    const patience = clock.sleep(LEAVE_WITHIN_MS, scope.signal).catch(() => {});
+    await Promise.race([clearing, patience]);
+    scope.abort();
+  }
+}
+
+const PROBE_EVERY_MS = 5000;
+const LEAVE_WITHIN_MS = 2000;
+/** The longest a Node timer can wait; a tick or the signal ends the wait before. */
+const FOREVER_MS = 2 ** 31 - 1;

@@ -1,0 +1,137 @@
+/** What the backend tests share: a run, a client, and the three OpenHands servers in one. */
+import { lookup as systemLookup } from "node:dns";
+import type { ServerResponse } from "node:http";
+import type { LookupFunction } from "node:net";
+import { HttpClient, type HttpClientOptions } from "../../../src/io/backends/http-client.ts";
+import {
+  type OpenHandsCloudOptions,
+  openHandsCloudBackend,
+} from "../../../src/io/backends/openhands-cloud.ts";
+import type { RunSnapshot } from "../../../src/rules/model.ts";
+import type { Backend } from "../../../src/watchdog/ports.ts";
+import {
+  type HttpServer,
+  type SeenRequest,
+  sendJson,
+  startHttpServer,
+} from "../../support/http-server.ts";
+
+export const COMMAND_ID = "0123456789abcdef0123456789abcdef";
+export const SANDBOX_ID = "3kTqSandbox";
+
+export const clock = { now: () => new Date(), monotonicMs: () => performance.now() };
+
+/** A signal that never aborts. */
+export function calm(): AbortSignal {
+  return new AbortController().signal;
+}
+
+export interface TestClient extends AsyncDisposable {
+  readonly http: HttpClient;
+}
+
+export function openClient(options: Partial<HttpClientOptions> = {}): TestClient {
+  const http = new HttpClient({ proxy: null, clock, ...options });
+  return { http, [Symbol.asyncDispose]: () => http.close() };
+}
+
+/** Resolves `*.test` to 127.0.0.1, so that a test server can have a name that is not local. */
+export const testNames: LookupFunction = (hostname, options, callback) => {
+  systemLookup(hostname.endsWith(".test") ? "127.0.0.1" : hostname, options, callback);
+};
+
+export function runOf(overrides: Partial<RunSnapshot> = {}): RunSnapshot {
+  return {
+    id: "5e3f0d3c-0000-4000-8000-000000000001",
+    automationId: "5e3f0d3c-0000-4000-8000-000000000002",
+    userId: "user-1",
+    orgId: "org-1",
+    status: "RUNNING",
+    stale: true,
+    timeoutAt: "2026-08-22 10:00:00.123456+00",
+    sandboxId: SANDBOX_ID,
+    bashCommandId: COMMAND_ID,
+    beganAtMs: 0,
+    timeoutS: null,
+    keepAlive: false,
+    firstRunOpen: false,
+    statusDetail: null,
+    readAt: "2026-08-22T10:00:00.123456+00:00",
+    ...overrides,
+  };
+}
+
+export function bashOutput(overrides: object = {}): object {
+  const output = { kind: "BashOutput", command_id: COMMAND_ID, exit_code: 0 };
+  return { id: "e1", order: 0, stdout: null, stderr: null, ...output, ...overrides };
+}
+
+export type Route = (request: SeenRequest, response: ServerResponse) => void | Promise<void>;
+
+/** One route for each call of the backend; each answers as a healthy system unless a test says otherwise. */
+export interface Routes {
+  readonly mint: Route;
+  readonly lookup: Route;
+  readonly search: Route;
+  readonly remove: Route;
+}
+
+export interface CloudWorld extends AsyncDisposable {
+  readonly server: HttpServer;
+  readonly backend: Backend;
+  /** How often each call was made. */
+  calls(name: keyof Routes): number;
+  readonly sandbox: (overrides?: object) => object;
+}
+
+export interface CloudSetup {
+  readonly routes?: Partial<Routes>;
+  readonly options?: Partial<OpenHandsCloudOptions>;
+  readonly client?: Partial<HttpClientOptions>;
+}
+
+export async function cloudWorld(setup: CloudSetup = {}): Promise<CloudWorld> {
+  await using started = new AsyncDisposableStack();
+  const sandbox = (overrides: object = {}) => ({
+    id: SANDBOX_ID,
+    status: "RUNNING",
+    session_api_key: "session-1",
+    exposed_urls: [{ name: "AGENT_SERVER", url: `${server.origin}/agent/`, port: 60000 }],
+    ...overrides,
+  });
+  const routes: Routes = {
+    mint: (_, response) => sendJson(response, 200, { key: "sk-oh-1" }),
+    lookup: (_, response) => sendJson(response, 200, [sandbox()]),
+    search: (_, response) => sendJson(response, 200, { items: [bashOutput()], next_page_id: null }),
+    remove: (_, response) => sendJson(response, 200, { success: true }),
+    ...setup.routes,
+  };
+  const server = started.use(
+    await startHttpServer((request, response) => routes[routeOf(request)](request, response)),
+  );
+  const { http } = started.use(openClient(setup.client));
+  const backend = openHandsCloudBackend({
+    http,
+    clock,
+    baseUrl: `${server.origin}/`,
+    serviceKey: "service-key-1",
+    apiConcurrency: 8,
+    verifyTimeoutMs: 30_000,
+    agentHosts: [],
+    ...setup.options,
+  });
+  const opened = started.move();
+  return {
+    server,
+    backend,
+    sandbox,
+    calls: (name) => server.requests.filter((request) => routeOf(request) === name).length,
+    [Symbol.asyncDispose]: () => opened.disposeAsync(),
+  };
+}
+
+function routeOf({ method, target }: SeenRequest): keyof Routes {
+  if (method === "POST") return "mint";
+  if (method === "DELETE") return "remove";
+  return target.includes("/api/bash/") ? "search" : "lookup";
+}

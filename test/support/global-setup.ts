@@ -1,0 +1,35 @@
+import type { TestProject } from "vitest/node";
+import { findDocker } from "./docker.ts";
+import "./provided.ts";
+import { openPostgres, openRedis } from "./services.ts";
+
+const resources = new AsyncDisposableStack();
+
+/** Runs once before the tests that need real services. */
+export async function setup(project: TestProject): Promise<void> {
+  const given = process.env["TEST_DATABASE_URL"] && process.env["TEST_REDIS_URL"];
+  const docker = given ? Promise.resolve(null) : findDocker();
+  // Each is torn down even when the other one fails, or is still on its way when it does.
+  const opening = [openPostgres(docker, print), openRedis(docker, print)] as const;
+  for (const service of opening) {
+    resources.defer(async () => (await service.catch(() => null))?.close());
+  }
+  try {
+    const [postgres, redis] = await Promise.all(opening);
+    print(`tests use ${postgres.label} and ${redis.label}`);
+    project.provide("postgresUrl", postgres.url);
+    project.provide("redisUrl", redis.url);
+    project.provide("redisProgram", redis.program);
+  } catch (error) {
+    await teardown();
+    throw error;
+  }
+}
+
+export async function teardown(): Promise<void> {
+  await resources.disposeAsync();
+}
+
+function print(line: string): void {
+  process.stdout.write(`${line}\n`);
+}

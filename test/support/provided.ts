@@ -1,0 +1,12 @@
+import type { RedisProgram } from "./redis-server.ts";
+
+/** What the set-up of the test run hands to every test file. */
+declare module "vitest" {
+  interface ProvidedContext {
+    /** A PostgreSQL whose user may create databases. */
+    readonly postgresUrl: string;
+    readonly redisUrl: string;
+    /** For servers of a test's own; `null` when this machine has no redis-server. */
+    readonly redisProgram: RedisProgram | null;
+  }
+}

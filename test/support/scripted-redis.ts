@@ -1,0 +1,86 @@
+import { once } from "node:events";
+import { createServer, type Server, type Socket } from "node:net";
+
+/** How one connection ended, as the server saw it. */
+export type Ending = "closed" | "reset";
+
+/**
+ * A TCP server that speaks Redis as far as a test tells it to: for answers that a real server gives only in situations
+ * that cannot be forced, and for silence.
+ */
+export class ScriptedRedis implements AsyncDisposable {
+  /** How many connections have been opened so far. */
+  connections = 0;
+  /** One for every connection that has ended. */
+  readonly endings: Ending[] = [];
+  /** The first byte that arrived, of the newest connection. */
+  firstByte: number | null = null;
+  readonly #answer: (command: string) => string | null;
+  readonly #server: Server;
+  readonly #sockets = new Set<Socket>();
+
+  private constructor(answer: (command: string) => string | null) {
+    this.#answer = answer;
+    this.#server = createServer((socket) => this.#serve(socket));
+  }
+
+  /**
+   * Listens on a free port of 127.0.0.1.
+   *
+   * @param answer gets a command's words in lower case, separated by spaces, and returns what is sent back, without
+   * CRLF; `null` keeps silent.
+   */
+  static async start(answer: (command: string) => string | null): Promise<ScriptedRedis> {
+    const redis = new ScriptedRedis(answer);
+    redis.#server.listen(0, "127.0.0.1");
+    await once(redis.#server, "listening");
+    return redis;
+  }
+
+  /** `127.0.0.1:port` */
+  get endpoint(): string {
+    const address = this.#server.address();
+    if (address === null || typeof address === "string") throw new Error("not listening");
+    return `127.0.0.1:${address.port}`;
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    for (const socket of this.#sockets) socket.destroy();
+    this.#server.close();
+    await once(this.#server, "close");
+  }
+
+  #serve(socket: Socket): void {
+    this.connections += 1;
+    this.#sockets.add(socket);
+    let reset = false;
+    socket.on("error", () => {
+      reset = true;
+    });
+    socket.on("close", () => {
+      this.#sockets.delete(socket);
+      this.endings.push(reset ? "reset" : "closed");
+    });
+    socket.on("data", (data) => {
+      this.firstByte = data[0] ?? null;
+      for (const command of commandsIn(data.toString("latin1"))) {
+        const reply = this.#answer(command);
+        if (reply !== null) socket.write(`${reply}\r\n`);
+      }
+    });
+  }
+}
+
+/** Small commands arrive whole; lines with lengths are left out. */
+function commandsIn(text: string): readonly string[] {
+  return text
+    .split(/^\*\d+\r\n/m)
+    .map((part) =>
+      part
+        .split("\r\n")
+        .filter((_, line) => line % 2 === 1)
+        .join(" ")
+        .toLowerCase(),
+    )
+    .filter((command) => command !== "");
+}
