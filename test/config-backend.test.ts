@@ -112,9 +112,9 @@ describe("a base URL", () => {
     ["https://App.Example/", "https://app.example"],
     ["http://app.example:3000/base//", "http://app.example:3000/base"],
   ];
-  for (const [text, apiBaseUrl] of good) {
+  for (const [text, baseUrl] of good) {
     it(`is taken from ${text}`, () => {
-      expect(configWith({ [name]: text }).config.backend).toMatchObject({ apiBaseUrl });
+      expect(configWith({ [name]: text }).config.backend).toMatchObject({ baseUrl });
     });
   }
 

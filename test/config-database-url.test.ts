@@ -35,6 +35,11 @@ const good: readonly Good[] = [
     expected: { user: "m@e", password: "p/w#?%+é", database: "my app" },
   },
   {
+    name: "takes a line separator, which is no control character",
+    url: "postgres://me:p\u2028w@db/app",
+    expected: { password: "p\u2028w" },
+  },
+  {
     name: "takes an unencoded @ and colon in the password",
     url: "postgres://me:p@w:d@db/app",
     expected: { user: "me", password: "p@w:d", host: "db" },
@@ -197,6 +202,7 @@ describe("DATABASE_URL", () => {
     { name: "a longer path", url: "postgres://me@db/app/more", says: "got a path with slashes" },
     { name: "a slash in the password", url: "postgres://me:p/w@db/app", says: "/ as %2F" },
     { name: "a hash in the password", url: "postgres://me:p#w@db/app", says: "# as %23" },
+    { name: "a hash in password=", url: "postgres://me@db/app?password=p#w", says: "# as %23" },
     { name: "a question mark in the password", url: "postgres://me:1?w@db/app", says: "? as %3F" },
     { name: "a lone percent sign", url: "postgres://me:p%w@db/app", says: "written %25" },
     { name: "bytes that are no UTF-8", url: "postgres://me:%FF@db/app", says: "percent-encoding" },

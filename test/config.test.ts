@@ -48,7 +48,7 @@ describe("parseConfig", () => {
         cleanup: { delayMs: 5 * MINUTE_MS, journalRetentionMs: 90 * DAY_MS },
         backend: {
           kind: "openhands-cloud",
-          apiBaseUrl: "https://app.example",
+          baseUrl: "https://app.example",
           serviceKey: "service-key",
           agentHosts: [],
         },
@@ -143,6 +143,9 @@ describe("the lease's relations", () => {
     },
     {
       name: "says nothing about the margin when the margin itself is wrong",
+      // The default margin would not fit.
+      ttl: "3s",
+      renew: "1s",
       margin: "wide",
       found: expect.stringMatching(/^WATCHDOG_LEASE_MARGIN must be a duration/),
     },

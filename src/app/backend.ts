@@ -25,7 +25,7 @@ function chooseBackend(config: Config, http: HttpClient): Backend {
       return openHandsCloudBackend({
         http,
         clock: systemClock,
-        baseUrl: backend.apiBaseUrl,
+        baseUrl: backend.baseUrl,
         serviceKey: backend.serviceKey,
         agentHosts: backend.agentHosts,
         apiConcurrency,

@@ -7,7 +7,7 @@ export type BackendConfig =
   | {
       readonly kind: "openhands-cloud";
       /** Without a slash at its end. */
-      readonly apiBaseUrl: string;
+      readonly baseUrl: string;
       readonly serviceKey: string;
       /** Suffixes on label boundaries, lower case; empty: no restriction. */
       readonly agentHosts: readonly string[];
@@ -52,13 +52,13 @@ function automaticKind(reader: EnvReader): "agent-server" | "openhands-cloud" {
 }
 
 function readCloud(reader: EnvReader, agentHosts: readonly string[]): BackendConfig {
-  const apiBaseUrl = readBaseUrl(reader, "AUTOMATION_OPENHANDS_API_BASE_URL");
+  const baseUrl = readBaseUrl(reader, "AUTOMATION_OPENHANDS_API_BASE_URL");
   const serviceKey = reader.headerSecret("AUTOMATION_SERVICE_KEY");
   const why =
     "for the openhands-cloud backend (or choose another one: AUTOMATION_AGENT_SERVER_URL, WATCHDOG_BACKEND=http)";
   return {
     kind: "openhands-cloud",
-    apiBaseUrl: required(reader, "AUTOMATION_OPENHANDS_API_BASE_URL", apiBaseUrl, why),
+    baseUrl: required(reader, "AUTOMATION_OPENHANDS_API_BASE_URL", baseUrl, why),
     serviceKey: required(reader, "AUTOMATION_SERVICE_KEY", serviceKey, why),
     agentHosts,
   };

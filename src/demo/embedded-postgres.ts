@@ -4,9 +4,9 @@ import { randomBytes } from "node:crypto";
 import { once } from "node:events";
 import { existsSync } from "node:fs";
 import { chown, mkdir, readFile, rm, writeFile } from "node:fs/promises";
-import { createServer } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { freePort } from "./free-port.ts";
 import {
   copyBinaries,
   installedBinaries,
@@ -90,7 +90,7 @@ export class EmbeddedPostgres implements AsyncDisposable {
     const deadline = performance.now() + READY_WITHIN_MS;
     const keepPort = this.#port !== 0;
     for (;;) {
-      if (!keepPort) this.#port = await freePort();
+      if (!keepPort) this.#port = await freePort(HOST);
       const attempt = await launch(this.#place, this.#cluster, this.#port, deadline);
       if (attempt.kind === "ready") {
         this.#server = attempt.server;
@@ -272,15 +272,4 @@ async function removeSharedMemory(cluster: Cluster): Promise<void> {
   if (id === undefined) return;
   const ipcrm = run("ipcrm", ["-m", id], cluster.account);
   await once(ipcrm.process, "close");
-}
-
-async function freePort(): Promise<number> {
-  const server = createServer();
-  server.listen(0, HOST);
-  await once(server, "listening");
-  const address = server.address();
-  server.close();
-  await once(server, "close");
-  if (address === null || typeof address === "string") throw new Error("no port was given");
-  return address.port;
 }

@@ -62,6 +62,8 @@ export async function acquireTerm(
     answer = await deps.lease.acquire(options.installation, value, options.ttlMs);
   } catch (error) {
     const withdrawn = withdraw(deps, options, value, signal);
+    if (signal.aborted) await withdrawn;
+    signal.throwIfAborted();
     throw error;
   }
   if (answer.kind === "held") {
@@ -102,7 +104,6 @@ async function withdraw(
     } catch (error) {
       log.debug({ err: error }, "withdrawing an uncertain lease failed");
     }
-    if (signal.aborted) return;
     await clock.sleep(WITHDRAW_RETRY_MS, signal).catch(() => undefined);
   } while (clock.monotonicMs() < expiredAtMs);
 }

@@ -49,7 +49,6 @@ export class LeaseTerm {
   /** The renewal on its way: at most one. */
   #renewal: Renewal | null = null;
   #nap: AbortController | null = null;
-  #kept: Promise<void> | null = null;
   #released: Promise<void> | null = null;
 
   private constructor(deps: LeaseTermDeps, options: LeaseTermOptions, start: TermStart) {
@@ -106,7 +105,6 @@ export class LeaseTerm {
 
   async #release(): Promise<void> {
     this.#end(new LeaseLostError("the lease was released"));
-    await this.#kept;
     if (!this.#mayHold) return;
     const { lease, log } = this.#deps;
     try {
@@ -118,7 +116,7 @@ export class LeaseTerm {
 
   #begin(): void {
     this.#parent.addEventListener("abort", this.#followParent, { once: true });
-    this.#kept = this.#keep();
+    void this.#keep();
   }
 
   /** Runs as long as the term; the only place where a renewal's failure arrives. */
@@ -206,7 +204,6 @@ export class LeaseTerm {
   }
 
   #end(reason: unknown): void {
-    if (this.signal.aborted) return;
     this.#parent.removeEventListener("abort", this.#followParent);
     this.#nap?.abort();
     this.#controller.abort(reason);

@@ -159,6 +159,7 @@ export class LedSweep {
     const { journal, clock } = this.#deps;
     // Without a database there is nothing to count; the report says then that the sweep failed.
     const pending = end.kind === "failed" ? 0 : await journal.pendingCleanups().catch(() => 0);
+    const { done, abandoned } = this.#chores.summary;
     return makeReport({
       end,
       dryRun: false,
@@ -168,7 +169,7 @@ export class LedSweep {
       startedAtMs: this.#horizon.ms,
       durationMs: clock.monotonicMs() - this.#begunAtMs,
       tally: this.#tally,
-      cleanups: { ...this.#chores.summary, pending },
+      cleanups: { done, pending, abandoned },
     });
   }
 }

@@ -104,7 +104,12 @@ describe("startPostgres", () => {
   it("says what to do in an install without dev dependencies", async () => {
     const place = await mkdtemp(join(tmpdir(), "production-install-"));
     try {
-      for (const file of ["embedded-postgres.ts", "postgres-binaries.ts", "throwaway.ts"]) {
+      for (const file of [
+        "embedded-postgres.ts",
+        "free-port.ts",
+        "postgres-binaries.ts",
+        "throwaway.ts",
+      ]) {
         await copyFile(join(SOURCES, file), join(place, file));
       }
       const child = run(`

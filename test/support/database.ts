@@ -58,6 +58,7 @@ function connectionOptions(url: URL): ConnectionOptions {
   return {
     host: url.hostname,
     port: Number(url.port || 5432),
+    path: null,
     database: url.pathname.slice(1),
     user: decodeURIComponent(url.username),
     password: decodeURIComponent(url.password),

@@ -1,4 +1,4 @@
-import type { RedisProgram } from "./redis-server.ts";
+import type { RedisProgram } from "./redis-program.ts";
 
 /** What the set-up of the test run hands to every test file. */
 declare module "vitest" {

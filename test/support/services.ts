@@ -2,7 +2,8 @@
 import postgres from "postgres";
 import { startPostgres } from "../../src/demo/embedded-postgres.ts";
 import { type Engine, guardContainer } from "./docker.ts";
-import { findRedis, type RedisProgram, RedisServer, redisVersion } from "./redis-server.ts";
+import { findRedis, type RedisProgram } from "./redis-program.ts";
+import { RedisServer, redisVersion } from "./redis-server.ts";
 
 const POSTGRES_IMAGE = "postgres:17-alpine";
 const REDIS_IMAGE = "redis:8-alpine";

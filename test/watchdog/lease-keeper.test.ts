@@ -1,4 +1,4 @@
-import { describe, expect, it } from "vitest";
+import { describe, expect, it, vi } from "vitest";
 import { LeaseUnavailableError } from "../../src/watchdog/ports.ts";
 import { settle } from "../support/fake-clock.ts";
 import { INSTALLATION, leaseWorld } from "../support/lease-world.ts";
@@ -146,8 +146,14 @@ describe("acquireTerm", () => {
       parent.abort(reason);
       throw UNKNOWN;
     });
-    calls.release.mockRejectedValue(UNKNOWN);
-    await expect(acquire()).rejects.toBe(reason);
+    const answer = Promise.withResolvers<boolean>();
+    calls.release.mockReturnValue(answer.promise);
+    const ended = vi.fn();
+    const rejected = expect(acquire().finally(ended)).rejects.toBe(reason);
+    await settle();
+    expect(ended).not.toHaveBeenCalled();
+    answer.reject(UNKNOWN);
+    await rejected;
     expect(calls.release).toHaveBeenCalledTimes(1);
     expect(leftBehind()).toBe(0);
   });

@@ -59,10 +59,12 @@ describe("LeaseTerm renewing", () => {
   it("sends no second renewal while one is on its way", async () => {
     const { clock, calls, term } = leaseWorld();
     const held = await term();
-    calls.renew.mockImplementation(() => new Promise(() => undefined));
-    await clock.advance(12_000);
+    await clock.advance(54_999);
+    calls.renew.mockClear().mockImplementation(() => new Promise(() => undefined));
+    await clock.advance(1_000);
+    // Moves the deadline for which the term was going to wake up.
     held.progress();
-    await clock.advance(999);
+    await clock.advance(7_000);
     expect(calls.renew).toHaveBeenCalledTimes(1);
     expect(held.signal.aborted).toBe(false);
   });
@@ -286,6 +288,16 @@ describe("LeaseTerm.check", () => {
     expect(() => held.check()).toThrow(NOT_RENEWED);
   });
 
+  it("throws the parent's reason when a renewal failed in the same moment", async () => {
+    const { held, answer, parent, logged } = await renewalOnItsWay();
+    const reason = new Error("stopping");
+    answer.reject(UNKNOWN);
+    parent.abort(reason);
+    await settle();
+    expect(() => held.check()).toThrow(reason);
+    expect(logged).toEqual([]);
+  });
+
   it("throws the parent's reason when the parent has aborted", async () => {
     const { clock, calls, term, parent, logged, leftBehind } = leaseWorld();
     const held = await term();
@@ -312,6 +324,14 @@ describe("LeaseTerm.release", () => {
     await clock.advance(60_000);
     expect(calls.renew).not.toHaveBeenCalled();
     expect(logged).toEqual([]);
+    expect(leftBehind()).toBe(0);
+  });
+
+  it("leaves nothing behind right after a renewal", async () => {
+    const { held, answer, leftBehind } = await renewalOnItsWay();
+    answer.resolve(true);
+    await settle();
+    await held.release();
     expect(leftBehind()).toBe(0);
   });
 

@@ -7,10 +7,12 @@
  */
 import { BlockList, isIP, type LookupFunction } from "node:net";
 
-const LOOPBACK_V4: Subnet = ["127.0.0.0", 8];
+type Subnet = readonly [network: string, bits: number];
+
+const LOOPBACK = blockList([["127.0.0.0", 8]], [["::1", 128]]);
 
 const FORBIDDEN_V4: readonly Subnet[] = [
-  LOOPBACK_V4,
+  ["127.0.0.0", 8], // loopback
   ["0.0.0.0", 8], // unspecified: Linux connects to itself
   ["169.254.0.0", 16], // link-local, with most clouds' metadata
   ["100.100.100.200", 32], // Alibaba Cloud's metadata
@@ -18,18 +20,14 @@ const FORBIDDEN_V4: readonly Subnet[] = [
   ["168.63.129.16", 32], // Azure's host agent
 ];
 
-const FORBIDDEN_V6: readonly Subnet[] = [
-  ["::1", 128],
-  ["::", 128],
-  ["fe80::", 10],
-  ["fd00:ec2::254", 128], // AWS metadata
+const FORBIDDEN = blockList(FORBIDDEN_V4, [
+  ["fe80::", 10], // link-local
+  ["fd00:ec2::254", 128], // AWS's metadata
   ["fd20:ce::254", 128], // Google Cloud's metadata
-];
-
-/** IPv6 notations for IPv4 addresses. `::ffff:a.b.c.d` needs no entry: BlockList applies the IPv4 rules to it. */
-const EMBEDDED_V4_PREFIXES = ["::", "64:ff9b::"];
-
-type Subnet = readonly [network: string, bits: number];
+  // The IPv4 list again in other notations; this covers `::` and `::1`, too. BlockList knows `::ffff:` by itself.
+  ...embedded("::", FORBIDDEN_V4),
+  ...embedded("64:ff9b::", FORBIDDEN_V4),
+]);
 
 /** The connection was refused by the guard, before anything was sent. */
 export class ForbiddenAddressError extends Error {
@@ -40,10 +38,10 @@ export class ForbiddenAddressError extends Error {
 export function guardLookup(lookup: LookupFunction): LookupFunction {
   return (hostname, options, callback) => {
     lookup(hostname, { ...options, all: true }, (error, found) => {
-      if (error !== null) return callback(error, []);
+      if (error) return callback(error, []);
       const addresses = Array.isArray(found) ? found : [{ address: found, family: isIP(found) }];
       const [first] = addresses;
-      if (first === undefined || addresses.some(({ address }) => isForbiddenAddress(address))) {
+      if (first === undefined || addresses.some(({ address }) => contains(FORBIDDEN, address))) {
         return callback(new ForbiddenAddressError("the address is not allowed"), []);
       }
       if (options.all === true) return callback(null, addresses);
@@ -52,15 +50,13 @@ export function guardLookup(lookup: LookupFunction): LookupFunction {
   };
 }
 
-/** For hosts as a parsed URL has them: its parser turned odd notations of IPv4 (`0x7f.1`, `2130706433`) into plain ones. */
+/** For what needs no look-up. The URL parser has turned odd notations of IPv4 (`0x7f.1`, `2130706433`) into plain ones. */
 export function isForbiddenHost(url: URL): boolean {
-  const host = bareHost(url);
-  return isIP(host) === 0 ? isLocalhostName(host) : isForbiddenAddress(host);
+  return isLocalhostName(url) || contains(FORBIDDEN, bareHost(url));
 }
 
 export function isLoopbackHost(url: URL): boolean {
-  const host = bareHost(url);
-  return isIP(host) === 0 ? isLocalhostName(host) : contains(LOOPBACK, host);
+  return isLocalhostName(url) || contains(LOOPBACK, bareHost(url));
 }
 
 /** Without the brackets of an IPv6 address and the dot of a fully qualified name. */
@@ -68,19 +64,14 @@ export function bareHost(url: URL): string {
   return url.hostname.replace(/^\[(.+)\]$/, "$1").replace(/\.$/, "");
 }
 
-function isForbiddenAddress(address: string): boolean {
-  return contains(FORBIDDEN, address);
+function isLocalhostName(url: URL): boolean {
+  return /(^|\.)localhost$/.test(bareHost(url));
 }
 
-function isLocalhostName(host: string): boolean {
-  return host === "localhost" || host.endsWith(".localhost");
-}
-
-const LOOPBACK = blockList([LOOPBACK_V4], [["::1", 128]]);
-const FORBIDDEN = blockList(FORBIDDEN_V4, [...FORBIDDEN_V6, ...embedded(FORBIDDEN_V4)]);
-
-function contains(list: BlockList, address: string): boolean {
-  return list.check(address, isIP(address) === 6 ? "ipv6" : "ipv4");
+/** False for names. */
+function contains(list: BlockList, host: string): boolean {
+  const family = isIP(host);
+  return family !== 0 && list.check(host, family === 6 ? "ipv6" : "ipv4");
 }
 
 function blockList(v4: readonly Subnet[], v6: readonly Subnet[]): BlockList {
@@ -90,8 +81,6 @@ function blockList(v4: readonly Subnet[], v6: readonly Subnet[]): BlockList {
   return list;
 }
 
-function embedded(subnets: readonly Subnet[]): readonly Subnet[] {
-  return EMBEDDED_V4_PREFIXES.flatMap((prefix) =>
-    subnets.map(([network, bits]): Subnet => [`${prefix}${network}`, 96 + bits]),
-  );
+function embedded(prefix: string, subnets: readonly Subnet[]): readonly Subnet[] {
+  return subnets.map(([network, bits]) => [`${prefix}${network}`, 96 + bits]);
 }

@@ -156,6 +156,11 @@ export function cannotTell(call: CallName, answer: Answer): CannotTell {
   }
 }
 
+/** Whether a secret from outside can travel in a header as it is. */
+export function isHeaderToken(text: string): boolean {
+  return /^[\x21-\x7e]+$/.test(text);
+}
+
 /** Codes and names are fixed words of Node's, OpenSSL's and undici's; an error's message can carry an address. */
 function errorCode(error: unknown): string {
   if (!(error instanceof Error)) return "unknown";

@@ -2,9 +2,9 @@ import { z } from "zod";
 import type { Semaphore } from "../semaphore.ts";
 import { CallBudget } from "./call-budget.ts";
 import { type CallName, malformed } from "./failure.ts";
-import { type Answer, cannotTell, type HttpClient } from "./http-client.ts";
+import { type Answer, cannotTell, type HttpClient, isHeaderToken } from "./http-client.ts";
 import type { KeyOwner, Minted } from "./key-cache.ts";
-import { isHeaderToken, percentEncode, urlBelow } from "./url.ts";
+import { percentEncode, urlBelow } from "./url.ts";
 
 export interface KeyMintOptions {
   readonly http: HttpClient;

@@ -12,10 +12,9 @@ import { type AgentUrlRules, parseAgentUrl } from "./agent-url.ts";
 import { BASH_SEARCH, type BashSearch, searchBashOutput } from "./bash-events.ts";
 import { CallBudget } from "./call-budget.ts";
 import { malformed } from "./failure.ts";
-import type { HttpClient } from "./http-client.ts";
+import { type HttpClient, isHeaderToken } from "./http-client.ts";
 import { gone, type SandboxAnswer } from "./sandbox-answer.ts";
 import { SandboxApi } from "./sandbox-api.ts";
-import { isHeaderToken } from "./url.ts";
 
 export interface OpenHandsCloudOptions {
   readonly http: HttpClient;

@@ -32,7 +32,7 @@ export const BODY_LIMITS: BodyLimits = {
 
 /** A body that nobody wants is drained this far and this long, to keep the connection; then it is cut off. */
 const DISCARD_BYTES = 64 * 1024;
-const DISCARD_MS = 1_000;
+const DISCARD_MS = 250;
 
 type Headers = Dispatcher.ResponseData["headers"];
 

@@ -40,7 +40,7 @@ export class SandboxApi {
   }
 
   async lookup(session: ApiSession, sandboxId: string): Promise<SandboxAnswer> {
-    const url = urlBelow(this.#baseUrl, "/api/v1/sandboxes", { id: sandboxId.toWellFormed() });
+    const url = urlBelow(this.#baseUrl, "/api/v1/sandboxes", { id: sandboxId });
     const answer = await session.send({ ...SANDBOX_LOOKUP, method: "GET", url, expects: "json" });
     if (answer.kind === "json") return readSandbox(answer.body, sandboxId);
     return cannotTell(SANDBOX_LOOKUP, answer);

@@ -17,8 +17,3 @@ export function pathSegment(id: string): string | null {
 export function percentEncode(id: string): string {
   return encodeURIComponent(id.toWellFormed());
 }
-
-/** Whether a secret from outside can travel in a header as it is. */
-export function isHeaderToken(text: string): boolean {
-  return /^[\x21-\x7e]+$/.test(text);
-}

@@ -14,10 +14,9 @@ export interface HealthServerOptions {
   readonly routes: Readonly<Record<string, () => Answer>>;
 }
 
-export interface HealthServer {
+export interface HealthServer extends AsyncDisposable {
   /** Where it listens, for people: `http://127.0.0.1:9464`. */
   readonly url: string;
-  close(): Promise<void>;
 }
 
 /** @throws when the address cannot be used, such as EADDRINUSE. */
@@ -45,7 +44,7 @@ export async function openHealthServer(options: HealthServerOptions): Promise<He
   server.keepAliveTimeout = 5000;
   server.maxConnections = 100;
   await listen(server, options);
-  return { url: urlOf(server, options.host), close: () => close(server) };
+  return { url: urlOf(server, options.host), [Symbol.asyncDispose]: () => close(server) };
 }
 
 function send(response: ServerResponse, answer: Answer): void {

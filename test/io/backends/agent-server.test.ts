@@ -34,6 +34,18 @@ async function verifyItems(items: readonly unknown[]): Promise<Evidence> {
 }
 
 describe("agentServerBackend.verify", () => {
+  it("reads the largest answer that an agent server gives", async () => {
+    const stream = "\u0001".repeat(1024 * 1024);
+    const event = bashOutput({ exit_code: 9, stdout: stream, stderr: stream });
+    const tail = "\u0001".repeat(4000);
+    expect(await verifyItems([event])).toEqual({
+      kind: "exited",
+      exitCode: 9,
+      stdout: tail,
+      stderr: tail,
+    });
+  });
+
   it("searches for the newest output of the run's command, with the server's key", async () => {
     const { requests } = await verify((_, response) => sendJson(response, 200, { items: [] }));
     expect(requests).toMatchObject([

@@ -1,40 +1,19 @@
 import { describe, expect, it } from "vitest";
-import type { Evidence, RunSnapshot } from "../../../src/rules/model.ts";
-import { sendJson } from "../../support/http-server.ts";
+import { type Handler, sendJson, startHttpServer } from "../../support/http-server.ts";
 import {
   bashOutput,
-  COMMAND_ID,
   type CloudSetup,
+  COMMAND_ID,
   calm,
   cloudWorld,
-  type Route,
+  inTurn,
+  replying,
   runOf,
   SANDBOX_ID,
+  silent,
   testNames,
+  verifyOnce,
 } from "./world.ts";
-
-async function verifyOnce(
-  setup: CloudSetup,
-  run: Partial<RunSnapshot> = {},
-): Promise<{ readonly evidence: Evidence; readonly targets: readonly string[] }> {
-  await using world = await cloudWorld(setup);
-  const evidence = await world.backend.verify(runOf(run), calm());
-  return { evidence, targets: world.server.requests.map(({ target }) => target) };
-}
-
-/** Answers the first request with the first of these, and so on; the last one stays. */
-function inTurn(...answers: readonly Route[]): Route {
-  let next = 0;
-  return (request, response) => {
-    const answer = answers[Math.min(next, answers.length - 1)];
-    next += 1;
-    return answer?.(request, response);
-  };
-}
-
-function replying(status: number, body: unknown = {}): Route {
-  return (_, response) => sendJson(response, status, body);
-}
 
 describe("openHandsCloudBackend.verify", () => {
   it("asks for a key, the sandbox and the command, each with its own secret", async () => {
@@ -119,336 +98,6 @@ describe("openHandsCloudBackend.verify", () => {
       { bashCommandId: null },
     );
     expect(evidence).toMatchObject({ kind: "gone", reason: "no-record" });
-  });
-});
-
-const gone = (reason: string) => ({ kind: "gone", reason, detail: "Sandbox not available" });
-const unreadable = (message: string) => ({
-  kind: "malformed",
-  failure: { kind: "unknown", message },
-});
-const OF_LOOKUP = "sandbox_api get_sandbox answered";
-const SHAPE = `${OF_LOOKUP} with an unexpected shape`;
-const OF_SEARCH = "agent_server bash_events_search was not sent:";
-const NO_SESSION_KEY = `${OF_SEARCH} the sandbox has no usable session key`;
-
-interface LookupCase {
-  readonly name: string;
-  /** Laid over a healthy record; `null` together with `body`. */
-  readonly sandbox?: object;
-  readonly body?: unknown;
-  readonly expected: object;
-}
-
-const lookupCases: readonly LookupCase[] = [
-  { name: "null", body: null, expected: gone("no-record") },
-  { name: "an empty list", body: [], expected: gone("no-record") },
-  { name: "a list of null", body: [null], expected: gone("no-record") },
-  { name: "status MISSING", sandbox: { status: "MISSING" }, expected: gone("missing") },
-  { name: "status PAUSED", sandbox: { status: "PAUSED" }, expected: gone("paused") },
-  { name: "status ERROR", sandbox: { status: "ERROR" }, expected: gone("error") },
-  {
-    name: "status STARTING without urls and key",
-    sandbox: { status: "STARTING", exposed_urls: null, session_api_key: null },
-    expected: { kind: "starting" },
-  },
-  { name: "urls that are null", sandbox: { exposed_urls: null }, expected: gone("no-agent-server") },
-  { name: "no urls", sandbox: { exposed_urls: undefined }, expected: gone("no-agent-server") },
-  {
-    name: "urls without an agent server",
-    sandbox: { exposed_urls: [null, { name: "VSCODE", url: "https://x.example" }] },
-    expected: gone("no-agent-server"),
-  },
-  {
-    name: "an agent server without a url",
-    sandbox: { exposed_urls: [{ name: "AGENT_SERVER", url: null }] },
-    expected: gone("no-agent-server"),
-  },
-  {
-    name: "a record without an id",
-    sandbox: { id: undefined },
-    expected: { kind: "exited", exitCode: 0 },
-  },
-  {
-    name: "a record with an id of null",
-    sandbox: { id: null },
-    expected: { kind: "exited", exitCode: 0 },
-  },
-  {
-    name: "a record of another sandbox",
-    sandbox: { id: "other", status: "MISSING" },
-    expected: unreadable(`${OF_LOOKUP} about another sandbox`),
-  },
-  {
-    name: "an unknown status",
-    sandbox: { status: "HIBERNATED" },
-    expected: unreadable(`${OF_LOOKUP} with an unknown sandbox status`),
-  },
-  {
-    name: "a status in small letters",
-    sandbox: { status: "missing" },
-    expected: unreadable(`${OF_LOOKUP} with an unknown sandbox status`),
-  },
-  { name: "no status", sandbox: { status: undefined }, expected: unreadable(SHAPE) },
-  { name: "more records than asked for", body: [null, null], expected: unreadable(SHAPE) },
-  { name: "an object", body: { items: [] }, expected: unreadable(SHAPE) },
-  { name: "a text", body: "MISSING", expected: unreadable(SHAPE) },
-  { name: "false", body: false, expected: unreadable(SHAPE) },
-  { name: "a list of texts", body: ["MISSING"], expected: unreadable(SHAPE) },
-  { name: "an empty record", body: [{}], expected: unreadable(SHAPE) },
-  {
-    name: "urls that are no list",
-    sandbox: { exposed_urls: {} },
-    expected: unreadable(SHAPE),
-  },
-  {
-    name: "an agent url that is no text",
-    sandbox: { exposed_urls: [{ name: "AGENT_SERVER", url: 60000 }] },
-    expected: unreadable(SHAPE),
-  },
-  {
-    name: "a session key of null",
-    sandbox: { session_api_key: null },
-    expected: unreadable(NO_SESSION_KEY),
-  },
-  {
-    name: "an empty session key",
-    sandbox: { session_api_key: "" },
-    expected: unreadable(NO_SESSION_KEY),
-  },
-  {
-    name: "a session key that would end its header",
-    sandbox: { session_api_key: "a\r\nhost: evil" },
-    expected: unreadable(NO_SESSION_KEY),
-  },
-  {
-    name: "an agent url with credentials",
-    sandbox: { exposed_urls: [{ name: "AGENT_SERVER", url: "http://u:p@agent.example" }] },
-    expected: unreadable(`${OF_SEARCH} the sandbox's agent server url is not allowed`),
-  },
-  {
-    name: "an agent url with another scheme",
-    sandbox: { exposed_urls: [{ name: "AGENT_SERVER", url: "file:///etc/passwd" }] },
-    expected: unreadable(`${OF_SEARCH} the sandbox's agent server url is not allowed`),
-  },
-];
-
-describe("openHandsCloudBackend.verify after a look-up", () => {
-  for (const { name, sandbox = {}, body, expected } of lookupCases) {
-    it(`understands ${name}`, async () => {
-      await using world = await cloudWorld({
-        routes: {
-          lookup: (_, response) =>
-            sendJson(response, 200, body === undefined ? [world.sandbox(sandbox)] : body),
-        },
-      });
-      const evidence = await world.backend.verify(runOf(), calm());
-      expect(evidence).toMatchObject(expected);
-    });
-  }
-
-  const statuses = [
-    { status: 408, kind: "unreachable" },
-    { status: 429, kind: "unreachable" },
-    { status: 500, kind: "unreachable" },
-    { status: 503, kind: "unreachable" },
-    { status: 307, kind: "malformed" },
-    { status: 400, kind: "malformed" },
-    { status: 404, kind: "malformed" },
-  ];
-  for (const { status, kind } of statuses) {
-    it(`finds HTTP ${status} ${kind}`, async () => {
-      const { evidence } = await verifyOnce({ routes: { lookup: replying(status) } });
-      expect(evidence).toMatchObject({
-        kind,
-        failure: { message: `sandbox_api get_sandbox returned HTTP ${status}` },
-      });
-    });
-  }
-});
-
-describe("openHandsCloudBackend.verify after minting", () => {
-  for (const status of [302, 401, 403, 404, 429, 500, 503]) {
-    it(`finds the service unreachable on HTTP ${status}`, async () => {
-      const { evidence, targets } = await verifyOnce({ routes: { mint: replying(status) } });
-      expect(evidence).toMatchObject({
-        kind: "unreachable",
-        failure: {
-          source: "service_api",
-          operation: "mint_api_key",
-          statusCode: status,
-          message: `service_api mint_api_key returned HTTP ${status}`,
-        },
-      });
-      expect(targets).toHaveLength(1);
-    });
-  }
-
-  const bodies = [null, [], {}, { key: null }, { key: "" }, { key: "a\nb" }, { key: 7 }, "key"];
-  for (const body of bodies) {
-    it(`finds the service unreachable on ${JSON.stringify(body)}`, async () => {
-      const { evidence } = await verifyOnce({ routes: { mint: replying(200, body) } });
-      expect(evidence).toMatchObject({
-        kind: "unreachable",
-        failure: { message: "service_api mint_api_key answered without a usable key" },
-      });
-    });
-  }
-
-  it("passes on how long to wait", async () => {
-    const mint: Route = (_, response) => sendJson(response, 429, {}, { "retry-after": "21" });
-    const { evidence } = await verifyOnce({ routes: { mint } });
-    expect(evidence).toMatchObject({
-      failure: { kind: "rate_limited", retryAfterMs: 21_000 },
-    });
-  });
-
-  it("mints once for runs of the same user, at the same time and later", async () => {
-    const gate = Promise.withResolvers<void>();
-    await using world = await cloudWorld({
-      routes: {
-        mint: async (_, response) => {
-          await gate.promise;
-          sendJson(response, 200, { key: "sk-oh-1" });
-        },
-      },
-    });
-    const verifying = [1, 2, 3].map(() => world.backend.verify(runOf(), calm()));
-    await world.server.arrived(1);
-    gate.resolve();
-    await Promise.all(verifying);
-    await world.backend.verify(runOf(), calm());
-    await world.backend.cleanup({ sandboxId: "s", userId: "user-1", orgId: "org-1" }, calm());
-    expect(world.calls("mint")).toBe(1);
-    expect(world.calls("search")).toBe(4);
-  });
-
-  it("mints for each organisation of a user", async () => {
-    await using world = await cloudWorld();
-    await world.backend.verify(runOf(), calm());
-    await world.backend.verify(runOf({ orgId: "org-2" }), calm());
-    expect(world.calls("mint")).toBe(2);
-  });
-
-  it("shares a failed minting with those who wait, and mints again for the next run", async () => {
-    const gate = Promise.withResolvers<void>();
-    const failing: Route = async (_, response) => {
-      await gate.promise;
-      sendJson(response, 500, {});
-    };
-    await using world = await cloudWorld({
-      routes: { mint: inTurn(failing, replying(200, { key: "sk-oh-1" })) },
-    });
-    const verifying = [1, 2, 3].map(() => world.backend.verify(runOf(), calm()));
-    await world.server.arrived(1);
-    gate.resolve();
-    for (const evidence of await Promise.all(verifying)) {
-      expect(evidence).toMatchObject({ kind: "unreachable", failure: { kind: "server_error" } });
-    }
-    expect(await world.backend.verify(runOf(), calm())).toMatchObject({ kind: "exited" });
-    expect(world.calls("mint")).toBe(2);
-  });
-
-  it("goes on minting for the others when the run that asked first is aborted", async () => {
-    const gate = Promise.withResolvers<void>();
-    await using world = await cloudWorld({
-      routes: {
-        mint: async (_, response) => {
-          await gate.promise;
-          sendJson(response, 200, { key: "sk-oh-1" });
-        },
-      },
-    });
-    const controller = new AbortController();
-    const first = world.backend.verify(runOf(), controller.signal);
-    const second = world.backend.verify(runOf(), calm());
-    await world.server.arrived(1);
-    const reason = new Error("stopping");
-    controller.abort(reason);
-    await expect(first).rejects.toBe(reason);
-    gate.resolve();
-    expect(await second).toMatchObject({ kind: "exited" });
-    expect(world.calls("mint")).toBe(1);
-  });
-});
-
-/** Lets only this key pass. */
-function accepting(key: string, body: () => unknown): Route {
-  return (request, response) => {
-    const accepted = request.headers.authorization === `Bearer ${key}`;
-    sendJson(response, accepted ? 200 : 401, accepted ? body() : {});
-  };
-}
-
-describe("openHandsCloudBackend.verify with a refused API key", () => {
-  for (const status of [401, 403]) {
-    it(`mints anew and asks again on HTTP ${status}`, async () => {
-      await using world = await cloudWorld({
-        routes: {
-          mint: inTurn(replying(200, { key: "old" }), replying(200, { key: "new" })),
-          lookup: (request, response) => {
-            const accepted = request.headers.authorization === "Bearer new";
-            sendJson(response, accepted ? 200 : status, accepted ? [world.sandbox()] : {});
-          },
-        },
-      });
-      expect(await world.backend.verify(runOf(), calm())).toMatchObject({ kind: "exited" });
-      expect(world.calls("mint")).toBe(2);
-      expect(world.calls("lookup")).toBe(2);
-    });
-
-    it(`cannot tell after a second HTTP ${status}`, async () => {
-      await using world = await cloudWorld({ routes: { lookup: replying(status) } });
-      expect(await world.backend.verify(runOf(), calm())).toMatchObject({
-        kind: "unreachable",
-        failure: {
-          source: "sandbox_api",
-          kind: "unknown",
-          statusCode: status,
-          message: `sandbox_api get_sandbox returned HTTP ${status}`,
-        },
-      });
-      expect(world.calls("mint")).toBe(2);
-      expect(world.calls("lookup")).toBe(2);
-    });
-  }
-
-  it("cannot tell when minting anew fails", async () => {
-    await using world = await cloudWorld({
-      routes: {
-        mint: inTurn(replying(200, { key: "old" }), replying(503)),
-        lookup: replying(401),
-      },
-    });
-    expect(await world.backend.verify(runOf(), calm())).toMatchObject({
-      kind: "unreachable",
-      failure: { source: "service_api", kind: "server_error" },
-    });
-    expect(world.calls("lookup")).toBe(1);
-  });
-
-  it("mints anew once for a hundred runs with the same refused key", async () => {
-    await using world = await cloudWorld({ routes: { lookup: replying(401) } });
-    const runs = Array.from({ length: 50 }, () => runOf());
-    const evidence = [
-      ...(await Promise.all(runs.map((run) => world.backend.verify(run, calm())))),
-      ...(await Promise.all(runs.map((run) => world.backend.verify(run, calm())))),
-    ];
-    expect(new Set(evidence.map(({ kind }) => kind))).toEqual(new Set(["unreachable"]));
-    expect(world.calls("mint")).toBe(2);
-  });
-
-  it("uses the new key for the runs that come later", async () => {
-    await using world = await cloudWorld({
-      routes: {
-        mint: inTurn(replying(200, { key: "old" }), replying(200, { key: "new" })),
-        lookup: accepting("new", () => [world.sandbox()]),
-      },
-    });
-    await world.backend.verify(runOf(), calm());
-    await world.backend.verify(runOf(), calm());
-    expect(world.calls("mint")).toBe(2);
-    expect(world.calls("lookup")).toBe(3);
   });
 });
 
@@ -560,21 +209,133 @@ describe("openHandsCloudBackend.verify with a refused session key", () => {
   });
 });
 
+const OF_SEARCH = "agent_server bash_events_search was not sent:";
+
+function unreadable(message: string) {
+  return { kind: "malformed", failure: { kind: "unknown", message } };
+}
+
 describe("openHandsCloudBackend.verify and where the session key goes", () => {
-  /** The API has a name that is not local here, so agent servers are checked. */
-  async function verifyGuarded(agentUrl: (port: number) => string, agentHosts: string[] = []) {
-    const port = Promise.withResolvers<number>();
-    const exposed_urls = async () => [{ name: "AGENT_SERVER", url: agentUrl(await port.promise) }];
-    await using local = await cloudWorld();
+  /** What becomes of an agent server's url, when the API has a name that is not local. */
+  async function verifyAt(agentUrl: (port: number) => string, setup: CloudSetup = {}) {
     await using world = await cloudWorld({
+      host: "api.test",
       client: { lookup: testNames },
-      options: { baseUrl: `http://api.test:${local.server.port}`, agentHosts },
+      routes: {
+        lookup: (_, response) => {
+          const url = agentUrl(world.server.port);
+          const exposed_urls = [{ name: "AGENT_SERVER", url }];
+          sendJson(response, 200, [world.sandbox({ exposed_urls })]);
+        },
+      },
+      ...setup,
     });
-    port.resolve(world.server.port);
-    const urls = await exposed_urls();
-    return { world, urls, local };
+    const evidence = await world.backend.verify(runOf(), calm());
+    return { evidence, searches: world.calls("search") };
   }
 
-  it.todo("placeholder");
-  void verifyGuarded;
+  it("refuses an address of this host", async () => {
+    const { evidence, searches } = await verifyAt((port) => `http://127.0.0.1:${port}`);
+    expect(evidence).toMatchObject(
+      unreadable(`${OF_SEARCH} the sandbox's agent server url is not allowed`),
+    );
+    expect(searches).toBe(0);
+  });
+
+  it("refuses a name that resolves to an address of this host", async () => {
+    const { evidence, searches } = await verifyAt((port) => `http://agent.test:${port}`);
+    expect(evidence).toMatchObject(unreadable(`${OF_SEARCH} the address is not allowed`));
+    expect(searches).toBe(0);
+  });
+
+  for (const host of ["127.0.0.1", "localhost"]) {
+    it(`allows an address of this host when the API is on ${host}`, async () => {
+      const { evidence } = await verifyAt((port) => `http://127.0.0.1:${port}`, { host });
+      expect(evidence).toMatchObject({ kind: "exited" });
+    });
+  }
+
+  it("allows a host that the operator named", async () => {
+    const { evidence } = await verifyAt((port) => `http://agent.test:${port}`, {
+      host: "127.0.0.1",
+      options: { agentHosts: ["test"] },
+    });
+    expect(evidence).toMatchObject({ kind: "exited" });
+  });
+
+  it("refuses a host that the operator did not name", async () => {
+    const { evidence, searches } = await verifyAt((port) => `http://agent.test:${port}`, {
+      host: "127.0.0.1",
+      options: { agentHosts: ["runtime.example"] },
+    });
+    expect(evidence).toMatchObject({ kind: "malformed" });
+    expect(searches).toBe(0);
+  });
+
+  it("does not follow an agent server to another host", async () => {
+    await using other = await startHttpServer((_, response) => sendJson(response, 200, {}));
+    const search: Handler = (_, response) => {
+      response.writeHead(307, { location: `${other.origin}/api/bash/bash_events/search` }).end();
+    };
+    const { evidence } = await verifyOnce({ routes: { search } });
+    expect(evidence).toMatchObject(unreadable("agent_server bash_events_search returned HTTP 307"));
+    expect(other.requests).toEqual([]);
+  });
+});
+
+describe("openHandsCloudBackend.verify and time", () => {
+  const steps = [
+    { step: "mint", message: "service_api mint_api_key" },
+    { step: "lookup", message: "sandbox_api get_sandbox" },
+    { step: "search", message: "agent_server bash_events_search" },
+  ] as const;
+  for (const [index, { step, message }] of steps.entries()) {
+    it(`ends at the deadline when ${step} does not answer`, async () => {
+      const { evidence } = await verifyOnce({
+        routes: { [step]: silent },
+        options: { verifyTimeoutMs: 200 },
+      });
+      expect(evidence).toMatchObject({
+        kind: "unreachable",
+        failure: {
+          kind: "timeout",
+          statusCode: null,
+          message: `${message} timed out: no complete answer within 200 ms`,
+        },
+      });
+    });
+
+    it(`rejects at once with the reason when it is aborted during ${step}`, async () => {
+      await using world = await cloudWorld({ routes: { [step]: silent } });
+      const controller = new AbortController();
+      const verifying = world.backend.verify(runOf(), controller.signal);
+      await world.server.arrived(index + 1);
+      const reason = new Error("the lease was lost");
+      controller.abort(reason);
+      await expect(verifying).rejects.toBe(reason);
+    });
+  }
+
+  it("rejects with the reason when it is aborted already, even with nothing to ask", async () => {
+    await using world = await cloudWorld();
+    const reason = new Error("stopping");
+    const signal = AbortSignal.abort(reason);
+    await expect(world.backend.verify(runOf({ sandboxId: null }), signal)).rejects.toBe(reason);
+    await expect(
+      world.backend.cleanup({ sandboxId: "s", userId: null, orgId: null }, signal),
+    ).rejects.toBe(reason);
+  });
+
+  it("does not count the time that other runs keep the API busy", async () => {
+    await using world = await cloudWorld({
+      routes: {
+        lookup: inTurn(silent, (_, response) => sendJson(response, 200, [world.sandbox()])),
+      },
+      options: { apiConcurrency: 1, verifyTimeoutMs: 400 },
+    });
+    const busy = world.backend.verify(runOf(), calm());
+    const waiting = world.backend.verify(runOf(), calm());
+    expect(await busy).toMatchObject({ kind: "unreachable", failure: { kind: "timeout" } });
+    expect(await waiting).toMatchObject({ kind: "exited" });
+  });
 });

@@ -1,15 +1,15 @@
 /** What the backend tests share: a run, a client, and the three OpenHands servers in one. */
 import { lookup as systemLookup } from "node:dns";
-import type { ServerResponse } from "node:http";
 import type { LookupFunction } from "node:net";
 import { HttpClient, type HttpClientOptions } from "../../../src/io/backends/http-client.ts";
 import {
   type OpenHandsCloudOptions,
   openHandsCloudBackend,
 } from "../../../src/io/backends/openhands-cloud.ts";
-import type { RunSnapshot } from "../../../src/rules/model.ts";
+import type { Evidence, RunSnapshot } from "../../../src/rules/model.ts";
 import type { Backend } from "../../../src/watchdog/ports.ts";
 import {
+  type Handler,
   type HttpServer,
   type SeenRequest,
   sendJson,
@@ -66,14 +66,12 @@ export function bashOutput(overrides: object = {}): object {
   return { id: "e1", order: 0, stdout: null, stderr: null, ...output, ...overrides };
 }
 
-export type Route = (request: SeenRequest, response: ServerResponse) => void | Promise<void>;
-
 /** One route for each call of the backend; each answers as a healthy system unless a test says otherwise. */
 export interface Routes {
-  readonly mint: Route;
-  readonly lookup: Route;
-  readonly search: Route;
-  readonly remove: Route;
+  readonly mint: Handler;
+  readonly lookup: Handler;
+  readonly search: Handler;
+  readonly remove: Handler;
 }
 
 export interface CloudWorld extends AsyncDisposable {
@@ -88,6 +86,8 @@ export interface CloudSetup {
   readonly routes?: Partial<Routes>;
   readonly options?: Partial<OpenHandsCloudOptions>;
   readonly client?: Partial<HttpClientOptions>;
+  /** The name under which the backend knows the app server. */
+  readonly host?: string;
 }
 
 export async function cloudWorld(setup: CloudSetup = {}): Promise<CloudWorld> {
@@ -113,7 +113,7 @@ export async function cloudWorld(setup: CloudSetup = {}): Promise<CloudWorld> {
   const backend = openHandsCloudBackend({
     http,
     clock,
-    baseUrl: `${server.origin}/`,
+    baseUrl: `http://${setup.host ?? "127.0.0.1"}:${server.port}/`,
     serviceKey: "service-key-1",
     apiConcurrency: 8,
     verifyTimeoutMs: 30_000,
@@ -135,3 +135,37 @@ function routeOf({ method, target }: SeenRequest): keyof Routes {
   if (method === "DELETE") return "remove";
   return target.includes("/api/bash/") ? "search" : "lookup";
 }
+
+export async function verifyOnce(
+  setup: CloudSetup,
+  run: Partial<RunSnapshot> = {},
+): Promise<{ readonly evidence: Evidence; readonly targets: readonly string[] }> {
+  await using world = await cloudWorld(setup);
+  const evidence = await world.backend.verify(runOf(run), calm());
+  return { evidence, targets: world.server.requests.map(({ target }) => target) };
+}
+
+/** Answers the first request with the first of these, and so on; the last one stays. */
+export function inTurn(...answers: readonly Handler[]): Handler {
+  let next = 0;
+  return (request, response) => {
+    const answer = answers[Math.min(next, answers.length - 1)];
+    next += 1;
+    return answer?.(request, response);
+  };
+}
+
+export function replying(status: number, body: unknown = {}): Handler {
+  return (_, response) => sendJson(response, status, body);
+}
+
+/** Lets only this key pass. */
+export function accepting(key: string, body: () => unknown): Handler {
+  return (request, response) => {
+    const accepted = request.headers.authorization === `Bearer ${key}`;
+    sendJson(response, accepted ? 200 : 401, accepted ? body() : {});
+  };
+}
+
+/** A route that never answers. */
+export const silent: Handler = () => {};

@@ -1,0 +1,156 @@
+import { Command as Commander, CommanderError, InvalidArgumentError, Option } from "commander";
+import { parseDuration } from "./config/env-reader.ts";
+
+export type Output = "human" | "json" | "github";
+
+export interface OnceCommand {
+  readonly name: "once";
+  readonly dryRun: boolean;
+  /** `null`: every stale run. */
+  readonly runIds: readonly string[] | null;
+  readonly limit: number | null;
+  /** How long to wait for the lease. */
+  readonly waitMs: number;
+  readonly output: Output;
+}
+
+export interface MigrateCommand {
+  readonly name: "migrate";
+  readonly check: boolean;
+  readonly withHostTables: boolean;
+}
+
+export interface DemoCommand {
+  readonly name: "demo";
+  readonly runs: number;
+  readonly keep: boolean;
+}
+
+export type Command = { readonly name: "run" } | OnceCommand | MigrateCommand | DemoCommand;
+
+/** `text` is what to print: help and version to stdout (exit code 0), usage errors to stderr (2). */
+export type Parsed =
+  | { readonly kind: "command"; readonly command: Command }
+  | { readonly kind: "text"; readonly text: string; readonly exitCode: 0 | 2 };
+
+/** Pure: from arguments to a command, or to what has to be said instead. */
+export function parseArgv(argv: readonly string[], version: string): Parsed {
+  let text = "";
+  let command: Command | null = null;
+  const program = usage(version, (parsed) => {
+    command = parsed;
+  });
+  for (const part of [program, ...program.commands]) {
+    part.exitOverride().configureOutput({
+      writeOut: (chunk) => {
+        text += chunk;
+      },
+      writeErr: (chunk) => {
+        text += chunk;
+      },
+    });
+  }
+  try {
+    // A default command of commander's would take a mistyped one for an argument.
+    program.parse(argv.length === 0 ? ["run"] : [...argv], { from: "user" });
+  } catch (error) {
+    if (!(error instanceof CommanderError)) throw error;
+    const asked = error.code === "commander.helpDisplayed" || error.code === "commander.version";
+    return { kind: "text", text, exitCode: asked ? 0 : 2 };
+  }
+  return command === null ? { kind: "text", text, exitCode: 2 } : { kind: "command", command };
+}
+
+function usage(version: string, found: (command: Command) => void): Commander {
+  const program = new Commander("run-watchdog")
+    .description("Finds agent runs stuck in RUNNING past their deadline and writes what happened.")
+    .version(version)
+    .showHelpAfterError("(run-watchdog --help tells more)")
+    .helpCommand(false)
+    .addHelpText("after", `\n${EXIT_CODES}\nSettings come from the environment, see README.md.`);
+
+  program
+    .command("run")
+    .description("the worker: sweeps on a schedule (also without a command)")
+    .action(() => found({ name: "run" }));
+
+  program
+    .command("once")
+    .description("one sweep, then exit with a code that says how it went")
+    .option("--dry-run", "judge with every limit, write nothing, take no lease", false)
+    .option("--run <id...>", "only these runs; those not past their deadline are skipped", uuids)
+    .option("--limit <n>", "at most this many runs", positive)
+    .option("--wait <duration>", "wait this long for the lease, such as 30s or 5m", waitTime, 0)
+    .addOption(
+      new Option("--output <format>", "how to report")
+        .choices(["human", "json", "github"])
+        .default("human"),
+    )
+    .action((options: OnceOptions) => found(onceCommand(options)));
+
+  program
+    .command("migrate")
+    .description("create or update the worker's own tables; safe from several pods at once")
+    .option("--check", "only tell what is missing, exit with 2 if something is", false)
+    .option("--with-host-tables", "also create the host's tables, for development", false)
+    .action((options: Omit<MigrateCommand, "name">) => found({ name: "migrate", ...options }));
+
+  program
+    .command("demo")
+    .description("a fleet with an embedded PostgreSQL and a fake backend; needs nothing installed")
+    .option("--runs <n>", "how many runs to begin with", positive, 200)
+    .option("--keep", "leave everything running until Ctrl-C", false)
+    .action((options: Omit<DemoCommand, "name">) => found({ name: "demo", ...options }));
+
+  return program;
+}
+
+interface OnceOptions {
+  readonly dryRun: boolean;
+  readonly run?: readonly string[];
+  readonly limit?: number;
+  readonly wait: number;
+  readonly output: Output;
+}
+
+function onceCommand({ dryRun, run, limit, wait, output }: OnceOptions): OnceCommand {
+  return {
+    name: "once",
+    dryRun,
+    runIds: run ?? null,
+    limit: limit ?? null,
+    waitMs: wait,
+    output,
+  };
+}
+
+function uuids(value: string, before: readonly string[] | undefined): readonly string[] {
+  if (!/^[0-9a-f]{8}-?([0-9a-f]{4}-?){3}[0-9a-f]{12}$/i.test(value)) {
+    throw new InvalidArgumentError("It must be a run's id, a UUID.");
+  }
+  return [...(before ?? []), value.toLowerCase()];
+}
+
+function positive(value: string): number {
+  const number = Number(value);
+  if (!/^\d+$/.test(value) || !Number.isSafeInteger(number) || number < 1) {
+    throw new InvalidArgumentError("It must be a whole number, at least 1.");
+  }
+  return number;
+}
+
+function waitTime(value: string): number {
+  const ms = parseDuration(value);
+  if (Number.isNaN(ms)) throw new InvalidArgumentError("It must be a duration such as 30s or 5m.");
+  return ms;
+}
+
+const EXIT_CODES = `Exit codes:
+  0    done
+  1    unexpected error, or the sweep lost its lease, its epoch or its database
+  2    bad usage, configuration or schema
+  3    a run could not be handled, or no run got an answer from the backend
+  69   Postgres or Redis unreachable, nothing was swept
+  75   another worker holds the lease, nothing was swept
+  143  stopped by SIGTERM (130: SIGINT) after finishing what was in flight
+`;

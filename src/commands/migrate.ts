@@ -1,0 +1,30 @@
+import { migrateDatabase } from "../app/migrate.ts";
+import type { MigrateCommand } from "../cli.ts";
+import { parseDatabaseConfig } from "../config.ts";
+import type { Surroundings } from "./surroundings.ts";
+
+/**
+ * Creates or updates the worker's own tables.
+ *
+ * @throws ConfigError, StoreSchemaError, StoreUnavailableError.
+ */
+export async function migrate(
+  { env, readFile, stdout, stderr }: Surroundings,
+  { check, withHostTables }: MigrateCommand,
+): Promise<number> {
+  const { config, warnings } = parseDatabaseConfig(env, readFile);
+  for (const warning of warnings) stderr.write(`${warning}\n`);
+  const { applied, total } = await migrateDatabase(config, { check, withHostTables });
+  if (applied.length === 0) {
+    stdout.write(`schema watchdog is up to date (${total} migrations)\n`);
+  } else {
+    const verb = check ? "missing" : "applied";
+    for (const tag of applied) stdout.write(`${verb} ${tag}\n`);
+  }
+  if (check && applied.length > 0) {
+    stderr.write("schema watchdog is not up to date: run `run-watchdog migrate`\n");
+    return 2;
+  }
+  if (withHostTables) stdout.write("host tables are there\n");
+  return 0;
+}

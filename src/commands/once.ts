@@ -1,0 +1,167 @@
+import { openProcessLog } from "../app/log.ts";
+import { openRuntime, type Runtime } from "../app/runtime.ts";
+import type { OnceCommand } from "../cli.ts";
+import { parseConfig } from "../config.ts";
+import { githubReport, githubSummary } from "../report/github.ts";
+import { humanReport } from "../report/human.ts";
+import { jsonReport } from "../report/json.ts";
+import { noProgress, type Progress, progressBar } from "../report/progress.ts";
+import type { SweepEnd } from "../rules/exit-code.ts";
+import type { SweepReport } from "../rules/report.ts";
+import {
+  type Conducted,
+  conductSweep,
+  type SweepRequest,
+  type SweepWatch,
+} from "../watchdog/conduct.ts";
+import {
+  LeaseUnavailableError,
+  type Log,
+  StoreSchemaError,
+  StoreUnavailableError,
+} from "../watchdog/ports.ts";
+import { rehearseSweep } from "../watchdog/rehearse.ts";
+import { StopRequestedError } from "../watchdog/stop.ts";
+import { makeReport } from "../watchdog/sweep-report.ts";
+import type { Surroundings } from "./surroundings.ts";
+
+/**
+ * One sweep. Prints its report to stdout, whatever came of it.
+ *
+ * @returns the exit code.
+ * @throws ConfigError, StoreSchemaError: exit code 2, without a report.
+ */
+export async function once(
+  surroundings: Surroundings,
+  command: OnceCommand,
+  signal: AbortSignal,
+): Promise<number> {
+  const { env, readFile, stderr } = surroundings;
+  const { config, warnings } = parseConfig(env, readFile);
+  const log = openProcessLog(config.log, stderr, 2);
+  for (const warning of warnings) log.warn({}, warning);
+
+  await using runtime = openRuntime(config, surroundings, log, { env });
+  const showsBar = command.output === "human" && stderr.isTTY;
+  const progress = showsBar ? progressBar(stderr) : noProgress;
+  try {
+    const report = await sweepOnce(runtime, command, progress, log, signal);
+    progress.stop();
+    print(surroundings, command, report);
+    return report.exitCode;
+  } finally {
+    progress.stop();
+  }
+}
+
+async function sweepOnce(
+  runtime: Runtime,
+  command: OnceCommand,
+  progress: Progress,
+  log: Log,
+  signal: AbortSignal,
+): Promise<SweepReport> {
+  const { options, schedule } = runtime;
+  const { runIds, limit } = command;
+  const deps = { ...runtime.deps, watch: watchFor(progress) };
+  const intervalMs = schedule.intervalMs();
+  const request: SweepRequest = { trigger: "once", intervalMs, runIds, limit };
+  try {
+    if (command.dryRun) return (await rehearseSweep(deps, options, request, signal)).report;
+    const waitUntilMs = deps.clock.monotonicMs() + command.waitMs;
+    while (true) {
+      const conducted = await conductSweep(deps, options, request, signal);
+      if (conducted.kind === "swept") return conducted.report;
+      const waitMs = howLongToWait(conducted, waitUntilMs - deps.clock.monotonicMs());
+      if (waitMs === null) return refused(runtime, conducted, log);
+      await deps.clock.sleep(waitMs, signal);
+    }
+  } catch (error) {
+    return nothingSwept(runtime, command, endOf(error, signal), error, log);
+  }
+}
+
+/** Somebody else may be done long before the lease would run out. */
+const LOOK_AGAIN_MS = 1000;
+
+function howLongToWait(conducted: Conducted, leftMs: number): number | null {
+  if (conducted.kind !== "lease-held" || leftMs <= 0) return null;
+  return Math.min(LOOK_AGAIN_MS, leftMs);
+}
+
+function refused(
+  runtime: Runtime,
+  conducted: Exclude<Conducted, { kind: "swept" }>,
+  log: Log,
+): SweepReport {
+  if (conducted.kind === "other-lease-kind") {
+    throw new StoreSchemaError(
+      `other workers of this database use the ${conducted.noted} lease: give all of them the same REDIS_URL, or none`,
+    );
+  }
+  if (conducted.kind === "lease-held") {
+    const { holder, expiresInMs } = conducted;
+    log.warn({ holder, expiresInMs }, "another worker holds the lease");
+  }
+  return emptyReport(runtime, false, { kind: "lease-held" });
+}
+
+function nothingSwept(
+  runtime: Runtime,
+  command: OnceCommand,
+  end: SweepEnd,
+  error: unknown,
+  log: Log,
+): SweepReport {
+  if (end.kind !== "interrupted") log.error({ err: error }, "nothing was swept");
+  return emptyReport(runtime, command.dryRun, end);
+}
+
+function endOf(error: unknown, signal: AbortSignal): SweepEnd {
+  const { reason } = signal;
+  if (signal.aborted && reason instanceof StopRequestedError) {
+    return { kind: "interrupted", signal: reason.signal };
+  }
+  if (error instanceof StoreUnavailableError || error instanceof LeaseUnavailableError) {
+    return { kind: "unavailable" };
+  }
+  if (error instanceof StoreSchemaError) throw error;
+  return { kind: "failed" };
+}
+
+function emptyReport({ deps, options }: Runtime, dryRun: boolean, end: SweepEnd): SweepReport {
+  return makeReport({
+    end,
+    dryRun,
+    trigger: "once",
+    holder: options.holder,
+    epoch: null,
+    startedAtMs: deps.clock.now().getTime(),
+    durationMs: 0,
+  });
+}
+
+function watchFor(progress: Progress): SweepWatch {
+  return {
+    onBegin: ({ backlog }) => progress.begin(backlog.count),
+    onOutcome: () => progress.advance(),
+  };
+}
+
+function print(surroundings: Surroundings, { output }: OnceCommand, report: SweepReport): void {
+  const { stdout, env, appendFile } = surroundings;
+  switch (output) {
+    case "human":
+      stdout.write(humanReport(report));
+      return;
+    case "json":
+      stdout.write(jsonReport(report));
+      return;
+    case "github": {
+      stdout.write(githubReport(report));
+      const summaryPath = env["GITHUB_STEP_SUMMARY"];
+      if (summaryPath) appendFile(summaryPath, githubSummary(report));
+      return;
+    }
+  }
+}

@@ -1,0 +1,38 @@
+import { openHealth } from "../app/health.ts";
+import { openProcessLog } from "../app/log.ts";
+import { openRuntime } from "../app/runtime.ts";
+import { parseConfig } from "../config.ts";
+import { Worker } from "../watchdog/worker.ts";
+import type { Surroundings } from "./surroundings.ts";
+
+/**
+ * The worker, until the signal aborts.
+ *
+ * @throws ConfigError.
+ */
+export async function run(surroundings: Surroundings, signal: AbortSignal): Promise<number> {
+  const { env, readFile, stdout } = surroundings;
+  const { config, warnings } = parseConfig(env, readFile);
+  const log = openProcessLog(config.log, stdout, 1);
+  for (const warning of warnings) log.warn({}, warning);
+
+  await using runtime = openRuntime(config, surroundings, log, { env });
+  const { deps, options, schedule, build } = runtime;
+  const worker = new Worker({ ...deps, schedule }, options);
+  await using health = await openHealth(config.health, build, () => worker.facts(), log);
+  log.info(
+    {
+      holder: options.holder,
+      lease: deps.lease.kind,
+      backend: deps.backend.name,
+      schedule: config.schedule.pattern,
+      nextSweepAt: schedule.nextAt(),
+      health: health?.url ?? "off",
+      ...build,
+    },
+    "run-watchdog is up",
+  );
+  await worker.run(signal);
+  log.info({ reason: String(signal.reason?.message ?? signal.reason) }, "run-watchdog has stopped");
+  return 0;
+}

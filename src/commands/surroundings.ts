@@ -1,0 +1,14 @@
+/** Everything a command gets from the process it runs in; only main.ts looks at the process itself. */
+export interface Surroundings {
+  readonly env: Readonly<Record<string, string | undefined>>;
+  readonly readFile: (path: string) => string;
+  readonly appendFile: (path: string, text: string) => void;
+  readonly stdout: NodeJS.WriteStream;
+  readonly stderr: NodeJS.WriteStream;
+  readonly hostname: string;
+  readonly pid: number;
+  readonly version: string;
+  readonly nodeVersion: string;
+  /** How this very program is started again: command and first arguments. */
+  readonly self: readonly [string, ...string[]];
+}

@@ -1,0 +1,26 @@
+import type { SweepReport } from "../rules/report.ts";
+import { humanReport } from "./human.ts";
+
+const MAX_ANNOTATIONS = 10;
+
+/** Workflow commands for GitHub Actions, then the report for people. Annotations name what somebody has to look at. */
+export function githubReport(report: SweepReport): string {
+  const annotations = report.runs
+    .filter(({ action }) => action === "error")
+    .slice(0, MAX_ANNOTATIONS)
+    .map(({ runId, reason }) => command("error", `run ${runId}: ${reason ?? "error"}`));
+  const level = report.exitCode === 0 ? "notice" : "warning";
+  const [headline = ""] = humanReport(report).split("\n", 1);
+  return `${[...annotations, command(level, headline)].join("\n")}\n${humanReport(report)}`;
+}
+
+/** Markdown for the job's summary page. */
+export function githubSummary(report: SweepReport): string {
+  return `### run-watchdog\n\n\`\`\`text\n${humanReport(report)}\`\`\`\n`;
+}
+
+/** GitHub reads percent, carriage return and line feed as escapes. */
+function command(level: "error" | "warning" | "notice", message: string): string {
+  const escaped = message.replaceAll("%", "%25").replaceAll("\r", "%0D").replaceAll("\n", "%0A");
+  return `::${level} title=run-watchdog::${escaped}`;
+}

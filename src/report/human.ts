@@ -1,0 +1,72 @@
+import type { RunOutcome, SweepCounts, SweepReport } from "../rules/report.ts";
+
+const MAX_RUNS_SHOWN = 40;
+
+/** For people: what happened in one line, then counts, then the runs that were ended or need a look. */
+export function humanReport(report: SweepReport): string {
+  const lines = [headline(report)];
+  lines.push(...countLines(report.counts));
+  const { done, pending, abandoned } = report.cleanups;
+  if (done + pending + abandoned > 0) {
+    lines.push(`  sandboxes     ${done} deleted, ${pending} pending, ${abandoned} abandoned`);
+  }
+  const shown = report.runs.filter(isWorthShowing);
+  if (shown.length > 0) lines.push("", ...shown.slice(0, MAX_RUNS_SHOWN).map(runLine));
+  const more = shown.length - MAX_RUNS_SHOWN;
+  if (more > 0) lines.push(`  ... and ${more} more (--output json shows up to 1,000)`);
+  return `${lines.join("\n")}\n`;
+}
+
+/** What is counted, with what it means to somebody who sees it for the first time. */
+const COUNTED: readonly (readonly [keyof SweepCounts, string, string])[] = [
+  ["completed", "completed", "exit code 0, set to COMPLETED"],
+  ["failed", "failed", "set to FAILED"],
+  ["deferred", "deferred", "alive or starting, asked again later"],
+  ["suspected", "suspected", "seems dead, has to be seen once more"],
+  ["undetermined", "undetermined", "no usable answer, asked again later"],
+  ["lostRace", "lost race", "changed meanwhile, left alone"],
+  ["busy", "busy", "being written by somebody else, left alone"],
+  ["held", "held", "held back by the guard"],
+  ["skipped", "skipped", "not asked"],
+  ["errors", "errors", "could not be handled"],
+];
+
+function headline(report: SweepReport): string {
+  const { counts, durationMs, holder } = report;
+  const took = `${(durationMs / 1000).toFixed(1)} s`;
+  const dry = report.dryRun ? "dry run, nothing was written: " : "";
+  switch (report.status) {
+    case "lease-held":
+      return "nothing was swept: another worker holds the lease";
+    case "unavailable":
+      return "nothing was swept: Postgres or the lease store cannot be reached";
+    case "interrupted":
+      return `${dry}stopped after ${took} and ${runs(counts.stale)}`;
+    case "error":
+      return `${dry}sweep failed after ${took} and ${runs(counts.stale)} (${holder})`;
+    case "ok":
+    case "partial":
+    case "held":
+      return `${dry}swept ${runs(counts.stale)} in ${took}`;
+  }
+}
+
+function countLines(counts: SweepCounts): readonly string[] {
+  return COUNTED.filter(([key]) => counts[key] > 0).map(
+    ([key, name, meaning]) => `  ${name.padEnd(13)} ${String(counts[key]).padEnd(6)} ${meaning}`,
+  );
+}
+
+function isWorthShowing({ action }: RunOutcome): boolean {
+  return action !== "deferred" && action !== "lost-race" && action !== "busy";
+}
+
+function runLine({ runId, action, basis, reason, verifyMs }: RunOutcome): string {
+  const why = [reason, basis === "presumption" ? "presumed" : null].filter((part) => part !== null);
+  const took = verifyMs === null ? "" : `${verifyMs} ms`;
+  return `  ${runId}  ${action.padEnd(12)} ${took.padStart(8)}  ${why.join(", ")}`.trimEnd();
+}
+
+function runs(count: number): string {
+  return count === 1 ? "1 stale run" : `${count} stale runs`;
+}
