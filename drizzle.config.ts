@@ -4,5 +4,4 @@ export default defineConfig({
   dialect: "postgresql",
   schema: "./src/io/postgres/schema.ts",
   out: "./drizzle",
-  casing: "snake_case",
 });

@@ -104,6 +104,7 @@ async function withdraw(
     } catch (error) {
       log.debug({ err: error }, "withdrawing an uncertain lease failed");
     }
+    if (signal.aborted) return;
     await clock.sleep(WITHDRAW_RETRY_MS, signal).catch(() => undefined);
   } while (clock.monotonicMs() < expiredAtMs);
 }

@@ -37,11 +37,10 @@ export class ScriptedRedis implements AsyncDisposable {
     return redis;
   }
 
-  /** `127.0.0.1:port` */
-  get endpoint(): string {
+  get url(): string {
     const address = this.#server.address();
     if (address === null || typeof address === "string") throw new Error("not listening");
-    return `127.0.0.1:${address.port}`;
+    return `redis://127.0.0.1:${address.port}`;
   }
 
   async [Symbol.asyncDispose](): Promise<void> {

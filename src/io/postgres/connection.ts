@@ -68,7 +68,7 @@ export class Connection {
   }
 
   get db(): Db {
-    this.#db ??= drizzle(this.#open(), { casing: "snake_case" });
+    this.#db ??= drizzle(this.#open());
     return this.#db;
   }
 

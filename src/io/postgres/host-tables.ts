@@ -13,30 +13,30 @@ import {
  * The host's tables, as far as the worker uses them. They belong to the host: the worker never creates or alters them,
  * and a host with other names provides updatable views. Timestamps stay text, see schema.ts.
  */
-const instant = () => timestamp({ withTimezone: true, mode: "string" });
+const instant = (name: string) => timestamp(name, { withTimezone: true, mode: "string" });
 
 export const automationRuns = pgTable("automation_runs", {
-  id: uuid().primaryKey(),
-  automationId: uuid().notNull(),
-  status: varchar({ length: 20 }).notNull(),
-  errorDetail: text(),
-  createdAt: instant().notNull(),
-  startedAt: instant(),
-  completedAt: instant(),
-  timeoutAt: instant(),
-  sandboxId: varchar({ length: 255 }),
-  bashCommandId: varchar({ length: 64 }),
-  statusDetail: json(),
+  id: uuid("id").primaryKey(),
+  automationId: uuid("automation_id").notNull(),
+  status: varchar("status", { length: 20 }).notNull(),
+  errorDetail: text("error_detail"),
+  createdAt: instant("created_at").notNull(),
+  startedAt: instant("started_at"),
+  completedAt: instant("completed_at"),
+  timeoutAt: instant("timeout_at"),
+  sandboxId: varchar("sandbox_id", { length: 255 }),
+  bashCommandId: varchar("bash_command_id", { length: 64 }),
+  statusDetail: json("status_detail"),
 });
 
 export const automations = pgTable("automations", {
-  id: uuid().primaryKey(),
-  userId: uuid().notNull(),
-  orgId: uuid().notNull(),
-  timeout: integer(),
-  keepAlive: boolean(),
-  presetMetadata: json(),
-  updatedAt: instant().notNull(),
+  id: uuid("id").primaryKey(),
+  userId: uuid("user_id").notNull(),
+  orgId: uuid("org_id").notNull(),
+  timeout: integer("timeout"),
+  keepAlive: boolean("keep_alive"),
+  presetMetadata: json("preset_metadata"),
+  updatedAt: instant("updated_at").notNull(),
 });
 
 /** Columns that older hosts lack, or that a view may leave out. */

@@ -16,57 +16,57 @@ import {
 export const watchdog = pgSchema("watchdog");
 
 /** Timestamps stay text on their way through JavaScript: a Date would drop the microseconds. */
-const instant = () => timestamp({ withTimezone: true, mode: "string" });
+const instant = (name: string) => timestamp(name, { withTimezone: true, mode: "string" });
 
 /** One row: who sweeps, under which epoch, and what the fleet knows of the last sweep. */
 export const leadership = watchdog.table(
   "leadership",
   {
     /** Always true, so that a second row cannot exist. */
-    single: boolean().primaryKey().default(true),
-    installation: uuid().notNull().defaultRandom(),
-    epoch: bigint({ mode: "number" }).notNull().default(0),
-    holder: text(),
-    leaseKind: text(),
-    leaseExpiresAt: instant(),
-    sweepTrigger: text(),
-    sweepStartedAt: instant(),
-    sweepFinishedAt: instant(),
-    progressedAt: instant(),
-    lastReport: jsonb(),
+    single: boolean("single").primaryKey().default(true),
+    installation: uuid("installation").notNull().defaultRandom(),
+    epoch: bigint("epoch", { mode: "number" }).notNull().default(0),
+    holder: text("holder"),
+    leaseKind: text("lease_kind"),
+    leaseExpiresAt: instant("lease_expires_at"),
+    sweepTrigger: text("sweep_trigger"),
+    sweepStartedAt: instant("sweep_started_at"),
+    sweepFinishedAt: instant("sweep_finished_at"),
+    progressedAt: instant("progressed_at"),
+    lastReport: jsonb("last_report"),
   },
   (table) => [check("leadership_single", sql`${table.single}`)],
 );
 
 /** What a verdict is born with; the rest of a journal row comes later. */
 export const verdictEntry = {
-  runId: uuid().notNull(),
-  automationId: uuid(),
-  userId: uuid(),
-  orgId: uuid(),
-  epoch: bigint({ mode: "number" }).notNull(),
-  holder: text().notNull(),
-  trigger: text().notNull(),
-  decidedAt: instant().notNull(),
-  outcome: text().notNull(),
-  basis: text().notNull(),
-  reason: text().notNull(),
-  evidence: jsonb().notNull(),
-  sandboxId: text(),
-  cleanupState: text({ enum: ["none", "pending", "done", "abandoned"] }).notNull(),
-  cleanupNextAt: instant(),
-  firstRunState: text({ enum: ["none", "pending", "done"] }).notNull(),
+  runId: uuid("run_id").notNull(),
+  automationId: uuid("automation_id"),
+  userId: uuid("user_id"),
+  orgId: uuid("org_id"),
+  epoch: bigint("epoch", { mode: "number" }).notNull(),
+  holder: text("holder").notNull(),
+  trigger: text("trigger").notNull(),
+  decidedAt: instant("decided_at").notNull(),
+  outcome: text("outcome").notNull(),
+  basis: text("basis").notNull(),
+  reason: text("reason").notNull(),
+  evidence: jsonb("evidence").notNull(),
+  sandboxId: text("sandbox_id"),
+  cleanupState: text("cleanup_state", { enum: ["none", "pending", "done", "abandoned"] }).notNull(),
+  cleanupNextAt: instant("cleanup_next_at"),
+  firstRunState: text("first_run_state", { enum: ["none", "pending", "done"] }).notNull(),
 };
 
 /** The journal: one row per terminal verdict, written by the statement that ended the run. */
 export const verdicts = watchdog.table(
   "verdicts",
   {
-    id: bigint({ mode: "number" }).primaryKey().generatedAlwaysAsIdentity(),
+    id: bigint("id", { mode: "number" }).primaryKey().generatedAlwaysAsIdentity(),
     ...verdictEntry,
-    overrideReason: text(),
-    cleanupAttempts: integer().notNull().default(0),
-    cleanupError: text(),
+    overrideReason: text("override_reason"),
+    cleanupAttempts: integer("cleanup_attempts").notNull().default(0),
+    cleanupError: text("cleanup_error"),
   },
   (table) => [
     index("verdicts_run_id").on(table.runId),

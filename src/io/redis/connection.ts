@@ -7,14 +7,19 @@
  * bounds below or it never does, and how often a connection is tried is up to the caller.
  */
 import { TLSSocket } from "node:tls";
-import { Redis, type RedisOptions } from "ioredis";
+import { Redis } from "ioredis";
 import { LeaseUnavailableError, type Log } from "../../watchdog/ports.ts";
 
 const GOODBYE_WITHIN_MS = 1000;
 
 export interface RedisConnectionOptions {
-  /** `redis://[user:password@]host[:port][/database]`, `rediss://` for TLS; query parameters are ignored. */
-  readonly url: string;
+  readonly host: string;
+  readonly port: number;
+  readonly tls: boolean;
+  readonly user: string | null;
+  readonly password: string | null;
+  /** The number of the logical database. */
+  readonly database: number;
   /** How long one command may take. */
   readonly commandTimeoutMs: number;
   /** How long name lookup, TCP, TLS and log-in may take together. */
@@ -24,15 +29,13 @@ export interface RedisConnectionOptions {
 
 export class RedisConnection implements AsyncDisposable {
   readonly #options: RedisConnectionOptions;
-  readonly #target: Target;
   readonly #calls = new Set<Promise<unknown>>();
   #link: Link | null = null;
   #closing: Promise<void> | null = null;
 
-  /** @throws TypeError when the URL cannot be used; the text does not repeat it. Does not connect. */
+  /** Does not connect. */
   constructor(options: RedisConnectionOptions) {
     this.#options = options;
-    this.#target = parseUrl(options.url);
   }
 
   /**
@@ -76,10 +79,16 @@ export class RedisConnection implements AsyncDisposable {
   }
 
   #open(): Link {
+    const { host, port, tls, user, password, database, connectTimeoutMs } = this.#options;
     const client = new Redis({
-      ...this.#target.options,
+      host,
+      port,
+      db: database,
+      ...(user !== null && { username: user }),
+      ...(password !== null && { password }),
+      ...(tls && { tls: {} }),
       connectionName: "run-watchdog",
-      connectTimeout: this.#options.connectTimeoutMs,
+      connectTimeout: connectTimeoutMs,
       lazyConnect: true,
       enableOfflineQueue: false,
       maxRetriesPerRequest: 0,
@@ -106,12 +115,12 @@ export class RedisConnection implements AsyncDisposable {
 
   #drop(link: Link, error: unknown): void {
     // The first failure is the cause, what follows from it is noise.
-    link.failure ??= scrub(error, this.#target.options.password);
+    link.failure ??= scrub(error, this.#options.password);
     link.fail(link.failure);
     if (this.#link === link) {
       this.#link = null;
-      const { endpoint } = this.#target;
-      this.#options.log?.debug({ endpoint, err: link.failure }, "connection to redis dropped");
+      const { host, port, log } = this.#options;
+      log?.debug({ host, port, err: link.failure }, "connection to redis dropped");
     }
     cut(link.client);
   }
@@ -127,7 +136,8 @@ export class RedisConnection implements AsyncDisposable {
   }
 
   #unavailable(operation: string, cause: unknown): LeaseUnavailableError {
-    const message = `${operation} at redis ${this.#target.endpoint} failed: ${reasonOf(cause)}`;
+    const { host, port } = this.#options;
+    const message = `${operation} at redis ${host}:${port} failed: ${reasonOf(cause)}`;
     return new LeaseUnavailableError(message, { cause });
   }
 }
@@ -140,47 +150,6 @@ interface Link {
   failure: unknown;
 }
 
-interface Target {
-  /** For messages: host and port. */
-  readonly endpoint: string;
-  readonly options: Pick<RedisOptions, "host" | "port" | "db" | "username" | "password" | "tls">;
-}
-
-/**
- * By hand, because ioredis lets the URL's query parameters override every option, and takes a database that is not a
- * number for the first one.
- */
-function parseUrl(text: string): Target {
-  const url = URL.parse(text);
-  const database = /^\/?(\d*)$/.exec(url?.pathname ?? "")?.[1];
-  if (url === null || !/^rediss?:$/.test(url.protocol) || database === undefined) {
-    throw new TypeError(
-      "the Redis URL must look like redis://[user:password@]host[:port][/database number], or rediss:// for TLS",
-    );
-  }
-  const host = url.hostname.replace(/^\[(.*)\]$/, "$1") || "localhost";
-  const port = Number(url.port || 6379);
-  return {
-    endpoint: `${host}:${port}`,
-    options: {
-      host,
-      port,
-      db: Number(database),
-      username: decode(url.username),
-      password: decode(url.password),
-      ...(url.protocol === "rediss:" && { tls: {} }),
-    },
-  };
-}
-
-function decode(part: string): string {
-  try {
-    return decodeURIComponent(part);
-  } catch (cause) {
-    throw new TypeError("user and password of the Redis URL must be percent-encoded", { cause });
-  }
-}
-
 /** Settles with `promise`, or rejects after `timeoutMs`; what comes later is ignored. */
 async function within<T>(promise: Promise<T>, timeoutMs: number, missing: string): Promise<T> {
   const late = Promise.withResolvers<never>();
@@ -190,7 +159,6 @@ async function within<T>(promise: Promise<T>, timeoutMs: number, missing: string
   try {
     return await Promise.race([promise, late.promise]);
   } finally {
-    clearTimeout(timer);
   }
 }
 
@@ -206,7 +174,7 @@ function cut(client: Redis): void {
 }
 
 /** ioredis attaches the command to its error, and Redis quotes arguments of unknown commands: AUTH has the password. */
-function scrub(error: unknown, password: string | undefined): unknown {
+function scrub(error: unknown, password: string | null): unknown {
   if (!(error instanceof Error)) return error;
   Reflect.deleteProperty(error, "command");
   if (password) {

@@ -27,7 +27,7 @@ export class RedisLease implements Lease, AsyncDisposable {
   readonly kind = "redis";
   readonly #connection: RedisConnection;
 
-  /** @throws TypeError when the URL cannot be used. Does not connect. */
+  /** Does not connect. */
   constructor(options: RedisConnectionOptions) {
     this.#connection = new RedisConnection(options);
   }

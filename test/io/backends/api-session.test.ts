@@ -60,6 +60,39 @@ describe("openHandsCloudBackend.verify with a refused API key", () => {
     expect(world.calls("mint")).toBe(2);
   });
 
+  it("does not ask again with a key that was minted anew a moment ago", async () => {
+    await using world = await cloudWorld({ routes: { lookup: replying(401) } });
+    await world.backend.verify(runOf(), calm());
+    expect(world.calls("lookup")).toBe(2);
+    await world.backend.verify(runOf(), calm());
+    expect(world.calls("lookup")).toBe(3);
+  });
+
+  it("mints anew once in a verification, however long it takes", async () => {
+    const time = { nowMs: 0 };
+    const clock = { now: () => new Date(0), monotonicMs: () => time.nowMs };
+    await using world = await cloudWorld({
+      client: { clock },
+      options: { clock, verifyTimeoutMs: 400_000 },
+      routes: {
+        lookup: inTurn(
+          replying(401),
+          (_, response) => {
+            time.nowMs += 100_000;
+            sendJson(response, 200, [world.sandbox()]);
+          },
+          replying(401),
+        ),
+        search: replying(401),
+      },
+    });
+    expect(await world.backend.verify(runOf(), calm())).toMatchObject({
+      kind: "unreachable",
+      failure: { source: "sandbox_api", statusCode: 401 },
+    });
+    expect(world.calls("mint")).toBe(2);
+  });
+
   it("uses the new key for the runs that come later", async () => {
     await using world = await cloudWorld({
       routes: {
@@ -75,20 +108,20 @@ describe("openHandsCloudBackend.verify with a refused API key", () => {
 });
 
 describe("openHandsCloudBackend.verify and what it pays for minting", () => {
-  /** 400 ms for a verification, on a clock that only the answers move. */
+  /** 400 s for a verification, on a clock that only the answers move. */
   async function payingWorld(mintMs: number) {
     const time = { nowMs: 0 };
     const clock = { now: () => new Date(0), monotonicMs: () => time.nowMs };
     const world = await cloudWorld({
       client: { clock },
-      options: { clock, verifyTimeoutMs: 400 },
+      options: { clock, verifyTimeoutMs: 400_000 },
       routes: {
         mint: (_, response) => {
           time.nowMs += mintMs;
           sendJson(response, 200, { key: "sk-oh-1" });
         },
         lookup: (_, response) => {
-          time.nowMs += 100;
+          time.nowMs += 100_000;
           sendJson(response, 200, [world.sandbox()]);
         },
       },
@@ -97,12 +130,12 @@ describe("openHandsCloudBackend.verify and what it pays for minting", () => {
   }
 
   it("asks the sandbox with the time that minting and look-up leave", async () => {
-    await using world = await payingWorld(299);
+    await using world = await payingWorld(200_000);
     expect(await world.backend.verify(runOf(), calm())).toMatchObject({ kind: "exited" });
   });
 
   it("is timed out when minting and look-up leave none", async () => {
-    await using world = await payingWorld(300);
+    await using world = await payingWorld(300_000);
     expect(await world.backend.verify(runOf(), calm())).toMatchObject({
       kind: "unreachable",
       failure: { source: "agent_server", kind: "timeout" },
@@ -111,7 +144,7 @@ describe("openHandsCloudBackend.verify and what it pays for minting", () => {
   });
 
   it("pays nothing for a key that is there", async () => {
-    await using world = await payingWorld(300);
+    await using world = await payingWorld(300_000);
     await world.backend.verify(runOf(), calm());
     expect(await world.backend.verify(runOf(), calm())).toMatchObject({ kind: "exited" });
   });

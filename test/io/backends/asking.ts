@@ -39,8 +39,9 @@ export function message(answer: Answer): string | null {
     : null;
 }
 
-/** A round trip on a connection of its own: what was sent to the client before has arrived by then. */
-export async function settleTraffic(http: HttpClient): Promise<void> {
+/** Some round trips on connections of their own: what was sent before has arrived by then. */
+export async function settleTraffic(): Promise<void> {
   await using server = await startHttpServer((_, response) => response.end("1"));
-  for (let round = 0; round < 3; round += 1) await ask(http, server.origin);
+  await using client = openClient();
+  for (let round = 0; round < 3; round += 1) await ask(client.http, server.origin);
 }

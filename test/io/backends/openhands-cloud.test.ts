@@ -293,14 +293,14 @@ describe("openHandsCloudBackend.verify and time", () => {
     it(`ends at the deadline when ${step} does not answer`, async () => {
       const { evidence } = await verifyOnce({
         routes: { [step]: silent },
-        options: { verifyTimeoutMs: 200 },
+        options: { verifyTimeoutMs: 500 },
       });
       expect(evidence).toMatchObject({
         kind: "unreachable",
         failure: {
           kind: "timeout",
           statusCode: null,
-          message: `${message} timed out: no complete answer within 200 ms`,
+          message: `${message} timed out: no complete answer within 500 ms`,
         },
       });
     });
@@ -331,7 +331,7 @@ describe("openHandsCloudBackend.verify and time", () => {
       routes: {
         lookup: inTurn(silent, (_, response) => sendJson(response, 200, [world.sandbox()])),
       },
-      options: { apiConcurrency: 1, verifyTimeoutMs: 400 },
+      options: { apiConcurrency: 1, verifyTimeoutMs: 1_000 },
     });
     const busy = world.backend.verify(runOf(), calm());
     const waiting = world.backend.verify(runOf(), calm());

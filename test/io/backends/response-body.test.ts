@@ -150,7 +150,7 @@ describe("HttpClient.request reading a body", () => {
     const first = ask(client.http, server.origin, { path: "/held" });
     const second = ask(client.http, server.origin, { path: "/held" });
     await server.arrived(2);
-    await settleTraffic(client.http);
+    await settleTraffic();
 
     const tooLate = await ask(client.http, server.origin, { timeoutMs: 50 });
     expect(tooLate).toMatchObject({ kind: "unreachable", failure: { kind: "timeout" } });

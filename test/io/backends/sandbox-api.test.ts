@@ -1,5 +1,6 @@
 import { describe, expect, it } from "vitest";
 import { type Handler, sendJson } from "../../support/http-server.ts";
+import { settleTraffic } from "./asking.ts";
 import { accepting, calm, cloudWorld, inTurn, replying, runOf, silent } from "./world.ts";
 
 describe("openHandsCloudBackend and the API's limit", () => {
@@ -36,6 +37,8 @@ describe("openHandsCloudBackend and the API's limit", () => {
       world.backend.cleanup({ sandboxId: "s", ...owner }, calm()),
     ]);
     await world.server.arrived(2);
+    await settleTraffic();
+    expect(world.server.requests).toHaveLength(2);
     gate.resolve();
     const kinds = (await Promise.all(work)).map(({ kind }) => kind);
     expect(kinds).toEqual(owners.flatMap(() => ["gone", "deleted"]));
@@ -138,10 +141,10 @@ describe("openHandsCloudBackend.cleanup", () => {
   it("fails at the deadline", async () => {
     await using world = await cloudWorld({
       routes: { remove: silent },
-      options: { verifyTimeoutMs: 200 },
+      options: { verifyTimeoutMs: 500 },
     });
     expect(await world.backend.cleanup(target, calm())).toMatchObject({
-      failure: "sandbox_api delete_sandbox timed out: no complete answer within 200 ms",
+      failure: "sandbox_api delete_sandbox timed out: no complete answer within 500 ms",
     });
   });
 

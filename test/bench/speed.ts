@@ -1,0 +1,122 @@
+/**
+ * Sweep time against its floor: every run needs two answers from the backend, so nothing can be faster than
+ * ceil(runs / concurrency) x 2 x latency. The built worker runs as a process of its own, and so does the fake host.
+ */
+import { spawn } from "node:child_process";
+import { once } from "node:events";
+import { readFileSync } from "node:fs";
+import { createInterface } from "node:readline";
+import type { Sql } from "postgres";
+import type { HostMessage } from "../../src/demo/fake-host-process.ts";
+import { seedAutomation, seedRuns } from "../../src/demo/seed.ts";
+import { line } from "./print.ts";
+
+const ROOT = `${import.meta.dirname}/../..`;
+const RUNS = 5000;
+const LATENCY_MS = 100;
+const CONCURRENCY = 256;
+const TENANTS = 10;
+const BATCH = 1000;
+
+export async function benchSpeed(sql: Sql, databaseUrl: string): Promise<void> {
+  await using host = await startHost();
+  await seed(sql, host);
+  await host.send({ latencyMs: LATENCY_MS });
+  const { report, peakMb } = await sweepOnce(databaseUrl, host);
+  const [timing] = await sql<{ readonly first: number; readonly last: number }[]>`
+    SELECT extract(epoch FROM min(v.decided_at) - l.sweep_started_at)::float8 AS first,
+           extract(epoch FROM max(v.decided_at) - l.sweep_started_at)::float8 AS last
+    FROM watchdog.verdicts v, watchdog.leadership l GROUP BY l.sweep_started_at`;
+  const floorMs = Math.ceil(RUNS / CONCURRENCY) * 2 * LATENCY_MS;
+  const verdictsMs = (timing?.last ?? Number.NaN) * 1000;
+  line("stale runs, all finished", `${report.counts.completed} of ${RUNS}`);
+  line("floor: waves x 2 answers x latency", `${floorMs} ms`);
+  line("last verdict after", `${Math.round(verdictsMs)} ms`);
+  line("ratio to the floor (at most 1.30)", (verdictsMs / floorMs).toFixed(2));
+  line("sweep with clean-up", `${report.durationMs} ms`);
+  line("resident memory of the worker, peak", `${peakMb.toFixed(0)} MB (at most 200)`);
+}
+
+async function seed(sql: Sql, host: Host): Promise<void> {
+  const tenants = await Promise.all(Array.from({ length: TENANTS }, () => seedAutomation(sql)));
+  for (let done = 0; done < RUNS; done += BATCH) {
+    const seeds = Array.from({ length: BATCH }, (_, index) => ({
+      of: tenants[index % TENANTS] ?? tenants[0],
+    }));
+    const runs = await seedRuns(sql, seeds as Parameters<typeof seedRuns>[1]);
+    const sandboxes = runs.map(({ sandboxId, bashCommandId, userId, orgId }) => ({
+      id: sandboxId ?? "",
+      userId,
+      orgId,
+      outputs: [{ commandId: bashCommandId ?? "", exitCode: 0, stdout: "done\n" }],
+    }));
+    await host.send({ add: sandboxes });
+  }
+  await sql`ANALYZE`;
+}
+
+interface Host extends AsyncDisposable {
+  readonly url: string;
+  readonly serviceKey: string;
+  send(message: HostMessage): Promise<void>;
+}
+
+async function startHost(): Promise<Host> {
+  const child = spawn(process.execPath, [`${ROOT}/src/demo/fake-host-process.ts`], {
+    stdio: ["pipe", "pipe", "inherit"],
+  });
+  const answers = createInterface({ input: child.stdout })[Symbol.asyncIterator]();
+  const { url, serviceKey } = JSON.parse((await answers.next()).value ?? "{}");
+  return {
+    url,
+    serviceKey,
+    async send(message) {
+      child.stdin.write(`${JSON.stringify(message)}\n`);
+      await answers.next();
+    },
+    async [Symbol.asyncDispose]() {
+      const exited = once(child, "exit");
+      child.stdin.end();
+      await exited;
+    },
+  };
+}
+
+interface Swept {
+  readonly report: { readonly durationMs: number; readonly counts: { readonly completed: number } };
+  readonly peakMb: number;
+}
+
+async function sweepOnce(databaseUrl: string, host: Host): Promise<Swept> {
+  const child = spawn(process.execPath, [...(process.env["BENCH_NODE_FLAGS"]?.split(" ") ?? []), `${ROOT}/dist/main.js`, "once", "--output", "json"], {
+    stdio: ["ignore", "pipe", "inherit"],
+    env: {
+      DATABASE_URL: databaseUrl,
+      AUTOMATION_OPENHANDS_API_BASE_URL: host.url,
+      AUTOMATION_SERVICE_KEY: host.serviceKey,
+      WATCHDOG_CONCURRENCY: String(CONCURRENCY),
+      WATCHDOG_API_CONCURRENCY: String(CONCURRENCY),
+    },
+  });
+  let text = "";
+  let peakKb = 0;
+  child.stdout.setEncoding("utf8").on("data", (chunk: string) => {
+    text += chunk;
+  });
+  const sampling = setInterval(() => {
+    peakKb = Math.max(peakKb, residentPeakKb(child.pid));
+  }, 20);
+  await once(child, "close");
+  clearInterval(sampling);
+  return { report: JSON.parse(text), peakMb: peakKb / 1024 };
+}
+
+/** What Linux counted itself, so nothing between two samples is missed; 0 elsewhere. */
+function residentPeakKb(pid: number | undefined): number {
+  try {
+    const status = readFileSync(`/proc/${pid}/status`, "utf8");
+    return Number(/VmHWM:\s+(\d+) kB/.exec(status)?.[1] ?? 0);
+  } catch {
+    return 0;
+  }
+}
