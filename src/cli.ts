@@ -125,10 +125,11 @@ function onceCommand({ dryRun, run, limit, wait, output }: OnceOptions): OnceCom
 }
 
 function uuids(value: string, before: readonly string[] | undefined): readonly string[] {
-  if (!/^[0-9a-f]{8}-?([0-9a-f]{4}-?){3}[0-9a-f]{12}$/i.test(value)) {
-    throw new InvalidArgumentError("It must be a run's id, a UUID.");
-  }
-  return [...(before ?? []), value.toLowerCase()];
+  const parts = /^([0-9a-f]{8})-?([0-9a-f]{4})-?([0-9a-f]{4})-?([0-9a-f]{4})-?([0-9a-f]{12})$/i;
+  const [, ...found] = parts.exec(value) ?? [];
+  if (found.length === 0) throw new InvalidArgumentError("It must be a run's id, a UUID.");
+  // As Postgres prints it, so that two ways to write one id are one run.
+  return [...(before ?? []), found.join("-").toLowerCase()];
 }
 
 function positive(value: string): number {

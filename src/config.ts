@@ -49,8 +49,9 @@ export class ConfigError extends Error {
   override readonly name = "ConfigError";
   readonly problems: readonly string[];
 
-  constructor(problems: readonly string[]) {
-    super(`the configuration is not usable:\n${problems.map((text) => `  ${text}`).join("\n")}`);
+  constructor(problems: readonly string[], options?: ErrorOptions) {
+    const lines = problems.map((text) => `  ${text}`).join("\n");
+    super(`the configuration is not usable:\n${lines}`, options);
     this.problems = problems;
   }
 }

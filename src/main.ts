@@ -18,7 +18,9 @@ const STOP_WITHIN_MS = 10_000;
 
 const stop = new AbortController();
 listenForSignals();
-process.exit(await main());
+const exitCode = await main();
+await Promise.all([flushed(process.stdout), flushed(process.stderr)]);
+process.exit(exitCode);
 
 async function main(): Promise<number> {
   const parsed = parseArgv(process.argv.slice(2), packageJson.version);
@@ -71,6 +73,13 @@ function explain(error: unknown): number {
   const text = error instanceof Error ? (error.stack ?? error.message) : String(error);
   process.stderr.write(`run-watchdog: unexpected error: ${text}\n`);
   return 1;
+}
+
+/** A pipe takes 64 KiB at once: what a slow reader has not fetched yet would be lost with the process. */
+function flushed(stream: NodeJS.WriteStream): Promise<void> {
+  const { promise, resolve } = Promise.withResolvers<void>();
+  stream.write("", () => resolve());
+  return promise;
 }
 
 /** The first signal asks for an orderly end, the second or ten seconds more end the process at once. */

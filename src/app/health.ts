@@ -77,7 +77,9 @@ function healthAnswer(facts: WorkerFacts, build: Build): Answer {
               finishedAt: leadership.sweepFinishedAt,
             },
     },
+    // As of our own last sweep; the time says how old that is.
     backlog: {
+      countedAt: backlog?.countedAt.toISOString() ?? null,
       stale: backlog?.count ?? null,
       oldestOverdueSeconds:
         backlog === null ? null : Math.round((backlog.oldestOverdueMs ?? 0) / 1000),

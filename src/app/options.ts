@@ -7,7 +7,8 @@ const CLEANUP_TAIL_MS = 30_000;
 
 /** From the configuration to what the work needs. */
 export function workerOptions(config: Config, holder: string): WorkerOptions {
-  const { concurrency, pageSize, deferMs, nullDeadlineAfterMs, verifyTimeoutMs } = config.sweep;
+  const { concurrency, apiConcurrency, pageSize, deferMs, nullDeadlineAfterMs, verifyTimeoutMs } =
+    config.sweep;
   return {
     holder,
     lease: config.lease,
@@ -21,7 +22,7 @@ export function workerOptions(config: Config, holder: string): WorkerOptions {
       cleanupDelayMs: config.cleanup.delayMs,
       policy: config.verdict,
     },
-    cleanupSlots: config.sweep.apiConcurrency,
+    cleanupSlots: { beside: Math.ceil(apiConcurrency / 8), after: apiConcurrency },
     cleanupTailMs: CLEANUP_TAIL_MS,
     verifyTimeoutMs,
   };

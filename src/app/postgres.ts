@@ -1,5 +1,6 @@
 import { readFileSync } from "node:fs";
 import type { DatabaseConfig } from "../config/database.ts";
+import { ConfigError } from "../config.ts";
 import type { ConnectionOptions, TlsMode } from "../io/postgres/connection.ts";
 import { Database } from "../io/postgres/database.ts";
 import { PostgresJournal } from "../io/postgres/journal.ts";
@@ -40,6 +41,16 @@ export function connectionOptions(config: DatabaseConfig): ConnectionOptions {
 
 function tlsMode(ssl: DatabaseConfig["ssl"]): TlsMode {
   if (typeof ssl === "string") return ssl;
-  const ca = ssl.rootCertPath === null ? null : readFileSync(ssl.rootCertPath, "utf8");
+  const ca = ssl.rootCertPath === null ? null : readCertificate(ssl.rootCertPath);
   return { verify: ssl.verify, ca };
+}
+
+function readCertificate(path: string): string {
+  try {
+    return readFileSync(path, "utf8");
+  } catch (error) {
+    const why = error instanceof Error && "code" in error ? String(error.code) : "unreadable";
+    const problem = `the database URL's sslrootcert must name a readable file, got ${JSON.stringify(path)} (${why})`;
+    throw new ConfigError([problem], { cause: error });
+  }
 }

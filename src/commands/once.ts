@@ -47,7 +47,7 @@ export async function once(
   try {
     const report = await sweepOnce(runtime, command, progress, log, signal);
     progress.stop();
-    print(surroundings, command, report);
+    print(surroundings, command, report, log);
     return report.exitCode;
   } finally {
     progress.stop();
@@ -63,17 +63,22 @@ async function sweepOnce(
 ): Promise<SweepReport> {
   const { options, schedule } = runtime;
   const { runIds, limit } = command;
-  const deps = { ...runtime.deps, watch: watchFor(progress) };
+  const deps = { ...runtime.deps, watch: watchFor(progress, command) };
   const intervalMs = schedule.intervalMs();
   const request: SweepRequest = { trigger: "once", intervalMs, runIds, limit };
   try {
-    if (command.dryRun) return (await rehearseSweep(deps, options, request, signal)).report;
+    if (command.dryRun) {
+      const { report, error } = await rehearseSweep(deps, options, request, signal);
+      if (report.status === "error") log.error({ err: error }, "sweep failed");
+      return report;
+    }
     const waitUntilMs = deps.clock.monotonicMs() + command.waitMs;
-    while (true) {
+    for (let attempt = 1; ; attempt += 1) {
       const conducted = await conductSweep(deps, options, request, signal);
       if (conducted.kind === "swept") return conducted.report;
       const waitMs = howLongToWait(conducted, waitUntilMs - deps.clock.monotonicMs());
       if (waitMs === null) return refused(runtime, conducted, log);
+      if (attempt === 1) log.info(conducted, "waiting for the lease");
       await deps.clock.sleep(waitMs, signal);
     }
   } catch (error) {
@@ -141,14 +146,22 @@ function emptyReport({ deps, options }: Runtime, dryRun: boolean, end: SweepEnd)
   });
 }
 
-function watchFor(progress: Progress): SweepWatch {
+function watchFor(progress: Progress, { runIds, limit }: OnceCommand): SweepWatch {
   return {
-    onBegin: ({ backlog }) => progress.begin(backlog.count),
+    onBegin({ backlog }) {
+      const named = runIds === null ? backlog.count : new Set(runIds).size;
+      progress.begin(Math.min(named, limit ?? named));
+    },
     onOutcome: () => progress.advance(),
   };
 }
 
-function print(surroundings: Surroundings, { output }: OnceCommand, report: SweepReport): void {
+function print(
+  surroundings: Surroundings,
+  { output }: OnceCommand,
+  report: SweepReport,
+  log: Log,
+): void {
   const { stdout, env, appendFile } = surroundings;
   switch (output) {
     case "human":
@@ -160,7 +173,12 @@ function print(surroundings: Surroundings, { output }: OnceCommand, report: Swee
     case "github": {
       stdout.write(githubReport(report));
       const summaryPath = env["GITHUB_STEP_SUMMARY"];
-      if (summaryPath) appendFile(summaryPath, githubSummary(report));
+      if (!summaryPath) return;
+      try {
+        appendFile(summaryPath, githubSummary(report));
+      } catch (error) {
+        log.warn({ err: error }, "the step summary could not be written");
+      }
       return;
     }
   }

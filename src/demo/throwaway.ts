@@ -1,8 +1,8 @@
 /**
- * A folder and a server process that do not outlive us.
+ * A folder and processes that do not outlive us.
  *
  * A small shell waits on a pipe that only we hold open. Whatever ends us, SIGKILL included, closes the pipe; the shell
- * then ends the server it was told about and removes the folder. An orderly `dispose` takes the same way.
+ * then ends the processes it was told about and removes the folder. An orderly `dispose` takes the same way.
  */
 import { type ChildProcess, spawn } from "node:child_process";
 import { chmod, chown, mkdtemp } from "node:fs/promises";
@@ -19,22 +19,29 @@ export interface ThrowawayOptions {
   readonly name: string;
   /** Where the folder is made; default: the system's temporary folder. */
   readonly parent?: string;
-  /** Who owns the folder and runs the server, when that is not us. */
+  /** Who owns the folder and runs the processes, when that is not us. */
   readonly account?: Account | null;
-  /** What ends the server when we are gone, without the SIG. */
+  /** What ends the processes when we are gone, without the SIG. */
   readonly stopSignal: "TERM" | "INT" | "QUIT";
 }
 
-// After the signal the server gets ten seconds, then SIGKILL. A server that ended by itself leaves an empty line behind.
+// Lines are `+ pid` and `- pid`. After the signal all of them together get ten seconds, then SIGKILL.
 const SCRIPT = `
-pid=
-while read -r line; do pid=$line; done
-if [ -n "$pid" ]; then
-  kill -s "$2" "$pid"
+pids=
+while read -r sign pid; do
+  rest=
+  for known in $pids; do [ "$known" = "$pid" ] || rest="$rest $known"; done
+  pids=$rest
+  [ "$sign" = + ] && pids="$pids $pid"
+done
+{
+  for pid in $pids; do kill -s "$2" "$pid"; done
   left=100
-  while kill -0 "$pid" && [ "$left" -gt 0 ]; do sleep 0.1; left=$((left - 1)); done
-  kill -s KILL "$pid"
-fi 2>/dev/null
+  for pid in $pids; do
+    while kill -0 "$pid" && [ "$left" -gt 0 ]; do sleep 0.1; left=$((left - 1)); done
+    kill -s KILL "$pid"
+  done
+} 2>/dev/null
 rm -rf "$1"
 `;
 
@@ -65,16 +72,17 @@ export class Throwaway {
     return new Throwaway(folder, guard);
   }
 
-  /** Puts a server under the guard until it exits. */
-  watch(server: ChildProcess): void {
-    if (server.pid === undefined) return;
-    this.#guard.stdin?.write(`${server.pid}\n`);
-    server.once("exit", () => {
-      if (this.#guard.stdin?.writable) this.#guard.stdin.write("\n");
+  /** Puts a process under the guard until it exits. */
+  watch(child: ChildProcess): void {
+    const { pid } = child;
+    if (pid === undefined) return;
+    this.#guard.stdin?.write(`+ ${pid}\n`);
+    child.once("exit", () => {
+      if (this.#guard.stdin?.writable) this.#guard.stdin.write(`- ${pid}\n`);
     });
   }
 
-  /** Ends the server if it still runs and removes the folder. Safe to call again. */
+  /** Ends the processes that still run and removes the folder. Safe to call again. */
   async dispose(): Promise<void> {
     this.#guard.stdin?.end();
     await this.#guardGone;

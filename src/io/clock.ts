@@ -24,13 +24,13 @@ function sleep(ms: number, signal: AbortSignal): Promise<void> {
       reject(signal.reason);
       return;
     }
-    let timer = setTimeout(wake, shortened(ms));
+    let timer = setTimeout(wake, Math.min(ms, LONGEST_TIMER_MS));
     signal.addEventListener("abort", giveUp, { once: true });
 
     function wake(): void {
       const restMs = untilMs - performance.now();
       if (restMs > 0) {
-        timer = setTimeout(wake, shortened(restMs));
+        timer = setTimeout(wake, Math.min(restMs, LONGEST_TIMER_MS));
         return;
       }
       signal.removeEventListener("abort", giveUp);
@@ -42,9 +42,4 @@ function sleep(ms: number, signal: AbortSignal): Promise<void> {
       reject(signal.reason);
     }
   });
-}
-
-/** Timers count whole milliseconds; rounding down would wake too early and spin for the rest. */
-function shortened(ms: number): number {
-  return Math.min(Math.ceil(ms), LONGEST_TIMER_MS);
 }

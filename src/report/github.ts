@@ -9,14 +9,29 @@ export function githubReport(report: SweepReport): string {
     .filter(({ action }) => action === "error")
     .slice(0, MAX_ANNOTATIONS)
     .map(({ runId, reason }) => command("error", `run ${runId}: ${reason ?? "error"}`));
-  const level = report.exitCode === 0 ? "notice" : "warning";
-  const [headline = ""] = humanReport(report).split("\n", 1);
-  return `${[...annotations, command(level, headline)].join("\n")}\n${humanReport(report)}`;
+  const text = humanReport(report);
+  const [headline = ""] = text.split("\n", 1);
+  return `${[...annotations, command(levelOf(report), headline)].join("\n")}\n${text}`;
 }
 
 /** Markdown for the job's summary page. */
 export function githubSummary(report: SweepReport): string {
   return `### run-watchdog\n\n\`\`\`text\n${humanReport(report)}\`\`\`\n`;
+}
+
+function levelOf({ status }: SweepReport): "error" | "warning" | "notice" {
+  switch (status) {
+    case "ok":
+      return "notice";
+    case "error":
+    case "unavailable":
+      return "error";
+    case "partial":
+    case "held":
+    case "lease-held":
+    case "interrupted":
+      return "warning";
+  }
 }
 
 /** GitHub reads percent, carriage return and line feed as escapes. */

@@ -1,3 +1,4 @@
+import type { Action } from "../rules/model.ts";
 import type { RunOutcome, SweepCounts, SweepReport } from "../rules/report.ts";
 
 const MAX_RUNS_SHOWN = 40;
@@ -10,7 +11,7 @@ export function humanReport(report: SweepReport): string {
   if (done + pending + abandoned > 0) {
     lines.push(`  sandboxes     ${done} deleted, ${pending} pending, ${abandoned} abandoned`);
   }
-  const shown = report.runs.filter(isWorthShowing);
+  const shown = worthShowing(report.runs);
   if (shown.length > 0) lines.push("", ...shown.slice(0, MAX_RUNS_SHOWN).map(runLine));
   const more = shown.length - MAX_RUNS_SHOWN;
   if (more > 0) lines.push(`  ... and ${more} more (--output json shows up to 1,000)`);
@@ -32,22 +33,25 @@ const COUNTED: readonly (readonly [keyof SweepCounts, string, string])[] = [
 ];
 
 function headline(report: SweepReport): string {
-  const { counts, durationMs, holder } = report;
+  const { counts, durationMs } = report;
   const took = `${(durationMs / 1000).toFixed(1)} s`;
+  const swept = `swept ${runs(counts.stale)} in ${took}`;
   const dry = report.dryRun ? "dry run, nothing was written: " : "";
   switch (report.status) {
     case "lease-held":
       return "nothing was swept: another worker holds the lease";
     case "unavailable":
-      return "nothing was swept: Postgres or the lease store cannot be reached";
+      return "nothing was swept: Postgres or the lease store cannot be reached (the log says more)";
     case "interrupted":
-      return `${dry}stopped after ${took} and ${runs(counts.stale)}`;
+      return `${dry}stopped by a signal after ${took}, ${runs(counts.stale)} handled, the rest is left to the next sweep`;
     case "error":
-      return `${dry}sweep failed after ${took} and ${runs(counts.stale)} (${holder})`;
+      return `${dry}the sweep failed after ${took}, ${runs(counts.stale)} handled (the log says why)`;
     case "ok":
+      return `${dry}${counts.stale === 0 ? `no stale runs, looked for ${took}` : swept}`;
     case "partial":
+      return `${dry}${swept}, ${counts.errors > 0 ? `${counts.errors} could not be handled` : "none got an answer from the backend"}`;
     case "held":
-      return `${dry}swept ${runs(counts.stale)} in ${took}`;
+      return `${dry}${swept}, ${counts.held} held back by the guard`;
   }
 }
 
@@ -57,14 +61,29 @@ function countLines(counts: SweepCounts): readonly string[] {
   );
 }
 
-function isWorthShowing({ action }: RunOutcome): boolean {
-  return action !== "deferred" && action !== "lost-race" && action !== "busy";
+/** What somebody has to look at comes first, whatever the order in which runs ended. */
+const SHOWN: readonly Action[] = [
+  "error",
+  "held",
+  "undetermined",
+  "skipped",
+  "suspected",
+  "failed",
+  "completed",
+];
+
+function worthShowing(outcomes: readonly RunOutcome[]): readonly RunOutcome[] {
+  return outcomes
+    .filter(({ action }) => SHOWN.includes(action))
+    .toSorted((a, b) => SHOWN.indexOf(a.action) - SHOWN.indexOf(b.action));
 }
 
 function runLine({ runId, action, basis, reason, verifyMs }: RunOutcome): string {
   const why = [reason, basis === "presumption" ? "presumed" : null].filter((part) => part !== null);
   const took = verifyMs === null ? "" : `${verifyMs} ms`;
-  return `  ${runId}  ${action.padEnd(12)} ${took.padStart(8)}  ${why.join(", ")}`.trimEnd();
+  // One line each: a reader such as GitHub takes commands from the start of a line.
+  const text = why.join(", ").replace(/\p{Cc}+/gu, " ");
+  return `  ${runId}  ${action.padEnd(12)} ${took.padStart(8)}  ${text}`.trimEnd();
 }
 
 function runs(count: number): string {

@@ -1,3 +1,5 @@
+import type { SweepStatus } from "./report.ts";
+
 /** What the process tells about itself. Pure: from facts in memory to answers. Times are monotonic milliseconds. */
 
 export type Standing = "unknown" | "ok" | { readonly problem: string };
@@ -27,6 +29,8 @@ export interface HealthFacts {
   readonly otherLeaseKind: string | null;
   /** The lease's key has no expiry: it will never become free. */
   readonly leaseNeverExpires: boolean;
+  /** How the last sweep ended, when it was this process's own; `null` when there was none or somebody swept after it. */
+  readonly lastSweep: SweepStatus | null;
 }
 
 export interface Liveness {
@@ -84,19 +88,38 @@ export function health(facts: HealthFacts): Health {
       `other workers use the ${facts.otherLeaseKind} lease: give all of them the same REDIS_URL, or none`,
     );
   }
+  degraded.push(...sweepProblems(facts.lastSweep));
   const status = failing.length > 0 ? "failing" : degraded.length > 0 ? "degraded" : "ok";
   return { status, reasons: [...failing, ...degraded] };
 }
 
-/** Neither finish nor progress, as far as the fleet's row told, since then or since the process began. */
+/**
+ * Neither finish nor progress, as far as the fleet's row told. Where there never was any, or the row could not be read
+ * yet, the start of the process counts; a restart alone must not make an outage look mended.
+ */
 function nobodyHasSwept(facts: HealthFacts): boolean {
   const { nowMs, startedAtMs, fleet } = facts;
   const agesMs = [fleet?.sinceFinishMs, fleet?.sinceProgressMs].filter((age) => age != null);
   const lastAtMs =
-    fleet === null || agesMs.length === 0
-      ? startedAtMs
-      : Math.max(fleet.seenAtMs - Math.min(...agesMs), startedAtMs);
+    fleet === null || agesMs.length === 0 ? startedAtMs : fleet.seenAtMs - Math.min(...agesMs);
   return nowMs - lastAtMs > MISSED_TICKS * facts.intervalMs;
+}
+
+function sweepProblems(lastSweep: SweepStatus | null): readonly string[] {
+  switch (lastSweep) {
+    case "error":
+      return ["the last sweep failed, the log says why"];
+    case "partial":
+      return ["the last sweep had runs it could not handle, or no answer from the backend"];
+    case "held":
+      return ["holding: the guard did not let verdicts through"];
+    case "ok":
+    case "interrupted":
+    case "lease-held":
+    case "unavailable":
+    case null:
+      return [];
+  }
 }
 
 function standingProblems(name: string, standing: Standing): readonly string[] {

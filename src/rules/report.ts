@@ -34,7 +34,7 @@ export interface SweepCounts {
   readonly errors: number;
 }
 
-/** `done` in this sweep; `pending` and `abandoned` are what the journal holds at its end. */
+/** `done` and `abandoned` in this sweep; `pending` is what the journal holds at its end. */
 export interface CleanupSummary {
   readonly done: number;
   readonly pending: number;

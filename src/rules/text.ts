@@ -6,7 +6,7 @@ export function clean(text: string): string {
   return text.replace(/[\0\p{Surrogate}]/gu, "");
 }
 
-/** The last `count` code points: a cut by UTF-16 unit could split a character in two. */
+/** The last `count` code points, at least one: a cut by UTF-16 unit could split a character in two. */
 export function tail(text: string, count: number): string {
   // No code point is longer than two units, so nothing before this can be part of the tail.
   const units = text.slice(-2 * count);

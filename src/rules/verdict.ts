@@ -6,6 +6,7 @@ import type {
   Verdict,
   VerdictPolicy,
 } from "./model.ts";
+import { clean } from "./text.ts";
 import {
   exitError,
   failureDetailJson,
@@ -132,7 +133,7 @@ function goneBecause(reason: GoneReason, detail: string): Presumption {
     return { ...UNAVAILABLE, reason, detail: "No sandbox_id available for verification" };
   }
   if (reason === "lost") {
-    return { ...UNAVAILABLE, reason, detail: detail === "" ? "Run was lost" : detail };
+    return { ...UNAVAILABLE, reason, detail: clean(detail) === "" ? "Run was lost" : detail };
   }
   return { ...UNAVAILABLE, reason: `sandbox ${reason}` };
 }

@@ -1,7 +1,17 @@
 import { cleanupRetryMs } from "../rules/cleanup-retry.ts";
 import { withFirstRun } from "../rules/first-run.ts";
 import { forEachConcurrently } from "./each.ts";
-import type { Backend, CleanupTask, Fence, Journal, Log, Random } from "./ports.ts";
+import type {
+  Backend,
+  CleanupResult,
+  CleanupTask,
+  Fence,
+  FirstRunTask,
+  Journal,
+  Log,
+  Random,
+} from "./ports.ts";
+import { endsTheSweep } from "./sweep-end.ts";
 
 export interface ChoresDeps {
   readonly journal: Journal;
@@ -9,6 +19,13 @@ export interface ChoresDeps {
   readonly random: Random;
   readonly log: Log;
   readonly onProgress: () => void;
+}
+
+/** How many sandboxes are deleted at once. */
+export interface CleanupSlots {
+  /** While runs are still being judged: verdicts come first, and both share the API. */
+  readonly beside: number;
+  readonly after: number;
 }
 
 export interface ChoresSummary {
@@ -23,14 +40,13 @@ export interface ChoresSummary {
 export class Chores {
   readonly #deps: ChoresDeps;
   readonly #fence: Fence;
-  readonly #slots: number;
+  readonly #slots: CleanupSlots;
   #wake = Promise.withResolvers<void>();
   #sweepEnded = false;
   #done = 0;
   #abandoned = 0;
 
-  /** @param slots how many sandboxes are deleted at once. */
-  constructor(deps: ChoresDeps, fence: Fence, slots: number) {
+  constructor(deps: ChoresDeps, fence: Fence, slots: CleanupSlots) {
     this.#deps = deps;
     this.#fence = fence;
     this.#slots = slots;
@@ -74,25 +90,31 @@ export class Chores {
   }
 
   async #cleanUp(signal: AbortSignal): Promise<void> {
+    const slots = this.#sweepEnded ? this.#slots.after : this.#slots.beside;
     await forEachConcurrently(
-      this.#claimed(),
-      this.#slots,
-      (task) => this.#delete(task, signal),
+      this.#claimed(slots),
+      slots,
+      (task, taskSignal) => {
+        const { runId, sandboxId } = task;
+        return this.#alone({ runId, sandboxId }, () => this.#delete(task, taskSignal), taskSignal);
+      },
       signal,
     );
   }
 
-  async *#claimed(): AsyncGenerator<CleanupTask, void, void> {
-    while (true) {
-      const tasks = await this.#deps.journal.claimCleanups(this.#fence, this.#slots);
+  /** Ends early with the sweep, so that the next pass goes on with more slots. */
+  async *#claimed(slots: number): AsyncGenerator<CleanupTask, void, void> {
+    const beside = !this.#sweepEnded;
+    while (!(beside && this.#sweepEnded)) {
+      const tasks = await this.#deps.journal.claimCleanups(this.#fence, slots);
       if (tasks.length === 0) return;
       yield* tasks;
     }
   }
 
   async #delete(task: CleanupTask, signal: AbortSignal): Promise<void> {
-    const { journal, backend, random, log, onProgress } = this.#deps;
-    const result = await backend.cleanup(task, signal);
+    const { journal, random, log, onProgress } = this.#deps;
+    const result = await this.#ask(task, signal);
     onProgress();
     if (result.kind === "deleted") {
       await journal.cleanupDone(task.id, this.#fence);
@@ -107,24 +129,49 @@ export class Chores {
     log[state === "abandoned" ? "error" : "warn"](fields, "deleting a sandbox failed");
   }
 
+  /** A backend that breaks its promise and rejects counts as one that failed: the attempts have to come to an end. */
+  async #ask(task: CleanupTask, signal: AbortSignal): Promise<CleanupResult> {
+    try {
+      return await this.#deps.backend.cleanup(task, signal);
+    } catch (error) {
+      signal.throwIfAborted();
+      this.#deps.log.error({ err: error, sandboxId: task.sandboxId }, "the backend rejected");
+      return { kind: "failed", failure: "unexpected error", retryAfterMs: null };
+    }
+  }
+
   async #recordFirstRuns(signal: AbortSignal): Promise<void> {
-    const { journal, onProgress } = this.#deps;
     let after: string | null = null;
     while (true) {
       signal.throwIfAborted();
-      const tasks = await journal.openFirstRuns(after, FIRST_RUN_PAGE);
+      const tasks = await this.#deps.journal.openFirstRuns(after, FIRST_RUN_PAGE);
       for (const task of tasks) {
         signal.throwIfAborted();
-        const { metadata, outcome, readAt } = task;
-        const marked = metadata === null ? null : withFirstRun(metadata, outcome, readAt);
-        // Changed meanwhile or locked by a writer: the next pass reads it again.
-        const settled =
-          marked === null || (await journal.recordFirstRun(task, marked, this.#fence));
-        if (settled) await journal.firstRunDone(task.automationId, this.#fence);
-        onProgress();
-        after = task.automationId;
+        const { automationId } = task;
+        await this.#alone({ automationId }, () => this.#recordFirstRun(task), signal);
+        after = automationId;
       }
       if (tasks.length < FIRST_RUN_PAGE) return;
+    }
+  }
+
+  async #recordFirstRun(task: FirstRunTask): Promise<void> {
+    const { journal, onProgress } = this.#deps;
+    const { metadata, outcome, readAt, automationId } = task;
+    const marked = metadata === null ? null : withFirstRun(metadata, outcome, readAt);
+    // Changed meanwhile or locked by a writer: the next pass reads it again.
+    const settled = marked === null || (await journal.recordFirstRun(task, marked, this.#fence));
+    if (settled) await journal.firstRunDone(automationId, this.#fence);
+    onProgress();
+  }
+
+  /** One bad task does not stop the others; it stays in the journal. */
+  async #alone(task: object, work: () => Promise<void>, signal: AbortSignal): Promise<void> {
+    try {
+      await work();
+    } catch (error) {
+      if (signal.aborted || endsTheSweep(error)) throw error;
+      this.#deps.log.error({ err: error, ...task }, "a chore could not be done");
     }
   }
 }
@@ -132,6 +179,8 @@ export class Chores {
 const FIRST_RUN_PAGE = 50;
 
 async function untilAborted(promise: Promise<void>, signal: AbortSignal): Promise<void> {
+  // The listener below would never be called.
+  signal.throwIfAborted();
   const { promise: aborted, reject } = Promise.withResolvers<never>();
   const onAbort = () => reject(signal.reason);
   signal.addEventListener("abort", onAbort, { once: true });

@@ -5,6 +5,7 @@
 import type { Trigger } from "../rules/model.ts";
 import type { RunOutcome, SweepReport } from "../rules/report.ts";
 import type { LeaseTiming } from "../rules/timing.ts";
+import type { CleanupSlots } from "./chores.ts";
 import { acquireTerm } from "./lease-keeper.ts";
 import { LedSweep } from "./led-sweep.ts";
 import type {
@@ -49,8 +50,7 @@ export interface ConductOptions {
   /** How long a sweep may go without a finished statement or question before it gives up the lease. */
   readonly progressTimeoutMs: number;
   readonly sweep: Omit<SweepOptions, "runIds" | "limit">;
-  /** How many sandboxes are deleted at once. */
-  readonly cleanupSlots: number;
+  readonly cleanupSlots: CleanupSlots;
   /** How long clean-ups may go on after the last run; the rest waits for the next sweep. */
   readonly cleanupTailMs: number;
 }
@@ -77,8 +77,8 @@ export type Conducted =
 /**
  * One attempt to sweep as the leader.
  *
- * @throws StoreUnavailableError, StoreSchemaError, LeaseUnavailableError or `signal.reason` when nothing was swept.
- *   What goes wrong after that is in the report, with its cause in `error`.
+ * @throws StoreUnavailableError, StoreSchemaError, LeaseUnavailableError, LeaseLostError or `signal.reason` when nothing
+ *   was swept. What goes wrong after that is in the report, with its cause in `error`.
  */
 export async function conductSweep(
   deps: ConductDeps,

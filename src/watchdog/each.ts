@@ -1,34 +1,39 @@
+import { LinkedController } from "./linked-signal.ts";
+
 /**
- * Runs `task` for every item, at most `limit` at once, taking the next item as soon as a slot is free. The first task
- * that rejects stops the taking; what is in flight is awaited before the rejection is passed on.
+ * Runs `task` for every item, at most `limit` at once, taking the next item as soon as a slot is free. The first
+ * failure, of a task or of the source, stops the taking and aborts the signal that the other tasks were given; they are
+ * awaited before it is passed on.
  *
- * @throws what the first failing task or the source threw, or `signal.reason`.
+ * @throws what failed first, or `signal.reason`.
  */
 export async function forEachConcurrently<T>(
   items: AsyncIterable<T>,
   limit: number,
-  task: (item: T) => Promise<void>,
+  task: (item: T, signal: AbortSignal) => Promise<void>,
   signal: AbortSignal,
 ): Promise<void> {
+  using scope = new LinkedController(signal);
   const iterator = items[Symbol.asyncIterator]();
-  let stopped = false;
+  let cutShort = false;
 
   async function takeTurns(): Promise<void> {
-    while (!stopped) {
-      signal.throwIfAborted();
-      const next = await iterator.next();
-      if (next.done === true || stopped) return;
-      await task(next.value);
+    try {
+      while (true) {
+        scope.signal.throwIfAborted();
+        const next = await iterator.next();
+        if (next.done === true) return;
+        // The source may have been slow.
+        scope.signal.throwIfAborted();
+        await task(next.value, scope.signal);
+      }
+    } catch (error) {
+      cutShort = true;
+      scope.abort(error);
     }
   }
 
-  const turns = Array.from({ length: limit }, () =>
-    takeTurns().catch((error: unknown) => {
-      stopped = true;
-      throw error;
-    }),
-  );
-  const settled = await Promise.allSettled(turns);
+  await Promise.all(Array.from({ length: limit }, takeTurns));
   await iterator.return?.();
-  for (const turn of settled) if (turn.status === "rejected") throw turn.reason;
+  if (cutShort) throw scope.signal.reason;
 }

@@ -52,6 +52,7 @@ export async function rehearseSweep(
   } catch (caught) {
     error = caught;
     end = endOf(signal);
+    if (end.kind === "failed") deps.log.error({ err: error }, "the dry run failed");
   }
   const report = makeReport({
     end,

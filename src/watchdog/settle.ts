@@ -35,22 +35,24 @@ export async function settle(
   journaled: boolean,
   write: () => Promise<WriteResult>,
 ): Promise<Settled> {
-  const first = await attempt(write);
-  if (first.kind !== "none" && first.kind !== "unknown") return asSettled(first);
+  let result = await attempt(write);
+  if (result.kind === "unknown") {
+    const answer = explain(await store.facts(run, fence.epoch), journaled);
+    if (answer.kind !== "unchanged") return answer;
+    result = await write();
+  }
+  if (result.kind !== "none") return asSettled(result);
 
+  // Also after the second attempt: the first one may have arrived late, and then it was ours.
   const answer = explain(await store.facts(run, fence.epoch), journaled);
-  if (answer.kind !== "unchanged") return answer;
-  if (first.kind === "none") return { kind: "error", cause: NO_EFFECT };
-
-  const second = await write();
-  return second.kind === "none" ? { kind: "lost-race" } : asSettled(second);
+  return answer.kind === "unchanged" ? { kind: "error", cause: NO_EFFECT } : answer;
 }
 
 const NO_EFFECT = "the write had no effect (trigger or row security)";
 
 async function attempt(
   write: () => Promise<WriteResult>,
-): Promise<WriteResult | { kind: "unknown" }> {
+): Promise<WriteResult | { readonly kind: "unknown" }> {
   try {
     return await write();
   } catch (error) {
@@ -63,7 +65,7 @@ function asSettled(result: Exclude<WriteResult, { kind: "none" }>): Settled {
   return result.kind === "refused" ? { kind: "error", cause: result.cause } : result;
 }
 
-function explain(facts: WriteFacts, journaled: boolean): Settled | { kind: "unchanged" } {
+function explain(facts: WriteFacts, journaled: boolean): Settled | { readonly kind: "unchanged" } {
   if (journaled && facts.journaled) return { kind: "written" };
   if (!facts.epochIsOurs) throw new FencedError("a newer epoch was handed out");
   return facts.rowMatches ? { kind: "unchanged" } : { kind: "lost-race" };

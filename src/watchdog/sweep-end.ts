@@ -1,11 +1,24 @@
 import type { SweepEnd } from "../rules/exit-code.ts";
+import { LeaseLostError } from "./lease-term.ts";
+import { StoreSchemaError, StoreUnavailableError } from "./ports.ts";
+import { FencedError } from "./settle.ts";
 import { StopRequestedError } from "./stop.ts";
 
-/** How a sweep ended that threw: because the process was asked to stop, or because it could not go on. */
+/** Whether an error concerns the whole sweep; any other one concerns what was being done, and the rest goes on. */
+export function endsTheSweep(error: unknown): boolean {
+  return (
+    error instanceof LeaseLostError ||
+    error instanceof FencedError ||
+    error instanceof StoreUnavailableError ||
+    error instanceof StoreSchemaError
+  );
+}
+
+/** How a sweep ended that threw: because it was asked to stop, or because it could not go on. */
 export function endOf(stop: AbortSignal): SweepEnd {
+  if (!stop.aborted) return { kind: "failed" };
   const { reason } = stop;
-  if (stop.aborted && reason instanceof StopRequestedError) {
-    return { kind: "interrupted", signal: reason.signal };
-  }
-  return { kind: "failed" };
+  // A host that embeds the worker aborts for reasons of its own, and means the same.
+  const signal = reason instanceof StopRequestedError ? reason.signal : "SIGTERM";
+  return { kind: "interrupted", signal };
 }

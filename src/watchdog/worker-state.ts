@@ -25,7 +25,8 @@ export interface WorkerFacts extends HealthFacts {
   readonly nextSweepAt: Date;
   readonly ownLastSweep: SweepReport | null;
   readonly leadership: LeadershipView | null;
-  readonly backlog: Backlog | null;
+  /** As this process's last sweep found it when it began. */
+  readonly backlog: (Backlog & { readonly countedAt: Date }) | null;
 }
 
 export interface WorkerIdentity {
@@ -49,7 +50,7 @@ export class WorkerState {
   #otherLeaseKind: LeaseKind | null = null;
   #heldBy: { readonly holder: string | null; readonly expiresAt: Date | null } | null = null;
   #ownLastSweep: SweepReport | null = null;
-  #backlog: Backlog | null = null;
+  #backlog: WorkerFacts["backlog"] = null;
 
   constructor(clock: Clock, schedule: Schedule, identity: WorkerIdentity) {
     this.#clock = clock;
@@ -80,6 +81,7 @@ export class WorkerState {
             },
       otherLeaseKind: this.#otherLeaseKind,
       leaseNeverExpires: this.#heldBy !== null && this.#heldBy.expiresAt === null,
+      lastSweep: this.#ownSweepIsLast ? (this.#ownLastSweep?.status ?? null) : null,
       role: this.#role,
       leaseHolder:
         this.#role === "sweeping" ? this.#identity.holder : (this.#heldBy?.holder ?? null),
@@ -94,6 +96,11 @@ export class WorkerState {
   /** Whether Postgres and the lease store answered at the last try. */
   get ready(): boolean {
     return this.#postgres === "ok" && this.#lease === "ok";
+  }
+
+  get #ownSweepIsLast(): boolean {
+    const newest = this.#fleet?.view.epoch ?? 0;
+    return (this.#ownLastSweep?.epoch ?? 0) >= newest;
   }
 
   ticked(): void {
@@ -155,7 +162,7 @@ export class WorkerState {
       this.#role = "sweeping";
       this.#otherLeaseKind = null;
       this.#heldBy = null;
-      this.#backlog = backlog;
+      this.#backlog = { ...backlog, countedAt: this.#clock.now() };
       this.#progressAtMs = this.#clock.monotonicMs();
       this.storesAnswered();
     },

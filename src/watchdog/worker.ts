@@ -2,7 +2,7 @@ import type { SweepReport } from "../rules/report.ts";
 import { leaseContendInMs } from "../rules/timing.ts";
 import { type ConductDeps, type Conducted, type ConductOptions, conductSweep } from "./conduct.ts";
 import { LinkedController } from "./linked-signal.ts";
-import type { Schedule } from "./ports.ts";
+import { LeaseUnavailableError, type Schedule, StoreUnavailableError } from "./ports.ts";
 import { type WorkerFacts, WorkerState } from "./worker-state.ts";
 
 export interface WorkerDeps extends Omit<ConductDeps, "watch"> {
@@ -24,7 +24,8 @@ export class Worker {
   /** Resolves at the next tick; a new one is made whenever ticks are to be waited for. */
   #tick = Promise.withResolvers<void>();
   #lastEpoch: number | null = null;
-  #wasFailing = false;
+  /** What is wrong, as far as it was logged; `null` when nothing is. */
+  #complaint: string | null = null;
 
   constructor(deps: WorkerDeps, options: WorkerOptions) {
     this.#deps = deps;
@@ -74,7 +75,7 @@ export class Worker {
 
   /** One attempt; `null` when it failed. The only place where the stores' failures arrive. */
   async #attempt(signal: AbortSignal): Promise<Conducted | null> {
-    const { schedule, log } = this.#deps;
+    const { schedule } = this.#deps;
     try {
       const conducted = await conductSweep(
         { ...this.#deps, watch: this.#state.watch },
@@ -82,15 +83,13 @@ export class Worker {
         { trigger: "cron", intervalMs: schedule.intervalMs(), runIds: null, limit: null },
         signal,
       );
-      if (conducted.kind !== "swept" || conducted.report.exitCode !== 1) this.#recovered();
+      if (bothStoresServed(conducted)) this.#recovered();
       this.#note(conducted);
       return conducted;
     } catch (error) {
       if (signal.aborted) return null;
-      this.#state.failed(error);
       this.#state.idle();
-      this.#wasFailing = true;
-      log.error({ err: error }, "cannot sweep");
+      this.#failed(error, "cannot sweep");
       return null;
     }
   }
@@ -135,22 +134,29 @@ export class Worker {
 
   /** Asks both stores, so that readiness does not wait for the first tick. */
   async #probe(): Promise<void> {
-    const { leadership, lease, log } = this.#deps;
+    const { leadership, lease } = this.#deps;
     try {
       this.#state.watch.onLeadership?.(await leadership.read());
       await lease.ping();
       this.#recovered();
     } catch (error) {
-      this.#state.failed(error);
-      if (!this.#wasFailing) log.error({ err: error }, "not ready");
-      this.#wasFailing = true;
+      this.#failed(error, "not ready");
     }
+  }
+
+  /** Logged as an error once per change, however often it is tried in between. */
+  #failed(error: unknown, message: string): void {
+    this.#state.failed(error);
+    const complaint = complaintOf(error);
+    const level = complaint === this.#complaint ? "debug" : "error";
+    this.#complaint = complaint;
+    this.#deps.log[level]({ err: error }, message);
   }
 
   #recovered(): void {
     this.#state.storesAnswered();
-    if (this.#wasFailing) this.#deps.log.info({}, "stores answer again");
-    this.#wasFailing = false;
+    if (this.#complaint !== null) this.#deps.log.info({}, "stores answer again");
+    this.#complaint = null;
   }
 
   /** True when a tick came; false when `waitMs` passed first (`null`: never) or the signal aborted. */
@@ -177,6 +183,20 @@ export class Worker {
     await Promise.race([clearing, patience]);
     scope.abort();
   }
+}
+
+/** With another kind of lease noted, nobody asked the lease store. */
+function bothStoresServed(conducted: Conducted): boolean {
+  if (conducted.kind === "other-lease-kind") return false;
+  return conducted.kind !== "swept" || conducted.report.exitCode !== 1;
+}
+
+/** An outage shows itself in many ways, each of which means the same; what a schema lacks is new work for somebody. */
+function complaintOf(error: unknown): string {
+  if (error instanceof StoreUnavailableError || error instanceof LeaseUnavailableError) {
+    return error.name;
+  }
+  return error instanceof Error ? `${error.name}: ${error.message}` : String(error);
 }
 
 const PROBE_EVERY_MS = 5000;

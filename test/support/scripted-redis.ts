@@ -15,6 +15,8 @@ export class ScriptedRedis implements AsyncDisposable {
   readonly endings: Ending[] = [];
   /** The first byte that arrived, of the newest connection. */
   firstByte: number | null = null;
+  /** Everything that was asked, in lower case. */
+  readonly commands: string[] = [];
   readonly #answer: (command: string) => string | null;
   readonly #server: Server;
   readonly #sockets = new Set<Socket>();
@@ -63,8 +65,10 @@ export class ScriptedRedis implements AsyncDisposable {
     socket.on("data", (data) => {
       this.firstByte = data[0] ?? null;
       for (const command of commandsIn(data.toString("latin1"))) {
+        this.commands.push(command);
         const reply = this.#answer(command);
         if (reply !== null) socket.write(`${reply}\r\n`);
+        if (command === "quit") socket.end();
       }
     });
   }

@@ -1,24 +1,19 @@
 import { isIP } from "node:net";
 import { domainToASCII } from "node:url";
-import { bareHost, isForbiddenHost } from "./address-guard.ts";
+import { bareHost } from "./address-guard.ts";
 
-export interface AgentUrlRules {
-  /** Suffixes on label boundaries; an empty list allows every host. */
-  readonly hosts: readonly string[];
-  /** Checks the address itself, too; off when the API is on this host, as in development. */
-  readonly guarded: boolean;
-}
-
-/** The agent server's URL, or `null` when the session key must not be sent there. */
-export function parseAgentUrl(text: string, rules: AgentUrlRules): URL | null {
+/**
+ * The agent server's URL, or `null` when the session key must not be sent there.
+ *
+ * `hosts` are suffixes on label boundaries; an empty list allows every host. Addresses are checked by the call itself.
+ */
+export function parseAgentUrl(text: string, hosts: readonly string[]): URL | null {
   const url = URL.parse(text);
   if (url === null) return null;
   if (url.protocol !== "http:" && url.protocol !== "https:") return null;
   if (url.username !== "" || url.password !== "") return null;
-  if (rules.guarded && isForbiddenHost(url)) return null;
   const host = bareHost(url);
-  const allowed = rules.hosts.length === 0 || rules.hosts.some((suffix) => isBelow(host, suffix));
-  return allowed ? url : null;
+  return hosts.length === 0 || hosts.some((suffix) => isBelow(host, suffix)) ? url : null;
 }
 
 /** `runtime.example` allows itself and `a.runtime.example`, not `badruntime.example`. Addresses match as a whole. */

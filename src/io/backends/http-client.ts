@@ -8,7 +8,7 @@ import type { LookupFunction } from "node:net";
 import type { Dispatcher } from "undici";
 import type { Clock } from "../../watchdog/ports.ts";
 import { abortable } from "./abortable.ts";
-import { ForbiddenAddressError, guardLookup } from "./address-guard.ts";
+import { ForbiddenAddressError, guardLookup, isForbiddenHost } from "./address-guard.ts";
 import type { CallBudget } from "./call-budget.ts";
 import { openDispatcher, type ProxySettings } from "./dispatcher.ts";
 import {
@@ -52,6 +52,11 @@ export type Answer =
   | { readonly kind: "status"; readonly status: number; readonly retryAfterMs: number | null }
   | CannotTell;
 
+/** Every waiting body reads this far ahead, in chunks; chunks of one byte take a hundred times their size. */
+const READ_AHEAD_BYTES = 4 * 1024;
+
+const FORBIDDEN_ADDRESS = "was not sent: the address is not allowed";
+
 /** The call's time ran out; never leaves this file. */
 class DeadlineError extends Error {
   override readonly name = "DeadlineError";
@@ -77,6 +82,7 @@ export class HttpClient {
   async request(call: HttpCall, budget: CallBudget, signal: AbortSignal): Promise<Answer> {
     signal.throwIfAborted();
     if (budget.leftMs === 0) return timedOut(call, "complete answer", budget.totalMs);
+    if (call.guarded && isForbiddenHost(call.url)) return malformed(call, FORBIDDEN_ADDRESS);
     const sentMs = this.#clock.monotonicMs();
     const own = new AbortController();
     const onAbort = () => own.abort(signal.reason);
@@ -115,6 +121,7 @@ export class HttpClient {
       },
       body: call.body === undefined ? null : JSON.stringify(call.body),
       signal,
+      highWaterMark: READ_AHEAD_BYTES,
     });
     if (call.expects === "nothing" || statusCode >= 300) {
       await discardBody(body);
@@ -132,9 +139,7 @@ export class HttpClient {
 
   #failure(call: HttpCall, error: unknown, budget: CallBudget): CannotTell {
     if (error instanceof DeadlineError) return timedOut(call, "complete answer", budget.totalMs);
-    if (error instanceof ForbiddenAddressError) {
-      return malformed(call, "was not sent: the address is not allowed");
-    }
+    if (error instanceof ForbiddenAddressError) return malformed(call, FORBIDDEN_ADDRESS);
     const code = errorCode(error);
     if (code === "UND_ERR_CONNECT_TIMEOUT") {
       return timedOut(call, "connection", this.#connectTimeoutMs);

@@ -8,7 +8,7 @@
 import type { Evidence, RunSnapshot } from "../../rules/model.ts";
 import type { Backend, CleanupResult, CleanupTarget, Clock } from "../../watchdog/ports.ts";
 import { isLoopbackHost } from "./address-guard.ts";
-import { type AgentUrlRules, parseAgentUrl } from "./agent-url.ts";
+import { parseAgentUrl } from "./agent-url.ts";
 import { BASH_SEARCH, type BashSearch, searchBashOutput } from "./bash-events.ts";
 import { CallBudget } from "./call-budget.ts";
 import { malformed } from "./failure.ts";
@@ -33,8 +33,8 @@ export function openHandsCloudBackend(options: OpenHandsCloudOptions): Backend {
   const baseUrl = new URL(options.baseUrl);
   const api = new SandboxApi({ ...options, baseUrl, mintTimeoutMs: options.verifyTimeoutMs });
   // With the API on this very host, its sandboxes are here as well.
-  const urlRules = { hosts: options.agentHosts, guarded: !isLoopbackHost(baseUrl) };
-  const deps = { http: options.http, api, urlRules, verifyTimeoutMs: options.verifyTimeoutMs };
+  const guarded = !isLoopbackHost(baseUrl);
+  const deps = { ...options, api, guarded };
   return {
     name: "openhands-cloud",
     cleans: true,
@@ -43,11 +43,10 @@ export function openHandsCloudBackend(options: OpenHandsCloudOptions): Backend {
   };
 }
 
-interface Deps {
-  readonly http: HttpClient;
+interface Deps extends Pick<OpenHandsCloudOptions, "http" | "agentHosts" | "verifyTimeoutMs"> {
   readonly api: SandboxApi;
-  readonly urlRules: AgentUrlRules;
-  readonly verifyTimeoutMs: number;
+  /** Whether agent servers' addresses are checked. */
+  readonly guarded: boolean;
 }
 
 type Found = Extract<SandboxAnswer, { kind: "up" }>;
@@ -63,7 +62,7 @@ async function verify(deps: Deps, run: RunSnapshot, signal: AbortSignal): Promis
   if (!bashCommandId) return { kind: "no-command" };
 
   const ask = (search: BashSearch) => searchBashOutput(deps.http, search, budget, signal);
-  const search = searchOf(found, bashCommandId, deps.urlRules);
+  const search = searchOf(deps, found, bashCommandId);
   if (search.kind !== "search") return search;
   const answer = await ask(search);
   if (!answer.unauthorised) return answer.evidence;
@@ -71,24 +70,24 @@ async function verify(deps: Deps, run: RunSnapshot, signal: AbortSignal): Promis
   const foundAgain = await deps.api.lookup(session, sandboxId);
   if (foundAgain.kind !== "up") return foundAgain;
   if (isSameServer(found, foundAgain)) return answer.evidence;
-  const newSearch = searchOf(foundAgain, bashCommandId, deps.urlRules);
+  const newSearch = searchOf(deps, foundAgain, bashCommandId);
   return newSearch.kind === "search" ? (await ask(newSearch)).evidence : newSearch;
 }
 
 function searchOf(
+  { agentHosts, guarded }: Deps,
   found: Found,
   commandId: string,
-  urlRules: AgentUrlRules,
 ): ({ readonly kind: "search" } & BashSearch) | Evidence {
   const { agentUrl: text, sessionKey } = found;
   if (sessionKey === null || !isHeaderToken(sessionKey)) {
     return malformed(BASH_SEARCH, "was not sent: the sandbox has no usable session key");
   }
-  const agentUrl = parseAgentUrl(text, urlRules);
+  const agentUrl = parseAgentUrl(text, agentHosts);
   if (agentUrl === null) {
     return malformed(BASH_SEARCH, "was not sent: the sandbox's agent server url is not allowed");
   }
-  return { kind: "search", agentUrl, sessionKey, commandId, guarded: urlRules.guarded };
+  return { kind: "search", agentUrl, sessionKey, commandId, guarded };
 }
 
 function isSameServer(a: Found, b: Found): boolean {

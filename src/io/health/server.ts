@@ -24,19 +24,16 @@ export async function openHealthServer(options: HealthServerOptions): Promise<He
   const server = createServer((request, response) => {
     request.resume();
     const path = (request.url ?? "/").split("?", 1)[0] ?? "/";
-    if (request.method !== "GET" && request.method !== "HEAD") {
-      send(response, { status: 405, body: { error: "only GET" } });
-      return;
-    }
     const route = Object.hasOwn(options.routes, path) ? options.routes[path] : undefined;
     if (route === undefined) {
-      send(response, {
-        status: 404,
-        body: { error: `try ${Object.keys(options.routes).join(", ")}` },
-      });
-      return;
+      const routes = Object.keys(options.routes).join(", ");
+      send(response, { status: 404, body: { error: `try ${routes}` } });
+    } else if (request.method !== "GET" && request.method !== "HEAD") {
+      response.setHeader("allow", "GET, HEAD");
+      send(response, { status: 405, body: { error: "only GET" } });
+    } else {
+      send(response, answerOf(route));
     }
-    send(response, route());
   });
   // A client that never finishes its request must not hold a connection for ever.
   server.requestTimeout = 5000;
@@ -45,6 +42,15 @@ export async function openHealthServer(options: HealthServerOptions): Promise<He
   server.maxConnections = 100;
   await listen(server, options);
   return { url: urlOf(server, options.host), [Symbol.asyncDispose]: () => close(server) };
+}
+
+/** Nobody who asks may take the worker down. */
+function answerOf(route: () => Answer): Answer {
+  try {
+    return route();
+  } catch {
+    return { status: 500, body: { error: "this answer could not be made" } };
+  }
 }
 
 function send(response: ServerResponse, answer: Answer): void {

@@ -107,7 +107,8 @@ export class PostgresRunStore implements RunStore {
   async apply(write: TerminalWrite, fence: Fence): Promise<WriteResult> {
     const { apply } = await this.#current();
     const { run, verdict } = write;
-    const cleans = write.cleanupInMs !== null && run.sandboxId !== null && !run.keepAlive;
+    const hasSandbox = run.sandboxId !== null && run.sandboxId !== "";
+    const cleans = write.cleanupInMs !== null && hasSandbox && !run.keepAlive;
     const failed = verdict.kind === "fail" ? verdict : null;
     return this.#write("ending a run", fence, (connection) =>
       connection.prepared(apply).execute({

@@ -6,6 +6,7 @@
  * timeout. Nothing is queued, resent or reconnected in the background: a command either leaves the process within the
  * bounds below or it never does, and how often a connection is tried is up to the caller.
  */
+import { once } from "node:events";
 import { TLSSocket } from "node:tls";
 import { Redis } from "ioredis";
 import { LeaseUnavailableError, type Log } from "../../watchdog/ports.ts";
@@ -92,7 +93,6 @@ export class RedisConnection implements AsyncDisposable {
       lazyConnect: true,
       enableOfflineQueue: false,
       maxRetriesPerRequest: 0,
-      autoResendUnfulfilledCommands: false,
       retryStrategy: null,
       // A server that is loading says so in its answer; INFO would ask for one more permission.
       enableReadyCheck: false,
@@ -101,8 +101,6 @@ export class RedisConnection implements AsyncDisposable {
       disableClientInfo: true,
     });
     const ready = Promise.withResolvers<void>();
-    // Handled by whoever waits for it; a connection that nobody waits for may fail as well.
-    ready.promise.catch(() => undefined);
     const link: Link = { client, ready: ready.promise, fail: ready.reject, failure: null };
     // The listener stays for the client's life: an 'error' event without one would end the process. A refused SELECT
     // arrives only here, and ioredis would carry on with the wrong database.
@@ -132,7 +130,9 @@ export class RedisConnection implements AsyncDisposable {
 
   async #goodbye(): Promise<void> {
     await Promise.allSettled(this.#calls);
-    await this.#link?.client.quit();
+    const client = this.#link?.client;
+    await client?.quit();
+    if (client && client.status !== "end") await once(client, "end");
   }
 
   #unavailable(operation: string, cause: unknown): LeaseUnavailableError {
@@ -159,6 +159,7 @@ async function within<T>(promise: Promise<T>, timeoutMs: number, missing: string
   try {
     return await Promise.race([promise, late.promise]);
   } finally {
+    clearTimeout(timer);
   }
 }
 
@@ -166,7 +167,6 @@ async function within<T>(promise: Promise<T>, timeoutMs: number, missing: string
 function cut(client: Redis): void {
   const stream: typeof client.stream | undefined = client.stream;
   if (stream === undefined) client.disconnect();
-  else if (stream.destroyed) return;
   // A reset also discards what the kernel has not delivered yet: a SET retransmitted minutes later would lock
   // everybody out for a TTL. TLS and unfinished connections cannot be reset.
   else if (stream instanceof TLSSocket || stream.connecting) stream.destroy();

@@ -236,9 +236,7 @@ describe("openHandsCloudBackend.verify and where the session key goes", () => {
 
   it("refuses an address of this host", async () => {
     const { evidence, searches } = await verifyAt((port) => `http://127.0.0.1:${port}`);
-    expect(evidence).toMatchObject(
-      unreadable(`${OF_SEARCH} the sandbox's agent server url is not allowed`),
-    );
+    expect(evidence).toMatchObject(unreadable(`${OF_SEARCH} the address is not allowed`));
     expect(searches).toBe(0);
   });
 

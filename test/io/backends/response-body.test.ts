@@ -132,6 +132,22 @@ describe("HttpClient.request reading a body", () => {
     });
   }
 
+  for (const [name, headers] of [
+    ["too large", { "content-length": "1001" }],
+    ["encoded", { "content-encoding": "br" }],
+  ] as const) {
+    it(`closes the connection of an answer that is ${name}`, async () => {
+      const closed = Promise.withResolvers<void>();
+      await using server = await startHttpServer((_, response) => {
+        response.once("close", closed.resolve);
+        response.writeHead(200, headers).flushHeaders();
+      });
+      await using client = openClient({ limits: LIMITS });
+      expect((await ask(client.http, server.origin)).kind).toBe("malformed");
+      await closed.promise;
+    });
+  }
+
   it("ends a body that never ends at the deadline", async () => {
     const answer = await askOnce((_, response) => void response.write("[1,"), { timeoutMs: 50 });
     expect(message(answer)).toBe(

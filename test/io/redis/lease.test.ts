@@ -10,6 +10,7 @@ import { ScriptedRedis } from "../../support/scripted-redis.ts";
 import { describeLease } from "../lease-conformance.ts";
 
 const TTL_MS = 60_000;
+const NEVER_MS = 600_000;
 const BOUNDS = { commandTimeoutMs: 300, connectTimeoutMs: 600 };
 const PATIENT = { commandTimeoutMs: 10_000, connectTimeoutMs: 10_000 };
 
@@ -72,6 +73,19 @@ describe("RedisLease", () => {
     expect(await connectionsOf(raw)).toHaveLength(1);
   });
 
+  it("sends nothing but its name and its own commands, and takes its leave", async () => {
+    await using redis = await ScriptedRedis.start(() => "+OK");
+    const { lease, installation } = setup(redis.url);
+    await lease.acquire(installation, "w1/t", TTL_MS);
+    await lease.close();
+    expect(redis.commands).toEqual([
+      "client setname run-watchdog",
+      `set ${keyOf(installation)} w1/t px 60000 nx`,
+      "quit",
+    ]);
+    await vi.waitFor(() => expect(redis.endings).toEqual(["closed"]));
+  });
+
   it("uses the user, the password and the database it is given", async () => {
     await using server = await startRedis();
     const { raw, installation } = setup(server.url);
@@ -82,7 +96,7 @@ describe("RedisLease", () => {
       database: 3,
     });
     await lease.acquire(installation, "w1/t", TTL_MS);
-    expect(await connectionsOf(raw)).toHaveLength(1);
+    expect(await raw.client("LIST")).toContain(" user=watch/dog ");
     await raw.select(3);
     expect(await raw.get(keyOf(installation))).toBe("w1/t");
   });
@@ -99,7 +113,7 @@ describe("RedisLease", () => {
     it("works as soon as a server that was down from the start is up", async () => {
       await using server = await startRedis();
       await server.kill();
-      const { lease, installation } = setup(server.url);
+      const { lease, installation } = setup(server.url, { connectTimeoutMs: NEVER_MS });
       await expectUnavailable(
         lease.acquire(installation, "w1/t", TTL_MS),
         /^acquiring the lease at redis 127\.0\.0\.1:\d+ failed: .*ECONNREFUSED/,
@@ -108,14 +122,37 @@ describe("RedisLease", () => {
       expect(await lease.acquire(installation, "w1/t", TTL_MS)).toEqual({ kind: "acquired" });
     });
 
-    it("survives a server that crashes while no call is under way", async () => {
+    it("names the reason when a host with several addresses refuses", async () => {
       await using server = await startRedis();
-      const { lease, installation } = setup(server.url);
+      await server.kill();
+      const { lease } = setup(server.url, { host: "localhost" });
+      await expectUnavailable(lease.ping(), /at redis localhost:\d+ failed: .*ECONNREFUSED/);
+    });
+
+    it("works at the first call after a server that crashed while none was under way", async () => {
+      await using server = await startRedis();
+      const log = { debug: vi.fn(), info: vi.fn(), warn: vi.fn(), error: vi.fn() };
+      const { lease, installation } = setup(server.url, { log });
       await lease.acquire(installation, "w1/t", TTL_MS);
       await server.restart();
-      await vi.waitFor(() => lease.acquire(installation, "w2/t", TTL_MS), 20_000);
-      // The crash has lost the first value.
-      expect(await lease.renew(installation, "w2/t", TTL_MS)).toBe(true);
+      await vi.waitFor(() =>
+        expect(log.debug).toHaveBeenCalledExactlyOnceWith(
+          { host: server.host, port: server.port, err: expect.any(Error) },
+          "connection to redis dropped",
+        ),
+      );
+      expect(await lease.acquire(installation, "w2/t", TTL_MS)).toEqual({ kind: "acquired" });
+    });
+
+    it("names the first reason when a server crashes while a call is under way", async () => {
+      await using server = await startRedis();
+      const { lease, installation } = setup(server.url, { commandTimeoutMs: NEVER_MS });
+      await lease.acquire(installation, "w1/t", TTL_MS);
+      server.pause();
+      const renewed = expectUnavailable(lease.renew(installation, "w1/t", TTL_MS), /ECONNRESET/);
+      await new Promise(setImmediate);
+      await server.kill();
+      await renewed;
     });
 
     it("gives a stopped server up, and works when it goes on", async () => {
@@ -191,7 +228,17 @@ describe("RedisLease", () => {
       const { lease, installation } = setup(redis.url);
       await expectUnavailable(lease.acquire(installation, "w1/t", TTL_MS), /no answer within/);
       await vi.waitFor(() => expect(redis.endings).toEqual(["reset"]));
+    });
+
+    it("keeps the fresh connection when the end of the dropped one becomes known", async () => {
+      await using redis = await ScriptedRedis.start((command) =>
+        command.startsWith("set ") ? null : "+OK",
+      );
+      const { lease, installation } = setup(redis.url);
       await expectUnavailable(lease.acquire(installation, "w1/t", TTL_MS), /no answer within/);
+      await lease.ping();
+      await vi.waitFor(() => expect(redis.endings).toHaveLength(1));
+      await lease.ping();
       expect(redis.connections).toBe(2);
     });
 

@@ -1,0 +1,71 @@
+/** Looks into the database again and again: does a watchdog keep a transaction open, does anybody wait for it? */
+import { setTimeout as sleep } from "node:timers/promises";
+import type { Sql } from "postgres";
+import { connect } from "./stage.ts";
+
+const EVERY_MS = 25;
+
+export interface LockFigures {
+  readonly samples: number;
+  /** Samples in which a session of a watchdog was idle in transaction. */
+  readonly idleInTransaction: number;
+  /** Writers that waited for a watchdog in two samples in a row: longer than one statement takes. */
+  readonly blockedWriters: number;
+}
+
+export class LockWatch implements AsyncDisposable {
+  readonly #sql: Sql;
+  readonly #stop = new AbortController();
+  readonly #watching: Promise<void>;
+  #figures: LockFigures = { samples: 0, idleInTransaction: 0, blockedWriters: 0 };
+
+  constructor(databaseUrl: string) {
+    this.#sql = connect(databaseUrl, 1);
+    this.#watching = this.#watch();
+    // `end` and `dispose` hear of it.
+    this.#watching.catch(() => undefined);
+  }
+
+  /** Ends the looking. */
+  async end(): Promise<LockFigures> {
+    this.#stop.abort();
+    await this.#watching;
+    return this.#figures;
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    this.#stop.abort();
+    await this.#watching.catch(() => undefined);
+    await this.#sql.end({ timeout: 1 });
+  }
+
+  async #watch(): Promise<void> {
+    const { signal } = this.#stop;
+    let before: readonly number[] = [];
+    while (!signal.aborted) {
+      const { idle, blocked } = await this.#look();
+      const stillBlocked = blocked.filter((pid) => before.includes(pid));
+      before = blocked;
+      this.#figures = {
+        samples: this.#figures.samples + 1,
+        idleInTransaction: this.#figures.idleInTransaction + (idle > 0 ? 1 : 0),
+        blockedWriters: this.#figures.blockedWriters + stillBlocked.length,
+      };
+      await sleep(EVERY_MS, undefined, { signal }).catch(() => undefined);
+    }
+  }
+
+  async #look(): Promise<{ readonly idle: number; readonly blocked: readonly number[] }> {
+    const rows = await this.#sql<{ readonly pid: number; readonly idle: boolean }[]>`
+      SELECT s.pid, s.application_name = 'run-watchdog' AS idle
+      FROM pg_stat_activity s
+      WHERE (s.application_name = 'run-watchdog' AND s.state LIKE 'idle in transaction%')
+         OR (s.application_name <> 'run-watchdog' AND s.wait_event_type = 'Lock' AND EXISTS (
+              SELECT FROM pg_stat_activity w
+              WHERE w.pid = ANY (pg_blocking_pids(s.pid)) AND w.application_name = 'run-watchdog'))`;
+    return {
+      idle: rows.filter((row) => row.idle).length,
+      blocked: rows.filter((row) => !row.idle).map((row) => row.pid),
+    };
+  }
+}

@@ -1,0 +1,130 @@
+import { describe, expect, it } from "vitest";
+import { seedRuns } from "../../src/demo/seed.ts";
+import { parseDocument } from "../support/report-document.ts";
+import { createWorld, exitedWith, randomCommandId, type World } from "../support/world.ts";
+import { onceInProcess } from "./once-in-process.ts";
+
+describe("once --output json", () => {
+  it("counts every kind of outcome and lists the runs with what became of them", async () => {
+    await using world = await createWorld();
+    const completed = await seedExited(world, 0);
+    const failed = await seedExited(world, 7);
+    const presumed = await world.seed({}, { status: "MISSING" });
+    const running = await world.seed();
+    const { exitCode, stdout } = await onceInProcess(world.env, ["--output", "json"]);
+    expect(exitCode).toBe(0);
+    const report = parseDocument(stdout);
+    expect(report).toMatchObject({
+      version: 1,
+      status: "ok",
+      exitCode: 0,
+      dryRun: false,
+      trigger: "once",
+      holder: expect.stringMatching(/^test\/\d+\/[0-9a-f]{4}$/),
+      epoch: 1,
+      counts: { stale: 4, completed: 1, failed: 2, deferred: 1 },
+      cleanups: { done: 2, pending: 1, abandoned: 0 },
+      runsOmitted: 0,
+    });
+    const outcomes = new Map(report.runs.map(({ runId, ...outcome }) => [runId, outcome]));
+    const verifyMs = expect.any(Number);
+    expect(Object.fromEntries(outcomes)).toEqual({
+      [completed]: { action: "completed", basis: "proof", reason: "exit_code=0", verifyMs },
+      [failed]: { action: "failed", basis: "proof", reason: "exit_code=7", verifyMs },
+      [presumed.id]: {
+        action: "failed",
+        basis: "presumption",
+        reason: "sandbox missing",
+        verifyMs,
+      },
+      [running.id]: { action: "deferred", basis: null, reason: "running", verifyMs },
+    });
+  });
+
+  it("tells start, end and duration in UTC, in agreement with each other", async () => {
+    await using world = await createWorld();
+    const { stdout } = await onceInProcess(world.env, ["--output", "json"]);
+    const { startedAt, finishedAt, durationMs } = parseDocument(stdout);
+    expect(new Date(startedAt).toISOString()).toBe(startedAt);
+    expect(Date.parse(finishedAt) - Date.parse(startedAt)).toBe(durationMs);
+  });
+
+  for (const { count, omitted } of [
+    { count: 1000, omitted: 0 },
+    { count: 1001, omitted: 1 },
+  ]) {
+    it(`lists at most 1,000 of ${count} runs and counts the rest`, async () => {
+      await using world = await createWorld();
+      // Without a sandbox nobody has to be asked.
+      await seedRuns(
+        world.database.sql,
+        Array.from({ length: count }, () => ({ sandboxId: null })),
+      );
+      const { stdout } = await onceInProcess(world.env, ["--output", "json"]);
+      const report = parseDocument(stdout);
+      expect(report.counts.stale).toBe(count);
+      expect(report.runs).toHaveLength(1000);
+      expect(report.runsOmitted).toBe(omitted);
+    });
+  }
+});
+
+describe("once --output human", () => {
+  it("is the default and says what happened", async () => {
+    await using world = await createWorld();
+    const runId = await seedExited(world, 7);
+    const { stdout, stderr } = await onceInProcess(world.env, []);
+    const lines = stdout.trimEnd().split("\n");
+    expect(lines[0]).toMatch(/^swept 1 stale run in \d+\.\d s$/);
+    expect(lines.at(-1)).toMatch(new RegExp(`^  ${runId}  failed +\\d+ ms  exit_code=7$`));
+    expect(stderr).toBe("");
+  });
+});
+
+describe("once --output github", () => {
+  it("annotates and appends the same report to the job's summary", async () => {
+    await using world = await createWorld();
+    await seedExited(world, 7);
+    const env = { ...world.env, GITHUB_STEP_SUMMARY: "/summary.md" };
+    const { stdout, files } = await onceInProcess(env, ["--output", "github"]);
+    const [annotation, ...rest] = stdout.split("\n");
+    expect(annotation).toMatch(/^::notice title=run-watchdog::swept 1 stale run in/);
+    expect(files.get("/summary.md")).toBe(
+      `### run-watchdog\n\n\`\`\`text\n${rest.join("\n")}\`\`\`\n`,
+    );
+  });
+
+  it("appends nothing without a summary to append to", async () => {
+    await using world = await createWorld();
+    const { files } = await onceInProcess(world.env, ["--output", "github"]);
+    expect([...files]).toEqual([]);
+  });
+
+  it("keeps its exit code when the summary cannot be written", async () => {
+    await using world = await createWorld();
+    const env = { ...world.env, GITHUB_STEP_SUMMARY: "/summary.md" };
+    const { exitCode, stdout } = await onceInProcess(env, ["--output", "github"], {
+      appendFile: () => {
+        throw new Error("EACCES: permission denied");
+      },
+    });
+    expect(exitCode).toBe(0);
+    expect(stdout).toMatch(/^::notice/);
+  });
+
+  it("writes no summary in another format", async () => {
+    await using world = await createWorld();
+    const env = { ...world.env, GITHUB_STEP_SUMMARY: "/summary.md" };
+    const { files } = await onceInProcess(env, ["--output", "json"]);
+    expect([...files]).toEqual([]);
+  });
+});
+
+async function seedExited(world: World, exitCode: number): Promise<string> {
+  const bashCommandId = randomCommandId();
+  const run = await world.seed(
+    { bashCommandId },
+    { outputs: [exitedWith(exitCode, { bashCommandId })] },
+  );
+  return run.id;
+}

@@ -1,0 +1,85 @@
+/** The moments of a run's way through a sweep at which somebody else may write to it, made to measure. */
+import type { ConductDeps } from "../../src/watchdog/conduct.ts";
+import type { Backend, RunStore } from "../../src/watchdog/ports.ts";
+
+/** In the order of a sweep; the last two lie around the write. */
+export type Gap =
+  | "between the page and the re-read"
+  | "between the re-read and the question"
+  | "between the answer and the write"
+  | "between the write and the clean-up";
+
+/** For `world.sweep`: does `intrude` once for each run that reaches the gap, and goes on when it is done. */
+export function inGap(gap: Gap, intrude: (runId: string) => Promise<unknown>) {
+  const met = new Set<string>();
+  async function onceFor(runId: string): Promise<void> {
+    if (met.has(runId)) return;
+    met.add(runId);
+    await intrude(runId);
+  }
+  return ({ store, backend }: ConductDeps): Partial<ConductDeps> => {
+    switch (gap) {
+      case "between the page and the re-read":
+        return {
+          store: storeWith(store, {
+            async read(runId, query) {
+              await onceFor(runId);
+              return store.read(runId, query);
+            },
+          }),
+        };
+      case "between the re-read and the question":
+        return {
+          backend: backendWith(backend, {
+            async verify(run, signal) {
+              await onceFor(run.id);
+              return backend.verify(run, signal);
+            },
+          }),
+        };
+      case "between the answer and the write":
+        return {
+          backend: backendWith(backend, {
+            async verify(run, signal) {
+              const evidence = await backend.verify(run, signal);
+              await onceFor(run.id);
+              return evidence;
+            },
+          }),
+        };
+      case "between the write and the clean-up":
+        return {
+          store: storeWith(store, {
+            async apply(write, fence) {
+              const result = await store.apply(write, fence);
+              await onceFor(write.run.id);
+              return result;
+            },
+          }),
+        };
+    }
+  };
+}
+
+/** The store with single methods replaced. */
+export function storeWith(store: RunStore, changed: Partial<RunStore>): RunStore {
+  return {
+    backlog: (...args) => store.backlog(...args),
+    stalePage: (...args) => store.stalePage(...args),
+    read: (...args) => store.read(...args),
+    apply: (...args) => store.apply(...args),
+    defer: (...args) => store.defer(...args),
+    facts: (...args) => store.facts(...args),
+    ...changed,
+  };
+}
+
+export function backendWith(backend: Backend, changed: Partial<Backend>): Backend {
+  return {
+    name: backend.name,
+    cleans: backend.cleans,
+    verify: (...args) => backend.verify(...args),
+    cleanup: (...args) => backend.cleanup(...args),
+    ...changed,
+  };
+}

@@ -1,0 +1,129 @@
+import { describe, expect, it } from "vitest";
+import { createWorld, type World } from "../support/world.ts";
+import { actionsOf, deleted, type Fleet, journal, seedFleet, UNDISTURBED } from "./fleet.ts";
+import { inGap } from "./gaps.ts";
+
+const AT_ONCE = { WATCHDOG_CLEANUP_DELAY: "0s" };
+const VERDICTS = {
+  completed: "COMPLETED",
+  failed: "FAILED",
+  presumed: "FAILED",
+  deferred: "RUNNING",
+  undetermined: "RUNNING",
+};
+
+describe("a host whose runs have no status_detail", () => {
+  it("gets every verdict, and its deferred runs a new deadline", async () => {
+    await using world = await createWorld();
+    const fleet = await seedFleet(world);
+    await world.database.sql`ALTER TABLE automation_runs DROP COLUMN status_detail`;
+    await expectSweptFleet(world, fleet);
+  });
+
+  it("keeps what a writer leaves in the gap before the write", async () => {
+    await using world = await createWorld();
+    const fleet = await seedFleet(world);
+    await world.database.sql`ALTER TABLE automation_runs DROP COLUMN status_detail`;
+    await expectLostRaces(world, fleet);
+  });
+});
+
+describe("a host that lacks every optional column", () => {
+  it("gets every verdict, and its deferred runs a new deadline", async () => {
+    await using world = await createWorld();
+    const fleet = await seedFleet(world);
+    await world.database.sql.unsafe(`
+      ALTER TABLE automation_runs DROP COLUMN status_detail;
+      ALTER TABLE automations DROP COLUMN keep_alive, DROP COLUMN preset_metadata,
+        DROP COLUMN updated_at;`);
+    await expectSweptFleet(world, fleet);
+  });
+});
+
+describe("a host whose table has other names, behind an updatable view", () => {
+  it("gets every verdict, and its deferred runs a new deadline", async () => {
+    await using world = await createWorld();
+    const fleet = await seedFleet(world);
+    await hideBehindView(world);
+    await expectSweptFleet(world, fleet);
+    const states = await world.database.sql`SELECT id, state FROM jobs`;
+    expect(new Map(states.map(({ id, state }) => [id, state]))).toEqual(
+      new Map(fates(fleet).map(([fate, { id }]) => [id, VERDICTS[fate]])),
+    );
+  });
+
+  it("keeps what a writer leaves in its table in the gap before the write", async () => {
+    await using world = await createWorld();
+    const fleet = await seedFleet(world);
+    await hideBehindView(world);
+    await expectLostRaces(world, fleet, "jobs", "state");
+  });
+
+  it("is not waited for when it holds the rows of its table", async () => {
+    await using world = await createWorld();
+    const fleet = await seedFleet(world);
+    await hideBehindView(world);
+    await world.database.sql.begin(async (transaction) => {
+      await transaction`UPDATE jobs SET cost = 1`;
+      expect((await world.sweep()).counts).toMatchObject({ busy: fleet.runs.length, errors: 0 });
+    });
+    expect(await journal(world)).toEqual([]);
+  });
+});
+
+/** The table and its most important column are called something else. */
+async function hideBehindView({ database }: World): Promise<void> {
+  await database.sql.unsafe(`
+    ALTER TABLE automation_runs RENAME TO jobs;
+    ALTER TABLE jobs RENAME COLUMN status TO state;
+    CREATE VIEW automation_runs AS
+      SELECT id, automation_id, state AS status, error_detail, created_at, started_at, completed_at,
+             timeout_at, sandbox_id, bash_command_id, status_detail
+      FROM jobs;`);
+}
+
+async function expectSweptFleet(world: World, fleet: Fleet): Promise<void> {
+  const report = await world.sweep({ env: AT_ONCE });
+  expect(report).toMatchObject({ status: "ok", cleanups: { done: 3, pending: 0 } });
+  expect(actionsOf(report, fleet)).toEqual(UNDISTURBED);
+  const rows = await world.database.sql`
+    SELECT id, status, timeout_at > now() AS deferred FROM automation_runs`;
+  expect(new Map(rows.map(({ id, status, deferred }) => [id, { status, deferred }]))).toEqual(
+    new Map(
+      fates(fleet).map(([fate, { id }]) => [
+        id,
+        { status: VERDICTS[fate], deferred: VERDICTS[fate] === "RUNNING" },
+      ]),
+    ),
+  );
+  expect(await journal(world)).toHaveLength(3);
+}
+
+async function expectLostRaces(
+  world: World,
+  fleet: Fleet,
+  table = "automation_runs",
+  status = "status",
+): Promise<void> {
+  const { sql } = world.database;
+  const report = await world.sweep({
+    env: AT_ONCE,
+    replace: inGap(
+      "between the answer and the write",
+      (runId) =>
+        sql`UPDATE ${sql(table)} SET ${sql(status)} = 'COMPLETED', cost = 2 WHERE id = ${runId}`,
+    ),
+  });
+  expect(report.counts).toMatchObject({ lostRace: fleet.runs.length, errors: 0 });
+  const rows = await sql`SELECT ${sql(status)} AS status, cost, error_detail FROM ${sql(table)}`;
+  expect([...rows]).toEqual(
+    fleet.runs.map(() => ({ status: "COMPLETED", cost: 2, error_detail: null })),
+  );
+  expect(await journal(world)).toEqual([]);
+  expect(deleted(world)).toEqual([]);
+}
+
+function fates({ byFate }: Fleet) {
+  // The keys of an object literal, and nothing else.
+  return Object.entries(byFate) as [keyof typeof byFate, (typeof byFate)[keyof typeof byFate]][];
+}

@@ -1,0 +1,77 @@
+import { describe, expect, it, vi } from "vitest";
+import { completeRun } from "../../src/demo/callback.ts";
+import { startTcpProxy } from "../support/tcp-proxy.ts";
+import { createWorld } from "../support/world.ts";
+import { deleted, journal, seedExited } from "./fleet.ts";
+import { storeWith } from "./gaps.ts";
+import { pauseCommits } from "./paused-commit.ts";
+
+describe("a sweep whose write lost its answer", () => {
+  it("finds its own verdict in the journal, counts it as written and cleans up", async () => {
+    await using world = await createWorld();
+    await using commits = await pauseCommits(world.database);
+    await using proxy = await startTcpProxy(world.database.connection);
+    const run = await seedExited(world, 1);
+
+    const sweeping = world.sweep({ env: { DATABASE_URL: proxy.url(world.database.url) } });
+    await commits.waiting(1);
+    proxy.blackhole();
+    await commits.release();
+    await vi.waitFor(async () => expect(await journal(world)).toHaveLength(1), 10_000);
+    // Only now does the worker learn that its connection is gone.
+    await proxy.heal();
+
+    expect(await sweeping).toMatchObject({
+      status: "ok",
+      counts: { failed: 1, lostRace: 0, errors: 0 },
+      cleanups: { done: 1, pending: 0 },
+    });
+    expect(await journal(world)).toMatchObject([{ run_id: run.id, cleanup_state: "done" }]);
+    expect(deleted(world)).toEqual([run.sandboxId]);
+  });
+
+  it("writes once more when the statement was rolled back", async () => {
+    await using world = await createWorld();
+    await using commits = await pauseCommits(world.database);
+    const run = await seedExited(world, 1);
+
+    const sweeping = world.sweep();
+    const [pid] = await commits.waiting(1);
+    await world.database.sql`SELECT pg_terminate_backend(${pid ?? 0})`;
+    await vi.waitFor(async () => expect(await commits.waiting(1)).not.toEqual([pid]), 10_000);
+    await commits.release();
+
+    expect(await sweeping).toMatchObject({ status: "ok", counts: { failed: 1, errors: 0 } });
+    expect(await journal(world)).toMatchObject([{ run_id: run.id, cleanup_state: "done" }]);
+    expect(deleted(world)).toEqual([run.sandboxId]);
+  });
+
+  it("leaves the run to a callback that came before it asked what became of the write", async () => {
+    await using world = await createWorld();
+    await using commits = await pauseCommits(world.database);
+    const run = await seedExited(world, 1);
+    const { sql } = world.database;
+    let callback: Promise<unknown> = Promise.resolve();
+
+    const sweeping = world.sweep({
+      replace: ({ store }) => ({
+        store: storeWith(store, {
+          async facts(...args) {
+            await callback;
+            return store.facts(...args);
+          },
+        }),
+      }),
+    });
+    const [pid] = await commits.waiting(1);
+    // Waits for the row lock of the write, and gets it when that is rolled back.
+    callback = completeRun(sql, { runId: run.id, status: "COMPLETED" });
+    await sql`SELECT pg_terminate_backend(${pid ?? 0})`;
+
+    expect(await sweeping).toMatchObject({ status: "ok", counts: { lostRace: 1, failed: 0 } });
+    expect(await callback).toEqual({ code: 200, reconciled: false });
+    expect(await world.row(run.id)).toMatchObject({ status: "COMPLETED", error_detail: null });
+    expect(await journal(world)).toEqual([]);
+    expect(deleted(world)).toEqual([]);
+  });
+});

@@ -1,0 +1,148 @@
+import { describe, expect, it } from "vitest";
+import type { SweepReport } from "../../src/rules/report.ts";
+import { createWorld, type World } from "../support/world.ts";
+import {
+  actionsOf,
+  deleted,
+  type Fleet,
+  journal,
+  seedExited,
+  seedFleet,
+  UNDISTURBED,
+  wholeRow,
+} from "./fleet.ts";
+import { type Gap, inGap } from "./gaps.ts";
+import { pauseCommits } from "./paused-commit.ts";
+
+/** A leader that trusts its lease for longer than a test takes. */
+const TRUSTING = {
+  WATCHDOG_LEASE_TTL: "10m",
+  WATCHDOG_LEASE_RENEW: "4m",
+  WATCHDOG_CLEANUP_DELAY: "0s",
+};
+const OLDER = 1;
+const NEWER = 2;
+
+describe("two watchdogs that both believe they lead", () => {
+  const gaps: readonly Gap[] = [
+    "between the page and the re-read",
+    "between the re-read and the question",
+    "between the answer and the write",
+  ];
+
+  it.each(gaps)("leave each run to the newer epoch when it sweeps %s of the older", async (gap) => {
+    await using world = await createWorld();
+    const fleet = await seedFleet(world);
+    let newer: SweepReport | null = null;
+    const rows = new Map<string, unknown>();
+    const together = meeting(fleet.runs.length, async () => {
+      await forgetLease(world);
+      newer = await world.sweep({ env: TRUSTING });
+      for (const { id } of fleet.runs) rows.set(id, await wholeRow(world, id));
+    });
+
+    const older = await world.sweep({ env: TRUSTING, replace: inGap(gap, together) });
+    expect(older).toMatchObject({ epoch: OLDER, status: "error", exitCode: 1 });
+    expect(older.counts).toMatchObject({ completed: 0, failed: 0, deferred: 0, undetermined: 0 });
+    expect(newer).toMatchObject({ epoch: NEWER, status: "ok" });
+    for (const { id } of fleet.runs) expect(await wholeRow(world, id)).toEqual(rows.get(id));
+    await expectOneVerdictEach(world, fleet, NEWER);
+    await expectOneDeletionEach(world, fleet);
+  });
+
+  it("leave every write to the newer epoch when the older one writes first", async () => {
+    await using world = await createWorld();
+    const fleet = await seedFleet(world);
+    const { promise: go, resolve: goOn } = Promise.withResolvers<void>();
+    const { promise: waits, resolve: isWaiting } = Promise.withResolvers<void>();
+    const gap = "between the answer and the write";
+
+    const hold = meeting(fleet.runs.length, () => {
+      isWaiting();
+      return go;
+    });
+    const older = world.sweep({ env: TRUSTING, replace: inGap(gap, hold) });
+    await waits;
+    await forgetLease(world);
+    // The rows still are what both have read: nothing but the epoch stands between the older one and its writes.
+    const afterTheOlder = meeting(fleet.runs.length, async () => {
+      goOn();
+      expect(await older).toMatchObject({ epoch: OLDER, status: "error", counts: { stale: 0 } });
+      expect(await journal(world)).toEqual([]);
+      for (const { id } of fleet.runs) {
+        expect(await world.row(id)).toMatchObject({ status: "RUNNING", status_detail: null });
+      }
+    });
+    const newer = await world.sweep({ env: TRUSTING, replace: inGap(gap, afterTheOlder) });
+    expect(newer).toMatchObject({ epoch: NEWER, status: "ok" });
+    expect(actionsOf(newer, fleet)).toEqual(UNDISTURBED);
+    await expectOneVerdictEach(world, fleet, NEWER);
+    await expectOneDeletionEach(world, fleet);
+  });
+
+  it("delete each sandbox once when the newer epoch begins before the older one's clean-up", async () => {
+    await using world = await createWorld();
+    const fleet = await seedFleet(world);
+    const { completed, failed, presumed } = fleet.byFate;
+    let newer: SweepReport | null = null;
+    const together = meeting([completed, failed, presumed].length, async () => {
+      await forgetLease(world);
+      newer = await world.sweep({ env: TRUSTING });
+    });
+    const older = await world.sweep({
+      env: TRUSTING,
+      replace: inGap("between the write and the clean-up", together),
+    });
+    expect(newer).toMatchObject({ epoch: NEWER, cleanups: { done: 3, pending: 0 } });
+    expect(older).toMatchObject({ epoch: OLDER, status: "error", cleanups: { done: 0 } });
+    await expectOneVerdictEach(world, fleet, OLDER);
+    await expectOneDeletionEach(world, fleet);
+  });
+
+  it("write a run once when the older one's statement was under way as the epoch moved", async () => {
+    await using world = await createWorld();
+    await using commits = await pauseCommits(world.database);
+    const run = await seedExited(world, 1);
+    const older = world.sweep({ env: TRUSTING });
+    await commits.waiting(1);
+    await forgetLease(world);
+    const newer = await world.sweep({ env: TRUSTING });
+    expect(newer).toMatchObject({ epoch: NEWER, counts: { busy: 1, failed: 0 } });
+
+    await commits.release();
+    expect(await older).toMatchObject({ epoch: OLDER, status: "error", counts: { failed: 1 } });
+    expect(await journal(world)).toMatchObject([{ run_id: run.id, epoch: OLDER }]);
+    expect(await world.row(run.id)).toMatchObject({ status: "FAILED" });
+  });
+});
+
+/** As a store does that lost its memory: the lease is free although its holder knows nothing of it. */
+async function forgetLease({ database }: World): Promise<void> {
+  await database.sql`UPDATE watchdog.leadership SET lease_expires_at = NULL`;
+}
+
+/** Everybody waits until `count` have come, then for what is done once. */
+function meeting(count: number, work: () => Promise<unknown>): () => Promise<unknown> {
+  const { promise: done, resolve } = Promise.withResolvers<unknown>();
+  let come = 0;
+  return () => {
+    come += 1;
+    if (come === count) resolve(work());
+    return done;
+  };
+}
+
+async function expectOneVerdictEach(world: World, { byFate }: Fleet, epoch: number): Promise<void> {
+  const { completed, failed, presumed } = byFate;
+  const verdicts = (await journal(world)).map((row) => `${row.run_id} in epoch ${row.epoch}`);
+  expect(verdicts.sort()).toEqual(
+    [completed, failed, presumed].map(({ id }) => `${id} in epoch ${epoch}`).sort(),
+  );
+}
+
+async function expectOneDeletionEach(world: World, { byFate }: Fleet): Promise<void> {
+  const { completed, failed, presumed } = byFate;
+  expect([...deleted(world)].sort()).toEqual(
+    [completed, failed, presumed].map(({ sandboxId }) => sandboxId).sort(),
+  );
+}

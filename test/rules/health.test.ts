@@ -1,0 +1,213 @@
+import { describe, expect, it } from "vitest";
+import { type HealthFacts, health, liveness, readiness } from "../../src/rules/health.ts";
+
+const MINUTE_MS = 60_000;
+const NOW_MS = 10_000_000;
+const VERIFY_TIMEOUT_MS = 30_000;
+/** 3 x verify timeout + 30 s. */
+const PATIENCE_MS = 120_000;
+
+/** A worker a minute after a sweep: nothing is wrong. */
+const WELL: HealthFacts = {
+  nowMs: NOW_MS,
+  startedAtMs: NOW_MS - 60 * MINUTE_MS,
+  postgres: "ok",
+  lease: "ok",
+  intervalMs: MINUTE_MS,
+  nextTickAtMs: NOW_MS + 1000,
+  progressAtMs: null,
+  verifyTimeoutMs: VERIFY_TIMEOUT_MS,
+  fleet: { seenAtMs: NOW_MS, sinceFinishMs: MINUTE_MS, sinceProgressMs: MINUTE_MS },
+  otherLeaseKind: null,
+  leaseNeverExpires: false,
+  lastSweep: "ok",
+};
+
+function facts(changes: Partial<HealthFacts> = {}): HealthFacts {
+  return { ...WELL, ...changes };
+}
+
+describe("liveness", () => {
+  it("is alive when nothing is wrong", () => {
+    expect(liveness(facts())).toEqual({ alive: true, reasons: [] });
+  });
+
+  it("is alive while the next tick is exactly one minute late", () => {
+    expect(liveness(facts({ nextTickAtMs: NOW_MS - MINUTE_MS })).alive).toBe(true);
+  });
+
+  it("is dead when the next tick is more than one minute late", () => {
+    expect(liveness(facts({ nextTickAtMs: NOW_MS - MINUTE_MS - 1 }))).toEqual({
+      alive: false,
+      reasons: ["the scheduler has not fired when it was due"],
+    });
+  });
+
+  it("is alive while the running sweep moved 3 verify timeouts and 30 s ago", () => {
+    expect(liveness(facts({ progressAtMs: NOW_MS - PATIENCE_MS })).alive).toBe(true);
+  });
+
+  it("is dead when the running sweep has not moved for longer than that", () => {
+    expect(liveness(facts({ progressAtMs: NOW_MS - PATIENCE_MS - 1 }))).toEqual({
+      alive: false,
+      reasons: ["the running sweep has made no progress for 120 s"],
+    });
+  });
+
+  it("grants a slow backend the time its verify timeout asks for", () => {
+    const slow = { progressAtMs: NOW_MS - PATIENCE_MS - 1, verifyTimeoutMs: 60_000 };
+    expect(liveness(facts(slow)).alive).toBe(true);
+  });
+
+  it("is alive however long a sweep takes that moves on", () => {
+    const long = { startedAtMs: 0, nextTickAtMs: NOW_MS + 1, progressAtMs: NOW_MS - 1 };
+    expect(liveness(facts(long)).alive).toBe(true);
+  });
+
+  it("is alive without Postgres and without the lease store", () => {
+    const down = { postgres: { problem: "ECONNREFUSED" }, lease: { problem: "ECONNREFUSED" } };
+    expect(liveness(facts({ ...down, fleet: null })).alive).toBe(true);
+  });
+
+  it("names both reasons when both hold", () => {
+    const stuck = { nextTickAtMs: 0, progressAtMs: 0 };
+    expect(liveness(facts(stuck)).reasons).toHaveLength(2);
+  });
+});
+
+describe("readiness", () => {
+  it("is ready when both stores answered", () => {
+    expect(readiness(facts())).toEqual({ ready: true, reasons: [] });
+  });
+
+  it("is not ready before both stores have answered", () => {
+    expect(readiness(facts({ postgres: "unknown", lease: "unknown" }))).toEqual({
+      ready: false,
+      reasons: ["postgres has not answered yet", "lease has not answered yet"],
+    });
+  });
+
+  it("tells what is wrong with Postgres", () => {
+    const missing = { postgres: { problem: "run `run-watchdog migrate`" } };
+    expect(readiness(facts(missing))).toEqual({
+      ready: false,
+      reasons: ["postgres: run `run-watchdog migrate`"],
+    });
+  });
+
+  it("tells what is wrong with the lease store", () => {
+    expect(readiness(facts({ lease: { problem: "ECONNREFUSED" } }))).toEqual({
+      ready: false,
+      reasons: ["lease: ECONNREFUSED"],
+    });
+  });
+
+  it("is ready although nobody has swept, a standby of another kind, and not alive", () => {
+    const odd = { fleet: null, startedAtMs: 0, otherLeaseKind: "redis", nextTickAtMs: 0 };
+    expect(readiness(facts(odd)).ready).toBe(true);
+  });
+});
+
+describe("health", () => {
+  it("is ok when nothing is wrong", () => {
+    expect(health(facts())).toEqual({ status: "ok", reasons: [] });
+  });
+
+  it("is failing when the process is not alive", () => {
+    expect(health(facts({ nextTickAtMs: 0 })).status).toBe("failing");
+  });
+
+  it("is degraded while a store does not answer", () => {
+    const down = health(facts({ postgres: { problem: "ECONNREFUSED" } }));
+    expect(down).toEqual({ status: "degraded", reasons: ["postgres: ECONNREFUSED"] });
+  });
+
+  it("is degraded with the remedy while other workers use another kind of lease", () => {
+    expect(health(facts({ otherLeaseKind: "redis" }))).toEqual({
+      status: "degraded",
+      reasons: ["other workers use the redis lease: give all of them the same REDIS_URL, or none"],
+    });
+  });
+
+  it("is failing with the remedy when the lease's key never expires", () => {
+    expect(health(facts({ leaseNeverExpires: true }))).toEqual({
+      status: "failing",
+      reasons: ["the lease's key has no expiry and blocks everybody: delete it"],
+    });
+  });
+
+  for (const lastSweep of ["error", "partial", "held"] as const) {
+    it(`is degraded after a sweep of its own that ended as ${lastSweep}`, () => {
+      const { status, reasons } = health(facts({ lastSweep }));
+      expect({ status, count: reasons.length }).toEqual({ status: "degraded", count: 1 });
+    });
+  }
+
+  for (const lastSweep of ["ok", "interrupted", "lease-held", "unavailable", null] as const) {
+    it(`makes nothing of a last sweep that was ${lastSweep}`, () => {
+      expect(health(facts({ lastSweep })).status).toBe("ok");
+    });
+  }
+
+  it("puts what fails before what is merely degraded", () => {
+    const both = facts({ leaseNeverExpires: true, lease: { problem: "ECONNREFUSED" } });
+    expect(health(both)).toEqual({
+      status: "failing",
+      reasons: [
+        "the lease's key has no expiry and blocks everybody: delete it",
+        "lease: ECONNREFUSED",
+      ],
+    });
+  });
+});
+
+describe("nobody has swept", () => {
+  const FAILING = { status: "failing", reasons: ["nobody has swept for 3 scheduled ticks"] };
+  const OK = { status: "ok", reasons: [] };
+  const AGO_MS = 3 * MINUTE_MS;
+
+  it("is ok when the fleet finished a sweep 3 intervals ago", () => {
+    expect(health(finished(AGO_MS))).toEqual(OK);
+  });
+
+  it("is failing when the fleet finished its last sweep longer ago", () => {
+    expect(health(finished(AGO_MS + 1))).toEqual(FAILING);
+  });
+
+  it("measures with the schedule's own interval", () => {
+    expect(health({ ...finished(AGO_MS + 1), intervalMs: 2 * MINUTE_MS })).toEqual(OK);
+  });
+
+  it("adds the time since the row was read", () => {
+    const fleet = { seenAtMs: NOW_MS - 2 * MINUTE_MS, sinceFinishMs: MINUTE_MS };
+    expect(health(facts({ fleet: { ...fleet, sinceProgressMs: null } }))).toEqual(OK);
+    expect(
+      health(facts({ fleet: { ...fleet, sinceProgressMs: null }, nowMs: NOW_MS + 1 })),
+    ).toEqual(FAILING);
+  });
+
+  it("counts progress as much as a finish", () => {
+    const fleet = { seenAtMs: NOW_MS, sinceFinishMs: null, sinceProgressMs: AGO_MS };
+    expect(health(facts({ fleet }))).toEqual(OK);
+    expect(health(facts({ fleet: { ...fleet, sinceProgressMs: AGO_MS + 1 } }))).toEqual(FAILING);
+  });
+
+  it("counts from the start of the process on a new installation", () => {
+    const fleet = { seenAtMs: NOW_MS, sinceFinishMs: null, sinceProgressMs: null };
+    expect(health(facts({ fleet, startedAtMs: NOW_MS - AGO_MS }))).toEqual(OK);
+    expect(health(facts({ fleet, startedAtMs: NOW_MS - AGO_MS - 1 }))).toEqual(FAILING);
+  });
+
+  it("counts from the start of the process while the row could not be read", () => {
+    expect(health(facts({ fleet: null, startedAtMs: NOW_MS - AGO_MS }))).toEqual(OK);
+    expect(health(facts({ fleet: null, startedAtMs: NOW_MS - AGO_MS - 1 }))).toEqual(FAILING);
+  });
+
+  it("does not take a fresh process for a mended outage", () => {
+    expect(health({ ...finished(60 * MINUTE_MS), startedAtMs: NOW_MS })).toEqual(FAILING);
+  });
+
+  function finished(sinceFinishMs: number): HealthFacts {
+    return facts({ fleet: { seenAtMs: NOW_MS, sinceFinishMs, sinceProgressMs: null } });
+  }
+});
