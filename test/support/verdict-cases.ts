@@ -10,7 +10,9 @@ import type { SweepReport } from "../../src/rules/report.ts";
 import { AT, type Expected } from "./verdict-expected.ts";
 import { createWorld, randomCommandId, type World } from "./world.ts";
 
-export type Answer = Reply | ((request: SeenRequest, nth: number) => Reply | undefined);
+export type Answer =
+  | Reply
+  | ((request: SeenRequest, nth: number, host: FakeHost) => Reply | undefined);
 
 export interface VerdictCase {
   /** Starts with what the run meets; is the test's name. */
@@ -27,6 +29,10 @@ export interface VerdictCase {
 
 export interface TableOptions {
   readonly env?: (host: FakeHost) => Readonly<Record<string, string>>;
+  /** One sandbox that holds the outputs of all runs, in the place of theirs. */
+  readonly shared?: Partial<Sandbox>;
+  /** For cases that do not answer that kind of question themselves. */
+  readonly answers?: Readonly<Record<string, Answer>>;
 }
 
 /** A suite with one test for each case. */
@@ -73,8 +79,9 @@ interface Observation extends Expected {
 }
 
 async function observe(world: World, cases: readonly VerdictCase[], options: TableOptions) {
-  const runs = await seed(world, cases);
-  const asked = answerFor(world.host, cases, runs);
+  const runs = await seed(world, cases, options);
+  const answers = cases.map((each) => ({ ...options.answers, ...each.answers }));
+  const asked = answerFor(world.host, answers, runs);
   const before = await snapshot(world, "now()::text");
   const report = await world.sweep({ env: options.env?.(world.host) ?? {} });
   const after = await snapshot(world, before.now);
@@ -87,32 +94,45 @@ async function observe(world: World, cases: readonly VerdictCase[], options: Tab
   return { observed, report };
 }
 
-async function seed(world: World, cases: readonly VerdictCase[]): Promise<readonly SeededRun[]> {
-  const commands = cases.map(({ run }) =>
+async function seed(
+  world: World,
+  cases: readonly VerdictCase[],
+  { shared }: TableOptions,
+): Promise<readonly SeededRun[]> {
+  const commandIds = cases.map(({ run }) =>
     run?.bashCommandId === undefined ? randomCommandId() : run.bashCommandId,
   );
-  const seeds = cases.map(({ run }, at) => ({ ...run, bashCommandId: commands[at] ?? null }));
+  const seeds = cases.map(({ run }, at) => ({ ...run, bashCommandId: commandIds[at] ?? null }));
   const runs = await seedRuns(world.database.sql, seeds);
-  for (const [index, { sandbox, output }] of cases.entries()) {
-    const { sandboxId, userId, orgId, bashCommandId } = runs[index] ?? {};
-    if (!sandboxId || !userId || !orgId || sandbox === null) continue;
-    const outputs = output === undefined ? [] : [{ ...output, commandId: bashCommandId ?? "" }];
-    world.host.addSandbox({ id: sandboxId, userId, orgId, outputs, ...sandbox });
+  const outputs = cases.map(({ output }, at) =>
+    output === undefined ? [] : [{ ...output, commandId: commandIds[at] ?? "" }],
+  );
+  if (shared !== undefined) world.host.addSandbox({ outputs: outputs.flat(), ...shared });
+  for (const [at, { sandbox }] of cases.entries()) {
+    const { sandboxId, userId, orgId } = runs[at] ?? {};
+    if (shared !== undefined || !sandboxId || !userId || !orgId || sandbox === null) continue;
+    const own = { id: sandboxId, userId, orgId, outputs: outputs[at] ?? [] };
+    world.host.addSandbox({ ...own, ...sandbox });
   }
   return runs;
 }
 
 /** Puts the cases' answers in place and records who was asked what. */
-function answerFor(host: FakeHost, cases: readonly VerdictCase[], runs: readonly SeededRun[]) {
+function answerFor(
+  host: FakeHost,
+  answers: readonly Readonly<Record<string, Answer>>[],
+  runs: readonly SeededRun[],
+) {
   const asked = new Map<string, SeenRequest[]>();
   host.intercept((request) => {
     const index = runs.findIndex((run) => isAbout(request, run));
     const id = runs[index]?.id ?? "nobody";
     const requests = [...(asked.get(id) ?? []), request];
     asked.set(id, requests);
-    const answer = cases[index]?.answers?.[labelOf(request)];
+    const answer = answers[index]?.[labelOf(request)];
     if (typeof answer !== "function") return answer;
-    return answer(request, requests.filter((each) => labelOf(each) === labelOf(request)).length);
+    const nth = requests.filter((each) => labelOf(each) === labelOf(request)).length;
+    return answer(request, nth, host);
   });
   return asked;
 }

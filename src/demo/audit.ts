@@ -1,0 +1,148 @@
+/** Afterwards, from the database's own rows: did the watchdogs keep what they promise? */
+import type { Sql } from "postgres";
+import type { Player } from "./cast.ts";
+import type { HostWrite } from "./directions.ts";
+import type { FakeHost } from "./fake-host.ts";
+import type { LockFigures } from "./lock-watch.ts";
+
+export interface Check {
+  readonly ok: boolean;
+  readonly text: string;
+}
+
+export interface AuditFacts {
+  readonly sql: Sql;
+  readonly host: FakeHost;
+  readonly players: readonly Player[];
+  readonly writes: readonly HostWrite[];
+  readonly locks: LockFigures;
+}
+
+export async function audit(facts: AuditFacts): Promise<readonly Check[]> {
+  const rows = await readRows(facts.sql);
+  return [
+    firstWriterWins(facts.writes, rows),
+    deadHaveVerdict(facts.players, facts.writes, rows),
+    livingAreLeftAlone(facts.players, rows),
+    sandboxes(facts.host, facts.players, rows),
+    firstOutcomes(facts.players, rows),
+    noOpenTransaction(facts.locks),
+    nobodyWaited(facts.locks),
+  ];
+}
+
+interface Row {
+  readonly id: string;
+  readonly status: string;
+  readonly conversation_id: string | null;
+  readonly first_run: string | null;
+  /** What the journal says, oldest first. */
+  readonly verdicts: readonly JournalEntry[];
+}
+
+interface JournalEntry {
+  readonly outcome: string;
+  readonly basis: string;
+  readonly cleanup: string;
+}
+
+type Rows = ReadonlyMap<string, Row>;
+
+async function readRows(sql: Sql): Promise<Rows> {
+  const rows = await sql<(Omit<Row, "verdicts"> & { readonly verdicts: string })[]>`
+    SELECT r.id, r.status, r.conversation_id, a.preset_metadata #>> '{first_run,status}' AS first_run,
+           coalesce((SELECT json_agg(json_build_object('outcome', v.outcome, 'basis', v.basis,
+                                                       'cleanup', v.cleanup_state) ORDER BY v.id)
+                     FROM watchdog.verdicts v WHERE v.run_id = r.id), '[]')::text AS verdicts
+    FROM automation_runs r JOIN automations a ON a.id = r.automation_id`;
+  return new Map(rows.map((row) => [row.id, { ...row, verdicts: JSON.parse(row.verdicts) }]));
+}
+
+function firstWriterWins(writes: readonly HostWrite[], rows: Rows): Check {
+  const first = writes.filter(({ answer }) => answer.code === 200);
+  const kept = first.filter(({ player, status, conversationId, answer }) => {
+    const row = rows.get(player.run.id);
+    // Overturned is a presumption, and nothing else.
+    const expected = answer.code === 200 && answer.reconciled ? ["presumption"] : [];
+    return (
+      row?.status === status &&
+      row.conversation_id === conversationId &&
+      sameList(row.verdicts.map(({ basis }) => basis), expected)
+    );
+  });
+  const text = "callbacks and cancels that came first kept their result";
+  return outOf(kept.length, first.length, text);
+}
+
+function deadHaveVerdict(
+  players: readonly Player[],
+  writes: readonly HostWrite[],
+  rows: Rows,
+): Check {
+  const beaten = new Set(
+    writes.filter(({ answer }) => answer.code !== 200).map(({ player }) => player),
+  );
+  const dead = players.flatMap((player) => {
+    if (player.ending.kind === "verdict") return [{ player, ...player.ending }];
+    return beaten.has(player) ? [{ player, status: "COMPLETED", basis: "proof" }] : [];
+  });
+  const right = dead.filter(({ player, status, basis }) => {
+    const row = rows.get(player.run.id);
+    const [verdict, ...more] = row?.verdicts ?? [];
+    const agrees = verdict?.outcome === status && verdict.basis === basis;
+    return row?.status === status && agrees && more.length === 0;
+  });
+  return outOf(right.length, dead.length, "dead runs have the right verdict, and only one");
+}
+
+function livingAreLeftAlone(players: readonly Player[], rows: Rows): Check {
+  const living = players.filter(({ ending }) => ending.kind === "none");
+  const left = living.filter(({ run }) => {
+    const row = rows.get(run.id);
+    return row?.status === "RUNNING" && row.verdicts.length === 0;
+  });
+  return outOf(left.length, living.length, "runs that may be alive are still RUNNING");
+}
+
+/** Deleted is what a proof allows to be deleted, and nothing else. */
+function sandboxes(host: FakeHost, players: readonly Player[], rows: Rows): Check {
+  let due = 0;
+  let deleted = 0;
+  let wrong = 0;
+  for (const { run, automation, sandbox } of players) {
+    if (sandbox(run.bashCommandId ?? "") === null) continue;
+    const verdicts = rows.get(run.id)?.verdicts ?? [];
+    const proven = verdicts.some(({ basis }) => basis === "proof");
+    const isDue = proven && automation.keepAlive !== true;
+    const isGone = host.sandbox(run.sandboxId ?? "") === undefined;
+    if (isDue) due += 1;
+    if (isDue && isGone && verdicts.every(({ cleanup }) => cleanup === "done")) deleted += 1;
+    if (!isDue && isGone) wrong += 1;
+  }
+  const text = `sandboxes of proven dead runs are deleted, ${wrong} others`;
+  return { ...outOf(deleted, due, text), ok: deleted === due && wrong === 0 };
+}
+
+function firstOutcomes(players: readonly Player[], rows: Rows): Check {
+  const templates = players.filter(({ role }) => role === "template");
+  const recorded = templates.filter(({ run }) => rows.get(run.id)?.first_run === "success");
+  return outOf(recorded.length, templates.length, "templates have their first outcome recorded");
+}
+
+function noOpenTransaction({ samples, idleInTransaction }: LockFigures): Check {
+  const text = `${idleInTransaction} of ${samples} samples saw a watchdog idle in transaction`;
+  return { ok: idleInTransaction === 0 && samples > 0, text };
+}
+
+function nobodyWaited({ samples, blockedWriters }: LockFigures): Check {
+  const text = `${blockedWriters} writers seen waiting for a watchdog in two samples in a row`;
+  return { ok: blockedWriters === 0 && samples > 0, text };
+}
+
+function outOf(found: number, expected: number, what: string): Check {
+  return { ok: found === expected, text: `${found} of ${expected} ${what}` };
+}
+
+function sameList(a: readonly string[], b: readonly string[]): boolean {
+  return a.length === b.length && a.every((value, at) => value === b[at]);
+}

@@ -1,0 +1,355 @@
+/** The demo from the first line to the last: what happens in which order, and what is said about it. */
+import { setTimeout as sleep } from "node:timers/promises";
+import type { SweepCounts } from "../rules/report.ts";
+import { audit, type Check } from "./audit.ts";
+import { Directions } from "./directions.ts";
+import { Fleet, type LogEntry, type Watchdog } from "./fleet.ts";
+import { LockWatch } from "./lock-watch.ts";
+import { type Program, runProgram } from "./program.ts";
+import type { Screen } from "./screen.ts";
+import { openStage, type Stage, TIMING } from "./stage.ts";
+import {
+  checkLines,
+  counted,
+  countGroups,
+  type Deeds,
+  deedLines,
+  RUN_TABLE_LINES,
+  runTable,
+} from "./summary.ts";
+
+export const LIVE_LINES = RUN_TABLE_LINES + 1;
+
+export interface StoryOptions {
+  readonly runs: number;
+  readonly program: Program;
+  readonly screen: Screen;
+  /** Told at the end, while everything is still up; what it returns is waited for. */
+  readonly epilogue: (scene: Scene, signal: AbortSignal) => Promise<void>;
+}
+
+/** What is there at the end. */
+export interface Scene {
+  readonly stage: Stage;
+  readonly watchdogs: readonly Watchdog[];
+}
+
+/**
+ * Everything it starts has ended when it comes back, and nothing is left.
+ *
+ * @returns the checks that failed.
+ * @throws signal.reason when it aborts.
+ */
+export async function tellStory(
+  options: StoryOptions,
+  signal: AbortSignal,
+): Promise<readonly Check[]> {
+  const { runs, program, screen } = options;
+  await using resources = new AsyncDisposableStack();
+  const stage = resources.use(await openStage({ runs, program, tell: screen.tell }, signal));
+  const story = new Story(stage, options, signal);
+  resources.use(story);
+  await story.raiseFleet();
+  await story.killTheLeader();
+  await story.untilSettled();
+  const skipped = await story.askForOneOnTime();
+  const checks = await story.conclude(skipped);
+  await options.epilogue({ stage, watchdogs: story.watchdogs }, signal);
+  return checks.filter(({ ok }) => !ok);
+}
+
+const LEAD_WITHIN_MS = 30_000;
+const SETTLE_WITHIN_MS = 40_000;
+const LOOK_EVERY_MS = 50;
+const SHOW_EVERY_MS = 250;
+
+class Story implements AsyncDisposable {
+  readonly #stage: Stage;
+  readonly #options: StoryOptions;
+  readonly #signal: AbortSignal;
+  readonly #directions: Directions;
+  readonly #fleet: Fleet;
+  readonly #locks: LockWatch;
+  readonly #showing: Promise<void>;
+  readonly #curtainCall = new AbortController();
+  readonly #counts = { deferred: 0, undetermined: 0, lostRace: 0, busy: 0, errors: 0 };
+  #sweeps = 0;
+  #errorCause: string | null = null;
+  #lost: Error | null = null;
+
+  constructor(stage: Stage, options: StoryOptions, signal: AbortSignal) {
+    this.#stage = stage;
+    this.#options = options;
+    this.#signal = signal;
+    this.#directions = new Directions(stage);
+    this.#locks = new LockWatch(stage.databaseUrl);
+    this.#fleet = new Fleet({
+      program: options.program,
+      env: { ...stage.env, LOG_FORMAT: "json", LOG_LEVEL: "debug" },
+      place: stage.place,
+      onLog: (watchdog, entry) => this.#heard(watchdog, entry),
+      onLost: (watchdog, lastWords) => this.#lose(watchdog, lastWords),
+    });
+    this.#showing = this.#showTable();
+  }
+
+  get watchdogs(): readonly Watchdog[] {
+    return this.#fleet.watchdogs;
+  }
+
+  async raiseFleet(): Promise<void> {
+    const [a, b] = await Promise.all([
+      this.#fleet.start(this.#signal),
+      this.#fleet.start(this.#signal),
+    ]);
+    this.#tell(
+      `watchdogs A (pid ${a.pid}) and B (pid ${b.pid}) are up; both want to sweep every ${TIMING.everyS} s, the lease lets one`,
+    );
+  }
+
+  /** In the middle of its sweep, with answers still to come. */
+  async killTheLeader(): Promise<void> {
+    const first = await this.#leader((lead) => lead.epoch > 0);
+    this.#tell(`${first.watchdog.letter} has the lease (epoch ${first.epoch}) and sweeps`);
+    await this.#until("the first leader waits for its last answers", LEAD_WITHIN_MS, async () => {
+      if (!this.#directions.leaderIsStuck) return false;
+      return (await this.#pendingProofs()) === 0;
+    });
+    const victim = (await this.#leader((lead) => lead.epoch > 0)).watchdog;
+    const verdicts = await this.#verdicts();
+    const killedAtMs = Date.now();
+    await this.#fleet.kill(victim);
+    this.#directions.raiseCurtain();
+    this.#tell(
+      `${victim.letter} is killed in the middle of its sweep (SIGKILL), after ${counted(verdicts, "verdict")}; its lease runs out within ${TIMING.leaseTtlS} s`,
+    );
+    const next = await this.#leader((lead) => lead.watchdog !== victim);
+    const tookS = ((next.startedAtMs - killedAtMs) / 1000).toFixed(1);
+    this.#tell(`${next.watchdog.letter} took over ${tookS} s after that (epoch ${next.epoch})`);
+    const { letter, pid } = await this.#fleet.start(this.#signal);
+    this.#tell(`${letter} (pid ${pid}) comes in ${victim.letter}'s place`);
+  }
+
+  /** Until every dead run has a verdict, and everything that can happen to a run was seen. */
+  async untilSettled(): Promise<void> {
+    const late = this.#stage.players.filter(({ role }) => role === "late");
+    let overturned = false;
+    const until = performance.now() + SETTLE_WITHIN_MS;
+    await this.#until(null, until - performance.now(), async () => {
+      const statuses = await this.#statuses();
+      if (!overturned && late.every(({ run }) => statuses.get(run.id) === "FAILED")) {
+        overturned = true;
+        for (const player of late) await this.#directions.completeLate(player);
+        this.#tell(
+          `${counted(late.length, "late callback")}: presumed dead, FAILED becomes COMPLETED after all`,
+        );
+      }
+      const open = this.#stage.players.filter(
+        ({ ending, run }) => ending.kind !== "none" && statuses.get(run.id) === "RUNNING",
+      );
+      const seen = Object.values(this.#counts).every((count) => count > 0);
+      return overturned && open.length === 0 && seen && (await this.#pendingChores()) === 0;
+    });
+  }
+
+  /** @returns whether the run was skipped. */
+  async askForOneOnTime(): Promise<boolean> {
+    const onTime = this.#stage.players.find(({ role }) => role === "on time");
+    if (onTime === undefined) return false;
+    this.#tell("once --run <a run whose deadline is still to come> --output human says:");
+    const args = ["once", "--run", onTime.run.id, "--output", "human", "--wait", "15s"];
+    const { program, screen } = this.#options;
+    const { exitCode, stdout } = await runProgram(program, args, this.#stage.env, this.#signal);
+    const lines = stdout.split("\n").filter((line) => line !== "");
+    screen.print(lines.map((line) => `          | ${line}`));
+    return exitCode === 0 && stdout.includes("skipped");
+  }
+
+  async conclude(skipped: boolean): Promise<readonly Check[]> {
+    const { sql, host, players } = this.#stage;
+    this.#directions.check();
+    const locks = await this.#locks.end();
+    const { writes } = this.#directions;
+    const checks = await audit({ sql, host, players, writes, locks });
+    const table = runTable(await countGroups(sql));
+    this.#curtainCall.abort();
+    await this.#showing;
+    const { screen } = this.#options;
+    screen.print(["", "What became of the runs, from the database:", "", ...table]);
+    const deeds = deedLines(await this.#deeds(skipped));
+    screen.print(["", `What the watchdogs did, in ${this.#sweeps} sweeps and a half:`, "", ...deeds]);
+    screen.print(["", "Checked afterwards:", "", ...checkLines(checks), ...this.#callbackLine()]);
+    return checks;
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    this.#curtainCall.abort();
+    await this.#showing.catch(() => undefined);
+    const ended = await Promise.allSettled([
+      this.#fleet[Symbol.asyncDispose](),
+      this.#locks[Symbol.asyncDispose](),
+      this.#directions[Symbol.asyncDispose](),
+    ]);
+    for (const end of ended) if (end.status === "rejected") throw end.reason;
+  }
+
+  #tell(text: string): void {
+    this.#options.screen.tell(text);
+  }
+
+  #heard(watchdog: Watchdog, entry: LogEntry): void {
+    if (entry.msg === "a run could not be handled") {
+      if (this.#errorCause !== null || this.#curtainCall.signal.aborted) return;
+      this.#errorCause = entry.reason ?? "unexpected error";
+      this.#tell(
+        `${watchdog.letter} reports an error: ${this.#errorCause}. A trigger of the host's swallows every update of this one run; that is seen, said, and never taken for a lost race`,
+      );
+    }
+    if (entry.msg !== "sweep finished" || entry.counts === undefined) return;
+    this.#directions.letGo();
+    this.#sweeps += 1;
+    for (const key of COUNTED) this.#counts[key] += entry.counts[key];
+    if (entry.counts.stale === 0 || this.#curtainCall.signal.aborted) return;
+    const tookS = ((entry.durationMs ?? 0) / 1000).toFixed(1);
+    this.#tell(
+      `${watchdog.letter} swept ${counted(entry.counts.stale, "run")} in ${tookS} s: ${countsText(entry.counts)}`,
+    );
+  }
+
+  #lose({ letter }: Watchdog, lastWords: string): void {
+    if (this.#curtainCall.signal.aborted) this.#tell(`${letter} has ended`);
+    else this.#lost = new Error(`watchdog ${letter} ended by itself:\n${lastWords}`);
+  }
+
+  async #showTable(): Promise<void> {
+    const { screen } = this.#options;
+    const { signal } = this.#curtainCall;
+    if (!screen.live) return;
+    while (!signal.aborted) {
+      screen.show(["", ...runTable(await countGroups(this.#stage.sql))]);
+      await sleep(SHOW_EVERY_MS, undefined, { signal }).catch(() => undefined);
+    }
+    screen.show([]);
+  }
+
+  /** Waits until the leadership row shows a leader of ours that fits. */
+  async #leader(fits: (lead: Lead) => boolean): Promise<Lead> {
+    let found: Lead | null = null;
+    await this.#until("a watchdog has the lease", LEAD_WITHIN_MS, async () => {
+      const [row] = await this.#stage.sql<LeadershipRow[]>`
+        SELECT epoch::int AS epoch, coalesce(holder, '') AS holder,
+               coalesce(extract(epoch FROM sweep_started_at) * 1000, 0)::float8 AS "startedAtMs"
+        FROM watchdog.leadership`;
+      const watchdog = this.watchdogs.find(({ holder }) => row?.holder.startsWith(`${holder}/`));
+      if (row === undefined || watchdog === undefined) return false;
+      const { epoch, startedAtMs } = row;
+      found = fits({ watchdog, epoch, startedAtMs }) ? { watchdog, epoch, startedAtMs } : null;
+      return found !== null;
+    });
+    if (found === null) throw new Error("there is no leader");
+    return found;
+  }
+
+  /** @throws when it takes longer; without a name that is not an error. */
+  async #until(
+    what: string | null,
+    withinMs: number,
+    check: () => Promise<boolean>,
+  ): Promise<void> {
+    const deadline = performance.now() + withinMs;
+    while (true) {
+      this.#signal.throwIfAborted();
+      if (this.#lost !== null) throw this.#lost;
+      this.#directions.check();
+      if (await check()) return;
+      if (performance.now() > deadline) {
+        if (what === null) return;
+        throw new Error(`waited ${withinMs / 1000} s in vain: ${what}`);
+      }
+      await sleep(LOOK_EVERY_MS, undefined, { signal: this.#signal });
+    }
+  }
+
+  async #statuses(): Promise<ReadonlyMap<string, string>> {
+    const rows = await this.#stage.sql<{ readonly id: string; readonly status: string }[]>`
+      SELECT id, status FROM automation_runs`;
+    return new Map(rows.map(({ id, status }) => [id, status]));
+  }
+
+  async #verdicts(): Promise<number> {
+    return this.#count(await this.#stage.sql`SELECT count(*)::int FROM watchdog.verdicts`);
+  }
+
+  async #pendingProofs(): Promise<number> {
+    return this.#count(
+      await this.#stage.sql`
+        SELECT count(*)::int FROM watchdog.verdicts
+        WHERE basis = 'proof' AND cleanup_state = 'pending'`,
+    );
+  }
+
+  async #pendingChores(): Promise<number> {
+    return this.#count(
+      await this.#stage.sql`
+        SELECT count(*)::int FROM watchdog.verdicts
+        WHERE (basis = 'proof' AND cleanup_state = 'pending') OR first_run_state = 'pending'`,
+    );
+  }
+
+  #count(rows: readonly Record<string, unknown>[]): number {
+    return Number(rows[0]?.["count"] ?? 0);
+  }
+
+  async #deeds(skipped: boolean): Promise<Deeds> {
+    const rows = await this.#stage.sql<
+      { readonly outcome: string; readonly basis: string; readonly count: number }[]
+    >`SELECT outcome, basis, count(*)::int FROM watchdog.verdicts GROUP BY outcome, basis`;
+    const of = (outcome: string, basis: string) =>
+      rows.find((row) => row.outcome === outcome && row.basis === basis)?.count ?? 0;
+    return {
+      completed: of("COMPLETED", "proof"),
+      failedProven: of("FAILED", "proof"),
+      failedPresumed: of("FAILED", "presumption"),
+      counts: this.#counts,
+      skipped: skipped ? 1 : 0,
+      errorCause: this.#errorCause ?? "",
+    };
+  }
+
+  #callbackLine(): readonly string[] {
+    const times = this.#directions.writes.flatMap(({ tookMs }) => (tookMs === null ? [] : [tookMs]));
+    if (times.length === 0) return [];
+    const slowest = Math.round(Math.max(...times));
+    return [`        slowest of ${counted(times.length, "callback")}: ${slowest} ms`];
+  }
+}
+
+interface LeadershipRow {
+  readonly epoch: number;
+  readonly holder: string;
+  readonly startedAtMs: number;
+}
+
+interface Lead {
+  readonly watchdog: Watchdog;
+  readonly epoch: number;
+  readonly startedAtMs: number;
+}
+
+const COUNTED = ["deferred", "undetermined", "lostRace", "busy", "errors"] as const;
+
+const NAMES: readonly (readonly [keyof SweepCounts, string])[] = [
+  ["completed", "completed"],
+  ["failed", "failed"],
+  ["deferred", "deferred"],
+  ["undetermined", "undetermined"],
+  ["lostRace", "lost-race"],
+  ["busy", "busy"],
+  ["errors", "error"],
+];
+
+function countsText(counts: SweepCounts): string {
+  return NAMES.filter(([key]) => counts[key] > 0)
+    .map(([key, name]) => `${counts[key]} ${name}`)
+    .join(", ");
+}

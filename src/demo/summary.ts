@@ -1,0 +1,87 @@
+/** The demo's tables and lists, as lines of at most 80 columns. */
+import type { Sql } from "postgres";
+import type { SweepCounts } from "../rules/report.ts";
+import type { Check } from "./audit.ts";
+import { GROUPS } from "./cast.ts";
+import { TIMING } from "./stage.ts";
+
+const STATUSES = ["COMPLETED", "FAILED", "CANCELLED", "RUNNING"] as const;
+
+export interface GroupCount {
+  readonly group: string;
+  readonly status: string;
+  readonly count: number;
+}
+
+/** The automations are named after the groups. */
+export async function countGroups(sql: Sql): Promise<readonly GroupCount[]> {
+  return sql<GroupCount[]>`
+    SELECT a.name AS group, r.status, count(*)::int AS count
+    FROM automation_runs r JOIN automations a ON a.id = r.automation_id
+    GROUP BY a.name, r.status`;
+}
+
+export const RUN_TABLE_LINES = GROUPS.length + 2;
+
+export function runTable(counts: readonly GroupCount[]): readonly string[] {
+  const of = (group: string | null, status: string | null) =>
+    counts
+      .filter((row) => group === null || row.group === group)
+      .filter((row) => status === null || row.status === status)
+      .reduce((sum, { count }) => sum + count, 0);
+  const line = (label: string, group: string | null) =>
+    row(label, String(of(group, null)), STATUSES.map((status) => dashed(of(group, status))));
+  return [
+    row("", "runs", STATUSES),
+    ...GROUPS.map((group) => line(group, group)),
+    line("all", null),
+  ];
+}
+
+function row(label: string, total: string, cells: readonly string[]): string {
+  const columns = cells.map((cell, at) => cell.padStart((STATUSES[at] ?? "").length + 2));
+  return `  ${label.padEnd(32)}${total.padStart(5)}${columns.join("")}`;
+}
+
+function dashed(count: number): string {
+  return count === 0 ? "-" : String(count);
+}
+
+export interface Deeds {
+  /** From the journal. */
+  readonly completed: number;
+  readonly failedProven: number;
+  readonly failedPresumed: number;
+  /** From the reports of the sweeps. */
+  readonly counts: Pick<SweepCounts, "deferred" | "undetermined" | "lostRace" | "busy" | "errors">;
+  readonly skipped: number;
+  /** Why a run could not be handled. */
+  readonly errorCause: string;
+}
+
+export function deedLines(deeds: Deeds): readonly string[] {
+  const { completed, failedProven, failedPresumed, counts, skipped, errorCause } = deeds;
+  const failed = `${failedProven} proven by an exit code, ${failedPresumed} presumed`;
+  const lines: readonly (readonly [string, number, string])[] = [
+    ["completed", completed, "exit code 0"],
+    ["failed", failedProven + failedPresumed, failed],
+    ["deferred", counts.deferred, `alive, starting or unclear: asked again after ${TIMING.deferS} s`],
+    ["undetermined", counts.undetermined, "429 or 502 is no proof: asked again"],
+    ["lost-race", counts.lostRace, "a callback or cancel was first: left alone"],
+    ["busy", counts.busy, "somebody else was writing the row: not waited for"],
+    ["error", counts.errors, errorCause],
+    ["skipped", skipped, "asked for with --run, but not past its deadline"],
+  ];
+  return lines.map(
+    ([action, count, meaning]) => `  ${action.padEnd(13)}${String(count).padStart(5)}   ${meaning}`,
+  );
+}
+
+export function checkLines(checks: readonly Check[]): readonly string[] {
+  return checks.map(({ ok, text }) => `  ${ok ? "ok  " : "FAIL"}  ${text}`);
+}
+
+/** `1 run`, `2 runs` */
+export function counted(count: number, noun: string): string {
+  return `${count} ${noun}${count === 1 ? "" : "s"}`;
+}
