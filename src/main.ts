@@ -55,8 +55,10 @@ async function execute(command: Command): Promise<number> {
       return await once(surroundings, command, stop.signal);
     case "migrate":
       return await migrate(surroundings, command);
-    case "demo":
-      return 1;
+    case "demo": {
+      const { demo } = await import("./commands/demo.ts");
+      return await demo(surroundings, command, stop.signal);
+    }
   }
 }
 

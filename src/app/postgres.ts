@@ -1,11 +1,11 @@
 import { readFileSync } from "node:fs";
 import type { DatabaseConfig } from "../config/database.ts";
 import { ConfigError } from "../config.ts";
-import type { ConnectionOptions, TlsMode } from "../io/postgres/connection.ts";
 import { Database } from "../io/postgres/database.ts";
 import { PostgresJournal } from "../io/postgres/journal.ts";
 import { PostgresLeadership } from "../io/postgres/leadership.ts";
 import { PostgresRunStore } from "../io/postgres/run-store.ts";
+import type { ConnectionOptions, TlsMode } from "../io/postgres/session.ts";
 import type { Journal, Leadership, Log, RunStore } from "../watchdog/ports.ts";
 
 /** A statement that has no answer after this long is given up with its connection. Design section 6. */

@@ -41,6 +41,7 @@ export async function once(
   const log = openProcessLog(config.log, stderr, 2);
   for (const warning of warnings) log.warn({}, warning);
 
+  signal.addEventListener("abort", () => log.info({}, "stopping, writes in flight end first"));
   await using runtime = openRuntime(config, surroundings, log, { env });
   const showsBar = command.output === "human" && stderr.isTTY;
   const progress = showsBar ? progressBar(stderr) : noProgress;

@@ -32,6 +32,7 @@ export async function run(surroundings: Surroundings, signal: AbortSignal): Prom
     },
     "run-watchdog is up",
   );
+  signal.addEventListener("abort", () => log.info({}, "stopping, writes in flight end first"));
   await worker.run(signal);
   log.info({ reason: String(signal.reason?.message ?? signal.reason) }, "run-watchdog has stopped");
   return 0;

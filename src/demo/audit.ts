@@ -67,7 +67,10 @@ function firstWriterWins(writes: readonly HostWrite[], rows: Rows): Check {
     return (
       row?.status === status &&
       row.conversation_id === conversationId &&
-      sameList(row.verdicts.map(({ basis }) => basis), expected)
+      sameList(
+        row.verdicts.map(({ basis }) => basis),
+        expected,
+      )
     );
   });
   const text = "callbacks and cancels that came first kept their result";
@@ -106,21 +109,26 @@ function livingAreLeftAlone(players: readonly Player[], rows: Rows): Check {
 
 /** Deleted is what a proof allows to be deleted, and nothing else. */
 function sandboxes(host: FakeHost, players: readonly Player[], rows: Rows): Check {
-  let due = 0;
-  let deleted = 0;
-  let wrong = 0;
-  for (const { run, automation, sandbox } of players) {
-    if (sandbox(run.bashCommandId ?? "") === null) continue;
-    const verdicts = rows.get(run.id)?.verdicts ?? [];
-    const proven = verdicts.some(({ basis }) => basis === "proof");
-    const isDue = proven && automation.keepAlive !== true;
-    const isGone = host.sandbox(run.sandboxId ?? "") === undefined;
-    if (isDue) due += 1;
-    if (isDue && isGone && verdicts.every(({ cleanup }) => cleanup === "done")) deleted += 1;
-    if (!isDue && isGone) wrong += 1;
-  }
-  const text = `sandboxes of proven dead runs are deleted, ${wrong} others`;
-  return { ...outOf(deleted, due, text), ok: deleted === due && wrong === 0 };
+  const facts = players
+    .filter(({ run, sandbox }) => sandbox(run.bashCommandId ?? "") !== null)
+    .map(({ run, automation }) => {
+      const verdicts = rows.get(run.id)?.verdicts ?? [];
+      const proven = verdicts.some(({ basis }) => basis === "proof");
+      return {
+        due: proven && automation.keepAlive !== true,
+        gone: host.sandbox(run.sandboxId ?? "") === undefined,
+        noted: verdicts.every(({ cleanup }) => cleanup === "done"),
+      };
+    });
+  const due = facts.filter((fact) => fact.due);
+  const deleted = due.filter(({ gone, noted }) => gone && noted).length;
+  const wrong = facts.filter((fact) => !fact.due && fact.gone).length;
+  const check = outOf(
+    deleted,
+    due.length,
+    `sandboxes of proven dead runs deleted, ${wrong} others`,
+  );
+  return { ...check, ok: check.ok && wrong === 0 };
 }
 
 function firstOutcomes(players: readonly Player[], rows: Rows): Check {

@@ -275,7 +275,10 @@ function withDeadline(member: Member, age: number): Member {
     return { ...member, seed: { startedAgoMs: MINUTE_MS, overdueMs: -11 * MINUTE_MS } };
   }
   const overdueMs = MINUTE_MS + age * 2 * MINUTE_MS;
-  return { ...member, seed: { startedAgoMs: 12 * MINUTE_MS + overdueMs, ...member.seed, overdueMs } };
+  return {
+    ...member,
+    seed: { startedAgoMs: 12 * MINUTE_MS + overdueMs, ...member.seed, overdueMs },
+  };
 }
 
 const PAUSED = { status: "PAUSED" } as const;

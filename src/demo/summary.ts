@@ -1,25 +1,11 @@
 /** The demo's tables and lists, as lines of at most 80 columns. */
-import type { Sql } from "postgres";
 import type { SweepCounts } from "../rules/report.ts";
 import type { Check } from "./audit.ts";
 import { GROUPS } from "./cast.ts";
+import type { GroupCount, VerdictCounts } from "./ledger.ts";
 import { TIMING } from "./stage.ts";
 
 const STATUSES = ["COMPLETED", "FAILED", "CANCELLED", "RUNNING"] as const;
-
-export interface GroupCount {
-  readonly group: string;
-  readonly status: string;
-  readonly count: number;
-}
-
-/** The automations are named after the groups. */
-export async function countGroups(sql: Sql): Promise<readonly GroupCount[]> {
-  return sql<GroupCount[]>`
-    SELECT a.name AS group, r.status, count(*)::int AS count
-    FROM automation_runs r JOIN automations a ON a.id = r.automation_id
-    GROUP BY a.name, r.status`;
-}
 
 export const RUN_TABLE_LINES = GROUPS.length + 2;
 
@@ -30,7 +16,11 @@ export function runTable(counts: readonly GroupCount[]): readonly string[] {
       .filter((row) => status === null || row.status === status)
       .reduce((sum, { count }) => sum + count, 0);
   const line = (label: string, group: string | null) =>
-    row(label, String(of(group, null)), STATUSES.map((status) => dashed(of(group, status))));
+    row(
+      label,
+      String(of(group, null)),
+      STATUSES.map((status) => dashed(of(group, status))),
+    );
   return [
     row("", "runs", STATUSES),
     ...GROUPS.map((group) => line(group, group)),
@@ -47,25 +37,31 @@ function dashed(count: number): string {
   return count === 0 ? "-" : String(count);
 }
 
+export const COUNTED = ["deferred", "undetermined", "lostRace", "busy", "errors"] as const;
+
+export type Counted = Pick<SweepCounts, (typeof COUNTED)[number]>;
+
 export interface Deeds {
-  /** From the journal. */
-  readonly completed: number;
-  readonly failedProven: number;
-  readonly failedPresumed: number;
-  /** From the reports of the sweeps. */
-  readonly counts: Pick<SweepCounts, "deferred" | "undetermined" | "lostRace" | "busy" | "errors">;
+  readonly verdicts: VerdictCounts;
+  /** Added up over the reports of the sweeps. */
+  readonly counts: Counted;
   readonly skipped: number;
   /** Why a run could not be handled. */
   readonly errorCause: string;
 }
 
 export function deedLines(deeds: Deeds): readonly string[] {
-  const { completed, failedProven, failedPresumed, counts, skipped, errorCause } = deeds;
+  const { counts, skipped, errorCause } = deeds;
+  const { completed, failedProven, failedPresumed } = deeds.verdicts;
   const failed = `${failedProven} proven by an exit code, ${failedPresumed} presumed`;
   const lines: readonly (readonly [string, number, string])[] = [
     ["completed", completed, "exit code 0"],
     ["failed", failedProven + failedPresumed, failed],
-    ["deferred", counts.deferred, `alive, starting or unclear: asked again after ${TIMING.deferS} s`],
+    [
+      "deferred",
+      counts.deferred,
+      `alive, starting or unclear: asked again after ${TIMING.deferS} s`,
+    ],
     ["undetermined", counts.undetermined, "429 or 502 is no proof: asked again"],
     ["lost-race", counts.lostRace, "a callback or cancel was first: left alone"],
     ["busy", counts.busy, "somebody else was writing the row: not waited for"],
@@ -79,6 +75,23 @@ export function deedLines(deeds: Deeds): readonly string[] {
 
 export function checkLines(checks: readonly Check[]): readonly string[] {
   return checks.map(({ ok, text }) => `  ${ok ? "ok  " : "FAIL"}  ${text}`);
+}
+
+const NAMES: readonly (readonly [keyof SweepCounts, string])[] = [
+  ["completed", "completed"],
+  ["failed", "failed"],
+  ["deferred", "deferred"],
+  ["undetermined", "undetermined"],
+  ["lostRace", "lost-race"],
+  ["busy", "busy"],
+  ["errors", "error"],
+];
+
+/** `3 completed, 1 busy` */
+export function countsText(counts: SweepCounts): string {
+  return NAMES.filter(([key]) => counts[key] > 0)
+    .map(([key, name]) => `${counts[key]} ${name}`)
+    .join(", ");
 }
 
 /** `1 run`, `2 runs` */

@@ -27,7 +27,11 @@ export class RunSweep {
    */
   async handle(runId: string, signal: AbortSignal): Promise<RunOutcome> {
     try {
-      return await this.#follow(runId, signal);
+      const outcome = await this.#follow(runId, signal);
+      const { action, reason } = outcome;
+      // The daemon's report holds counts only: without this line nobody would learn which run it was, and why.
+      if (action === "error") this.#deps.log.error({ runId, reason }, "a run could not be handled");
+      return outcome;
     } catch (error) {
       if (signal.aborted || endsTheSweep(error)) throw error;
       this.#deps.log.error({ err: error, runId }, "a run could not be handled");

@@ -3,12 +3,14 @@ import { randomBytes } from "node:crypto";
 import postgres, { type Sql } from "postgres";
 import { startPostgres } from "../../src/demo/embedded-postgres.ts";
 import { migrate } from "../../src/io/postgres/migrate.ts";
-import { benchSpeed } from "./speed.ts";
+import { benchIncident } from "./incident.ts";
 import { heading } from "./print.ts";
+import { benchSpeed } from "./speed.ts";
 
 type Bench = (sql: Sql, databaseUrl: string) => Promise<void>;
 
 const BENCHES: Readonly<Record<string, readonly [string, Bench]>> = {
+  incident: ["ten stale runs, 2 s per answer, a callback for each of them", benchIncident],
   speed: ["5,000 stale runs, 100 ms per answer, 256 at once", benchSpeed],
 };
 
@@ -17,7 +19,9 @@ await main(process.argv.slice(2));
 async function main(names: readonly string[]): Promise<void> {
   const unknown = names.filter((name) => !Object.hasOwn(BENCHES, name));
   if (unknown.length > 0) {
-    process.stderr.write(`no such bench: ${unknown.join(", ")}; there are ${Object.keys(BENCHES).join(", ")}\n`);
+    process.stderr.write(
+      `no such bench: ${unknown.join(", ")}; there are ${Object.keys(BENCHES).join(", ")}\n`,
+    );
     process.exitCode = 2;
     return;
   }

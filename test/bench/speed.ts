@@ -4,14 +4,14 @@
  */
 import { spawn } from "node:child_process";
 import { once } from "node:events";
-import { readFileSync } from "node:fs";
 import { createInterface } from "node:readline";
 import type { Sql } from "postgres";
 import type { HostMessage } from "../../src/demo/fake-host-process.ts";
 import { seedAutomation, seedRuns } from "../../src/demo/seed.ts";
 import { line } from "./print.ts";
+import { runWorkerOnce } from "./worker.ts";
 
-const ROOT = `${import.meta.dirname}/../..`;
+const HOST = `${import.meta.dirname}/../../src/demo/fake-host-process.ts`;
 const RUNS = 5000;
 const LATENCY_MS = 100;
 const CONCURRENCY = 256;
@@ -22,10 +22,12 @@ export async function benchSpeed(sql: Sql, databaseUrl: string): Promise<void> {
   await using host = await startHost();
   await seed(sql, host);
   await host.send({ latencyMs: LATENCY_MS });
-  const { report, peakMb } = await sweepOnce(databaseUrl, host);
-  const [timing] = await sql<{ readonly first: number; readonly last: number }[]>`
-    SELECT extract(epoch FROM min(v.decided_at) - l.sweep_started_at)::float8 AS first,
-           extract(epoch FROM max(v.decided_at) - l.sweep_started_at)::float8 AS last
+  const { report, peakMb } = await runWorkerOnce(databaseUrl, host, {
+    WATCHDOG_CONCURRENCY: String(CONCURRENCY),
+    WATCHDOG_API_CONCURRENCY: String(CONCURRENCY),
+  });
+  const [timing] = await sql<{ readonly last: number }[]>`
+    SELECT extract(epoch FROM max(v.decided_at) - l.sweep_started_at)::float8 AS last
     FROM watchdog.verdicts v, watchdog.leadership l GROUP BY l.sweep_started_at`;
   const floorMs = Math.ceil(RUNS / CONCURRENCY) * 2 * LATENCY_MS;
   const verdictsMs = (timing?.last ?? Number.NaN) * 1000;
@@ -40,10 +42,8 @@ export async function benchSpeed(sql: Sql, databaseUrl: string): Promise<void> {
 async function seed(sql: Sql, host: Host): Promise<void> {
   const tenants = await Promise.all(Array.from({ length: TENANTS }, () => seedAutomation(sql)));
   for (let done = 0; done < RUNS; done += BATCH) {
-    const seeds = Array.from({ length: BATCH }, (_, index) => ({
-      of: tenants[index % TENANTS] ?? tenants[0],
-    }));
-    const runs = await seedRuns(sql, seeds as Parameters<typeof seedRuns>[1]);
+    const seeds = tenants.flatMap((of) => Array.from({ length: BATCH / TENANTS }, () => ({ of })));
+    const runs = await seedRuns(sql, seeds);
     const sandboxes = runs.map(({ sandboxId, bashCommandId, userId, orgId }) => ({
       id: sandboxId ?? "",
       userId,
@@ -62,7 +62,7 @@ interface Host extends AsyncDisposable {
 }
 
 async function startHost(): Promise<Host> {
-  const child = spawn(process.execPath, [`${ROOT}/src/demo/fake-host-process.ts`], {
+  const child = spawn(process.execPath, [HOST], {
     stdio: ["pipe", "pipe", "inherit"],
   });
   const answers = createInterface({ input: child.stdout })[Symbol.asyncIterator]();
@@ -80,43 +80,4 @@ async function startHost(): Promise<Host> {
       await exited;
     },
   };
-}
-
-interface Swept {
-  readonly report: { readonly durationMs: number; readonly counts: { readonly completed: number } };
-  readonly peakMb: number;
-}
-
-async function sweepOnce(databaseUrl: string, host: Host): Promise<Swept> {
-  const child = spawn(process.execPath, [...(process.env["BENCH_NODE_FLAGS"]?.split(" ") ?? []), `${ROOT}/dist/main.js`, "once", "--output", "json"], {
-    stdio: ["ignore", "pipe", "inherit"],
-    env: {
-      DATABASE_URL: databaseUrl,
-      AUTOMATION_OPENHANDS_API_BASE_URL: host.url,
-      AUTOMATION_SERVICE_KEY: host.serviceKey,
-      WATCHDOG_CONCURRENCY: String(CONCURRENCY),
-      WATCHDOG_API_CONCURRENCY: String(CONCURRENCY),
-    },
-  });
-  let text = "";
-  let peakKb = 0;
-  child.stdout.setEncoding("utf8").on("data", (chunk: string) => {
-    text += chunk;
-  });
-  const sampling = setInterval(() => {
-    peakKb = Math.max(peakKb, residentPeakKb(child.pid));
-  }, 20);
-  await once(child, "close");
-  clearInterval(sampling);
-  return { report: JSON.parse(text), peakMb: peakKb / 1024 };
-}
-
-/** What Linux counted itself, so nothing between two samples is missed; 0 elsewhere. */
-function residentPeakKb(pid: number | undefined): number {
-  try {
-    const status = readFileSync(`/proc/${pid}/status`, "utf8");
-    return Number(/VmHWM:\s+(\d+) kB/.exec(status)?.[1] ?? 0);
-  } catch {
-    return 0;
-  }
 }

@@ -1,24 +1,10 @@
 import { describe, expect, it } from "vitest";
 import { resultOf, type SweepEnd } from "../../src/rules/exit-code.ts";
 import type { SweepCounts, SweepStatus } from "../../src/rules/report.ts";
-
-const NOTHING: SweepCounts = {
-  stale: 0,
-  completed: 0,
-  failed: 0,
-  deferred: 0,
-  suspected: 0,
-  undetermined: 0,
-  lostRace: 0,
-  busy: 0,
-  held: 0,
-  skipped: 0,
-  errors: 0,
-};
+import { NO_COUNTS } from "../report/a-report.ts";
 
 interface Case {
   readonly name: string;
-  readonly end?: SweepEnd;
   readonly counts?: Partial<SweepCounts>;
   readonly exitCode: number;
   readonly status: SweepStatus;
@@ -86,7 +72,7 @@ const FINISHED: readonly Case[] = [
   },
 ];
 
-const UNFINISHED: readonly Case[] = [
+const UNFINISHED: readonly (Case & { readonly end: SweepEnd })[] = [
   {
     name: "is an error when the sweep failed, whatever its runs",
     end: { kind: "failed" },
@@ -122,17 +108,17 @@ const UNFINISHED: readonly Case[] = [
 describe("resultOf", () => {
   for (const { name, counts, exitCode, status } of FINISHED) {
     it(name, () => {
-      expect(resultOf({ kind: "finished" }, { ...NOTHING, ...counts })).toEqual({
+      expect(resultOf({ kind: "finished" }, { ...NO_COUNTS, ...counts })).toEqual({
         status,
         exitCode,
       });
     });
   }
 
-  for (const { name, end = { kind: "finished" }, exitCode, status } of UNFINISHED) {
+  for (const { name, end, exitCode, status } of UNFINISHED) {
     it(name, () => {
-      expect(resultOf(end, NOTHING)).toEqual({ status, exitCode });
-      expect(resultOf(end, { ...NOTHING, ...BAD_COUNTS })).toEqual({ status, exitCode });
+      expect(resultOf(end, NO_COUNTS)).toEqual({ status, exitCode });
+      expect(resultOf(end, { ...NO_COUNTS, ...BAD_COUNTS })).toEqual({ status, exitCode });
     });
   }
 });

@@ -3,8 +3,8 @@ import { readdir, readFile } from "node:fs/promises";
 import { join } from "node:path";
 import postgres, { type Sql } from "postgres";
 import { inject } from "vitest";
-import type { ConnectionOptions } from "../../src/io/postgres/connection.ts";
 import { migrate } from "../../src/io/postgres/migrate.ts";
+import type { ConnectionOptions } from "../../src/io/postgres/session.ts";
 import "./provided.ts";
 
 const HOST_TABLES = join(import.meta.dirname, "..", "..", "drizzle", "host");

@@ -192,5 +192,5 @@ function stillRunning(
 
 /** A proof's sandbox is gone when the sweep ends. */
 function cleanupAfter(asked: string): string {
-  return asked.endsWith("delete") ? "done" : "none";
+  return /(delete|cleanup)$/.test(asked) ? "done" : "none";
 }

@@ -1,3 +1,4 @@
+import { isDeepStrictEqual } from "node:util";
 import { type Log, StoreSchemaError } from "../../watchdog/ports.ts";
 import type { Connection } from "./connection.ts";
 import { inspectSchema } from "./host-schema.ts";
@@ -8,6 +9,7 @@ import { Pool, type PoolOptions } from "./pool.ts";
 export class Database {
   readonly #pool: Pool;
   #columns: Promise<HostColumns> | null = null;
+  #known: HostColumns | null = null;
 
   constructor(options: PoolOptions, log: Log) {
     this.#pool = new Pool(options, log);
@@ -30,16 +32,29 @@ export class Database {
   }
 
   /**
-   * What the host's tables have, looked up on first use and after a statement met a missing table or column.
+   * What the host's tables have, looked up on first use and after a statement met a missing table or column. The same
+   * object as long as nothing changed.
    *
    * @throws StoreSchemaError naming everything that is missing, with its remedy; StoreUnavailableError.
    */
   columns(): Promise<HostColumns> {
-    this.#columns ??= inspectSchema(this.#pool).catch((error: unknown) => {
-      this.#columns = null;
-      throw error;
+    return this.#columns ?? this.inspect();
+  }
+
+  /** Looks them up again. */
+  inspect(): Promise<HostColumns> {
+    const looking = this.#inspect();
+    this.#columns = looking;
+    looking.catch(() => {
+      if (this.#columns === looking) this.#columns = null;
     });
-    return this.#columns;
+    return looking;
+  }
+
+  async #inspect(): Promise<HostColumns> {
+    const found = await inspectSchema(this.#pool);
+    if (this.#known === null || !isDeepStrictEqual(found, this.#known)) this.#known = found;
+    return this.#known;
   }
 
   /** Ends idle connections at once and busy ones within `graceMs`; later calls are rejected. */

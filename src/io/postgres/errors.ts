@@ -17,14 +17,16 @@ export class StatementRefusedError extends Error {
 export function translate(operation: string, error: unknown): Error {
   const origin = rootOf(error);
   const code = codeOf(origin);
-  if (code === null) return error instanceof Error ? error : new Error(`${operation} failed`);
+  if (code === null || MISTAKE.test(code)) {
+    return origin instanceof Error ? origin : new Error(`${operation} failed`);
+  }
   if (BUSY.has(code)) return new RowBusyError(`${operation}: SQLSTATE ${code}`);
   if (MISCONFIGURED.has(code)) {
     return new StoreSchemaError(
       `${operation}: ${messageOf(origin)} (SQLSTATE ${code})${remedyFor(code)}`,
     );
   }
-  if (!isSqlState(code) || isOutage(code)) {
+  if (!isSqlState(code) || OUTAGE.test(code)) {
     return new StoreUnavailableError(`${operation} failed: ${describeOutage(code, origin)}`);
   }
   return new StatementRefusedError(`${operation}: ${describeRefusal(code, origin)}`);
@@ -35,20 +37,19 @@ export function sqlCode(error: unknown): string | null {
   return codeOf(rootOf(error));
 }
 
+/** Codes with which Node and postgres.js refuse what they are called with. */
+const MISTAKE = /^(ERR_(?!SSL|TLS)|UNDEFINED_VALUE$|MAX_PARAMETERS_EXCEEDED$)/;
+
 const BUSY = new Set(["55P03", "40P01", "40001"]);
 
 /** Wrong credentials, unknown database, missing table, column, schema or privilege. */
 const MISCONFIGURED = new Set(["28000", "28P01", "3D000", "3F000", "42501", "42703", "42P01"]);
 
 /**
- * The server is going away, full, read-only or gave up on the statement. None of these says anything about the
- * statement's content. 25006: a write on a node that failed over to read-only. 57014: statement_timeout.
+ * The connection broke, or the server is full, was told to stop (also a statement that took too long: 57014), has
+ * trouble with its disks, or failed over to read-only. None of these says anything about the statement's content.
  */
-const OUTAGES = new Set(["25006", "53300", "53400", "57014", "57P01", "57P02", "57P03", "57P05"]);
-
-function isOutage(code: string): boolean {
-  return OUTAGES.has(code) || code.startsWith("08");
-}
+const OUTAGE = /^(08|53|57|58|25006)/;
 
 function isSqlState(code: string): boolean {
   return /^[0-9A-Z]{5}$/.test(code) && !code.startsWith("E");

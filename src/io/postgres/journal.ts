@@ -1,10 +1,11 @@
 import { and, asc, eq, gt, lte, sql } from "drizzle-orm";
 import type { CleanupTask, Fence, FirstRunTask, Journal } from "../../watchdog/ports.ts";
-import type { Connection, Db } from "./connection.ts";
+import type { Connection } from "./connection.ts";
 import type { Database } from "./database.ts";
 import { RowBusyError } from "./errors.ts";
 import { automations, type HostColumns, automationRuns as runs } from "./host-tables.ts";
 import { verdicts } from "./schema.ts";
+import type { Db } from "./session.ts";
 import { hole, isoNow, jsonHole, ourEpoch, textHole } from "./sql.ts";
 
 /** What is still to be done about ended runs: sandboxes to delete, first outcomes to record. */
@@ -17,12 +18,16 @@ export class PostgresJournal implements Journal {
 
   async claimCleanups(fence: Fence, limit: number): Promise<readonly CleanupTask[]> {
     const host = await this.#database.columns();
-    const rows = await this.#fenced("claiming clean-ups", fence, ({ db }) =>
-      claim(db, host, fence.epoch, limit),
-    );
-    return rows.flatMap(({ state, sandboxId, ...task }) =>
-      state === "pending" && sandboxId !== null ? [{ ...task, sandboxId }] : [],
-    );
+    while (true) {
+      const rows = await this.#fenced("claiming clean-ups", fence, ({ db }) =>
+        claim(db, host, fence.epoch, limit),
+      );
+      const tasks = rows.flatMap(({ state, sandboxId, ...task }) =>
+        state === "pending" && sandboxId !== null ? [{ ...task, sandboxId }] : [],
+      );
+      // A batch of nothing but settled ones must not hide what is due behind it.
+      if (tasks.length > 0 || rows.length === 0) return tasks;
+    }
   }
 
   async cleanupDone(id: number, fence: Fence): Promise<void> {

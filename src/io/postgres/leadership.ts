@@ -1,4 +1,4 @@
-import { and, eq, type SQL, sql } from "drizzle-orm";
+import { type Column, eq, type SQL, sql } from "drizzle-orm";
 import {
   type EpochAnswer,
   type EpochRequest,
@@ -8,11 +8,14 @@ import {
   type LeadershipView,
   type LeaseKind,
   StoreSchemaError,
+  StoreUnavailableError,
 } from "../../watchdog/ports.ts";
-import type { Db } from "./connection.ts";
+import type { Connection } from "./connection.ts";
 import type { Database } from "./database.ts";
+import { RowBusyError } from "./errors.ts";
 import { leadership as row } from "./schema.ts";
-import { hole, isoNow, millisHole, textHole } from "./sql.ts";
+import type { Db } from "./session.ts";
+import { hole, instantText, isoNow, millisHole, textHole } from "./sql.ts";
 
 /**
  * The leadership row: Postgres hands out epochs and fences with them. Each method is one autocommit statement. The row
@@ -26,8 +29,9 @@ export class PostgresLeadership implements Leadership {
   }
 
   async read(): Promise<LeadershipView> {
-    await this.#database.columns();
-    const [view] = await this.#database.run("reading the leadership row", (connection) =>
+    // Once per tick: a host that was upgraded meanwhile may have more columns now.
+    await this.#database.inspect();
+    const [view] = await this.#run("reading the leadership row", (connection) =>
       connection.prepared(buildRead).execute(),
     );
     if (view === undefined) throw new StoreSchemaError(NO_ROW);
@@ -40,7 +44,7 @@ export class PostgresLeadership implements Leadership {
   }
 
   async begin(request: EpochRequest, check: () => void): Promise<EpochAnswer> {
-    const [answer] = await this.#database.run(
+    const [answer] = await this.#run(
       "taking an epoch",
       (connection) => connection.prepared(buildBegin).execute({ ...request }),
       check,
@@ -50,14 +54,13 @@ export class PostgresLeadership implements Leadership {
       return { kind: "begun", epoch: Number(answer.epoch), horizon: toHorizon(answer) };
     }
     const noted = asLeaseKind(answer.noted);
-    if (answer.otherKind === true && noted !== null) return { kind: "other-lease-kind", noted };
-    if (answer.alreadySwept === true) return { kind: "already-swept" };
-    return { kind: "lease-lost" };
+    if (answer.otherKind && noted !== null) return { kind: "other-lease-kind", noted };
+    return { kind: answer.alreadySwept ? "already-swept" : "lease-lost" };
   }
 
   async horizon(): Promise<Horizon> {
     await this.#database.columns();
-    const [found] = await this.#database.run("reading the database's clock", (connection) =>
+    const [found] = await this.#run("reading the database's clock", (connection) =>
       connection.db.select(now).from(row),
     );
     if (found === undefined) throw new StoreSchemaError(NO_ROW);
@@ -65,7 +68,7 @@ export class PostgresLeadership implements Leadership {
   }
 
   async progress(fence: Fence): Promise<boolean> {
-    const rows = await this.#database.run(
+    const rows = await this.#run(
       "noting progress",
       (connection) =>
         connection.db
@@ -79,7 +82,7 @@ export class PostgresLeadership implements Leadership {
   }
 
   async finish(fence: Fence, report: object): Promise<boolean> {
-    const rows = await this.#database.run(
+    const rows = await this.#run(
       "noting the end of the sweep",
       (connection) =>
         connection.db
@@ -93,16 +96,30 @@ export class PostgresLeadership implements Leadership {
   }
 
   async clearLeaseKind(epoch: number): Promise<void> {
-    await this.#database.run("clearing the kind of lease", (connection) =>
+    await this.#run("clearing the kind of lease", (connection) =>
       connection.db.update(row).set({ leaseKind: null }).where(eq(row.epoch, epoch)),
     );
+  }
+
+  /** Where statements do not wait for each other (repeatable read), the one that lost did nothing. */
+  async #run<T>(
+    operation: string,
+    work: (connection: Connection) => Promise<T>,
+    check?: () => void,
+  ): Promise<T> {
+    try {
+      return await this.#database.run(operation, work, check);
+    } catch (error) {
+      if (!(error instanceof RowBusyError)) throw error;
+      throw new StoreUnavailableError(error.message, { cause: error });
+    }
   }
 }
 
 const NO_ROW = "watchdog.leadership has no row: run `run-watchdog migrate`";
 
 const now = {
-  text: sql<string>`now()::text`,
+  text: isoNow,
   ms: sql<string>`extract(epoch FROM now()) * 1000`,
 };
 
@@ -110,20 +127,40 @@ function toHorizon(found: { readonly text: string; readonly ms: string }): Horiz
   return { text: found.text, ms: Math.trunc(Number(found.ms)) };
 }
 
-/** Everything a refusal depends on stands in the WHERE, and again in the answer, to tell which it was. */
+/**
+ * The row is locked first, and everything a refusal depends on is computed from what is locked: the UPDATE and the
+ * answer cannot disagree, whoever wrote the row a moment ago.
+ */
 function buildBegin(db: Db) {
   const full = sql`${hole("full")}::boolean`;
-  const isCron = sql`${hole("trigger")}::text = 'cron'`;
+  const isCron = sql`${textHole("trigger")} = 'cron'`;
   const halfInterval = sql`${millisHole("intervalMs")} / 2`;
-  const alreadySwept = sql<boolean>`(${full} AND ${isCron} AND ${row.sweepFinishedAt} IS NOT NULL
-    AND ${row.sweepStartedAt} > now() - ${halfInterval})`;
-  const otherKind = sql<boolean>`(${row.leaseKind} <> ${textHole("leaseKind")}
-    AND coalesce(${row.progressedAt} > now() - ${millisHole("otherKindAfterMs")}, false))`;
-  const leaseLost = sql<boolean>`(${textHole("leaseKind")} = 'postgres' AND NOT coalesce(
-    ${row.holder} = ${textHole("leaseValue")} AND ${row.leaseExpiresAt} > now(), false))`;
-  const whenFull = (value: SQL, column: SQL) =>
+  const isPostgres = sql`${textHole("leaseKind")} = 'postgres'`;
+  const current = db.$with("current").as(
+    db
+      .select({
+        noted: row.leaseKind,
+        alreadySwept: flag(
+          "already_swept",
+          sql`${full} AND ${isCron} AND ${row.sweepFinishedAt} IS NOT NULL
+            AND ${row.sweepStartedAt} > now() - ${halfInterval}`,
+        ),
+        otherKind: flag(
+          "other_kind",
+          sql`${row.leaseKind} <> ${textHole("leaseKind")}
+            AND ${row.progressedAt} > now() - ${millisHole("otherKindAfterMs")}`,
+        ),
+        holdsLease: flag(
+          "holds_lease",
+          sql`NOT ${isPostgres}
+            OR ${row.holder} = ${textHole("leaseValue")} AND ${row.leaseExpiresAt} > now()`,
+        ),
+      })
+      .from(row)
+      .for("no key update"),
+  );
+  const whenFull = (value: SQL, column: Column) =>
     sql`CASE WHEN ${full} THEN ${value} ELSE ${column} END`;
-
   const begun = db.$with("begun").as(
     db
       .update(row)
@@ -131,33 +168,35 @@ function buildBegin(db: Db) {
         epoch: sql`${row.epoch} + 1`,
         holder: textHole("leaseValue"),
         leaseKind: textHole("leaseKind"),
-        leaseExpiresAt: sql`CASE WHEN ${textHole("leaseKind")} = 'postgres' THEN ${row.leaseExpiresAt} END`,
-        sweepTrigger: whenFull(textHole("trigger"), sql`${row.sweepTrigger}`),
-        sweepStartedAt: whenFull(sql`now()`, sql`${row.sweepStartedAt}`),
-        sweepFinishedAt: whenFull(sql`NULL::timestamptz`, sql`${row.sweepFinishedAt}`),
-        progressedAt: whenFull(sql`now()`, sql`${row.progressedAt}`),
+        leaseExpiresAt: sql`CASE WHEN ${isPostgres} THEN ${row.leaseExpiresAt} END`,
+        sweepTrigger: whenFull(textHole("trigger"), row.sweepTrigger),
+        sweepStartedAt: whenFull(sql`now()`, row.sweepStartedAt),
+        sweepFinishedAt: whenFull(sql`NULL::timestamptz`, row.sweepFinishedAt),
+        progressedAt: whenFull(sql`now()`, row.progressedAt),
       })
+      .from(current)
       .where(
-        and(
-          sql`NOT coalesce(${alreadySwept}, false)`,
-          sql`NOT coalesce(${otherKind}, false)`,
-          sql`NOT ${leaseLost}`,
-        ),
+        sql`NOT ${current.alreadySwept} AND NOT ${current.otherKind} AND ${current.holdsLease}`,
       )
       .returning({ epoch: row.epoch }),
   );
   return db
-    .with(begun)
+    .with(current, begun)
     .select({
       epoch: sql<string | null>`${begun.epoch}`,
       ...now,
-      alreadySwept,
-      otherKind,
-      noted: row.leaseKind,
+      alreadySwept: current.alreadySwept,
+      otherKind: current.otherKind,
+      noted: current.noted,
     })
-    .from(row)
+    .from(current)
     .leftJoin(begun, sql`true`)
     .prepare("watchdog_begin");
+}
+
+/** Unknown counts as no. */
+function flag(name: string, condition: SQL): SQL.Aliased<boolean> {
+  return sql<boolean>`coalesce(${condition}, false)`.as(name);
 }
 
 function buildRead(db: Db) {
@@ -167,8 +206,8 @@ function buildRead(db: Db) {
       epoch: row.epoch,
       holder: row.holder,
       leaseKind: row.leaseKind,
-      sweepStartedAt: row.sweepStartedAt,
-      sweepFinishedAt: row.sweepFinishedAt,
+      sweepStartedAt: instantText<string | null>(row.sweepStartedAt),
+      sweepFinishedAt: instantText<string | null>(row.sweepFinishedAt),
       sinceProgressMs: since(sql`${row.progressedAt}`),
       sinceFinishMs: since(sql`${row.sweepFinishedAt}`),
       readAt: isoNow,

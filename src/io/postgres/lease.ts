@@ -5,9 +5,11 @@ import {
   LeaseUnavailableError,
   StoreUnavailableError,
 } from "../../watchdog/ports.ts";
-import type { Connection, Db } from "./connection.ts";
+import type { Connection } from "./connection.ts";
 import type { Database } from "./database.ts";
+import { RowBusyError } from "./errors.ts";
 import { leadership as row } from "./schema.ts";
+import type { Db } from "./session.ts";
 import { hole, millisHole, textHole } from "./sql.ts";
 
 /**
@@ -58,13 +60,27 @@ export class PostgresLease implements Lease {
     try {
       return await this.#database.run(operation, work);
     } catch (error) {
-      if (!(error instanceof StoreUnavailableError)) throw error;
-      throw new LeaseUnavailableError(error.message, { cause: error });
+      const tryAgain = error instanceof StoreUnavailableError || error instanceof RowBusyError;
+      throw tryAgain ? new LeaseUnavailableError(error.message, { cause: error }) : error;
     }
   }
 }
 
+/** The row is locked first: a refusal then tells of the holder that won, not of the state before it did. */
 function buildAcquire(db: Db) {
+  const current = db.$with("current").as(
+    db
+      .select({
+        holder: row.holder,
+        free: sql<boolean>`NOT coalesce(${row.leaseExpiresAt} > now(), false)`.as("free"),
+        expiresInMs: sql<
+          string | null
+        >`extract(epoch FROM ${row.leaseExpiresAt} - now()) * 1000`.as("expires_in_ms"),
+      })
+      .from(row)
+      .where(eq(row.installation, hole("installation")))
+      .for("no key update"),
+  );
   const acquired = db.$with("acquired").as(
     db
       .update(row)
@@ -72,22 +88,18 @@ function buildAcquire(db: Db) {
         holder: textHole("value"),
         leaseExpiresAt: sql`now() + ${millisHole("ttlMs")}`,
       })
-      .where(
-        and(
-          eq(row.installation, hole("installation")),
-          sql`NOT coalesce(${row.leaseExpiresAt} > now(), false)`,
-        ),
-      )
+      .from(current)
+      .where(sql`${current.free}`)
       .returning({ yes: sql<boolean>`true`.as("yes") }),
   );
   return db
-    .with(acquired)
+    .with(current, acquired)
     .select({
       acquired: sql<boolean | null>`${acquired.yes}`,
-      holder: row.holder,
-      expiresInMs: sql<string | null>`extract(epoch FROM ${row.leaseExpiresAt} - now()) * 1000`,
+      holder: current.holder,
+      expiresInMs: current.expiresInMs,
     })
-    .from(row)
+    .from(current)
     .leftJoin(acquired, sql`true`)
     .prepare("watchdog_lease_acquire");
 }

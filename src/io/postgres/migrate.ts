@@ -1,9 +1,9 @@
 import { existsSync, readdirSync, readFileSync } from "node:fs";
 import { dirname, join } from "node:path";
-import postgres, { type TransactionSql } from "postgres";
-import { StoreSchemaError } from "../../watchdog/ports.ts";
-import { type ConnectionOptions, clientOptions } from "./connection.ts";
+import type { TransactionSql } from "postgres";
+import { StoreSchemaError, StoreUnavailableError } from "../../watchdog/ports.ts";
 import { translate } from "./errors.ts";
+import { type ConnectionOptions, Session } from "./session.ts";
 
 export interface MigrateOptions {
   /** Only tell what would be applied. */
@@ -31,15 +31,24 @@ export async function migrate(
   options: MigrateOptions,
 ): Promise<MigrateResult> {
   const folder = findFolder();
-  const sql = postgres({ ...clientOptions(connection), max: 1, prepare: false });
+  // Without statement_timeout: building an index takes as long as it takes.
+  const session = new Session(connection, false);
   try {
-    return await sql.begin((tx) => (options.check ? list(tx, folder) : apply(tx, folder, options)));
+    await session.open("migrating");
+    const { client } = session;
+    // Each statement sees what others committed while this one waited for the lock, whatever the role's default is.
+    return await client.begin("isolation level read committed read write", (tx) =>
+      options.check ? list(tx, folder) : apply(tx, folder, options),
+    );
   } catch (error) {
-    throw error instanceof StoreSchemaError ? error : translate("migrating", error);
+    const ours = error instanceof StoreSchemaError || error instanceof StoreUnavailableError;
+    throw ours ? error : translate("migrating", error);
   } finally {
-    await sql.end({ timeout: 1 }).catch(() => {});
+    await session.end(CLOSE_WITHIN_MS);
   }
 }
+
+const CLOSE_WITHIN_MS = 1000;
 
 /** Any number but 849320147, which the host's own migrations take. */
 const ADVISORY_LOCK = 7_263_195_421;
@@ -50,9 +59,12 @@ async function apply(
   options: MigrateOptions,
 ): Promise<MigrateResult> {
   await tx`SELECT pg_advisory_xact_lock(${ADVISORY_LOCK}::text::bigint)`;
-  await tx`CREATE SCHEMA IF NOT EXISTS watchdog`;
-  await tx`CREATE TABLE IF NOT EXISTS watchdog.migrations (
-    tag text PRIMARY KEY, applied_at timestamptz NOT NULL DEFAULT now())`;
+  // Asked for only when it is missing: IF NOT EXISTS needs the privilege to create even when there is nothing to do.
+  if (!(await hasBookkeeping(tx))) {
+    await tx`CREATE SCHEMA IF NOT EXISTS watchdog`;
+    await tx`CREATE TABLE watchdog.migrations (
+      tag text PRIMARY KEY, applied_at timestamptz NOT NULL DEFAULT now())`;
+  }
   const result = await list(tx, folder);
   for (const tag of result.applied) {
     await runFile(tx, join(folder, `${tag}.sql`));
@@ -64,18 +76,21 @@ async function apply(
 
 async function list(tx: TransactionSql, folder: string): Promise<MigrateResult> {
   const known = readTags(folder);
-  const [table] = await tx<{ readonly found: boolean }[]>`
-    SELECT to_regclass('watchdog.migrations') IS NOT NULL AS found`;
-  const rows =
-    table?.found === true
-      ? await tx<{ readonly tag: string }[]>`SELECT tag FROM watchdog.migrations`
-      : [];
+  const rows = (await hasBookkeeping(tx))
+    ? await tx<{ readonly tag: string }[]>`SELECT tag FROM watchdog.migrations`
+    : [];
   const present = new Set(rows.map((row) => row.tag));
   return {
     applied: known.filter((tag) => !present.has(tag)),
     total: known.length,
     hostTables: false,
   };
+}
+
+async function hasBookkeeping(tx: TransactionSql): Promise<boolean> {
+  const [table] = await tx<{ readonly found: boolean }[]>`
+    SELECT to_regclass('watchdog.migrations') IS NOT NULL AS found`;
+  return table?.found === true;
 }
 
 async function runHostFiles(tx: TransactionSql, folder: string): Promise<void> {

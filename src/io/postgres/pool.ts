@@ -1,6 +1,7 @@
 import { type Log, StoreUnavailableError } from "../../watchdog/ports.ts";
-import { Connection, type ConnectionOptions } from "./connection.ts";
+import { Connection } from "./connection.ts";
 import { sqlCode, translate } from "./errors.ts";
+import type { ConnectionOptions } from "./session.ts";
 
 export interface PoolOptions extends ConnectionOptions {
   readonly size: number;
@@ -9,8 +10,8 @@ export interface PoolOptions extends ConnectionOptions {
 }
 
 /**
- * A few connections, one call each at a time, first come first served. A call gets its connection before its `check`
- * runs, so that nothing sent has waited in a queue since it was checked.
+ * A few connections, one call each at a time, first come first served. A call has its connection, and that connection
+ * is open, before its `check` runs: nothing that was sent has waited for anything since it was checked.
  */
 export class Pool {
   readonly #idle: Connection[];
@@ -32,7 +33,7 @@ export class Pool {
   }
 
   /**
-   * Runs one statement. `check` is called synchronously before `work`.
+   * Runs one statement. `check` is called synchronously before `work`; what it throws is passed on as it is.
    *
    * @throws StoreUnavailableError, StoreSchemaError, RowBusyError, StatementRefusedError, or what `check` threw.
    */
@@ -43,9 +44,13 @@ export class Pool {
   ): Promise<T> {
     const connection = await this.#take();
     try {
-      if (this.#closed) throw new StoreUnavailableError(`${operation}: the pool is closed`);
-      return await this.#attempt(operation, connection, work, check);
+      this.#refuseWhenClosed(operation);
+      await this.#open(operation, connection);
+      this.#refuseWhenClosed(operation);
+      check();
+      return await connection.call(operation, work).catch(rethrow(operation));
     } finally {
+      if (this.#closed) connection.destroy();
       this.#giveBack(connection);
     }
   }
@@ -56,36 +61,32 @@ export class Pool {
     await Promise.allSettled(this.#all.map((connection) => connection.close(graceMs)));
   }
 
-  async #attempt<T>(
-    operation: string,
-    connection: Connection,
-    work: (connection: Connection) => Promise<T>,
-    check: () => void,
-  ): Promise<T> {
-    check();
-    try {
-      return await connection.call(operation, work);
-    } catch (error) {
-      if (!this.#meetsPooler(connection, error)) throw asOurs(operation, error);
-    }
-    // The start-up was refused, so the statement was never sent: once more, without the parameters.
-    connection.usePooler();
-    check();
-    return await connection.call(operation, work).catch((error: unknown) => {
-      throw asOurs(operation, error);
-    });
+  #refuseWhenClosed(operation: string): void {
+    if (this.#closed) throw new StoreUnavailableError(`${operation}: the pool is closed`);
   }
 
-  #meetsPooler(connection: Connection, error: unknown): boolean {
-    if (!this.#mayDetectPooler || connection.pooled || sqlCode(error) !== "08P01") return false;
-    if (!this.#announcedPooler) {
-      this.#announcedPooler = true;
-      this.#log.warn(
-        {},
-        "the database endpoint refuses start-up parameters, treating it as a transaction pooler; WATCHDOG_DB_POOLER=on says so from the start",
-      );
+  async #open(operation: string, connection: Connection): Promise<void> {
+    try {
+      await connection.open(operation);
+    } catch (error) {
+      const mayBePooler = this.#mayDetectPooler && !connection.pooled;
+      if (!mayBePooler || sqlCode(error) !== PROTOCOL_VIOLATION) rethrow(operation)(error);
+      connection.treatAsPooler(true);
+      await connection.open(operation).catch((again: unknown) => {
+        connection.treatAsPooler(false);
+        rethrow(operation)(again);
+      });
+      this.#announcePooler();
     }
-    return true;
+  }
+
+  #announcePooler(): void {
+    if (this.#announcedPooler) return;
+    this.#announcedPooler = true;
+    this.#log.warn(
+      {},
+      "the database endpoint refuses start-up parameters, treating it as a transaction pooler; WATCHDOG_DB_POOLER=on says so from the start",
+    );
   }
 
   #take(): Promise<Connection> {
@@ -103,6 +104,11 @@ export class Pool {
   }
 }
 
-function asOurs(operation: string, error: unknown): Error {
-  return error instanceof StoreUnavailableError ? error : translate(operation, error);
+/** What poolers answer to a start-up parameter they do not know. */
+const PROTOCOL_VIOLATION = "08P01";
+
+function rethrow(operation: string): (error: unknown) => never {
+  return (error) => {
+    throw error instanceof StoreUnavailableError ? error : translate(operation, error);
+  };
 }

@@ -1,8 +1,17 @@
 import { and, asc, eq, isNull, lt, type SQL, sql } from "drizzle-orm";
-import type { Db } from "./connection.ts";
 import { automations, type HostColumns, automationRuns as runs } from "./host-tables.ts";
 import { leadership, verdictEntry, verdicts, watchdog } from "./schema.ts";
-import { hole, instantHole, isoNow, jsonHole, millisHole, ourEpoch, textHole } from "./sql.ts";
+import type { Db } from "./session.ts";
+import {
+  hole,
+  instantHole,
+  instantText,
+  isoNow,
+  jsonHole,
+  millisHole,
+  ourEpoch,
+  textHole,
+} from "./sql.ts";
 
 /**
  * The hot statements, built once per connection and shape of the host's tables. Each is one autocommit statement; a row
@@ -120,7 +129,7 @@ function buildRead(db: Db, host: HostColumns) {
       status: runs.status,
       stale: sql<boolean>`${runs.status} = 'RUNNING' AND coalesce(${runs.timeoutAt} < ${horizon},
         ${began} < ${horizon} - ${millisHole("nullDeadlineAfterMs")})`,
-      timeoutAt: runs.timeoutAt,
+      timeoutAt: instantText<string | null>(runs.timeoutAt),
       sandboxId: runs.sandboxId,
       bashCommandId: runs.bashCommandId,
       beganAtMs: sql<string>`extract(epoch FROM ${began}) * 1000`,
@@ -147,7 +156,9 @@ function buildBacklog(db: Db) {
   return db
     .select({
       count: sql<string>`count(*)`,
-      oldestOverdueMs: sql<string | null>`extract(epoch FROM ${horizon} - min(${deadline})) * 1000`,
+      // Seconds are subtracted, not instants: a deadline of -infinity stops older servers.
+      oldestOverdueMs: sql<string | null>`(extract(epoch FROM ${horizon})
+        - extract(epoch FROM min(${deadline}))) * 1000`,
     })
     .from(runs)
     .where(
@@ -162,7 +173,7 @@ function buildBacklog(db: Db) {
 
 function buildStalePage(db: Db) {
   return db
-    .select({ id: runs.id, timeoutAt: sql<string>`${runs.timeoutAt}` })
+    .select({ id: runs.id, timeoutAt: instantText<string>(runs.timeoutAt) })
     .from(runs)
     .where(
       and(

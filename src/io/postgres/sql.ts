@@ -1,4 +1,4 @@
-import { type Placeholder, type SQL, sql } from "drizzle-orm";
+import { type Column, type Placeholder, type SQL, sql } from "drizzle-orm";
 import { leadership } from "./schema.ts";
 
 /** A named hole of a prepared statement. */
@@ -9,6 +9,11 @@ export function hole(name: string): Placeholder {
 /** Text that becomes a timestamptz inside Postgres: a plain `::timestamptz` hole would go through Date in postgres.js. */
 export function instantHole(name: string): SQL<string> {
   return sql<string>`${hole(name)}::text::timestamptz`;
+}
+
+/** An instant as text that Postgres reads back exactly: a cast would print it by the session's DateStyle. */
+export function instantText<T extends string | null>(value: Column): SQL<T> {
+  return sql<T>`to_json(${value}) #>> '{}'`;
 }
 
 /** Milliseconds that become an interval. */

@@ -1,0 +1,100 @@
+/** How to go on from here: health, and commands to copy. */
+import { once } from "node:events";
+import { relative } from "node:path";
+import type { Watchdog } from "./fleet.ts";
+import type { Program } from "./program.ts";
+import type { Screen } from "./screen.ts";
+import type { Stage } from "./stage.ts";
+
+const HEALTH_WITHIN_MS = 5000;
+
+export interface EpilogueOptions {
+  readonly keep: boolean;
+  readonly program: Program;
+  readonly screen: Screen;
+}
+
+/** With `keep` it comes back when the signal aborts. */
+export async function tellEpilogue(
+  stage: Stage,
+  watchdogs: readonly Watchdog[],
+  { keep, program, screen }: EpilogueOptions,
+  signal: AbortSignal,
+): Promise<void> {
+  const health = await Promise.all(watchdogs.map((watchdog) => healthLine(watchdog, signal)));
+  const title = keep ? "Health:" : "Health, as it was a moment ago (--keep leaves it up):";
+  screen.print(["", title, "", ...health]);
+  const self = commandLine(program);
+  if (!keep) {
+    screen.print(["", "Try next:", "", ...nextLines(self)]);
+    return;
+  }
+  screen.print(["", ...keepLines(stage, watchdogs, self)]);
+  if (!signal.aborted) await once(signal, "abort");
+}
+
+async function healthLine(
+  { letter, pid, healthUrl }: Watchdog,
+  signal: AbortSignal,
+): Promise<string> {
+  const url = `${healthUrl}/health`;
+  return `  ${letter}  ${url}  ${await healthOf(url, signal)}  (pid ${pid})`;
+}
+
+async function healthOf(url: string, signal: AbortSignal): Promise<string> {
+  signal.throwIfAborted();
+  try {
+    const response = await fetch(url, { signal: AbortSignal.timeout(HEALTH_WITHIN_MS) });
+    const body: unknown = await response.json();
+    if (typeof body !== "object" || body === null) return `HTTP ${response.status}`;
+    return `${Reflect.get(body, "status")}, ${Reflect.get(body, "role")}`;
+  } catch {
+    return "does not answer";
+  }
+}
+
+function nextLines(self: string): readonly string[] {
+  const demo = self.endsWith("src/main.ts") ? "npm run demo --" : `${self} demo`;
+  return [
+    `  ${demo} --keep         everything stays up: look around, break it`,
+    `  ${demo} --runs 1000    a bigger crowd`,
+  ];
+}
+
+function keepLines(stage: Stage, watchdogs: readonly Watchdog[], self: string): readonly string[] {
+  const [one] = watchdogs;
+  const first = one === undefined ? [] : watchLines(one);
+  return [
+    "Everything stays up until Ctrl-C. In another shell:",
+    "",
+    `  ${stage.databaseUrl}`,
+    "",
+    `  . ${stage.envFile}`,
+    "                         DATABASE_URL and the rest, for the commands below",
+    `  ${self} once --dry-run --output json`,
+    '  psql "$DATABASE_URL" -c "TABLE watchdog.verdicts"',
+    '  psql "$DATABASE_URL" -c "DROP TRIGGER demo_swallow ON automation_runs"',
+    "                         the protected run is COMPLETED by the next sweep",
+    ...first,
+    "",
+  ];
+}
+
+function watchLines({ healthUrl, logFile, pid, letter }: Watchdog): readonly string[] {
+  return [
+    `  curl -s ${healthUrl}/health`,
+    `  tail -f ${logFile}`,
+    `  kill -9 ${pid}           watchdog ${letter}; the other one goes on`,
+  ];
+}
+
+/** To be typed where we were started. */
+function commandLine({ self }: Program): string {
+  return self
+    .map((part) => {
+      const near = relative("", part);
+      const short = part.startsWith("/") && !near.startsWith("..") ? near : part;
+      return /^[\w./:=@-]+$/.test(short) ? short : `'${short}'`;
+    })
+    .join(" ");
+}

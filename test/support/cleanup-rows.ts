@@ -1,0 +1,34 @@
+/** What the journal holds about clean-ups, and how a test moves them in time. */
+import type { World } from "./world.ts";
+
+export interface CleanupRow {
+  readonly state: string;
+  readonly attempts: number;
+  readonly error: string | null;
+  /** Milliseconds from now to the next attempt; `null` for never. */
+  readonly nextInMs: number | null;
+  /** Milliseconds from the verdict to the next attempt. */
+  readonly nextAfterVerdictMs: number | null;
+}
+
+export async function cleanupOf({ database: { sql } }: World, runId: string): Promise<CleanupRow> {
+  const [row] = await sql<CleanupRow[]>`
+    SELECT cleanup_state AS state, cleanup_attempts AS attempts, cleanup_error AS error,
+      (extract(epoch FROM cleanup_next_at - now()) * 1000)::float8 AS "nextInMs",
+      (extract(epoch FROM cleanup_next_at - decided_at) * 1000)::float8 AS "nextAfterVerdictMs"
+    FROM watchdog.verdicts WHERE run_id = ${runId}`;
+  if (row === undefined) throw new Error(`the journal has nothing about ${runId}`);
+  return row;
+}
+
+/** Lets the next attempt be due in so many milliseconds; 0: now. */
+export async function setDueIn({ database: { sql } }: World, runId: string, ms = 0): Promise<void> {
+  await sql`
+    UPDATE watchdog.verdicts SET cleanup_next_at = now() + ${ms}::float8 * interval '1 millisecond'
+    WHERE run_id = ${runId}`;
+}
+
+/** The sandboxes whose deletion was asked for, in order. */
+export function deletions({ host }: World): readonly (string | null)[] {
+  return host.requests.filter(({ kind }) => kind === "delete").map(({ sandboxId }) => sandboxId);
+}

@@ -1,0 +1,118 @@
+import type { Clock, LeaseKind } from "../../src/watchdog/ports.ts";
+
+/** A row of `automation_runs` with what its automation adds. Times are Unix milliseconds. */
+export interface MemoryRun {
+  readonly id: string;
+  readonly automationId: string;
+  status: string;
+  timeoutAtMs: number | null;
+  sandboxId: string | null;
+  bashCommandId: string | null;
+  readonly beganAtMs: number;
+  readonly timeoutS: number | null;
+  keepAlive: boolean;
+  errorDetail: string | null;
+  /** JSON text; `null` for SQL NULL. */
+  statusDetail: string | null;
+  completedAtMs: number | null;
+}
+
+/** A row of the journal. */
+export interface MemoryVerdict {
+  readonly id: number;
+  readonly runId: string;
+  readonly automationId: string;
+  readonly epoch: number;
+  readonly holder: string;
+  readonly trigger: string;
+  readonly decidedAtMs: number;
+  readonly outcome: string;
+  readonly basis: string;
+  readonly reason: string;
+  readonly evidence: unknown;
+  readonly sandboxId: string | null;
+  cleanupState: "none" | "pending" | "done" | "abandoned";
+  cleanupAttempts: number;
+  cleanupNextAtMs: number | null;
+  cleanupError: string | null;
+  firstRunState: "none" | "pending" | "done";
+}
+
+/** The leadership row. */
+export interface MemoryLeadershipRow {
+  epoch: number;
+  holder: string | null;
+  leaseKind: LeaseKind | null;
+  sweepStartedAtMs: number | null;
+  sweepFinishedAtMs: number | null;
+  progressedAtMs: number | null;
+  lastReport: object | null;
+}
+
+/** The tables that the in-memory stores share, with the clock's wall time as the database's. */
+export class MemoryDatabase {
+  readonly runs = new Map<string, MemoryRun>();
+  /** `preset_metadata` as text, by the automation's id. */
+  readonly presets = new Map<string, string>();
+  readonly verdicts: MemoryVerdict[] = [];
+  readonly leadership: MemoryLeadershipRow = {
+    epoch: 0,
+    holder: null,
+    leaseKind: null,
+    sweepStartedAtMs: null,
+    sweepFinishedAtMs: null,
+    progressedAtMs: null,
+    lastReport: null,
+  };
+  /** Runs and automations whose row somebody else is writing. */
+  readonly locked = new Set<string>();
+  readonly #clock: Clock;
+
+  constructor(clock: Clock) {
+    this.#clock = clock;
+  }
+
+  nowMs(): number {
+    return this.#clock.now().getTime();
+  }
+
+  /** As `to_char` prints it: microseconds, which a JavaScript Date does not have. */
+  nowText(): string {
+    return this.#clock.now().toISOString().replace("Z", "000+00:00");
+  }
+
+  /** A run that went past its deadline one second ago, unless told otherwise; ids sort in the order of adding. */
+  add(run: Partial<MemoryRun> = {}): MemoryRun {
+    const number = this.runs.size + 1;
+    const added: MemoryRun = {
+      id: `run-${String(number).padStart(5, "0")}`,
+      automationId: `automation-${String(number).padStart(5, "0")}`,
+      status: "RUNNING",
+      timeoutAtMs: this.nowMs() - 1000,
+      sandboxId: `sandbox-${number}`,
+      bashCommandId: `command-${number}`,
+      beganAtMs: this.nowMs() - 700_000,
+      timeoutS: null,
+      keepAlive: false,
+      errorDetail: null,
+      statusDetail: null,
+      completedAtMs: null,
+      ...run,
+    };
+    this.runs.set(added.id, added);
+    return added;
+  }
+
+  /** A callback, a cancel or a dispatcher writes the row. */
+  change(runId: string, changes: Partial<MemoryRun>): void {
+    const row = this.runs.get(runId);
+    if (row === undefined) throw new Error(`there is no run ${runId}`);
+    Object.assign(row, changes);
+  }
+
+  /** Another worker takes an epoch. */
+  takeEpoch(): number {
+    this.leadership.epoch += 1;
+    return this.leadership.epoch;
+  }
+}

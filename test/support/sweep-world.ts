@@ -1,0 +1,98 @@
+import { vi } from "vitest";
+import {
+  type ConductDeps,
+  type ConductOptions,
+  conductSweep,
+  type SweepRequest,
+  type SweepWatch,
+} from "../../src/watchdog/conduct.ts";
+import type { Fence, Log } from "../../src/watchdog/ports.ts";
+import { FakeClock } from "./fake-clock.ts";
+import { MemoryDatabase } from "./memory-database.ts";
+import { MemoryJournal } from "./memory-journal.ts";
+import { MemoryLeadership } from "./memory-leadership.ts";
+import { MemoryLease } from "./memory-lease.ts";
+import { MemoryStore } from "./memory-store.ts";
+import { ScriptedBackend } from "./scripted-backend.ts";
+import { POLICY } from "./snapshot.ts";
+
+export const HOLDER = "host-1/4711/ab12";
+
+export const OPTIONS: ConductOptions = {
+  holder: HOLDER,
+  lease: { ttlMs: 15_000, renewMs: 5_000, marginMs: 2_000 },
+  progressTimeoutMs: 60_000,
+  sweep: {
+    concurrency: 4,
+    pageSize: 3,
+    deferMs: 45_000,
+    nullDeadlineAfterMs: 24 * 3_600_000,
+    cleanupDelayMs: 300_000,
+    policy: POLICY,
+  },
+  cleanupSlots: { beside: 2, after: 4 },
+  cleanupTailMs: 30_000,
+};
+
+export const REQUEST: SweepRequest = {
+  trigger: "cron",
+  intervalMs: 60_000,
+  runIds: null,
+  limit: null,
+};
+
+export interface Logged {
+  readonly level: string;
+  readonly message: string;
+  readonly fields: Readonly<Record<string, unknown>>;
+}
+
+/**
+ * Everything a worker needs, in memory and at a time that stands still. A test changes what single parts answer with
+ * `vi.spyOn`.
+ */
+export function sweepWorld() {
+  const clock = new FakeClock();
+  const db = new MemoryDatabase(clock);
+  const lines: Logged[] = [];
+  let tokens = 0;
+  const deps = {
+    clock,
+    store: new MemoryStore(db),
+    journal: new MemoryJournal(db),
+    leadership: new MemoryLeadership(db),
+    lease: new MemoryLease(clock),
+    backend: new ScriptedBackend(),
+    random: { token: () => `token-${++tokens}`, fraction: () => 0 },
+    log: recordTo(lines),
+  };
+  const stop = new AbortController();
+  return {
+    ...deps,
+    deps,
+    db,
+    lines,
+    stop,
+    /** `level message` in the order in which they were logged. */
+    logged: () => lines.map(({ level, message }) => `${level} ${message}`),
+    /** One attempt, which a test awaits or moves on with the clock. */
+    conduct(changes: Partial<SweepRequest> = {}, watch: SweepWatch = {}, options = OPTIONS) {
+      const all: ConductDeps = { ...deps, watch };
+      return conductSweep(all, options, { ...REQUEST, ...changes }, stop.signal);
+    },
+  };
+}
+
+export type SweepWorld = ReturnType<typeof sweepWorld>;
+
+/** The right to write, for as long as the test does not throw in `check`. */
+export function openFence(db: MemoryDatabase) {
+  return { epoch: db.takeEpoch(), check: vi.fn() } satisfies Fence;
+}
+
+export function recordTo(lines: Logged[]): Log {
+  const at = (level: string) => (fields: object, message: string) => {
+    lines.push({ level, message, fields: { ...fields } });
+  };
+  return { debug: at("debug"), info: at("info"), warn: at("warn"), error: at("error") };
+}
