@@ -3,6 +3,7 @@ import { appendFileSync, readFileSync } from "node:fs";
 import { hostname } from "node:os";
 import process from "node:process";
 import packageJson from "../package.json" with { type: "json" };
+import { keepHeapSmall } from "./app/heap.ts";
 import { type Command, parseArgv } from "./cli.ts";
 import { migrate } from "./commands/migrate.ts";
 import { once } from "./commands/once.ts";
@@ -16,6 +17,7 @@ import { StopRequestedError } from "./watchdog/stop.ts";
 
 const STOP_WITHIN_MS = 10_000;
 
+keepHeapSmall();
 const stop = new AbortController();
 listenForSignals();
 const exitCode = await main();

@@ -3,7 +3,7 @@ import { once } from "node:events";
 import { relative } from "node:path";
 import type { Watchdog } from "./fleet.ts";
 import type { Program } from "./program.ts";
-import type { Screen } from "./screen.ts";
+import { INDENT, type Screen, wrapped } from "./screen.ts";
 import type { Stage } from "./stage.ts";
 
 const HEALTH_WITHIN_MS = 5000;
@@ -21,9 +21,9 @@ export async function tellEpilogue(
   { keep, program, screen }: EpilogueOptions,
   signal: AbortSignal,
 ): Promise<void> {
-  const health = await Promise.all(watchdogs.map((watchdog) => healthLine(watchdog, signal)));
+  const health = await Promise.all(watchdogs.map((watchdog) => healthLines(watchdog, signal)));
   const title = keep ? "Health:" : "Health, as it was a moment ago (--keep leaves it up):";
-  screen.print(["", title, "", ...health]);
+  screen.print(["", title, "", ...health.flat()]);
   const self = commandLine(program);
   if (!keep) {
     screen.print(["", "Try next:", "", ...nextLines(self)]);
@@ -33,23 +33,33 @@ export async function tellEpilogue(
   if (!signal.aborted) await once(signal, "abort");
 }
 
-async function healthLine(
-  { letter, pid, healthUrl }: Watchdog,
+async function healthLines(
+  { letter, healthUrl }: Watchdog,
   signal: AbortSignal,
-): Promise<string> {
+): Promise<readonly string[]> {
   const url = `${healthUrl}/health`;
-  return `  ${letter}  ${url}  ${await healthOf(url, signal)}  (pid ${pid})`;
+  const { status, role, reasons } = await healthOf(url, signal);
+  const why = reasons.flatMap((reason) => wrapped(`(${reason})`, INDENT));
+  return [
+    `  ${letter}  ${url}  ${[status, role].filter((word) => word !== "").join(", ")}`,
+    ...why,
+  ];
 }
 
-async function healthOf(url: string, signal: AbortSignal): Promise<string> {
+interface Health {
+  readonly status: string;
+  readonly role: string;
+  readonly reasons: readonly string[];
+}
+
+async function healthOf(url: string, signal: AbortSignal): Promise<Health> {
   signal.throwIfAborted();
   try {
     const response = await fetch(url, { signal: AbortSignal.timeout(HEALTH_WITHIN_MS) });
-    const body: unknown = await response.json();
-    if (typeof body !== "object" || body === null) return `HTTP ${response.status}`;
-    return `${Reflect.get(body, "status")}, ${Reflect.get(body, "role")}`;
+    // Our own program's answer.
+    return (await response.json()) as Health;
   } catch {
-    return "does not answer";
+    return { status: "does not answer", role: "", reasons: [] };
   }
 }
 
@@ -72,7 +82,7 @@ function keepLines(stage: Stage, watchdogs: readonly Watchdog[], self: string): 
     `  . ${stage.envFile}`,
     "                         DATABASE_URL and the rest, for the commands below",
     `  ${self} once --dry-run --output json`,
-    '  psql "$DATABASE_URL" -c "TABLE watchdog.verdicts"',
+    '  psql "$DATABASE_URL" -c "SELECT outcome, basis, reason FROM watchdog.verdicts"',
     '  psql "$DATABASE_URL" -c "DROP TRIGGER demo_swallow ON automation_runs"',
     "                         the protected run is COMPLETED by the next sweep",
     ...first,

@@ -2,7 +2,8 @@
 import { clearScreenDown, moveCursor } from "node:readline";
 
 const WIDTH = 80;
-const INDENT = " ".repeat(10);
+/** Where the text of an event begins. */
+export const INDENT = " ".repeat(10);
 
 export interface Screen {
   /** Whether `show` can be seen. */
@@ -47,8 +48,8 @@ export function openScreen(stdout: NodeJS.WriteStream, blockLines: number): Scre
   };
 }
 
-/** At most 80 columns; what follows is indented like the first line's text. */
-function wrapped(text: string, head: string): readonly string[] {
+/** At most 80 columns; what follows is indented like the text of an event. */
+export function wrapped(text: string, head: string): readonly string[] {
   const lines: string[] = [];
   let line = head;
   for (const word of text.split(" ")) {

@@ -186,11 +186,11 @@ class Story implements AsyncDisposable {
     });
     screen.print([
       "",
-      `What the watchdogs did, in ${this.#sweeps} sweeps and a half:`,
+      `What the watchdogs did, in ${counted(this.#sweeps, "sweep")} and the one that was cut short:`,
       "",
       ...deeds,
     ]);
-    screen.print(["", "Checked afterwards:", "", ...checkLines(checks), ...this.#callbackLine()]);
+    screen.print(["", "Checked in the end:", "", ...checkLines(checks), ...this.#callbackLine()]);
     return checks;
   }
 
@@ -285,7 +285,7 @@ class Story implements AsyncDisposable {
     );
     if (times.length === 0) return [];
     const slowest = Math.round(Math.max(...times));
-    return [`        slowest of ${counted(times.length, "callback")}: ${slowest} ms`];
+    return [`        (the slowest of ${times.length} callbacks and cancels took ${slowest} ms)`];
   }
 }
 

@@ -57,11 +57,7 @@ export function deedLines(deeds: Deeds): readonly string[] {
   const lines: readonly (readonly [string, number, string])[] = [
     ["completed", completed, "exit code 0"],
     ["failed", failedProven + failedPresumed, failed],
-    [
-      "deferred",
-      counts.deferred,
-      `alive, starting or unclear: asked again after ${TIMING.deferS} s`,
-    ],
+    ["deferred", counts.deferred, `may well be alive: asked again after ${TIMING.deferS} s`],
     ["undetermined", counts.undetermined, "429 or 502 is no proof: asked again"],
     ["lost-race", counts.lostRace, "a callback or cancel was first: left alone"],
     ["busy", counts.busy, "somebody else was writing the row: not waited for"],

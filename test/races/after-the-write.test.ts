@@ -1,5 +1,6 @@
 import { describe, expect, it } from "vitest";
 import { cancelRun, completeRun, dispatchPhaseTwo } from "../../src/demo/callback.ts";
+import { StopRequestedError } from "../../src/watchdog/stop.ts";
 import { createWorld, type World } from "../support/world.ts";
 import { deleted, journal, seedExited, wholeRow } from "./fleet.ts";
 import { inGap } from "./gaps.ts";
@@ -126,10 +127,10 @@ describe("the wish to delete a sandbox", () => {
     await using world = await createWorld();
     const run = await seedExited(world, 1);
     const stop = new AbortController();
-    // The sweep ends between its write and the clean-up, as when its process dies there.
-    const gap = inGap(GAP, async () => stop.abort(new Error("gone")));
+    // The sweep ends between its write and the clean-up.
+    const gap = inGap(GAP, async () => stop.abort(new StopRequestedError("SIGTERM")));
     expect(await world.sweep({ replace: gap, signal: stop.signal })).toMatchObject({
-      status: "error",
+      status: "interrupted",
     });
     expect(await world.row(run.id)).toMatchObject({ status: "FAILED" });
     expect(deleted(world)).toEqual([]);
