@@ -1,8 +1,9 @@
 import type { DemoCommand } from "../cli.ts";
 import { FEWEST_RUNS, MOST_RUNS } from "../demo/cast.ts";
-import { PostgresMissingError } from "../demo/postgres-binaries.ts";
+import { LIVE_LINES } from "../demo/live-table.ts";
+import { installedBinaries, PostgresMissingError } from "../demo/postgres-binaries.ts";
 import { openScreen } from "../demo/screen.ts";
-import { LIVE_LINES, tellStory } from "../demo/story.ts";
+import { tellStory } from "../demo/story.ts";
 import { StopRequestedError } from "../watchdog/stop.ts";
 import type { Surroundings } from "./surroundings.ts";
 
@@ -23,8 +24,9 @@ export async function demo(
     return 2;
   }
   const screen = openScreen(stdout, LIVE_LINES);
-  screen.print([`run-watchdog demo: ${runs} runs, two watchdogs, one database`, ""]);
   try {
+    installedBinaries();
+    screen.print([`run-watchdog demo: ${runs} runs, two watchdogs, one database`, ""]);
     const failed = await tellStory({ runs, keep, program: { self, env }, screen }, signal);
     screen.print(["", "Everything is stopped, and nothing is left behind."]);
     for (const { text } of failed) stderr.write(`run-watchdog: a check failed: ${text}\n`);

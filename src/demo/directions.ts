@@ -1,13 +1,15 @@
 /**
  * What happens between the fake host's lines: who is kept waiting, and which callbacks and cancels fall right between a
- * watchdog's question and its write. Everything hangs on requests that arrive, nothing on luck.
+ * watchdog's question and its write. Everything hangs on requests that arrive, nothing on luck; only who wins neck and neck
+ * is left open.
  */
 import { randomUUID } from "node:crypto";
 import { setTimeout as sleep } from "node:timers/promises";
 import { cancelRun, completeRun, type HostAnswer } from "./callback.ts";
-import type { Player, RoleName } from "./cast.ts";
+import type { Player } from "./cast.ts";
 import { html, type Reply } from "./fake-host-model.ts";
-import { type Stage, TIMING } from "./stage.ts";
+import type { RoleName } from "./roles.ts";
+import { LATENCY_MS, type Stage, TIMING } from "./stage.ts";
 
 /** A row that somebody forgot to let go. */
 const HOLD_AT_MOST_MS = 10_000;
@@ -118,7 +120,8 @@ export class Directions implements AsyncDisposable {
       case "busy":
         return this.#completeSlowly(player);
       case "neck and neck":
-        this.#background(this.#complete(player));
+        // Sets out when the answer does.
+        this.#background(sleep(LATENCY_MS).then(() => this.#complete(player)));
         return;
       default:
         return;

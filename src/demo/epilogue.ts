@@ -71,30 +71,30 @@ function nextLines(self: string): readonly string[] {
   ];
 }
 
+/** Comments of the shell, so that all of it can be copied. */
 function keepLines(stage: Stage, watchdogs: readonly Watchdog[], self: string): readonly string[] {
-  const [one] = watchdogs;
-  const first = one === undefined ? [] : watchLines(one);
   return [
     "Everything stays up until Ctrl-C. In another shell:",
     "",
-    `  ${stage.databaseUrl}`,
-    "",
+    "  # the settings of this demo, for the commands below; its database is",
+    `  # ${stage.databaseUrl}`,
     `  . ${stage.envFile}`,
-    "                         DATABASE_URL and the rest, for the commands below",
-    `  ${self} once --dry-run --output json`,
+    "  # what a sweep would do now, and what was written so far",
+    `  ${self} once --dry-run`,
     '  psql "$DATABASE_URL" -c "SELECT outcome, basis, reason FROM watchdog.verdicts"',
+    "  # without the trigger, the next sweep completes the protected run",
     '  psql "$DATABASE_URL" -c "DROP TRIGGER demo_swallow ON automation_runs"',
-    "                         the protected run is COMPLETED by the next sweep",
-    ...first,
+    ...watchdogs.slice(0, 1).flatMap(watchLines),
     "",
   ];
 }
 
 function watchLines({ healthUrl, logFile, pid, letter }: Watchdog): readonly string[] {
   return [
+    `  # watchdog ${letter}: its health, its log, its end (the other one goes on)`,
     `  curl -s ${healthUrl}/health`,
     `  tail -f ${logFile}`,
-    `  kill -9 ${pid}           watchdog ${letter}; the other one goes on`,
+    `  kill -9 ${pid}`,
   ];
 }
 

@@ -3,27 +3,41 @@ import { setTimeout as sleep } from "node:timers/promises";
 import type { Sql } from "postgres";
 import { connect } from "./stage.ts";
 
-const EVERY_MS = 25;
+export interface LockWatchOptions {
+  /** How long to wait between two looks. */
+  readonly everyMs?: number;
+  /** Whose sessions are watched, by `application_name`. */
+  readonly application?: string;
+}
 
 export interface LockFigures {
   readonly samples: number;
-  /** Samples in which a session of a watchdog was idle in transaction. */
+  /** Samples in which a watched session was idle in transaction. */
   readonly idleInTransaction: number;
-  /** Writers that waited for a watchdog in two samples in a row: longer than one statement takes. */
+  /** Writers that waited for a watched session in two samples in a row: longer than one statement takes. */
   readonly blockedWriters: number;
 }
 
 export class LockWatch implements AsyncDisposable {
   readonly #sql: Sql;
+  readonly #everyMs: number;
+  readonly #application: string;
   readonly #stop = new AbortController();
   readonly #watching: Promise<void>;
   #figures: LockFigures = { samples: 0, idleInTransaction: 0, blockedWriters: 0 };
 
-  constructor(databaseUrl: string) {
+  constructor(databaseUrl: string, options: LockWatchOptions = {}) {
     this.#sql = connect(databaseUrl, 1);
+    this.#everyMs = options.everyMs ?? 25;
+    this.#application = options.application ?? "run-watchdog";
     this.#watching = this.#watch();
     // `end` and `dispose` hear of it.
     this.#watching.catch(() => undefined);
+  }
+
+  /** So far. */
+  get figures(): LockFigures {
+    return this.#figures;
   }
 
   /** Ends the looking. */
@@ -51,18 +65,19 @@ export class LockWatch implements AsyncDisposable {
         idleInTransaction: this.#figures.idleInTransaction + (idle > 0 ? 1 : 0),
         blockedWriters: this.#figures.blockedWriters + stillBlocked.length,
       };
-      await sleep(EVERY_MS, undefined, { signal }).catch(() => undefined);
+      await sleep(this.#everyMs, undefined, { signal }).catch(() => undefined);
     }
   }
 
   async #look(): Promise<{ readonly idle: number; readonly blocked: readonly number[] }> {
     const rows = await this.#sql<{ readonly pid: number; readonly idle: boolean }[]>`
-      SELECT s.pid, s.application_name = 'run-watchdog' AS idle
+      SELECT s.pid, s.application_name = ${this.#application} AS idle
       FROM pg_stat_activity s
-      WHERE (s.application_name = 'run-watchdog' AND s.state LIKE 'idle in transaction%')
-         OR (s.application_name <> 'run-watchdog' AND s.wait_event_type = 'Lock' AND EXISTS (
+      WHERE s.datname = current_database() AND (
+        (s.application_name = ${this.#application} AND s.state LIKE 'idle in transaction%')
+         OR (s.application_name <> ${this.#application} AND s.wait_event_type = 'Lock' AND EXISTS (
               SELECT FROM pg_stat_activity w
-              WHERE w.pid = ANY (pg_blocking_pids(s.pid)) AND w.application_name = 'run-watchdog'))`;
+              WHERE w.pid = ANY (pg_blocking_pids(s.pid)) AND w.application_name = ${this.#application})))`;
     return {
       idle: rows.filter((row) => row.idle).length,
       blocked: rows.filter((row) => !row.idle).map((row) => row.pid),

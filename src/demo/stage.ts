@@ -10,13 +10,13 @@ import { type SeededAutomation, seedAutomation, seedRuns } from "./seed.ts";
 import { Throwaway } from "./throwaway.ts";
 
 /** Of every answer: long enough to see the sweeps at work. */
-const LATENCY_MS = 40;
+export const LATENCY_MS = 40;
 const OWN_CONNECTIONS = 12;
 
 export const TIMING = {
   everyS: 5,
   deferS: 3,
-  leaseTtlS: 4,
+  leaseTtlS: 5,
   concurrency: 16,
 } as const;
 

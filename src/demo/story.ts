@@ -1,25 +1,17 @@
 /** The demo from the first line to the last: what happens in which order, and what is said about it. */
 import { setTimeout as sleep } from "node:timers/promises";
 import { audit, type Check } from "./audit.ts";
+import { Chronicle } from "./chronicle.ts";
 import { Directions } from "./directions.ts";
 import { tellEpilogue } from "./epilogue.ts";
-import { Fleet, type LogEntry, type Watchdog } from "./fleet.ts";
+import { Fleet, type Watchdog } from "./fleet.ts";
 import { Ledger } from "./ledger.ts";
+import { LiveTable } from "./live-table.ts";
 import { LockWatch } from "./lock-watch.ts";
 import { type Program, runProgram } from "./program.ts";
 import type { Screen } from "./screen.ts";
 import { openStage, type Stage, TIMING } from "./stage.ts";
-import {
-  COUNTED,
-  checkLines,
-  counted,
-  countsText,
-  deedLines,
-  RUN_TABLE_LINES,
-  runTable,
-} from "./summary.ts";
-
-export const LIVE_LINES = RUN_TABLE_LINES + 1;
+import { checkLines, counted, deedLines, runTable, slowestLine } from "./summary.ts";
 
 export interface StoryOptions {
   readonly runs: number;
@@ -56,7 +48,6 @@ export async function tellStory(
 const LEAD_WITHIN_MS = 30_000;
 const SETTLE_WITHIN_MS = 40_000;
 const LOOK_EVERY_MS = 50;
-const SHOW_EVERY_MS = 250;
 
 class Story implements AsyncDisposable {
   readonly #stage: Stage;
@@ -66,12 +57,8 @@ class Story implements AsyncDisposable {
   readonly #directions: Directions;
   readonly #fleet: Fleet;
   readonly #locks: LockWatch;
-  readonly #showing: Promise<void>;
-  readonly #curtainCall = new AbortController();
-  readonly #counts = { deferred: 0, undetermined: 0, lostRace: 0, busy: 0, errors: 0 };
-  #sweeps = 0;
-  #errorCause: string | null = null;
-  #lost: Error | null = null;
+  readonly #table: LiveTable;
+  readonly #chronicle: Chronicle;
 
   constructor(stage: Stage, options: StoryOptions, signal: AbortSignal) {
     this.#stage = stage;
@@ -80,14 +67,18 @@ class Story implements AsyncDisposable {
     this.#ledger = new Ledger(stage.sql);
     this.#directions = new Directions(stage);
     this.#locks = new LockWatch(stage.databaseUrl);
+    this.#chronicle = new Chronicle({
+      tell: options.screen.tell,
+      onSweep: () => this.#directions.letGo(),
+    });
     this.#fleet = new Fleet({
       program: options.program,
       env: { ...stage.env, LOG_FORMAT: "json", LOG_LEVEL: "debug" },
       place: stage.place,
-      onLog: (watchdog, entry) => this.#heard(watchdog, entry),
-      onLost: (watchdog, lastWords) => this.#lose(watchdog, lastWords),
+      onLog: this.#chronicle.hear,
+      onLost: this.#chronicle.lose,
     });
-    this.#showing = this.#showTable();
+    this.#table = new LiveTable(options.screen, this.#ledger);
   }
 
   get watchdogs(): readonly Watchdog[] {
@@ -112,7 +103,7 @@ class Story implements AsyncDisposable {
       if (!this.#directions.leaderIsStuck) return false;
       return (await this.#ledger.pendingChores()) === 0;
     });
-    const victim = (await this.#leader((lead) => lead.epoch > 0)).watchdog;
+    const { watchdog: victim, epoch } = await this.#leader((lead) => lead.epoch > 0);
     const { completed, failedProven, failedPresumed } = await this.#ledger.verdicts();
     const verdicts = completed + failedProven + failedPresumed;
     const killedAtMs = Date.now();
@@ -121,7 +112,7 @@ class Story implements AsyncDisposable {
     this.#tell(
       `${victim.letter} is killed in the middle of its sweep (SIGKILL), after ${counted(verdicts, "verdict")}; its lease runs out within ${TIMING.leaseTtlS} s`,
     );
-    const next = await this.#leader((lead) => lead.watchdog !== victim);
+    const next = await this.#leader((lead) => lead.epoch > epoch);
     const tookS = ((next.startedAtMs - killedAtMs) / 1000).toFixed(1);
     this.#tell(`${next.watchdog.letter} took over ${tookS} s after that (epoch ${next.epoch})`);
     const { letter, pid } = await this.#fleet.start(this.#signal);
@@ -132,8 +123,7 @@ class Story implements AsyncDisposable {
   async untilSettled(): Promise<void> {
     const late = this.#stage.players.filter(({ role }) => role === "late");
     let overturned = false;
-    const until = performance.now() + SETTLE_WITHIN_MS;
-    await this.#until(null, until - performance.now(), async () => {
+    await this.#until(null, SETTLE_WITHIN_MS, async () => {
       const statuses = await this.#ledger.statuses();
       if (!overturned && late.every(({ run }) => statuses.get(run.id) === "FAILED")) {
         overturned = true;
@@ -145,8 +135,8 @@ class Story implements AsyncDisposable {
       const open = this.#stage.players.filter(
         ({ ending, run }) => ending.kind !== "none" && statuses.get(run.id) === "RUNNING",
       );
-      const seen = Object.values(this.#counts).every((count) => count > 0);
-      return overturned && open.length === 0 && seen && (await this.#ledger.pendingChores()) === 0;
+      if (!overturned || open.length > 0 || !this.#chronicle.everythingWasSeen) return false;
+      return (await this.#ledger.pendingChores()) === 0;
     });
   }
 
@@ -174,29 +164,21 @@ class Story implements AsyncDisposable {
     const { writes } = this.#directions;
     const checks = await audit({ sql, host, players, writes, locks });
     const table = runTable(await this.#ledger.groups());
-    this.#curtainCall.abort();
-    await this.#showing;
+    const { counts, sweeps, errorCause } = this.#chronicle;
+    const verdicts = await this.#ledger.verdicts();
+    this.#chronicle.close();
+    await this.#table.end();
     const { screen } = this.#options;
     screen.print(["", "What became of the runs, from the database:", "", ...table]);
-    const deeds = deedLines({
-      verdicts: await this.#ledger.verdicts(),
-      counts: this.#counts,
-      skipped: skipped ? 1 : 0,
-      errorCause: this.#errorCause ?? "",
-    });
-    screen.print([
-      "",
-      `What the watchdogs did, in ${counted(this.#sweeps, "sweep")} and the one that was cut short:`,
-      "",
-      ...deeds,
-    ]);
-    screen.print(["", "Checked in the end:", "", ...checkLines(checks), ...this.#callbackLine()]);
+    const deeds = deedLines({ verdicts, counts, skipped: skipped ? 1 : 0, errorCause });
+    const title = `What the watchdogs did, in ${counted(sweeps, "sweep")} and the one that was cut short:`;
+    screen.print(["", title, "", ...deeds]);
+    screen.print(["", "Checked in the end:", "", ...checkLines(checks), ...slowestLine(writes)]);
     return checks;
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
-    this.#curtainCall.abort();
-    await this.#showing.catch(() => undefined);
+    await this.#table.end().catch(() => undefined);
     const ended = await Promise.allSettled([
       this.#fleet[Symbol.asyncDispose](),
       this.#locks[Symbol.asyncDispose](),
@@ -207,41 +189,6 @@ class Story implements AsyncDisposable {
 
   #tell(text: string): void {
     this.#options.screen.tell(text);
-  }
-
-  #heard(watchdog: Watchdog, entry: LogEntry): void {
-    if (entry.msg === "a run could not be handled") {
-      if (this.#errorCause !== null || this.#curtainCall.signal.aborted) return;
-      this.#errorCause = entry.reason ?? "unexpected error";
-      this.#tell(
-        `${watchdog.letter} reports an error: ${this.#errorCause}. A trigger of the host's swallows every update of this one run; that is seen, said, and never taken for a lost race`,
-      );
-    }
-    if (entry.msg !== "sweep finished" || entry.counts === undefined) return;
-    this.#directions.letGo();
-    this.#sweeps += 1;
-    for (const key of COUNTED) this.#counts[key] += entry.counts[key];
-    if (entry.counts.stale === 0 || this.#curtainCall.signal.aborted) return;
-    const tookS = ((entry.durationMs ?? 0) / 1000).toFixed(1);
-    this.#tell(
-      `${watchdog.letter} swept ${counted(entry.counts.stale, "run")} in ${tookS} s: ${countsText(entry.counts)}`,
-    );
-  }
-
-  #lose({ letter }: Watchdog, lastWords: string): void {
-    if (this.#curtainCall.signal.aborted) this.#tell(`${letter} has ended`);
-    else this.#lost = new Error(`watchdog ${letter} ended by itself:\n${lastWords}`);
-  }
-
-  async #showTable(): Promise<void> {
-    const { screen } = this.#options;
-    const { signal } = this.#curtainCall;
-    if (!screen.live) return;
-    while (!signal.aborted) {
-      screen.show(["", ...runTable(await this.#ledger.groups())]);
-      await sleep(SHOW_EVERY_MS, undefined, { signal }).catch(() => undefined);
-    }
-    screen.show([]);
   }
 
   /** Waits until the leadership row shows a leader of ours that fits. */
@@ -268,7 +215,7 @@ class Story implements AsyncDisposable {
     const deadline = performance.now() + withinMs;
     while (true) {
       this.#signal.throwIfAborted();
-      if (this.#lost !== null) throw this.#lost;
+      this.#chronicle.check();
       this.#directions.check();
       if (await check()) return;
       if (performance.now() > deadline) {
@@ -277,15 +224,6 @@ class Story implements AsyncDisposable {
       }
       await sleep(LOOK_EVERY_MS, undefined, { signal: this.#signal });
     }
-  }
-
-  #callbackLine(): readonly string[] {
-    const times = this.#directions.writes.flatMap(({ tookMs }) =>
-      tookMs === null ? [] : [tookMs],
-    );
-    if (times.length === 0) return [];
-    const slowest = Math.round(Math.max(...times));
-    return [`        (the slowest of ${times.length} callbacks and cancels took ${slowest} ms)`];
   }
 }
 

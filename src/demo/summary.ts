@@ -1,8 +1,9 @@
 /** The demo's tables and lists, as lines of at most 80 columns. */
 import type { SweepCounts } from "../rules/report.ts";
 import type { Check } from "./audit.ts";
-import { GROUPS } from "./cast.ts";
+import type { HostWrite } from "./directions.ts";
 import type { GroupCount, VerdictCounts } from "./ledger.ts";
+import { GROUPS } from "./roles.ts";
 import { TIMING } from "./stage.ts";
 
 const STATUSES = ["COMPLETED", "FAILED", "CANCELLED", "RUNNING"] as const;
@@ -71,6 +72,14 @@ export function deedLines(deeds: Deeds): readonly string[] {
 
 export function checkLines(checks: readonly Check[]): readonly string[] {
   return checks.map(({ ok, text }) => `  ${ok ? "ok  " : "FAIL"}  ${text}`);
+}
+
+/** Those that held their row on purpose do not count. */
+export function slowestLine(writes: readonly HostWrite[]): readonly string[] {
+  const times = writes.flatMap(({ tookMs }) => (tookMs === null ? [] : [tookMs]));
+  if (times.length === 0) return [];
+  const slowest = Math.round(Math.max(...times));
+  return [`        (the slowest of ${times.length} callbacks and cancels took ${slowest} ms)`];
 }
 
 const NAMES: readonly (readonly [keyof SweepCounts, string])[] = [

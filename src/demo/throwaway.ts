@@ -19,7 +19,10 @@ export interface ThrowawayOptions {
   readonly name: string;
   /** Where the folder is made; default: the system's temporary folder. */
   readonly parent?: string;
-  /** Who owns the folder and runs the processes, when that is not us. */
+  /**
+   * Who owns the folder and runs the processes, when that is not us. The guard is ours all the same: the account may not
+   * be allowed to take the folder out of its parent.
+   */
   readonly account?: Account | null;
   /** What ends the processes when we are gone, without the SIG. */
   readonly stopSignal: "TERM" | "INT" | "QUIT";
@@ -65,7 +68,6 @@ export class Throwaway {
       cwd: "/",
       detached: true,
       stdio: ["pipe", "ignore", "ignore"],
-      ...options.account,
     });
     await new Promise((resolve, reject) => guard.once("spawn", resolve).once("error", reject));
     guard.stdin?.on("error", () => undefined);

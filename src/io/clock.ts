@@ -24,13 +24,17 @@ function sleep(ms: number, signal: AbortSignal): Promise<void> {
       reject(signal.reason);
       return;
     }
-    let timer = setTimeout(wake, Math.min(ms, LONGEST_TIMER_MS));
+    let timer = arm(ms);
     signal.addEventListener("abort", giveUp, { once: true });
+
+    function arm(restMs: number) {
+      return setTimeout(wake, Math.min(restMs, LONGEST_TIMER_MS));
+    }
 
     function wake(): void {
       const restMs = untilMs - performance.now();
       if (restMs > 0) {
-        timer = setTimeout(wake, Math.min(restMs, LONGEST_TIMER_MS));
+        timer = arm(restMs);
         return;
       }
       signal.removeEventListener("abort", giveUp);

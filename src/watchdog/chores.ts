@@ -85,7 +85,7 @@ export class Chores {
       await pass();
       if (last) return;
       await untilAborted(promise, signal);
-      if (!this.#sweepEnded && this.#wake.promise === promise) this.#wake = Promise.withResolvers();
+      if (this.#wake.promise === promise) this.#wake = Promise.withResolvers();
     }
   }
 

@@ -20,6 +20,7 @@ import type {
   Log,
   Random,
   RunStore,
+  StoreUnavailableError,
 } from "./ports.ts";
 import type { SweepOptions } from "./sweep.ts";
 
@@ -41,6 +42,8 @@ export interface SweepWatch {
   onBegin?(begun: { readonly epoch: number | null; readonly backlog: Backlog }): void;
   onOutcome?(outcome: RunOutcome): void;
   onProgress?(): void;
+  /** After every read of runs: `null` when Postgres answered. */
+  onStoreTry?(failure: StoreUnavailableError | null): void;
 }
 
 export interface ConductOptions {
@@ -123,7 +126,6 @@ export async function conductSweep(
     );
     if (epoch.kind === "lease-lost") return { kind: "lease-held", holder: null, expiresInMs: 0 };
     if (epoch.kind !== "begun") return epoch;
-    term.check();
     return await new LedSweep(deps, options, request, term, epoch, full).run(signal);
   } finally {
     await term.release();

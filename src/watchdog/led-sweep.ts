@@ -54,6 +54,8 @@ export class LedSweep {
     let error: unknown = null;
     let end: SweepEnd = { kind: "finished" };
     try {
+      // Taking the epoch may have outlasted the trust.
+      this.#term.check();
       await this.#sweepAndClean();
       if (this.#full && !(await this.#finish())) {
         throw new FencedError("a newer epoch was handed out before the sweep ended");
@@ -86,7 +88,9 @@ export class LedSweep {
     const deps = this.#deps;
     const options = this.#options;
     const request = this.#request;
-    const store = patientStore(deps.store, deps.clock, signal);
+    const store = patientStore(deps.store, deps.clock, signal, (failure) =>
+      deps.watch.onStoreTry?.(failure),
+    );
     const backlog = await store.backlog({
       horizon: this.#horizon,
       nullDeadlineAfterMs: options.sweep.nullDeadlineAfterMs,

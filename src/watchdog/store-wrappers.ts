@@ -15,18 +15,29 @@ export function dryStore(store: RunStore): RunStore {
 /**
  * A store whose reads are tried again while Postgres restarts or fails over. Writes are passed on as they are: their
  * outcome has to be looked into first (settle.ts).
+ *
+ * @param onTry told about every read: `null` when Postgres answered, else what kept it from answering.
  */
-export function patientStore(store: RunStore, clock: Clock, signal: AbortSignal): RunStore {
+export function patientStore(
+  store: RunStore,
+  clock: Clock,
+  signal: AbortSignal,
+  onTry: (failure: StoreUnavailableError | null) => void = () => {},
+): RunStore {
   async function patiently<T>(read: () => Promise<T>): Promise<T> {
-    for (const waitMs of RETRY_AFTER_MS) {
+    for (let attempt = 0; ; attempt += 1) {
       try {
-        return await read();
+        const found = await read();
+        onTry(null);
+        return found;
       } catch (error) {
         if (!(error instanceof StoreUnavailableError)) throw error;
+        onTry(error);
+        const waitMs = RETRY_AFTER_MS[attempt];
+        if (waitMs === undefined) throw error;
+        await clock.sleep(waitMs, signal);
       }
-      await clock.sleep(waitMs, signal);
     }
-    return read();
   }
   return {
     stalePage: (...args) => patiently(() => store.stalePage(...args)),

@@ -166,6 +166,10 @@ export class WorkerState {
       this.#progressAtMs = this.#clock.monotonicMs();
       this.storesAnswered();
     },
+    onStoreTry: (failure) => {
+      if (failure === null) this.#postgres = "ok";
+      else this.failed(failure);
+    },
     onProgress: () => {
       this.#progressAtMs = this.#clock.monotonicMs();
       if (this.#fleet !== null) {

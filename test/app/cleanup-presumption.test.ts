@@ -24,7 +24,7 @@ describe("the clean-up after a presumption", () => {
       attempts: 0,
       nextAfterVerdictMs: 5 * MINUTE_MS,
     });
-    await setDueIn(world, run.id, MINUTE_MS);
+    await setDueIn(world, run.id, 4 * MINUTE_MS);
     expect((await world.sweep()).cleanups).toEqual({ done: 0, pending: 1, abandoned: 0 });
     expect(deletions(world)).toEqual([]);
   });

@@ -2,7 +2,13 @@ import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import type { Sandbox } from "../../src/demo/fake-host-model.ts";
 import { type SeededAutomation, seedAutomation } from "../../src/demo/seed.ts";
 import { firstRunStates, presetOf, setPreset, withoutTime } from "../support/preset-metadata.ts";
-import { createWorld, exitedWith, randomCommandId, type World } from "../support/world.ts";
+import {
+  createWorld,
+  exitedWith,
+  randomCommandId,
+  silentLog,
+  type World,
+} from "../support/world.ts";
 
 const TEMPLATE = '{"template": {"id": "t1", "version": 3}}';
 
@@ -155,8 +161,12 @@ describe("the first run of an automation made from a template", () => {
   it("is not recorded where the host has no column preset_metadata", async () => {
     const run = await seedRun({}, 0);
     await world.database.sql`ALTER TABLE automations DROP COLUMN preset_metadata`;
-    const report = await world.sweep();
+    const complaints: string[] = [];
+    const complain = (_: object, message: string) => void complaints.push(message);
+    const log = { ...silentLog, warn: complain, error: complain };
+    const report = await world.sweep({ replace: () => ({ log }) });
     expect(report).toMatchObject({ status: "ok", counts: { completed: 1 } });
+    expect(complaints).toEqual([]);
     expect(await firstRunStates(world)).toEqual(["none"]);
     expect((await world.row(run.id)).status).toBe("COMPLETED");
   });

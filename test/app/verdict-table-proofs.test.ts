@@ -1,5 +1,7 @@
+import { describe, expect, it } from "vitest";
 import { verdictTable } from "../support/verdict-cases.ts";
 import { completed, exited, killed } from "../support/verdict-expected.ts";
+import { createWorld, exitedWith, randomCommandId } from "../support/world.ts";
 
 const MIB = 1024 * 1024;
 const KILLED = "command timed out or was killed";
@@ -109,3 +111,22 @@ verdictTable("a sweep that meets odd text", [
     ),
   },
 ]);
+
+describe("the journal of a proof", () => {
+  it("holds codes and sizes, and nothing that the command wrote", async () => {
+    await using world = await createWorld();
+    const bashCommandId = randomCommandId();
+    const output = { ...exitedWith(3, { bashCommandId }), stdout: "s3cret", stderr: "pa55word" };
+    await world.seed({ bashCommandId }, { outputs: [output] });
+    await world.sweep();
+    const { sql } = world.database;
+    const [row] = await sql`SELECT v::text AS whole, evidence FROM watchdog.verdicts v`;
+    expect(row?.["evidence"]).toEqual({
+      kind: "exited",
+      exit_code: 3,
+      stdout_chars: 6,
+      stderr_chars: 8,
+    });
+    expect(row?.["whole"]).not.toMatch(/s3cret|pa55word/);
+  });
+});

@@ -131,7 +131,7 @@ async function* breaking() {
   throw new Error("the pod is gone");
 }
 
-const LATE = { kind: "timeout", what: "timed out: no complete answer within 3000 ms" };
+const LATE = { kind: "timeout", what: "timed out: no complete answer within 5000 ms" };
 
 verdictTable(
   "a sweep whose questions get no answer in time",
@@ -157,7 +157,7 @@ verdictTable(
       expected: undetermined({ ...SEARCH, ...LATE }, "mint lookup events"),
     },
   ],
-  { env: () => ({ WATCHDOG_VERIFY_TIMEOUT: "3s" }) },
+  { env: () => ({ WATCHDOG_VERIFY_TIMEOUT: "5s" }) },
 );
 
 async function* dripping() {

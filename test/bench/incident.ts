@@ -6,26 +6,32 @@ import { setTimeout as sleep } from "node:timers/promises";
 import postgres, { type Sql } from "postgres";
 import { completeRun } from "../../src/demo/callback.ts";
 import { startFakeHost } from "../../src/demo/fake-host.ts";
+import { LockWatch } from "../../src/demo/lock-watch.ts";
 import { type SeededRun, seedRuns } from "../../src/demo/seed.ts";
-import { sampleLocks } from "../support/lock-sampler.ts";
 import { line } from "./print.ts";
 import { runWorkerOnce } from "./worker.ts";
 
 const RUNS = 10;
 const ANSWER_MS = 2000;
 
+interface Place {
+  readonly sql: Sql;
+  readonly databaseUrl: string;
+}
+
 type Sweep = (runs: readonly SeededRun[]) => Promise<void>;
 
 export async function benchIncident(sql: Sql, databaseUrl: string): Promise<void> {
+  const place = { sql, databaseUrl };
   const legacy = postgres(databaseUrl, {
     max: 1,
     fetch_types: false,
     connection: { application_name: "host-watchdog" },
   });
-  await measure(sql, "host, before its fix: one transaction", "host-watchdog", (runs) =>
+  await measure(place, "host, before its fix: one transaction", "host-watchdog", (runs) =>
     oneTransaction(legacy, runs),
   );
-  await measure(sql, "host, after its fix: one per run", "host-watchdog", (runs) =>
+  await measure(place, "host, after its fix: one per run", "host-watchdog", (runs) =>
     transactionPerRun(legacy, runs),
   );
   await legacy.end();
@@ -34,7 +40,7 @@ export async function benchIncident(sql: Sql, databaseUrl: string): Promise<void
     if (kind === "events") await sleep(ANSWER_MS);
     return undefined;
   });
-  await measure(sql, "run-watchdog", "run-watchdog", async (runs) => {
+  await measure(place, "run-watchdog", "run-watchdog", async (runs) => {
     for (const { sandboxId, userId, orgId, bashCommandId } of runs) {
       const outputs = [{ commandId: bashCommandId ?? "", exitCode: 1 }];
       host.addSandbox({ id: sandboxId ?? "", userId, orgId, outputs });
@@ -47,12 +53,17 @@ export async function benchIncident(sql: Sql, databaseUrl: string): Promise<void
  * Every run gets its callback: half of them before anybody has judged a run, the others a second after a serial
  * watchdog has judged theirs. How long did the slowest one wait?
  */
-async function measure(sql: Sql, name: string, application: string, sweep: Sweep): Promise<void> {
+async function measure(
+  { sql, databaseUrl }: Place,
+  name: string,
+  application: string,
+  sweep: Sweep,
+): Promise<void> {
   const runs = await seedRuns(
     sql,
     Array.from({ length: RUNS }, () => ({})),
   );
-  const sampler = sampleLocks(sql, application);
+  await using locks = new LockWatch(databaseUrl, { application, everyMs: 5 });
   const startedMs = performance.now();
   const callbacks = runs.map(async ({ id }, index) => {
     await sleep((index < RUNS / 2 ? index + 1.5 : 0.5) * ANSWER_MS);
@@ -63,12 +74,12 @@ async function measure(sql: Sql, name: string, application: string, sweep: Sweep
   await sweep(runs);
   const tookMs = performance.now() - startedMs;
   const waitsMs = await Promise.all(callbacks);
-  const { samples, idleInTransaction, longestBlock } = await sampler.stop();
+  const { samples, idleInTransaction, blockedWriters } = await locks.end();
   const idle = `${((100 * idleInTransaction) / samples).toFixed(1)} %`;
   line(`${name}: sweep`, `${(tookMs / 1000).toFixed(1)} s`);
   line("    slowest callback", `${(Math.max(...waitsMs) / 1000).toFixed(2)} s`);
   line("    samples idle in transaction", `${idle} of ${samples}`);
-  line("    a writer blocked, consecutive samples", String(longestBlock));
+  line("    writers blocked in two samples in a row", String(blockedWriters));
 }
 
 /** All verdicts in one transaction, as the host did it when callbacks waited for 6 to 19 s. */

@@ -32,11 +32,13 @@ describe("systemClock.sleep", () => {
   });
 
   it("sleeps longer than one timer can count", async () => {
+    const timers = vi.spyOn(globalThis, "setTimeout");
     const { ended, leftBehind } = startSleep(40 * DAY_MS);
     await vi.advanceTimersByTimeAsync(40 * DAY_MS - 1);
     expect(ended).not.toHaveBeenCalled();
     await vi.advanceTimersByTimeAsync(1);
     expect(ended).toHaveBeenCalledExactlyOnceWith("slept");
+    expect(timers).toHaveBeenCalledTimes(2);
     expect(leftBehind()).toBe(0);
   });
 

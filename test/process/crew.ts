@@ -3,13 +3,21 @@ import { Redis } from "ioredis";
 import { expect, vi } from "vitest";
 import type { FakeHost } from "../../src/demo/fake-host.ts";
 import { startRedis } from "../support/redis.ts";
-import type { LogLine, WorkerProcess } from "../support/worker-process.ts";
+import {
+  type LogLine,
+  type ProcessEnv,
+  startWorker,
+  type WorkerProcess,
+} from "../support/worker-process.ts";
 import type { World } from "../support/world.ts";
 
-/** Starting a process and missing a tick of `onceAMinute` both take their time. */
-export const PATIENCE = { timeout: 150_000 };
+/** Starting processes and missing a tick of `twiceAMinute` take their time. */
+export const PATIENCE = { timeout: 120_000 };
 
-export const EVERY_SECOND = { WATCHDOG_SCHEDULE: "* * * * * *", LOG_LEVEL: "debug" };
+/** A question may be held back for as long as a test likes. */
+const PATIENT = { WATCHDOG_VERIFY_TIMEOUT: "5m", LOG_LEVEL: "debug" };
+
+export const EVERY_SECOND = { WATCHDOG_SCHEDULE: "* * * * * *", ...PATIENT };
 
 /** A dead holder's lease is free after three seconds. */
 export const SHORT_LEASE = {
@@ -21,16 +29,53 @@ export const SHORT_LEASE = {
 /** Neither runs out nor is renewed while a test lasts. */
 export const LONG_LEASE = { WATCHDOG_LEASE_TTL: "10m", WATCHDOG_LEASE_RENEW: "4m" };
 
-/** One tick soon, when a process has had the time to start, and the next one a minute after it. */
-export function onceAMinute(): typeof EVERY_SECOND {
-  const second = new Date(Date.now() + 4000).getUTCSeconds();
-  return { WATCHDOG_SCHEDULE: `${second} * * * * *`, LOG_LEVEL: "debug" };
+/** One tick soon, when a process has had the time to start, and the next one half a minute after it. */
+export function twiceAMinute(): typeof EVERY_SECOND {
+  const first = new Date(Date.now() + 4000).getUTCSeconds();
+  return { WATCHDOG_SCHEDULE: `${first},${(first + 30) % 60} * * * * *`, ...PATIENT };
 }
+
+export interface Pair extends AsyncDisposable {
+  readonly both: readonly [WorkerProcess, WorkerProcess];
+  /** Settles when one of them sweeps and the other one stands by. */
+  roles(): Promise<{ readonly sweeping: WorkerProcess; readonly standby: WorkerProcess }>;
+}
+
+/** Two workers with the same settings. */
+export async function startPair(env: ProcessEnv): Promise<Pair> {
+  await using resources = new AsyncDisposableStack();
+  const starting = [startWorker(env), startWorker(env)] as const;
+  for (const worker of starting) {
+    resources.defer(async () => (await worker.catch(() => null))?.[Symbol.asyncDispose]());
+  }
+  const both = await Promise.all(starting);
+  const opened = resources.move();
+  return {
+    both,
+    roles: () =>
+      vi.waitFor(
+        async () => {
+          const roles = (await Promise.all(both.map(healthOf))).map(({ role }) => role);
+          expect([...roles].sort()).toEqual(["standby", "sweeping"]);
+          const [a, b] = both;
+          return roles[0] === "sweeping"
+            ? { sweeping: a, standby: b }
+            : { sweeping: b, standby: a };
+        },
+        { timeout: 60_000, interval: 100 },
+      ),
+    [Symbol.asyncDispose]: () => opened.disposeAsync(),
+  };
+}
+
+const EXPIRY = { timeout: 20_000, interval: 50 };
 
 export interface LeaseStore extends AsyncDisposable {
   readonly env: Readonly<Record<string, string>>;
   /** The lease is free, whatever its holder believes. */
   forget(): Promise<void>;
+  /** Settles when the lease is free because it ran out. */
+  expired(): Promise<void>;
 }
 
 export const LEASE_STORES = [
@@ -46,6 +91,12 @@ async function openRedisStore(world: World): Promise<LeaseStore> {
       const key = await leaseKey(world);
       await withRedis(server.url, (redis) => redis.del(key));
     },
+    async expired() {
+      const key = await leaseKey(world);
+      await withRedis(server.url, (redis) =>
+        vi.waitFor(async () => expect(await redis.exists(key)).toBe(0), EXPIRY),
+      );
+    },
     [Symbol.asyncDispose]: () => server.stop(),
   };
 }
@@ -55,6 +106,13 @@ async function openPostgresStore({ database }: World): Promise<LeaseStore> {
     env: {},
     async forget() {
       await database.sql`UPDATE watchdog.leadership SET lease_expires_at = NULL`;
+    },
+    async expired() {
+      await vi.waitFor(async () => {
+        const [row] = await database.sql`
+          SELECT lease_expires_at > now() AS held FROM watchdog.leadership`;
+        expect(row).toEqual({ held: false });
+      }, EXPIRY);
     },
     async [Symbol.asyncDispose]() {},
   };
@@ -94,26 +152,16 @@ export async function healthOf(worker: WorkerProcess): Promise<HealthBody> {
   return body;
 }
 
+/** Settles when `/health` shows what is expected: it knows what the last tick has found. */
+export async function healthBecomes(worker: WorkerProcess, expected: object): Promise<void> {
+  await vi.waitFor(async () => expect(await healthOf(worker)).toMatchObject(expected), {
+    timeout: 20_000,
+    interval: 100,
+  });
+}
+
 export async function statusOf(worker: WorkerProcess, path: string): Promise<number> {
   return (await fetch(`${await worker.healthUrl()}${path}`)).status;
-}
-
-export interface Pair {
-  readonly sweeping: WorkerProcess;
-  readonly standby: WorkerProcess;
-}
-
-/** Settles when one of them sweeps and the other one stands by. */
-export function rolesOf(workers: readonly [WorkerProcess, WorkerProcess]): Promise<Pair> {
-  const [a, b] = workers;
-  return vi.waitFor(
-    async () => {
-      const roles = (await Promise.all(workers.map(healthOf))).map(({ role }) => role);
-      expect([...roles].sort()).toEqual(["standby", "sweeping"]);
-      return roles[0] === "sweeping" ? { sweeping: a, standby: b } : { sweeping: b, standby: a };
-    },
-    { timeout: 90_000, interval: 100 },
-  );
 }
 
 /** The log line of a sweep's report. */

@@ -1,5 +1,6 @@
 /** Exit code 1: the sweep lost its epoch, its lease or its database on the way. */
 import { describe, expect, it } from "vitest";
+import type { SweepReport } from "../../src/rules/report.ts";
 import { releaseRedisLease } from "../support/held-lease.ts";
 import { redisUrl } from "../support/redis.ts";
 import { parseDocument } from "../support/report-document.ts";
@@ -83,15 +84,37 @@ describe("once exits with 1", () => {
     await expectFailed(worker, "ECONNREFUSED");
     expect((await world.row(run.id)).status).toBe("RUNNING");
   });
+
+  it("when Postgres went away in the middle of a dry run", async () => {
+    await using world = await createWorld();
+    const first = await seedExited(world, 120_000);
+    await seedExited(world);
+    const question = holdLookup(world);
+    const { hostname, port } = new URL(world.database.url);
+    await using proxy = await startTcpProxy({ host: hostname, port: Number(port) });
+    const env = { ...world.env, DATABASE_URL: proxy.url(world.database.url) };
+    // One at a time: the second run is read after the first was judged.
+    await using worker = await startWorker({ ...env, WATCHDOG_CONCURRENCY: "1" }, [
+      ...JSON_ARGS,
+      "--dry-run",
+    ]);
+    await question.asked;
+    await proxy.refuse();
+    question.answer();
+    const report = await expectFailed(worker, "ECONNREFUSED");
+    expect(report).toMatchObject({ dryRun: true, epoch: null });
+    expect(report.runs.map(({ runId }) => runId)).toEqual([first.id]);
+  });
 });
 
 /** The document says `error`, and the log says why. */
-async function expectFailed(worker: WorkerProcess, why: string): Promise<void> {
+async function expectFailed(worker: WorkerProcess, why: string): Promise<SweepReport> {
   expect(await worker.exited, worker.stderr()).toEqual({ code: 1, signal: null });
   const report = parseDocument(worker.stdout());
-  expect(report).toMatchObject({ status: "error", exitCode: 1, epoch: 1 });
+  expect(report).toMatchObject({ status: "error", exitCode: 1 });
   const failed = worker.logs.find(({ msg }) => msg === "sweep failed");
   expect(JSON.stringify(failed)).toContain(why);
+  return report;
 }
 
 /** Keeps the lookup of the only run waiting until it is answered. */
@@ -101,7 +124,7 @@ function holdLookup(world: World) {
   return { asked: world.host.traffic.until("lookup", 1), answer: () => answer(undefined) };
 }
 
-function seedExited(world: World) {
+function seedExited(world: World, overdueMs = 60_000) {
   const bashCommandId = randomCommandId();
-  return world.seed({ bashCommandId }, { outputs: [exitedWith(9, { bashCommandId })] });
+  return world.seed({ bashCommandId, overdueMs }, { outputs: [exitedWith(9, { bashCommandId })] });
 }

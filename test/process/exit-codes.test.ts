@@ -1,10 +1,19 @@
 /** Exit codes 0 and 3, and what the reader of stdout gets: the program as a child process. */
-import { describe, expect, it } from "vitest";
+import { spawn } from "node:child_process";
+import { once } from "node:events";
+import { join } from "node:path";
+import { text } from "node:stream/consumers";
+import { describe, expect, it, vi } from "vitest";
 import { seedRuns } from "../../src/demo/seed.ts";
 import { parseDocument } from "../support/report-document.ts";
 import { runOnce } from "../support/worker-process.ts";
 import { createWorld, exitedWith, randomCommandId, type World } from "../support/world.ts";
 
+const MAIN = join(import.meta.dirname, "..", "..", "src", "main.ts");
+/** Takes one byte of what the program says, and the rest when it is told to. */
+const SLOW_READER = `exec 3<&0
+"$@" </dev/null | { dd bs=1 count=1 2>/dev/null; read -r _ <&3; cat; }`;
+const PIPE_BYTES = 65_536;
 const JSON_ARGS = ["once", "--output", "json"];
 
 describe("once exits with 0", () => {
@@ -83,15 +92,29 @@ describe("the document of once", () => {
     for (const line of stderr.trim().split("\n")) expect(() => JSON.parse(line)).not.toThrow();
   });
 
-  it("arrives whole through a pipe although it is larger than the pipe", async () => {
+  it("arrives whole through a pipe although it is larger than the pipe and its reader is slow", async () => {
     await using world = await createWorld();
     await seedRuns(
       world.database.sql,
       Array.from({ length: 1000 }, () => ({ sandboxId: null })),
     );
-    const { stdout } = await runOnce(world.env, JSON_ARGS);
-    expect(stdout.length).toBeGreaterThan(100_000);
-    expect(parseDocument(stdout).runs).toHaveLength(1000);
+    const program = [process.execPath, MAIN, ...JSON_ARGS];
+    const shell = spawn("sh", ["-c", SLOW_READER, "sh", ...program], {
+      env: world.env,
+      stdio: ["pipe", "pipe", "inherit"],
+    });
+    const stdout = text(shell.stdout);
+    await once(shell.stdout, "readable");
+    // All that is left to do for the program is to leave.
+    await vi.waitFor(async () => {
+      const connections = await world.database.sql`
+        SELECT pid FROM pg_stat_activity
+        WHERE datname = current_database() AND application_name = 'run-watchdog'`;
+      expect(connections).toHaveLength(0);
+    }, 10_000);
+    shell.stdin.end("\n");
+    expect((await stdout).length).toBeGreaterThan(PIPE_BYTES);
+    expect(parseDocument(await stdout).runs).toHaveLength(1000);
   });
 });
 

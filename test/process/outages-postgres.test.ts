@@ -83,6 +83,8 @@ describe("run behind a half-open connection to Postgres", () => {
     proxy.blackhole();
     questions.answer();
     await untilNotReady(worker, /^postgres: /);
+    // It did not take the end of the sweep to notice.
+    expect((await askHealth(worker, "/health")).body).toMatchObject({ role: "sweeping" });
     await expectAlive(worker);
     await proxy.heal();
     await untilReady(worker);

@@ -8,11 +8,11 @@ import {
   healthOf,
   LEASE_STORES,
   LONG_LEASE,
-  onceAMinute,
   PATIENCE,
   reported,
-  rolesOf,
   SHORT_LEASE,
+  startPair,
+  twiceAMinute,
 } from "./crew.ts";
 
 const RUNS = 3;
@@ -27,10 +27,10 @@ describe.each(LEASE_STORES)("two workers that both hold the $name lease", ({ ope
       await seedRuns(world);
       const [answerOlder, answerNewer] = gates(world.host, RUNS, RUNS);
       const env = { ...world.env, ...store.env, ...LONG_LEASE };
-      await using older = await startWorker({ ...env, ...onceAMinute() });
+      await using older = await startWorker({ ...env, ...twiceAMinute() });
       await world.host.traffic.until("lookup", RUNS);
       await store.forget();
-      await using newer = await startWorker({ ...env, ...onceAMinute() });
+      await using newer = await startWorker({ ...env, ...twiceAMinute() });
       await world.host.traffic.until("lookup", 2 * RUNS);
       expect([await healthOf(older), await healthOf(newer)]).toMatchObject([
         { role: "sweeping" },
@@ -57,10 +57,9 @@ describe.each(LEASE_STORES)("two workers that both hold the $name lease", ({ ope
       await using store = await open(world);
       await seedRuns(world);
       const [answerSleeper, answerOther] = gates(world.host, RUNS, RUNS);
-      const env = { ...world.env, ...store.env, ...SHORT_LEASE, ...onceAMinute() };
-      await using a = await startWorker(env);
-      await using b = await startWorker(env);
-      const { sweeping, standby } = await rolesOf([a, b]);
+      const env = { ...world.env, ...store.env, ...SHORT_LEASE, ...twiceAMinute() };
+      await using pair = await startPair(env);
+      const { sweeping, standby } = await pair.roles();
       await world.host.traffic.until("lookup", RUNS);
       sweeping.kill("SIGSTOP");
       // The other one waits until the lease has run out, and then asks for itself.
@@ -76,6 +75,33 @@ describe.each(LEASE_STORES)("two workers that both hold the $name lease", ({ ope
     },
   );
 });
+
+describe.each(LEASE_STORES)(
+  "a worker that sleeps longer than its $name lease lasts",
+  ({ open }) => {
+    it(
+      "writes nothing in the old epoch, although nobody has taken its place",
+      PATIENCE,
+      async () => {
+        await using world = await createWorld();
+        await using store = await open(world);
+        await seedRuns(world);
+        const [answer] = gates(world.host, RUNS);
+        const env = { ...world.env, ...store.env, ...SHORT_LEASE, ...EVERY_SECOND };
+        await using worker = await startWorker(env);
+        await world.host.traffic.until("lookup", RUNS);
+        worker.kill("SIGSTOP");
+        await store.expired();
+        // The answers lie in its sockets when it wakes up.
+        answer?.();
+        worker.kill("SIGCONT");
+        await worker.waitForLog(reported({ epoch: 1, status: "error" }));
+        await worker.waitForLog(reported({ epoch: 2, status: "ok" }));
+        expect((await journal(world)).map(({ epoch }) => epoch)).toEqual(Array(RUNS).fill(2));
+      },
+    );
+  },
+);
 
 describe("a worker whose sweep is longer than its schedule", () => {
   it("drops the ticks that come meanwhile and asks about no run twice", PATIENCE, async () => {

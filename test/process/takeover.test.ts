@@ -1,17 +1,16 @@
 import { describe, expect, it, vi } from "vitest";
 import { deleted, journal, seedExited } from "../races/fleet.ts";
-import { startWorker } from "../support/worker-process.ts";
 import { createWorld } from "../support/world.ts";
 import {
   gates,
   healthOf,
   LEASE_STORES,
-  onceAMinute,
   PATIENCE,
   reported,
-  rolesOf,
   SHORT_LEASE,
+  startPair,
   statusOf,
+  twiceAMinute,
 } from "./crew.ts";
 
 describe.each(LEASE_STORES)("two workers on one $name lease", ({ open }) => {
@@ -20,10 +19,9 @@ describe.each(LEASE_STORES)("two workers on one $name lease", ({ open }) => {
     await using store = await open(world);
     const run = await seedExited(world, 1);
     const [answer] = gates(world.host, 1);
-    const env = { ...world.env, ...store.env, ...SHORT_LEASE, ...onceAMinute() };
-    await using a = await startWorker(env);
-    await using b = await startWorker(env);
-    const { sweeping, standby } = await rolesOf([a, b]);
+    const env = { ...world.env, ...store.env, ...SHORT_LEASE, ...twiceAMinute() };
+    await using pair = await startPair(env);
+    const { sweeping, standby } = await pair.roles();
 
     const leader = await healthOf(sweeping);
     const other = await healthOf(standby);
@@ -53,12 +51,11 @@ describe.each(LEASE_STORES)("two workers on one $name lease", ({ open }) => {
         ...world.env,
         ...store.env,
         ...SHORT_LEASE,
-        ...onceAMinute(),
+        ...twiceAMinute(),
         WATCHDOG_CONCURRENCY: "2",
       };
-      await using a = await startWorker(env);
-      await using b = await startWorker(env);
-      const { sweeping, standby } = await rolesOf([a, b]);
+      await using pair = await startPair(env);
+      const { sweeping, standby } = await pair.roles();
       await vi.waitFor(async () => expect(await journal(world)).toHaveLength(2), 10_000);
       await world.host.traffic.until("lookup", 4);
       const { sweep: before } = await healthOf(standby);

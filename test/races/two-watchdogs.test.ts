@@ -1,5 +1,6 @@
 import { describe, expect, it } from "vitest";
 import type { SweepReport } from "../../src/rules/report.ts";
+import type { Journal } from "../../src/watchdog/ports.ts";
 import { createWorld, type World } from "../support/world.ts";
 import {
   actionsOf,
@@ -80,21 +81,34 @@ describe("two watchdogs that both believe they lead", () => {
     await expectOneDeletionEach(world, fleet);
   });
 
-  it("delete each sandbox once when the newer epoch begins before the older one's clean-up", async () => {
+  it("leave the clean-up to the newer epoch when the older one comes first", async () => {
     await using world = await createWorld();
     const fleet = await seedFleet(world);
-    const { completed, failed, presumed } = fleet.byFate;
-    let newer: SweepReport | null = null;
-    const together = meeting([completed, failed, presumed].length, async () => {
+    const { promise: begun, resolve: hasBegun } = Promise.withResolvers<void>();
+    const { promise: go, resolve: goOn } = Promise.withResolvers<void>();
+    let newer: Promise<SweepReport> | null = null;
+    const together = meeting(3, async () => {
       await forgetLease(world);
-      newer = await world.sweep({ env: TRUSTING });
+      newer = world.sweep({
+        env: TRUSTING,
+        replace: ({ journal }) => ({
+          journal: journalWith(journal, async (...args) => {
+            hasBegun();
+            await go;
+            return journal.claimCleanups(...args);
+          }),
+        }),
+      });
+      await begun;
     });
     const older = await world.sweep({
       env: TRUSTING,
       replace: inGap("between the write and the clean-up", together),
     });
-    expect(newer).toMatchObject({ epoch: NEWER, cleanups: { done: 3, pending: 0 } });
     expect(older).toMatchObject({ epoch: OLDER, status: "error", cleanups: { done: 0 } });
+    expect(deleted(world)).toEqual([]);
+    goOn();
+    expect(await newer).toMatchObject({ epoch: NEWER, cleanups: { done: 3, pending: 0 } });
     await expectOneVerdictEach(world, fleet, OLDER);
     await expectOneDeletionEach(world, fleet);
   });
@@ -129,6 +143,18 @@ function meeting(count: number, work: () => Promise<unknown>): () => Promise<unk
     come += 1;
     if (come === count) resolve(work());
     return done;
+  };
+}
+
+function journalWith(journal: Journal, claimCleanups: Journal["claimCleanups"]): Journal {
+  return {
+    claimCleanups,
+    cleanupDone: (...args) => journal.cleanupDone(...args),
+    cleanupFailed: (...args) => journal.cleanupFailed(...args),
+    pendingCleanups: () => journal.pendingCleanups(),
+    openFirstRuns: (...args) => journal.openFirstRuns(...args),
+    recordFirstRun: (...args) => journal.recordFirstRun(...args),
+    firstRunDone: (...args) => journal.firstRunDone(...args),
   };
 }
 

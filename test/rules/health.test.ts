@@ -192,6 +192,13 @@ describe("nobody has swept", () => {
     expect(health(facts({ fleet: { ...fleet, sinceProgressMs: AGO_MS + 1 } }))).toEqual(FAILING);
   });
 
+  it("counts whichever came last", () => {
+    const fleet = { seenAtMs: NOW_MS, sinceFinishMs: AGO_MS + 1, sinceProgressMs: 0 };
+    expect(health(facts({ fleet }))).toEqual(OK);
+    const swapped = { seenAtMs: NOW_MS, sinceFinishMs: 0, sinceProgressMs: AGO_MS + 1 };
+    expect(health(facts({ fleet: swapped }))).toEqual(OK);
+  });
+
   it("counts from the start of the process on a new installation", () => {
     const fleet = { seenAtMs: NOW_MS, sinceFinishMs: null, sinceProgressMs: null };
     expect(health(facts({ fleet, startedAtMs: NOW_MS - AGO_MS }))).toEqual(OK);

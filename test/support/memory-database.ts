@@ -103,6 +103,33 @@ export class MemoryDatabase {
     return added;
   }
 
+  /** A verdict of an earlier sweep on a run of its own, with a clean-up that is due, unless told otherwise. */
+  addVerdict(verdict: Partial<MemoryVerdict> = {}): MemoryVerdict {
+    const run = this.add({ status: "FAILED", errorDetail: "Timed out: Sandbox not available" });
+    const added: MemoryVerdict = {
+      id: this.verdicts.length + 1,
+      runId: run.id,
+      automationId: run.automationId,
+      epoch: this.leadership.epoch,
+      holder: "host-0/1/aa00",
+      trigger: "cron",
+      decidedAtMs: this.nowMs(),
+      outcome: "FAILED",
+      basis: "proof",
+      reason: "exit_code=1",
+      evidence: {},
+      sandboxId: run.sandboxId,
+      cleanupState: "pending",
+      cleanupAttempts: 0,
+      cleanupNextAtMs: this.nowMs(),
+      cleanupError: null,
+      firstRunState: "none",
+      ...verdict,
+    };
+    this.verdicts.push(added);
+    return added;
+  }
+
   /** A callback, a cancel or a dispatcher writes the row. */
   change(runId: string, changes: Partial<MemoryRun>): void {
     const row = this.runs.get(runId);

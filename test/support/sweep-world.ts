@@ -1,12 +1,15 @@
 import { vi } from "vitest";
+import type { RunOutcome, SweepReport } from "../../src/rules/report.ts";
 import {
   type ConductDeps,
+  type Conducted,
   type ConductOptions,
   conductSweep,
   type SweepRequest,
   type SweepWatch,
 } from "../../src/watchdog/conduct.ts";
-import type { Fence, Log } from "../../src/watchdog/ports.ts";
+import type { Fence, Horizon, Log } from "../../src/watchdog/ports.ts";
+import { type SweepOptions, sweep } from "../../src/watchdog/sweep.ts";
 import { FakeClock } from "./fake-clock.ts";
 import { MemoryDatabase } from "./memory-database.ts";
 import { MemoryJournal } from "./memory-journal.ts";
@@ -83,7 +86,39 @@ export function sweepWorld() {
   };
 }
 
+export function reportOf(conducted: Conducted): SweepReport {
+  if (conducted.kind !== "swept") throw new Error(`nothing was swept: ${conducted.kind}`);
+  return conducted.report;
+}
+
 export type SweepWorld = ReturnType<typeof sweepWorld>;
+
+/** The same without a lease: one sweep under an epoch of its own. */
+export function sweepStand() {
+  const world = sweepWorld();
+  const { db, store, backend, clock, log, stop } = world;
+  const fence = openFence(db);
+  const outcomes: RunOutcome[] = [];
+  const onProgress = vi.fn();
+  return Object.assign(world, {
+    fence,
+    /** In the order in which the runs ended. */
+    outcomes,
+    onProgress,
+    sweep(changes: Partial<SweepOptions> = {}) {
+      return sweep(
+        { store, backend, clock, log, onProgress, onOutcome: (outcome) => outcomes.push(outcome) },
+        { ...OPTIONS.sweep, runIds: null, limit: null, ...changes },
+        { fence, holder: HOLDER, trigger: "cron", horizon: horizonOf(db) },
+        stop.signal,
+      );
+    },
+  });
+}
+
+export function horizonOf(db: MemoryDatabase): Horizon {
+  return { text: db.nowText(), ms: db.nowMs() };
+}
 
 /** The right to write, for as long as the test does not throw in `check`. */
 export function openFence(db: MemoryDatabase) {

@@ -1,4 +1,5 @@
 import { StoreUnavailableError } from "../../watchdog/ports.ts";
+import { isAnswer } from "./errors.ts";
 import { type ConnectionOptions, type Db, Session, within } from "./session.ts";
 
 /**
@@ -41,7 +42,8 @@ export class Connection {
     try {
       return await within(callDeadlineMs, `${operation}: no answer from Postgres`, work(this));
     } catch (error) {
-      if (error instanceof StoreUnavailableError) this.destroy();
+      // After a broken socket postgres.js would take one more statement, and never answer it.
+      if (!isAnswer(error)) this.destroy();
       throw error;
     } finally {
       this.#idle = setTimeout(() => this.destroy(), CLOSE_AFTER_IDLE_MS).unref();
@@ -76,9 +78,9 @@ export class Connection {
     session?.destroy();
   }
 
-  /** Closes after what is in flight has ended, at once after `graceMs`. */
-  async close(graceMs: number): Promise<void> {
-    await this.#session?.end(graceMs);
+  /** Takes leave of the server; for a connection on which nothing is under way. */
+  async close(): Promise<void> {
+    await this.#session?.end(GOODBYE_WITHIN_MS);
     this.destroy();
   }
 
@@ -90,3 +92,4 @@ export class Connection {
 
 /** Sweeps come in bursts; between them the server need not keep sessions for us. */
 const CLOSE_AFTER_IDLE_MS = 20_000;
+const GOODBYE_WITHIN_MS = 500;

@@ -13,8 +13,10 @@ export class StatementRefusedError extends Error {
 /**
  * Turns what drizzle and postgres.js throw into the errors the worker branches on. Recognised by SQLSTATE or Node error
  * code only; messages of drizzle contain parameters and are never passed on.
+ *
+ * @param remedies by SQLSTATE, where the general ones do not fit.
  */
-export function translate(operation: string, error: unknown): Error {
+export function translate(operation: string, error: unknown, remedies = REMEDIES): Error {
   const origin = rootOf(error);
   const code = codeOf(origin);
   if (code === null || MISTAKE.test(code)) {
@@ -22,9 +24,8 @@ export function translate(operation: string, error: unknown): Error {
   }
   if (BUSY.has(code)) return new RowBusyError(`${operation}: SQLSTATE ${code}`);
   if (MISCONFIGURED.has(code)) {
-    return new StoreSchemaError(
-      `${operation}: ${messageOf(origin)} (SQLSTATE ${code})${remedyFor(code)}`,
-    );
+    const remedy = remedies[code] ?? REMEDIES[code] ?? LOOK_AT_TABLES;
+    return new StoreSchemaError(`${operation}: ${messageOf(origin)} (SQLSTATE ${code}): ${remedy}`);
   }
   if (!isSqlState(code) || OUTAGE.test(code)) {
     return new StoreUnavailableError(`${operation} failed: ${describeOutage(code, origin)}`);
@@ -37,10 +38,27 @@ export function sqlCode(error: unknown): string | null {
   return codeOf(rootOf(error));
 }
 
+/** Whether Postgres refused a statement and the connection is as good as before. */
+export function isAnswer(error: unknown): boolean {
+  const code = sqlCode(error);
+  return code !== null && isSqlState(code);
+}
+
 /** Codes with which Node and postgres.js refuse what they are called with. */
 const MISTAKE = /^(ERR_(?!SSL|TLS)|UNDEFINED_VALUE$|MAX_PARAMETERS_EXCEEDED$)/;
 
 const BUSY = new Set(["55P03", "40P01", "40001"]);
+
+const LOOK_AT_TABLES = "run `run-watchdog migrate`, and check the host's tables";
+const CHECK_LOGIN = "check the user and password in DATABASE_URL";
+
+/** By SQLSTATE. */
+const REMEDIES: Readonly<Record<string, string>> = {
+  "28000": CHECK_LOGIN,
+  "28P01": CHECK_LOGIN,
+  "3D000": "check the database name in DATABASE_URL",
+  "42501": "grant it to the worker's database user",
+};
 
 /** Wrong credentials, unknown database, missing table, column, schema or privilege. */
 const MISCONFIGURED = new Set(["28000", "28P01", "3D000", "3F000", "42501", "42703", "42P01"]);
@@ -53,13 +71,6 @@ const OUTAGE = /^(08|53|57|58|25006)/;
 
 function isSqlState(code: string): boolean {
   return /^[0-9A-Z]{5}$/.test(code) && !code.startsWith("E");
-}
-
-function remedyFor(code: string): string {
-  if (code === "28000" || code === "28P01") return ": check the user and password in DATABASE_URL";
-  if (code === "3D000") return ": check the database name in DATABASE_URL";
-  if (code === "42501") return ": grant it to the worker's database user";
-  return ": run `run-watchdog migrate`, and check the host's tables";
 }
 
 function describeOutage(code: string, origin: unknown): string {

@@ -30,6 +30,7 @@ interface InspectedRow extends Record<string, unknown> {
   readonly automation_columns: readonly string[];
   readonly own_tables: readonly string[];
   readonly missing_privileges: readonly string[];
+  readonly fixed_tables: readonly string[];
 }
 
 const REQUIRED_RUN_COLUMNS = [
@@ -62,6 +63,9 @@ function findProblems(row: InspectedRow): readonly string[] {
     ...columnProblems("automation_runs", REQUIRED_RUN_COLUMNS, row.run_columns),
     ...columnProblems("automations", REQUIRED_AUTOMATION_COLUMNS, row.automation_columns),
   );
+  for (const table of row.fixed_tables) {
+    problems.push(`${table} cannot be updated: make it an updatable view`);
+  }
   if (row.missing_privileges.length > 0) {
     const grants = row.missing_privileges.join(", ");
     problems.push(`the database user lacks privileges: grant it ${grants}`);
@@ -126,5 +130,8 @@ const INSPECT = sql`
     to_jsonb(ARRAY(SELECT name FROM host_column WHERE table_name = 'automations'))
       AS automation_columns,
     to_jsonb(ARRAY(SELECT name FROM own)) AS own_tables,
-    to_jsonb(ARRAY(SELECT privilege FROM lacking)) AS missing_privileges
+    to_jsonb(ARRAY(SELECT privilege FROM lacking)) AS missing_privileges,
+    -- 4: UPDATE, by itself or through INSTEAD OF triggers.
+    to_jsonb(ARRAY(SELECT name FROM host WHERE name = 'automation_runs'
+      AND pg_relation_is_updatable(oid, true) & 4 = 0)) AS fixed_tables
 `;

@@ -1,9 +1,9 @@
 import { existsSync, readdirSync, readFileSync } from "node:fs";
 import { dirname, join } from "node:path";
 import type { TransactionSql } from "postgres";
-import { StoreSchemaError, StoreUnavailableError } from "../../watchdog/ports.ts";
+import { StoreUnavailableError } from "../../watchdog/ports.ts";
 import { translate } from "./errors.ts";
-import { type ConnectionOptions, Session } from "./session.ts";
+import { type ConnectionOptions, connecting, Session } from "./session.ts";
 
 export interface MigrateOptions {
   /** Only tell what would be applied. */
@@ -33,22 +33,30 @@ export async function migrate(
   const folder = findFolder();
   // Without statement_timeout: building an index takes as long as it takes.
   const session = new Session(connection, false);
+  let step = connecting("migrating", connection);
   try {
-    await session.open("migrating");
+    await session.open(step);
+    step = "migrating";
     const { client } = session;
     // Each statement sees what others committed while this one waited for the lock, whatever the role's default is.
     return await client.begin("isolation level read committed read write", (tx) =>
       options.check ? list(tx, folder) : apply(tx, folder, options),
     );
   } catch (error) {
-    const ours = error instanceof StoreSchemaError || error instanceof StoreUnavailableError;
-    throw ours ? error : translate("migrating", error);
+    throw asOurs(step, error);
   } finally {
     await session.end(CLOSE_WITHIN_MS);
   }
 }
 
 const CLOSE_WITHIN_MS = 1000;
+const INSUFFICIENT_PRIVILEGE = "42501";
+
+function asOurs(step: string, error: unknown): Error {
+  if (error instanceof StoreUnavailableError) return error;
+  const remedy = "migrate as a user that has CREATE there, or owns it, or grant that";
+  return translate(step, error, { [INSUFFICIENT_PRIVILEGE]: remedy });
+}
 
 /** Any number but 849320147, which the host's own migrations take. */
 const ADVISORY_LOCK = 7_263_195_421;

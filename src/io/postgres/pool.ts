@@ -1,12 +1,17 @@
 import { type Log, StoreUnavailableError } from "../../watchdog/ports.ts";
 import { Connection } from "./connection.ts";
 import { sqlCode, translate } from "./errors.ts";
-import type { ConnectionOptions } from "./session.ts";
+import { type ConnectionOptions, connecting, within } from "./session.ts";
 
 export interface PoolOptions extends ConnectionOptions {
   readonly size: number;
   /** `auto` finds out: a pooler refuses our start-up parameters. */
   readonly pooler: "auto" | "on" | "off";
+}
+
+interface Waiter {
+  serve(connection: Connection): void;
+  refuse(): void;
 }
 
 /**
@@ -16,7 +21,10 @@ export interface PoolOptions extends ConnectionOptions {
 export class Pool {
   readonly #idle: Connection[];
   readonly #all: readonly Connection[];
-  readonly #waiting: ((connection: Connection) => void)[] = [];
+  readonly #waiting: Waiter[] = [];
+  /** Resolves once the pool is closed and no call is under way. */
+  readonly #idleAgain = Promise.withResolvers<void>();
+  readonly #endpoint: ConnectionOptions;
   readonly #mayDetectPooler: boolean;
   readonly #log: Log;
   #announcedPooler = false;
@@ -28,6 +36,7 @@ export class Pool {
       () => new Connection(options, options.pooler === "on"),
     );
     this.#idle = [...this.#all];
+    this.#endpoint = options;
     this.#mayDetectPooler = options.pooler === "auto";
     this.#log = log;
   }
@@ -42,39 +51,48 @@ export class Pool {
     work: (connection: Connection) => Promise<T>,
     check: () => void = () => {},
   ): Promise<T> {
-    const connection = await this.#take();
+    const connection = await this.#take(operation);
     try {
-      this.#refuseWhenClosed(operation);
       await this.#open(operation, connection);
       this.#refuseWhenClosed(operation);
       check();
       return await connection.call(operation, work).catch(rethrow(operation));
     } finally {
-      if (this.#closed) connection.destroy();
+      if (this.#closed) await connection.close();
       this.#giveBack(connection);
     }
   }
 
-  /** Ends idle connections at once and busy ones within `graceMs`. Calls still waiting are rejected. */
+  /** Closes idle connections at once and busy ones when their call has ended, at the latest after `graceMs`. */
   async close(graceMs: number): Promise<void> {
     this.#closed = true;
-    await Promise.allSettled(this.#all.map((connection) => connection.close(graceMs)));
+    for (const { refuse } of this.#waiting.splice(0)) refuse();
+    const closing = this.#idle.map((connection) => connection.close());
+    if (this.#isIdle) this.#idleAgain.resolve();
+    await within(graceMs, "closing", this.#idleAgain.promise).catch(() => {});
+    await Promise.all(closing);
+    for (const connection of this.#all) connection.destroy();
+  }
+
+  get #isIdle(): boolean {
+    return this.#idle.length === this.#all.length;
   }
 
   #refuseWhenClosed(operation: string): void {
-    if (this.#closed) throw new StoreUnavailableError(`${operation}: the pool is closed`);
+    if (this.#closed) throw closedPool(operation);
   }
 
   async #open(operation: string, connection: Connection): Promise<void> {
+    const step = connecting(operation, this.#endpoint);
     try {
-      await connection.open(operation);
+      await connection.open(step);
     } catch (error) {
       const mayBePooler = this.#mayDetectPooler && !connection.pooled;
-      if (!mayBePooler || sqlCode(error) !== PROTOCOL_VIOLATION) rethrow(operation)(error);
+      if (!mayBePooler || sqlCode(error) !== PROTOCOL_VIOLATION) rethrow(step)(error);
       connection.treatAsPooler(true);
-      await connection.open(operation).catch((again: unknown) => {
+      await connection.open(step).catch((again: unknown) => {
         connection.treatAsPooler(false);
-        rethrow(operation)(again);
+        rethrow(step)(again);
       });
       this.#announcePooler();
     }
@@ -89,19 +107,28 @@ export class Pool {
     );
   }
 
-  #take(): Promise<Connection> {
+  async #take(operation: string): Promise<Connection> {
+    this.#refuseWhenClosed(operation);
     const free = this.#idle.pop();
-    if (free !== undefined) return Promise.resolve(free);
-    const { promise, resolve } = Promise.withResolvers<Connection>();
-    this.#waiting.push(resolve);
+    if (free !== undefined) return free;
+    const { promise, resolve, reject } = Promise.withResolvers<Connection>();
+    this.#waiting.push({ serve: resolve, refuse: () => reject(closedPool(operation)) });
     return promise;
   }
 
   #giveBack(connection: Connection): void {
     const next = this.#waiting.shift();
-    if (next === undefined) this.#idle.push(connection);
-    else next(connection);
+    if (next !== undefined) {
+      next.serve(connection);
+      return;
+    }
+    this.#idle.push(connection);
+    if (this.#closed && this.#isIdle) this.#idleAgain.resolve();
   }
+}
+
+function closedPool(operation: string): StoreUnavailableError {
+  return new StoreUnavailableError(`${operation}: the pool is closed`);
 }
 
 /** What poolers answer to a start-up parameter they do not know. */

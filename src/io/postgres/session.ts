@@ -25,6 +25,11 @@ export interface ConnectionOptions {
   readonly callDeadlineMs: number;
 }
 
+/** For messages: what is being done, and to whom a connection is needed for it. */
+export function connecting(operation: string, { host, port, path }: ConnectionOptions): string {
+  return `${operation}: connecting to ${path ?? `${host}:${port}`}`;
+}
+
 /** From the first packet to the first answer. */
 const OPEN_WITHIN_MS = 5000;
 
@@ -35,12 +40,17 @@ export class Session {
   readonly #options: ConnectionOptions;
   readonly #prepared = new Map<unknown, unknown>();
   #socket: Socket | null = null;
-  #greeted = false;
+  #usable = false;
 
   /** @param direct whether it may have start-up parameters and named statements; a transaction pooler refuses them. */
   constructor(options: ConnectionOptions, direct: boolean) {
     this.#options = options;
-    this.client = createClient(options, direct, () => this.#dial());
+    this.client = createClient(options, direct, {
+      socket: () => this.#dial(),
+      onclose: () => {
+        this.#usable = false;
+      },
+    });
     this.db = drizzle(this.client);
   }
 
@@ -53,7 +63,7 @@ export class Session {
   async open(operation: string, withinMs = OPEN_WITHIN_MS): Promise<void> {
     const boundMs = Math.min(withinMs, OPEN_WITHIN_MS);
     try {
-      await within(boundMs, `${operation}: no connection to Postgres`, this.#greet());
+      await within(boundMs, `${operation}: no answer`, this.#greet());
     } catch (error) {
       this.destroy();
       throw error;
@@ -62,11 +72,13 @@ export class Session {
 
   async #greet(): Promise<void> {
     await this.client.unsafe("SELECT 1");
-    this.#greeted = true;
+    this.#usable = true;
   }
 
+  /** From the first answer to the loss of the socket. */
   get usable(): boolean {
-    return this.#greeted && this.#socket?.readyState === "open";
+    // A broken socket is destroyed first, and tells postgres.js of its end later.
+    return this.#usable && this.#socket?.destroyed === false;
   }
 
   /** A statement built once for this session; `build` is its key. */
@@ -126,10 +138,10 @@ function closedByServer(): Error {
 function createClient(
   { host, port, database, user, password, tls }: ConnectionOptions,
   direct: boolean,
-  dial: () => Promise<Socket>,
+  hooks: { readonly socket: () => Promise<Socket>; readonly onclose: () => void },
 ): Sql {
   // Options of postgres.js that its types leave out.
-  const untyped = { socket: dial, max_pipeline: 1, sslnegotiation: null };
+  const untyped = { ...hooks, max_pipeline: 1, sslnegotiation: null };
   const parsed: object = postgres({
     ...untyped,
     host,

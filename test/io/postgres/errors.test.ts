@@ -1,0 +1,105 @@
+import { DrizzleQueryError } from "drizzle-orm/errors";
+import { describe, expect, it } from "vitest";
+import {
+  isAnswer,
+  RowBusyError,
+  StatementRefusedError,
+  translate,
+} from "../../../src/io/postgres/errors.ts";
+import { StoreSchemaError, StoreUnavailableError } from "../../../src/watchdog/ports.ts";
+
+const TENANT_TEXT = "tenant text";
+
+const classes = [
+  ["55P03", RowBusyError],
+  ["40P01", RowBusyError],
+  ["40001", RowBusyError],
+  ["42P01", StoreSchemaError],
+  ["42703", StoreSchemaError],
+  ["42501", StoreSchemaError],
+  ["3F000", StoreSchemaError],
+  ["28000", StoreSchemaError],
+  ["08006", StoreUnavailableError],
+  ["08P01", StoreUnavailableError],
+  ["25006", StoreUnavailableError],
+  ["53100", StoreUnavailableError],
+  ["53300", StoreUnavailableError],
+  ["57014", StoreUnavailableError],
+  ["57P01", StoreUnavailableError],
+  ["57P03", StoreUnavailableError],
+  ["58030", StoreUnavailableError],
+  ["ECONNRESET", StoreUnavailableError],
+  ["EPIPE", StoreUnavailableError],
+  ["ERR_SSL_WRONG_VERSION_NUMBER", StoreUnavailableError],
+  ["DEPTH_ZERO_SELF_SIGNED_CERT", StoreUnavailableError],
+  ["CONNECTION_CLOSED", StoreUnavailableError],
+  ["23514", StatementRefusedError],
+  ["22P02", StatementRefusedError],
+  ["P0001", StatementRefusedError],
+  ["XX000", StatementRefusedError],
+] as const;
+
+describe("translate", () => {
+  it.each(classes)("turns %s, under drizzle's wrapping, into %o", (code, expected) => {
+    const error = translate("reading", wrapped({ code, message: "postgres says" }));
+    expect(error).toBeInstanceOf(expected);
+    expect(error.message).toMatch(/^reading/);
+    expect(error.message).toContain(code);
+    expect(error.message).not.toContain(TENANT_TEXT);
+    expect(error.cause).toBeUndefined();
+  });
+
+  it("names constraint and column of a refusal, and nothing else that Postgres says about it", () => {
+    const error = translate(
+      "writing",
+      wrapped({
+        code: "23514",
+        message: `new row violates ${TENANT_TEXT}`,
+        detail: `Failing row contains (${TENANT_TEXT})`,
+        constraint_name: "limit",
+        column_name: "status",
+      }),
+    );
+    expect(error.message).toBe('writing: SQLSTATE 23514, constraint "limit", column "status"');
+    expect(Object.values(error)).not.toContain(TENANT_TEXT);
+  });
+
+  it.each(["ERR_INVALID_ARG_TYPE", "UNDEFINED_VALUE", "MAX_PARAMETERS_EXCEEDED"])(
+    "passes a mistake of ours on as it is, without drizzle's message: %s",
+    (code) => {
+      const mistake = Object.assign(new TypeError("the argument is wrong"), { code });
+      const thrown = new DrizzleQueryError("SELECT $1", [TENANT_TEXT], mistake);
+      expect(translate("reading", thrown)).toBe(mistake);
+    },
+  );
+
+  it("passes on what has no code, without drizzle's message", () => {
+    const mistake = new TypeError("x is not a function");
+    expect(translate("reading", mistake)).toBe(mistake);
+    expect(translate("reading", new DrizzleQueryError("SELECT 1", [TENANT_TEXT], mistake))).toBe(
+      mistake,
+    );
+    expect(translate("reading", "words").message).toBe("reading failed");
+  });
+});
+
+describe("isAnswer", () => {
+  it.each([
+    ["23514", true],
+    ["57014", true],
+    ["ECONNRESET", false],
+    ["EPIPE", false],
+    ["CONNECTION_CLOSED", false],
+  ])("tells whether Postgres said it: %s", (code, expected) => {
+    expect(isAnswer(wrapped({ code, message: "" }))).toBe(expected);
+  });
+
+  it("takes an error without a code for none", () => {
+    expect(isAnswer(new StoreUnavailableError("late"))).toBe(false);
+  });
+});
+
+function wrapped(fields: Readonly<Record<string, string>>): Error {
+  const cause = Object.assign(new Error(fields["message"]), fields);
+  return new DrizzleQueryError("UPDATE automation_runs", [TENANT_TEXT], cause);
+}

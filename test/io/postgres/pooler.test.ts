@@ -1,0 +1,70 @@
+import { sql } from "drizzle-orm";
+import { describe, expect, it } from "vitest";
+import { seedRun } from "../../../src/demo/seed.ts";
+import { StoreUnavailableError } from "../../../src/watchdog/ports.ts";
+import { createDatabase } from "../../support/database.ts";
+import { type StartupGate, startStartupGate } from "../../support/startup-gate.ts";
+import { tourStores } from "../../support/store-tour.ts";
+import { openStores, queryNow, readRun } from "../../support/stores.ts";
+
+const PLAIN = ["user", "database", "client_encoding", "application_name"];
+
+describe("an endpoint that refuses start-up parameters", () => {
+  it("is found out, said once, and worked with: no parameters, no named statements", async () => {
+    await using world = await setup("auto");
+    await Promise.all(Array.from({ length: 4 }, () => queryNow(world.stores)));
+    await tourStores(world.stores, world.database.sql);
+    expect(world.stores.logged).toEqual([
+      expect.stringMatching(/^the database endpoint refuses start-up parameters, .*POOLER=on/),
+    ]);
+    expect(world.gate.refused).toBeGreaterThan(0);
+    expect(world.gate.named).toEqual([]);
+    expect(world.gate.asked.at(-1)).toEqual(PLAIN);
+  });
+
+  it("is never asked for anything when it is known to be a pooler", async () => {
+    await using world = await setup("on");
+    await tourStores(world.stores, world.database.sql);
+    expect(world.stores.logged).toEqual([]);
+    expect(world.gate.refused).toBe(0);
+    expect(new Set(world.gate.asked.flat())).toEqual(new Set(PLAIN));
+    expect(world.gate.named).toEqual([]);
+  });
+
+  it("is said to be what it is when there should be no pooler", async () => {
+    await using world = await setup("off");
+    const outcome = queryNow(world.stores);
+    await expect(outcome).rejects.toThrow(StoreUnavailableError);
+    await expect(outcome).rejects.toThrow(
+      /failed: unsupported startup parameter: statement_timeout \(SQLSTATE 08P01\)$/,
+    );
+    expect(world.gate.asked).toHaveLength(1);
+  });
+});
+
+describe("an endpoint that takes start-up parameters", () => {
+  it("gets them, and named statements", async () => {
+    await using database = await createDatabase();
+    await using stores = openStores(database.connection, { size: 1, pooler: "auto" });
+    const { id } = await seedRun(database.sql);
+    await readRun(stores, id);
+    const [session] = await stores.database.run("asking", ({ db }) =>
+      db.execute(sql`
+        SELECT count(*)::int AS named, current_setting('statement_timeout') AS timeout
+        FROM pg_prepared_statements`),
+    );
+    expect(session).toEqual({ named: 1, timeout: "10s" });
+    expect(stores.logged).toEqual([]);
+  });
+});
+
+async function setup(pooler: "auto" | "on" | "off") {
+  await using resources = new AsyncDisposableStack();
+  const database = resources.use(await createDatabase());
+  const { host, port } = database.connection;
+  const gate: StartupGate = resources.use(await startStartupGate({ host, port }));
+  const connection = { ...database.connection, host: gate.host, port: gate.port };
+  const stores = resources.use(openStores(connection, { pooler }));
+  const opened = resources.move();
+  return { database, gate, stores, [Symbol.asyncDispose]: () => opened.disposeAsync() };
+}

@@ -1,0 +1,103 @@
+/** A door in front of PostgreSQL that lets only those sessions in that ask for nothing special, as poolers do. */
+import { once } from "node:events";
+import { connect, createServer, type Socket } from "node:net";
+
+const KNOWN = new Set(["user", "database", "application_name", "client_encoding"]);
+const PARSE = "P".charCodeAt(0);
+const TLS_REQUEST = 80_877_103;
+
+export interface StartupGate extends AsyncDisposable {
+  readonly host: string;
+  readonly port: number;
+  /** The parameters of each session that asked to be let in, in order. */
+  readonly asked: readonly (readonly string[])[];
+  readonly refused: number;
+  /** Names given to prepared statements. */
+  readonly named: readonly string[];
+}
+
+export async function startStartupGate(target: {
+  readonly host: string;
+  readonly port: number;
+}): Promise<StartupGate> {
+  const asked: string[][] = [];
+  const named: string[] = [];
+  let refused = 0;
+  const sockets = new Set<Socket>();
+  const server = createServer(async (client) => {
+    sockets.add(client);
+    client.on("error", () => undefined).once("close", () => sockets.delete(client));
+    const [startup]: Buffer[] = await once(client, "data");
+    if (startup === undefined) return;
+    const parameters = parametersOf(startup);
+    asked.push(parameters);
+    const unknown = parameters.find((name) => !KNOWN.has(name));
+    if (unknown !== undefined) {
+      refused += 1;
+      client.end(refusal(unknown));
+      return;
+    }
+    const upstream = connect(target);
+    upstream.on("error", () => client.destroy()).once("close", () => client.destroy());
+    client.once("close", () => upstream.destroy());
+    client.on("data", (chunk: Buffer) => named.push(...statementNames(chunk)));
+    upstream.write(startup);
+    client.pipe(upstream).pipe(client);
+  });
+  server.listen(0, "127.0.0.1");
+  await once(server, "listening");
+  const address = server.address();
+  if (address === null || typeof address === "string") throw new Error("the gate has no port");
+  return {
+    host: "127.0.0.1",
+    port: address.port,
+    asked,
+    named,
+    get refused() {
+      return refused;
+    },
+    async [Symbol.asyncDispose]() {
+      server.close();
+      for (const socket of sockets) socket.destroy();
+      await once(server, "close");
+    },
+  };
+}
+
+/** Length, protocol, then name and value in turn, each ended by NUL. */
+function parametersOf(startup: Buffer): string[] {
+  if (startup.readInt32BE(4) === TLS_REQUEST) throw new Error("the gate speaks no TLS");
+  const words = startup.subarray(8).toString("utf8").split("\0");
+  return words.filter((word, index) => index % 2 === 0 && word !== "");
+}
+
+function refusal(parameter: string): Buffer {
+  const fields = [
+    "SFATAL",
+    "VFATAL",
+    "C08P01",
+    `Munsupported startup parameter: ${parameter}`,
+    "",
+    "",
+  ].join("\0");
+  const body = Buffer.from(fields, "utf8");
+  const head = Buffer.alloc(5);
+  head.write("E");
+  head.writeInt32BE(body.length + 4, 1);
+  return Buffer.concat([head, body]);
+}
+
+/** Of the messages that begin in this chunk. */
+function statementNames(chunk: Buffer): readonly string[] {
+  const names: string[] = [];
+  let at = 0;
+  while (at + 5 <= chunk.length) {
+    const length = chunk.readInt32BE(at + 1);
+    if (chunk[at] === PARSE) {
+      const name = chunk.subarray(at + 5, chunk.indexOf(0, at + 5)).toString("utf8");
+      if (name !== "") names.push(name);
+    }
+    at += 1 + length;
+  }
+  return names;
+}

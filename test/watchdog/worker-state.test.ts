@@ -1,0 +1,235 @@
+import { describe, expect, it } from "vitest";
+import { health } from "../../src/rules/health.ts";
+import {
+  type LeadershipView,
+  LeaseUnavailableError,
+  StoreSchemaError,
+  StoreUnavailableError,
+} from "../../src/watchdog/ports.ts";
+import { WorkerState } from "../../src/watchdog/worker-state.ts";
+import { FakeClock } from "../support/fake-clock.ts";
+import { reportOf, sweepWorld } from "../support/sweep-world.ts";
+import { ManualSchedule } from "../support/worker-world.ts";
+
+const VIEW: LeadershipView = {
+  installation: "7d0c1d8e",
+  epoch: 1,
+  holder: "host-2/1/cd34/t",
+  leaseKind: "redis",
+  sweepStartedAt: null,
+  sweepFinishedAt: null,
+  sinceProgressMs: 50_000,
+  sinceFinishMs: 60_000,
+  readAt: "2026-01-01T00:00:00.000000+00:00",
+};
+
+describe("WorkerState facts", () => {
+  it("begin with nothing known", async () => {
+    const { clock, state } = await setup();
+    expect(state.facts()).toEqual({
+      holder: "host-1/4711/ab12",
+      leaseKind: "redis",
+      verifyTimeoutMs: 30_000,
+      nowMs: 10_000,
+      startedAtMs: 10_000,
+      postgres: "unknown",
+      lease: "unknown",
+      intervalMs: 60_000,
+      nextTickAtMs: 60_000,
+      progressAtMs: null,
+      fleet: null,
+      otherLeaseKind: null,
+      leaseNeverExpires: false,
+      lastSweep: null,
+      role: "idle",
+      leaseHolder: null,
+      leaseExpiresAt: null,
+      nextSweepAt: new Date(clock.now().getTime() + 50_000),
+      ownLastSweep: null,
+      leadership: null,
+      backlog: null,
+    });
+    expect(state.ready).toBe(false);
+  });
+
+  it("tell when the next tick is due, and follow the wall clock no further", async () => {
+    const { clock, state } = await setup();
+    await clock.advance(50_000);
+    clock.stepWall(3_600_000);
+    expect(state.facts().nextTickAtMs).toBe(60_000);
+    state.ticked();
+    expect(state.facts().nextTickAtMs).toBe(120_000);
+  });
+
+  it("tell who holds the lease and until when, while standing by", async () => {
+    const { clock, state } = await setup();
+    state.standby("host-2/1/cd34", 9_000);
+    expect(state.facts()).toMatchObject({
+      role: "standby",
+      leaseHolder: "host-2/1/cd34",
+      leaseExpiresAt: new Date(clock.now().getTime() + 9_000),
+      leaseNeverExpires: false,
+    });
+  });
+
+  it("tell of a lease that never expires, and forget it with the next refusal", async () => {
+    const { state } = await setup();
+    state.standby(null, null);
+    expect(state.facts()).toMatchObject({ role: "standby", leaseNeverExpires: true });
+    expect(health(state.facts()).status).toBe("failing");
+    state.standby("host-2/1/cd34", 9_000);
+    expect(state.facts().leaseNeverExpires).toBe(false);
+  });
+
+  it("tell of workers with another kind of lease, and forget them with the next attempt", async () => {
+    const { state } = await setup();
+    state.standby("host-2/1/cd34", null);
+    state.standbyOtherKind("postgres");
+    expect(state.facts()).toMatchObject({
+      role: "standby",
+      otherLeaseKind: "postgres",
+      leaseHolder: null,
+      leaseNeverExpires: false,
+    });
+    state.standby("host-2/1/cd34", 9_000);
+    expect(state.facts().otherLeaseKind).toBeNull();
+    state.standbyOtherKind("postgres");
+    state.idle();
+    expect(state.facts()).toMatchObject({ role: "idle", otherLeaseKind: null });
+  });
+
+  it("tell of a sweep that is under way", async () => {
+    const { clock, state } = await setup();
+    state.standby("host-2/1/cd34", 0);
+    state.watch.onBegin?.({ epoch: 3, backlog: { count: 7, oldestOverdueMs: 1_000 } });
+    expect(state.facts()).toMatchObject({
+      role: "sweeping",
+      leaseHolder: "host-1/4711/ab12",
+      leaseExpiresAt: null,
+      progressAtMs: 10_000,
+      postgres: "ok",
+      lease: "ok",
+      backlog: { count: 7, oldestOverdueMs: 1_000, countedAt: clock.now() },
+    });
+    await clock.advance(5_000);
+    state.watch.onProgress?.();
+    expect(state.facts().progressAtMs).toBe(15_000);
+  });
+
+  it("tell of a sweep that has ended, and that nothing is under way", async () => {
+    const { clock, state } = await setup();
+    state.watch.onLeadership?.(VIEW);
+    state.watch.onBegin?.({ epoch: 1, backlog: { count: 0, oldestOverdueMs: null } });
+    await clock.advance(1_000);
+    const report = reportOf(await sweepWorld().conduct());
+    state.swept(report);
+    expect(state.facts()).toMatchObject({
+      role: "idle",
+      progressAtMs: null,
+      ownLastSweep: report,
+      lastSweep: "ok",
+      fleet: { seenAtMs: 11_000, sinceFinishMs: 0, sinceProgressMs: 0 },
+    });
+    state.watch.onLeadership?.({ ...VIEW, epoch: 2 });
+    expect(state.facts().lastSweep).toBeNull();
+  });
+
+  it("take a failed sweep for no finish of the fleet's", async () => {
+    const { state } = await setup();
+    state.watch.onLeadership?.(VIEW);
+    const report = reportOf(await sweepWorld().conduct());
+    state.swept({ ...report, status: "error", exitCode: 1 });
+    expect(state.facts()).toMatchObject({ lastSweep: "error", fleet: { sinceFinishMs: 60_000 } });
+  });
+
+  it("take own progress for the fleet's", async () => {
+    const { clock, state } = await setup();
+    state.watch.onLeadership?.(VIEW);
+    await clock.advance(5_000);
+    state.watch.onProgress?.();
+    expect(state.facts().fleet).toEqual({
+      seenAtMs: 15_000,
+      sinceFinishMs: 60_000,
+      sinceProgressMs: 0,
+    });
+  });
+});
+
+describe("WorkerState standings", () => {
+  const cases = [
+    {
+      name: "an outage of Postgres says nothing about the lease store",
+      error: new StoreUnavailableError("ECONNREFUSED"),
+      expected: { postgres: { problem: "ECONNREFUSED" }, lease: "unknown" },
+    },
+    {
+      name: "a schema that does not fit is Postgres' problem",
+      error: new StoreSchemaError("run migrate"),
+      expected: { postgres: { problem: "run migrate" }, lease: "unknown" },
+    },
+    {
+      name: "an outage of the lease store says that Postgres answered before it",
+      error: new LeaseUnavailableError("timed out"),
+      expected: { postgres: "ok", lease: { problem: "timed out" } },
+    },
+    {
+      name: "any other error says nothing about either",
+      error: new Error("a bug"),
+      expected: { postgres: "unknown", lease: "unknown" },
+    },
+  ];
+  for (const { name, error, expected } of cases) {
+    it(name, async () => {
+      const { state } = await setup();
+      state.failed(error);
+      expect(state.facts()).toMatchObject(expected);
+      expect(state.ready).toBe(false);
+      state.storesAnswered();
+      expect(state.ready).toBe(true);
+    });
+  }
+});
+
+describe("WorkerState and health", () => {
+  const ages = [
+    {
+      name: "is well on a standby whose fleet made progress three ticks ago",
+      agoMs: 180_000,
+      status: "ok",
+    },
+    { name: "fails on a standby one millisecond later", agoMs: 180_001, status: "failing" },
+  ];
+  for (const { name, agoMs, status } of ages) {
+    it(name, async () => {
+      const { state } = await setup();
+      state.storesAnswered();
+      state.standby("host-2/1/cd34", 9_000);
+      state.watch.onLeadership?.({ ...VIEW, sinceProgressMs: agoMs, sinceFinishMs: null });
+      expect(health(state.facts()).status).toBe(status);
+    });
+  }
+
+  it("grows older with the time since the row was read", async () => {
+    const { clock, state } = await setup();
+    state.storesAnswered();
+    state.standby("host-2/1/cd34", 9_000);
+    state.watch.onLeadership?.({ ...VIEW, sinceProgressMs: 100_000, sinceFinishMs: null });
+    await clock.advance(80_000);
+    state.ticked();
+    expect(health(state.facts()).status).toBe("ok");
+    await clock.advance(1);
+    expect(health(state.facts()).status).toBe("failing");
+  });
+});
+
+/** A state that begins ten seconds after a full minute. */
+async function setup() {
+  const clock = new FakeClock();
+  await clock.advance(10_000);
+  const identity = {
+    holder: "host-1/4711/ab12",
+    leaseKind: "redis",
+    verifyTimeoutMs: 30_000,
+  } as const;
+  return { clock, state: new WorkerState(clock, new ManualSchedule(clock), identity) };
+}
