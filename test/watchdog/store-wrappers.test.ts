@@ -55,6 +55,14 @@ describe("patientStore", () => {
     });
   }
 
+  it("tells of every try what kept Postgres from answering, or that it answered", async () => {
+    const { clock, call, onTry } = failing("read", 2);
+    const answer = call();
+    await clock.advance(1_250);
+    await answer;
+    expect(onTry.mock.calls).toEqual([[AWAY], [AWAY], [null]]);
+  });
+
   for (const name of ["apply", "defer"] as const) {
     it(`does not repeat ${name}, whose outcome is unknown`, async () => {
       const { clock, call, times } = failing(name, 1);
@@ -106,12 +114,14 @@ function failing(name: keyof RunStore, failures: number, error: Error = AWAY) {
     return "answer";
   });
   Object.assign(store, { [name]: method });
-  const patient = patientStore(store, clock, controller.signal);
+  const onTry = vi.fn();
+  const patient = patientStore(store, clock, controller.signal, onTry);
   // The answers are made up, so the arguments may be, too.
   const call = patient[name] as (...args: readonly unknown[]) => Promise<unknown>;
   return {
     clock,
     controller,
+    onTry,
     call: () => call(snapshot(), null, 1),
     times: () => method.mock.calls.length,
   };

@@ -142,6 +142,18 @@ describe("Worker in an outage", () => {
     expect(facts().postgres).toBe("ok");
   });
 
+  it("is not ready while a sweep waits for its database, and again when it goes on", async () => {
+    const { db, clock, store, backend, run, tick, facts } = workerWorld();
+    backend.holds(db.add().id);
+    run();
+    await settle();
+    vi.spyOn(store, "read").mockRejectedValueOnce(AWAY);
+    await tick();
+    expect(facts()).toMatchObject({ role: "sweeping", postgres: { problem: "ECONNREFUSED" } });
+    await clock.advance(250);
+    expect(facts()).toMatchObject({ role: "sweeping", postgres: "ok" });
+  });
+
   it("is not ready, and not mended, after a sweep whose end could not be noted", async () => {
     const { clock, leadership, run, tick, facts, logged } = workerWorld();
     const view = await leadership.read();
