@@ -21,7 +21,7 @@ import {
   StoreUnavailableError,
 } from "../watchdog/ports.ts";
 import { rehearseSweep } from "../watchdog/rehearse.ts";
-import { StopRequestedError } from "../watchdog/stop.ts";
+import { endOf } from "../watchdog/sweep-end.ts";
 import { makeReport } from "../watchdog/sweep-report.ts";
 import type { Surroundings } from "./surroundings.ts";
 
@@ -83,7 +83,7 @@ async function sweepOnce(
       await deps.clock.sleep(waitMs, signal);
     }
   } catch (error) {
-    return nothingSwept(runtime, command, endOf(error, signal), error, log);
+    return nothingSwept(runtime, command, whyNothing(error, signal), error, log);
   }
 }
 
@@ -123,11 +123,8 @@ function nothingSwept(
   return emptyReport(runtime, command.dryRun, end);
 }
 
-function endOf(error: unknown, signal: AbortSignal): SweepEnd {
-  const { reason } = signal;
-  if (signal.aborted && reason instanceof StopRequestedError) {
-    return { kind: "interrupted", signal: reason.signal };
-  }
+function whyNothing(error: unknown, signal: AbortSignal): SweepEnd {
+  if (signal.aborted) return endOf(signal);
   if (error instanceof StoreUnavailableError || error instanceof LeaseUnavailableError) {
     return { kind: "unavailable" };
   }

@@ -25,5 +25,10 @@ export function cronSchedule(pattern: string, clock: Clock): Schedule {
       if (previous !== undefined) return next.getTime() - previous.getTime();
       return nextAfter(next).getTime() - next.getTime();
     },
+    sinceTickMs(count) {
+      const now = clock.now();
+      const tick = calendar.previousRuns(count, now)[count - 1];
+      return tick === undefined ? Number.POSITIVE_INFINITY : now.getTime() - tick.getTime();
+    },
   };
 }

@@ -17,8 +17,8 @@ export interface HealthFacts {
   readonly startedAtMs: number;
   readonly postgres: Standing;
   readonly lease: Standing;
-  /** The distance of the schedule's ticks around now. */
-  readonly intervalMs: number;
+  /** How long ago the tick was that is `MISSED_TICKS` back. */
+  readonly patienceMs: number;
   /** When the scheduler has to fire next. */
   readonly nextTickAtMs: number;
   /** The last sign of life of the running sweep; `null` when none runs. */
@@ -40,7 +40,8 @@ export interface Liveness {
 
 /** How late the scheduler may be before a restart is worth it. */
 const TICK_GRACE_MS = 60_000;
-const MISSED_TICKS = 3;
+/** After so many ticks without a sweep somebody has to look. */
+export const MISSED_TICKS = 3;
 
 /** False only when a restart would help: a long sweep is legal, and so is a database that is away. */
 export function liveness(facts: HealthFacts): Liveness {
@@ -102,7 +103,7 @@ function nobodyHasSwept(facts: HealthFacts): boolean {
   const agesMs = [fleet?.sinceFinishMs, fleet?.sinceProgressMs].filter((age) => age != null);
   const lastAtMs =
     fleet === null || agesMs.length === 0 ? startedAtMs : fleet.seenAtMs - Math.min(...agesMs);
-  return nowMs - lastAtMs > MISSED_TICKS * facts.intervalMs;
+  return nowMs - lastAtMs > facts.patienceMs;
 }
 
 function sweepProblems(lastSweep: SweepStatus | null): readonly string[] {

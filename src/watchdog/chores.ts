@@ -131,6 +131,8 @@ export class Chores {
 
   /** A backend that breaks its promise and rejects counts as one that failed: the attempts have to come to an end. */
   async #ask(task: CleanupTask, signal: AbortSignal): Promise<CleanupResult> {
+    // A task may have waited for a slot since it was claimed.
+    this.#fence.check();
     try {
       return await this.#deps.backend.cleanup(task, signal);
     } catch (error) {

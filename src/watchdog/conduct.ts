@@ -39,6 +39,8 @@ export interface ConductDeps {
 /** Who wants to know how a sweep goes on: health, a progress bar. Must not throw. */
 export interface SweepWatch {
   onLeadership?(view: LeadershipView): void;
+  /** The lease and an epoch are ours. */
+  onTerm?(trustedUntilMs: () => number): void;
   onBegin?(begun: { readonly epoch: number | null; readonly backlog: Backlog }): void;
   onOutcome?(outcome: RunOutcome): void;
   onProgress?(): void;

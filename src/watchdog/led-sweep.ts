@@ -54,6 +54,7 @@ export class LedSweep {
     let error: unknown = null;
     let end: SweepEnd = { kind: "finished" };
     try {
+      this.#deps.watch.onTerm?.(() => this.#term.trustedUntilMs);
       // Taking the epoch may have outlasted the trust.
       this.#term.check();
       await this.#sweepAndClean();

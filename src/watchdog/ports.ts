@@ -22,6 +22,8 @@ export interface Schedule {
   nextAt(): Date;
   /** The distance between the ticks before and after now. */
   intervalMs(): number;
+  /** How long ago the `count`th tick before now was; varies with the distances of an uneven schedule. */
+  sinceTickMs(count: number): number;
 }
 
 export interface Random {

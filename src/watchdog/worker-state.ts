@@ -1,4 +1,4 @@
-import type { HealthFacts, Standing } from "../rules/health.ts";
+import { type HealthFacts, MISSED_TICKS, type Standing } from "../rules/health.ts";
 import type { SweepReport } from "../rules/report.ts";
 import type { SweepWatch } from "./conduct.ts";
 import {
@@ -46,6 +46,7 @@ export class WorkerState {
   #lease: Standing = "unknown";
   #role: Role = "idle";
   #progressAtMs: number | null = null;
+  #trustedUntilMs: () => number = () => 0;
   #fleet: { readonly seenAtMs: number; readonly view: LeadershipView } | null = null;
   #otherLeaseKind: LeaseKind | null = null;
   #heldBy: { readonly holder: string | null; readonly expiresAt: Date | null } | null = null;
@@ -68,7 +69,7 @@ export class WorkerState {
       startedAtMs: this.#startedAtMs,
       postgres: this.#postgres,
       lease: this.#lease,
-      intervalMs: this.#schedule.intervalMs(),
+      patienceMs: this.#schedule.sinceTickMs(MISSED_TICKS),
       nextTickAtMs: this.#nextTickAtMs,
       progressAtMs: this.#progressAtMs,
       fleet:
@@ -85,7 +86,7 @@ export class WorkerState {
       role: this.#role,
       leaseHolder:
         this.#role === "sweeping" ? this.#identity.holder : (this.#heldBy?.holder ?? null),
-      leaseExpiresAt: this.#heldBy?.expiresAt ?? null,
+      leaseExpiresAt: this.#leaseExpiresAt,
       nextSweepAt: this.#schedule.nextAt(),
       ownLastSweep: this.#ownLastSweep,
       leadership: fleet?.view ?? null,
@@ -96,6 +97,13 @@ export class WorkerState {
   /** Whether Postgres and the lease store answered at the last try. */
   get ready(): boolean {
     return this.#postgres === "ok" && this.#lease === "ok";
+  }
+
+  /** Our own lease lasts as long as we trust it; of another one we know what the store said. */
+  get #leaseExpiresAt(): Date | null {
+    if (this.#role !== "sweeping") return this.#heldBy?.expiresAt ?? null;
+    const trustedForMs = this.#trustedUntilMs() - this.#clock.monotonicMs();
+    return new Date(this.#clock.now().getTime() + trustedForMs);
   }
 
   get #ownSweepIsLast(): boolean {
@@ -157,6 +165,9 @@ export class WorkerState {
   readonly watch: SweepWatch = {
     onLeadership: (view) => {
       this.#fleet = { seenAtMs: this.#clock.monotonicMs(), view };
+    },
+    onTerm: (trustedUntilMs) => {
+      this.#trustedUntilMs = trustedUntilMs;
     },
     onBegin: ({ backlog }) => {
       this.#role = "sweeping";

@@ -13,7 +13,7 @@ const WELL: HealthFacts = {
   startedAtMs: NOW_MS - 60 * MINUTE_MS,
   postgres: "ok",
   lease: "ok",
-  intervalMs: MINUTE_MS,
+  patienceMs: 3 * MINUTE_MS,
   nextTickAtMs: NOW_MS + 1000,
   progressAtMs: null,
   verifyTimeoutMs: VERIFY_TIMEOUT_MS,
@@ -175,7 +175,7 @@ describe("nobody has swept", () => {
   });
 
   it("measures with the schedule's own interval", () => {
-    expect(health({ ...finished(AGO_MS + 1), intervalMs: 2 * MINUTE_MS })).toEqual(OK);
+    expect(health({ ...finished(AGO_MS + 1), patienceMs: 6 * MINUTE_MS })).toEqual(OK);
   });
 
   it("adds the time since the row was read", () => {

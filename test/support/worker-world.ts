@@ -35,6 +35,10 @@ export class ManualSchedule implements Schedule {
   intervalMs(): number {
     return INTERVAL_MS;
   }
+
+  sinceTickMs(count: number): number {
+    return count * INTERVAL_MS - (this.nextAt().getTime() - this.#clock.now().getTime());
+  }
 }
 
 /** A worker with everything it needs in memory, not running yet. */

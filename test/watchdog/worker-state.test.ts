@@ -34,7 +34,7 @@ describe("WorkerState facts", () => {
       startedAtMs: 10_000,
       postgres: "unknown",
       lease: "unknown",
-      intervalMs: 60_000,
+      patienceMs: 130_000,
       nextTickAtMs: 60_000,
       progressAtMs: null,
       fleet: null,
@@ -101,11 +101,12 @@ describe("WorkerState facts", () => {
   it("tell of a sweep that is under way", async () => {
     const { clock, state } = await setup();
     state.standby("host-2/1/cd34", 0);
+    state.watch.onTerm?.(() => 23_000);
     state.watch.onBegin?.({ epoch: 3, backlog: { count: 7, oldestOverdueMs: 1_000 } });
     expect(state.facts()).toMatchObject({
       role: "sweeping",
       leaseHolder: "host-1/4711/ab12",
-      leaseExpiresAt: null,
+      leaseExpiresAt: new Date(clock.now().getTime() + 13_000),
       progressAtMs: 10_000,
       postgres: "ok",
       lease: "ok",
@@ -193,11 +194,15 @@ describe("WorkerState standings", () => {
 describe("WorkerState and health", () => {
   const ages = [
     {
-      name: "is well on a standby whose fleet made progress three ticks ago",
-      agoMs: 180_000,
+      name: "is well on a standby whose fleet made progress at the third-last tick",
+      agoMs: 130_000,
       status: "ok",
     },
-    { name: "fails on a standby one millisecond later", agoMs: 180_001, status: "failing" },
+    {
+      name: "fails on a standby whose fleet made none since just before that tick",
+      agoMs: 130_001,
+      status: "failing",
+    },
   ];
   for (const { name, agoMs, status } of ages) {
     it(name, async () => {
@@ -209,13 +214,12 @@ describe("WorkerState and health", () => {
     });
   }
 
-  it("grows older with the time since the row was read", async () => {
+  it("fails with the tick that makes the row three ticks old", async () => {
     const { clock, state } = await setup();
     state.storesAnswered();
     state.standby("host-2/1/cd34", 9_000);
     state.watch.onLeadership?.({ ...VIEW, sinceProgressMs: 100_000, sinceFinishMs: null });
-    await clock.advance(80_000);
-    state.ticked();
+    await clock.advance(49_999);
     expect(health(state.facts()).status).toBe("ok");
     await clock.advance(1);
     expect(health(state.facts()).status).toBe("failing");

@@ -57,7 +57,7 @@ export class Database {
     return this.#known;
   }
 
-  /** Ends idle connections at once and busy ones within `graceMs`; later calls are rejected. */
+  /** Gives what is under way `graceMs` to end; later calls are rejected. */
   close(graceMs: number): Promise<void> {
     return this.#pool.close(graceMs);
   }

@@ -58,20 +58,17 @@ export class Pool {
       check();
       return await connection.call(operation, work).catch(rethrow(operation));
     } finally {
-      if (this.#closed) await connection.close();
       this.#giveBack(connection);
     }
   }
 
-  /** Closes idle connections at once and busy ones when their call has ended, at the latest after `graceMs`. */
+  /** Refuses what waits, gives what is under way `graceMs` to end, and closes all connections. */
   async close(graceMs: number): Promise<void> {
     this.#closed = true;
     for (const { refuse } of this.#waiting.splice(0)) refuse();
-    const closing = this.#idle.map((connection) => connection.close());
     if (this.#isIdle) this.#idleAgain.resolve();
     await within(graceMs, "closing", this.#idleAgain.promise).catch(() => {});
-    await Promise.all(closing);
-    for (const connection of this.#all) connection.destroy();
+    await Promise.all(this.#all.map((connection) => connection.close()));
   }
 
   get #isIdle(): boolean {

@@ -119,6 +119,20 @@ describe("a connection", () => {
     expect(world.proxy.connections).toBe(1);
   });
 
+  it("is kept after an error that Postgres answered with, and given up after any other", async () => {
+    await using world = await setup();
+    const { database } = world.stores;
+    const pid = await backendOf(database);
+    const refused = database.run("asking", ({ db }) => db.execute(sql`SELECT 1 / 0`));
+    await expect(refused).rejects.toThrow("SQLSTATE 22012");
+    expect(await backendOf(database)).toBe(pid);
+    const broken = database.run("asking", async () => {
+      throw Object.assign(new Error("read ECONNRESET"), { code: "ECONNRESET" });
+    });
+    await expectUnavailable(broken, /^asking failed: ECONNRESET$/);
+    expect(await backendOf(database)).not.toBe(pid);
+  });
+
   it("is open before the check runs: nothing that was checked waits for a connection", async () => {
     await using world = await setup();
     const check = vi.fn(() => expect(world.proxy.connections).toBe(1));

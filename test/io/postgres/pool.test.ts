@@ -78,7 +78,7 @@ describe("Pool", () => {
     await expect(next).resolves.toBe(1);
   });
 
-  it("lets a call end that is under way when it closes, and refuses those that wait", async () => {
+  it("refuses those that wait when it closes, and lets a call end that is under way", async () => {
     await using world = await setup(1);
     const gate = Promise.withResolvers<void>();
     const begun = Promise.withResolvers<void>();
@@ -90,12 +90,12 @@ describe("Pool", () => {
       return "done";
     });
     await begun.promise;
-    const waiting = expect(world.one()).rejects.toThrow(StoreUnavailableError);
+    const waiting = world.one();
     const closing = world.pool.close(20_000);
+    await expect(waiting).rejects.toThrow(StoreUnavailableError);
     gate.resolve();
     await expect(underWay).resolves.toBe("done");
     await closing;
-    await waiting;
     await expect(world.one()).rejects.toThrow("asking: the pool is closed");
   });
 
