@@ -22,7 +22,7 @@ export function workerOptions(config: Config, holder: string): WorkerOptions {
       cleanupDelayMs: config.cleanup.delayMs,
       policy: config.verdict,
     },
-    cleanupSlots: { beside: Math.ceil(apiConcurrency / 8), after: apiConcurrency },
+    cleanupSlots: { beside: Math.ceil(apiConcurrency / 16), after: apiConcurrency },
     cleanupTailMs: CLEANUP_TAIL_MS,
     verifyTimeoutMs,
   };
