@@ -2,6 +2,8 @@ import { defineConfig } from "vitest/config";
 
 export default defineConfig({
   test: {
+    // Many tests wait for processes and ticks: more of them fit on a small machine than it has cores.
+    maxWorkers: 3,
     projects: [
       {
         test: {

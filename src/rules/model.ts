@@ -9,11 +9,11 @@ export interface RunSnapshot {
   readonly status: string;
   /** Past its deadline when compared with the sweep's horizon. */
   readonly stale: boolean;
-  /** As PostgreSQL prints it, with microseconds: guards compare it exactly. */
+  /** As PostgreSQL writes it into JSON, with microseconds: guards compare it exactly. */
   readonly timeoutAt: string | null;
   readonly sandboxId: string | null;
   readonly bashCommandId: string | null;
-  /** `coalesce(started_at, created_at)`, Unix milliseconds. */
+  /** `coalesce(started_at, created_at)`, Unix milliseconds with fractions: microseconds count. */
   readonly beganAtMs: number;
   /** The automation's own timeout in seconds; `null` means the service's default. */
   readonly timeoutS: number | null;

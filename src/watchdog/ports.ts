@@ -72,7 +72,7 @@ export type PageCursor =
 export interface Horizon {
   /** As PostgreSQL prints it, with microseconds. */
   readonly text: string;
-  /** Unix milliseconds. */
+  /** Unix milliseconds, with fractions. */
   readonly ms: number;
 }
 

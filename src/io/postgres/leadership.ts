@@ -124,7 +124,7 @@ const now = {
 };
 
 function toHorizon(found: { readonly text: string; readonly ms: string }): Horizon {
-  return { text: found.text, ms: Math.trunc(Number(found.ms)) };
+  return { text: found.text, ms: Number(found.ms) };
 }
 
 /**

@@ -97,7 +97,7 @@ export class PostgresRunStore implements RunStore {
     return {
       ...row,
       stale: row.stale === true,
-      beganAtMs: Math.trunc(Number(row.beganAtMs)),
+      beganAtMs: Number(row.beganAtMs),
       keepAlive: row.keepAlive === true,
       firstRunOpen: row.firstRunOpen === true,
       statusDetail: parseJson(row.statusDetail),

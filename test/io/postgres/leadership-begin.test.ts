@@ -21,7 +21,7 @@ describe("PostgresLeadership.begin", () => {
       SELECT epoch::int, holder, lease_kind, lease_expires_at, sweep_trigger, sweep_finished_at,
              sweep_started_at = ${second.horizon.text}::text::timestamptz AS started_at_horizon,
              progressed_at = sweep_started_at AS progressed_at_start,
-             floor(extract(epoch FROM sweep_started_at) * 1000) = ${second.horizon.ms}::float8 AS same_ms
+             sweep_started_at = to_timestamp(${second.horizon.ms}::float8 / 1000) AS same_ms
       FROM watchdog.leadership`;
     expect(row).toEqual({
       epoch: 2,
