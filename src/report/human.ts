@@ -35,7 +35,9 @@ const COUNTED: readonly (readonly [keyof SweepCounts, string, string])[] = [
 function headline(report: SweepReport): string {
   const { counts, durationMs } = report;
   const took = `${(durationMs / 1000).toFixed(1)} s`;
-  const swept = `swept ${runs(counts.stale)} in ${took}`;
+  // Runs that were only named are in no need of anything.
+  const stale = counts.stale - counts.skipped;
+  const swept = `swept ${runs(stale)} in ${took}`;
   const dry = report.dryRun ? "dry run, nothing was written: " : "";
   switch (report.status) {
     case "lease-held":
@@ -47,7 +49,7 @@ function headline(report: SweepReport): string {
     case "error":
       return `${dry}the sweep failed after ${took}, ${runs(counts.stale)} handled (the log says why)`;
     case "ok":
-      return `${dry}${counts.stale === 0 ? `no stale runs, looked for ${took}` : swept}`;
+      return `${dry}${stale === 0 ? `no stale runs, looked for ${took}` : swept}`;
     case "partial":
       return `${dry}${swept}, ${counts.errors > 0 ? `${counts.errors} could not be handled` : "none got an answer from the backend"}`;
     case "held":
