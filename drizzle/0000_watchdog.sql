@@ -1,5 +1,3 @@
-CREATE SCHEMA IF NOT EXISTS "watchdog";
---> statement-breakpoint
 CREATE TABLE "watchdog"."leadership" (
 	"single" boolean PRIMARY KEY DEFAULT true NOT NULL,
 	"installation" uuid DEFAULT gen_random_uuid() NOT NULL,

@@ -7,12 +7,12 @@ const headlines: readonly { readonly report: Partial<SweepReport>; readonly line
   { report: {}, line: "no stale runs, looked for 0.4 s" },
   { report: { counts: { ...NO_COUNTS, stale: 1 } }, line: "swept 1 stale run in 0.4 s" },
   {
-    report: { counts: { ...NO_COUNTS, stale: 3, skipped: 2 } },
-    line: "swept 1 stale run in 0.4 s",
+    report: { counts: { ...NO_COUNTS, stale: 6, skipped: 2 } },
+    line: "swept 4 stale runs in 0.4 s",
   },
   {
-    report: { counts: { ...NO_COUNTS, stale: 1, skipped: 1 } },
-    line: "no stale runs, looked for 0.4 s",
+    report: { counts: { ...NO_COUNTS, stale: 1, skipped: 1 }, dryRun: true },
+    line: "dry run, nothing was written: no stale runs, looked for 0.4 s",
   },
   {
     report: { counts: { ...NO_COUNTS, stale: 2 }, dryRun: true },

@@ -68,8 +68,8 @@ async function apply(
 ): Promise<MigrateResult> {
   await tx`SELECT pg_advisory_xact_lock(${ADVISORY_LOCK}::text::bigint)`;
   // Asked for only when it is missing: IF NOT EXISTS needs the privilege to create even when there is nothing to do.
+  if (!(await exists(tx, "to_regnamespace('watchdog')"))) await tx`CREATE SCHEMA watchdog`;
   if (!(await hasBookkeeping(tx))) {
-    await tx`CREATE SCHEMA IF NOT EXISTS watchdog`;
     await tx`CREATE TABLE watchdog.migrations (
       tag text PRIMARY KEY, applied_at timestamptz NOT NULL DEFAULT now())`;
   }
@@ -95,10 +95,15 @@ async function list(tx: TransactionSql, folder: string): Promise<MigrateResult> 
   };
 }
 
-async function hasBookkeeping(tx: TransactionSql): Promise<boolean> {
-  const [table] = await tx<{ readonly found: boolean }[]>`
-    SELECT to_regclass('watchdog.migrations') IS NOT NULL AS found`;
-  return table?.found === true;
+function hasBookkeeping(tx: TransactionSql): Promise<boolean> {
+  return exists(tx, "to_regclass('watchdog.migrations')");
+}
+
+async function exists(tx: TransactionSql, what: string): Promise<boolean> {
+  const [row] = await tx.unsafe<{ readonly found: boolean }[]>(
+    `SELECT ${what} IS NOT NULL AS found`,
+  );
+  return row?.found === true;
 }
 
 async function runHostFiles(tx: TransactionSql, folder: string): Promise<void> {

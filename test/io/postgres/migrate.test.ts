@@ -122,6 +122,13 @@ describe("migrate", () => {
     expect(await migrate(role.connection, APPLY)).toMatchObject({ applied: [] });
   });
 
+  it("needs no right on the database when its schema is there and its own", async () => {
+    await using database = await createDatabase(EMPTY);
+    await using role = await createRole(database);
+    await database.sql.unsafe(`CREATE SCHEMA watchdog AUTHORIZATION ${role.name}`);
+    expect(await migrate(role.connection, APPLY)).toMatchObject({ applied: TAGS });
+  });
+
   it("needs no more than CREATE on the database", async () => {
     await using database = await createDatabase(EMPTY);
     await using role = await createRole(database, [`CREATE ON DATABASE ${database.name} TO`]);
