@@ -101,7 +101,7 @@ describe("a connection that breaks", () => {
     await server.kill();
     await expectUnavailable(
       stores.leadership.read(),
-      /(ECONNREFUSED|ECONNRESET|CONNECTION_CLOSED)$/,
+      /(ECONNREFUSED|ECONNRESET|EPIPE|CONNECTION_CLOSED)$/,
     );
     await expectUnavailable(stores.leadership.read(), /ECONNREFUSED$/);
     await server.start();
