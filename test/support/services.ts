@@ -1,4 +1,5 @@
 /** The PostgreSQL and the Redis of a test run: given, in a container, or local; whatever comes first. */
+import { randomBytes } from "node:crypto";
 import postgres from "postgres";
 import { startPostgres } from "../../src/demo/embedded-postgres.ts";
 import { type Engine, guardContainer } from "./docker.ts";
@@ -109,6 +110,8 @@ async function startPostgresContainer() {
   const settings = Object.entries(SETTINGS).flatMap(([name, value]) => ["-c", `${name}=${value}`]);
   const container = await new PostgreSqlContainer(POSTGRES_IMAGE)
     .withCommand(["postgres", ...settings])
+    // Its default is a word that stands in many a message.
+    .withPassword(randomBytes(12).toString("hex"))
     .start();
   return { url: container.getConnectionUri(), container };
 }

@@ -83,7 +83,7 @@ describe("a connection that breaks", () => {
     const address = server.address();
     const port = typeof address === "object" ? (address?.port ?? 0) : 0;
     await using database = await createDatabase();
-    await using stores = openStores({ ...database.connection, port });
+    await using stores = openStores({ ...database.connection, host: "127.0.0.1", port });
     try {
       await expectUnavailable(ask(stores), /failed: ECONNRESET$/);
       await expectUnavailable(ask(stores), /failed: ECONNRESET$/);

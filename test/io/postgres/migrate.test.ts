@@ -140,7 +140,10 @@ describe("migrate", () => {
     const { host, port } = database.connection;
     await using proxy = await startTcpProxy({ host, port });
     await proxy.refuse();
-    const migrating = migrate({ ...database.connection, port: proxy.port }, APPLY);
+    const migrating = migrate(
+      { ...database.connection, host: proxy.host, port: proxy.port },
+      APPLY,
+    );
     await expect(migrating).rejects.toThrow(StoreUnavailableError);
     await expect(migrating).rejects.toThrow(
       /^migrating: connecting to 127\.0\.0\.1:\d+ failed: ECONNREFUSED$/,
