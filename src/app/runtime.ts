@@ -2,7 +2,7 @@ import { randomBytes } from "node:crypto";
 import { type Config, configFingerprint } from "../config.ts";
 import { systemClock, systemRandom } from "../io/clock.ts";
 import { cronSchedule } from "../io/schedule.ts";
-import type { ConductDeps } from "../watchdog/conduct.ts";
+import type { ConductDeps } from "../watchdog/conduct-model.ts";
 import type { Backend, Log, Schedule } from "../watchdog/ports.ts";
 import type { WorkerOptions } from "../watchdog/worker.ts";
 import { openBackend } from "./backend.ts";

@@ -8,12 +8,8 @@ import { jsonReport } from "../report/json.ts";
 import { noProgress, type Progress, progressBar } from "../report/progress.ts";
 import type { SweepEnd } from "../rules/exit-code.ts";
 import type { SweepReport } from "../rules/report.ts";
-import {
-  type Conducted,
-  conductSweep,
-  type SweepRequest,
-  type SweepWatch,
-} from "../watchdog/conduct.ts";
+import { conductSweep } from "../watchdog/conduct.ts";
+import type { Conducted, SweepRequest, SweepWatch } from "../watchdog/conduct-model.ts";
 import {
   LeaseUnavailableError,
   type Log,

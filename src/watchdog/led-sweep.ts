@@ -1,7 +1,7 @@
 import type { SweepEnd } from "../rules/exit-code.ts";
 import type { SweepReport } from "../rules/report.ts";
 import { Chores } from "./chores.ts";
-import type { ConductDeps, Conducted, ConductOptions, SweepRequest } from "./conduct.ts";
+import type { ConductDeps, Conducted, ConductOptions, SweepRequest } from "./conduct-model.ts";
 import { LeaseLostError, type LeaseTerm } from "./lease-term.ts";
 import { LinkedController } from "./linked-signal.ts";
 import type { Fence, Horizon } from "./ports.ts";

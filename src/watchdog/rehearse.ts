@@ -1,6 +1,6 @@
 import type { SweepEnd } from "../rules/exit-code.ts";
 import type { SweepReport } from "../rules/report.ts";
-import type { ConductDeps, ConductOptions, SweepRequest } from "./conduct.ts";
+import type { ConductDeps, ConductOptions, SweepRequest } from "./conduct-model.ts";
 import { dryStore, patientStore } from "./store-wrappers.ts";
 import { sweep } from "./sweep.ts";
 import { endOf } from "./sweep-end.ts";

@@ -4,8 +4,8 @@ import type { RunOutcome } from "../rules/report.ts";
 import { judge } from "../rules/verdict.ts";
 import type { Fence, StaleQuery } from "./ports.ts";
 import { type Settled, settle } from "./settle.ts";
-import type { SweepDeps, SweepOptions, SweepTerm } from "./sweep.ts";
 import { endsTheSweep } from "./sweep-end.ts";
+import type { SweepDeps, SweepOptions, SweepTerm } from "./sweep-model.ts";
 
 /** What happens to one run, from its id to its outcome. */
 export class RunSweep {

@@ -1,6 +1,6 @@
 import { type HealthFacts, MISSED_TICKS, type Standing } from "../rules/health.ts";
 import type { SweepReport } from "../rules/report.ts";
-import type { SweepWatch } from "./conduct.ts";
+import type { SweepWatch } from "./conduct-model.ts";
 import {
   type Backlog,
   type Clock,

@@ -1,6 +1,7 @@
 import type { SweepReport } from "../rules/report.ts";
 import { leaseContendInMs } from "../rules/timing.ts";
-import { type ConductDeps, type Conducted, type ConductOptions, conductSweep } from "./conduct.ts";
+import { conductSweep } from "./conduct.ts";
+import type { ConductDeps, Conducted, ConductOptions } from "./conduct-model.ts";
 import { LinkedController } from "./linked-signal.ts";
 import { LeaseUnavailableError, type Schedule, StoreUnavailableError } from "./ports.ts";
 import { type WorkerFacts, WorkerState } from "./worker-state.ts";

@@ -1,5 +1,5 @@
 /** The moments of a run's way through a sweep at which somebody else may write to it, made to measure. */
-import type { ConductDeps } from "../../src/watchdog/conduct.ts";
+import type { ConductDeps } from "../../src/watchdog/conduct-model.ts";
 import type { Backend, RunStore } from "../../src/watchdog/ports.ts";
 
 /** In the order of a sweep; the last two lie around the write. */

@@ -1,15 +1,16 @@
 import { vi } from "vitest";
 import type { RunOutcome, SweepReport } from "../../src/rules/report.ts";
-import {
-  type ConductDeps,
-  type Conducted,
-  type ConductOptions,
-  conductSweep,
-  type SweepRequest,
-  type SweepWatch,
-} from "../../src/watchdog/conduct.ts";
+import { conductSweep } from "../../src/watchdog/conduct.ts";
+import type {
+  ConductDeps,
+  Conducted,
+  ConductOptions,
+  SweepRequest,
+  SweepWatch,
+} from "../../src/watchdog/conduct-model.ts";
 import type { Fence, Horizon, Log } from "../../src/watchdog/ports.ts";
-import { type SweepOptions, sweep } from "../../src/watchdog/sweep.ts";
+import { sweep } from "../../src/watchdog/sweep.ts";
+import type { SweepOptions } from "../../src/watchdog/sweep-model.ts";
 import { FakeClock } from "./fake-clock.ts";
 import { MemoryDatabase } from "./memory-database.ts";
 import { MemoryJournal } from "./memory-journal.ts";

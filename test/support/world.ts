@@ -6,7 +6,8 @@ import { type FakeHost, startFakeHost } from "../../src/demo/fake-host.ts";
 import type { Sandbox } from "../../src/demo/fake-host-model.ts";
 import { type RunSeed, type SeededRun, seedRun } from "../../src/demo/seed.ts";
 import type { SweepReport } from "../../src/rules/report.ts";
-import { type ConductDeps, type Conducted, conductSweep } from "../../src/watchdog/conduct.ts";
+import { conductSweep } from "../../src/watchdog/conduct.ts";
+import type { ConductDeps, Conducted } from "../../src/watchdog/conduct-model.ts";
 import type { Log } from "../../src/watchdog/ports.ts";
 import { createDatabase, type DatabaseOptions, type TestDatabase } from "./database.ts";
 

@@ -1,0 +1,36 @@
+/** What one pass over the stale runs needs. */
+import type { Trigger, VerdictPolicy } from "../rules/model.ts";
+import type { RunOutcome } from "../rules/report.ts";
+import type { Backend, Clock, Fence, Horizon, Log, RunStore } from "./ports.ts";
+
+export interface SweepDeps {
+  readonly store: RunStore;
+  readonly backend: Backend;
+  readonly clock: Clock;
+  readonly log: Log;
+  /** Called once per run, when it has ended. */
+  readonly onOutcome: (outcome: RunOutcome) => void;
+  /** Called after each statement or question that came to an end: the sweep is alive. */
+  readonly onProgress: () => void;
+}
+
+export interface SweepOptions {
+  readonly concurrency: number;
+  readonly pageSize: number;
+  readonly deferMs: number;
+  readonly nullDeadlineAfterMs: number;
+  readonly cleanupDelayMs: number;
+  readonly policy: VerdictPolicy;
+  /** Only these runs; `null` for all. */
+  readonly runIds: readonly string[] | null;
+  /** At most this many runs; `null` for all. */
+  readonly limit: number | null;
+}
+
+/** The right to sweep, and the moment everything is compared with. */
+export interface SweepTerm {
+  readonly fence: Fence;
+  readonly holder: string;
+  readonly trigger: Trigger;
+  readonly horizon: Horizon;
+}
