@@ -133,7 +133,8 @@ describe("/health", () => {
   it("is degraded with the remedy while other workers use another kind of lease", async () => {
     await using world = await createWorld();
     await world.database.sql`
-      UPDATE watchdog.leadership SET lease_kind = 'redis', progressed_at = now()`;
+      UPDATE watchdog.leadership
+      SET lease_kind = 'redis', progressed_at = now() + interval '1 hour'`;
     await using worker = await startWorker({ ...world.env, ...EVERY_SECOND });
     await until(worker, {
       status: "degraded",
