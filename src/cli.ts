@@ -1,5 +1,6 @@
 import { Command as Commander, CommanderError, InvalidArgumentError, Option } from "commander";
 import { parseDuration } from "./config/env-reader.ts";
+import { clean } from "./rules/text.ts";
 
 export type Output = "human" | "json" | "github";
 
@@ -11,6 +12,8 @@ export interface OnceCommand {
   readonly limit: number | null;
   /** How long to wait for the lease. */
   readonly waitMs: number;
+  /** Why confirmed presumptions may pass the guard; `null` leaves it in force. */
+  readonly overrideReason: string | null;
   readonly output: Output;
 }
 
@@ -81,6 +84,11 @@ function usage(version: string, found: (command: Command) => void): Commander {
     .option("--run <id...>", "only these runs; those not past their deadline are skipped", uuids)
     .option("--limit <n>", "at most this many runs", positive)
     .option("--wait <duration>", "wait this long for the lease, such as 30s or 5m", waitTime, 0)
+    .option(
+      "--override-guard <reason>",
+      "let every confirmed presumption through, for this sweep; the reason goes to the journal",
+      overrideReason,
+    )
     .addOption(
       new Option("--output <format>", "how to report")
         .choices(["human", "json", "github"])
@@ -110,16 +118,19 @@ interface OnceOptions {
   readonly run?: readonly string[];
   readonly limit?: number;
   readonly wait: number;
+  readonly overrideGuard?: string;
   readonly output: Output;
 }
 
-function onceCommand({ dryRun, run, limit, wait, output }: OnceOptions): OnceCommand {
+function onceCommand(options: OnceOptions): OnceCommand {
+  const { dryRun, run, limit, wait, overrideGuard, output } = options;
   return {
     name: "once",
     dryRun,
     runIds: run ?? null,
     limit: limit ?? null,
     waitMs: wait,
+    overrideReason: overrideGuard ?? null,
     output,
   };
 }
@@ -146,11 +157,18 @@ function waitTime(value: string): number {
   return ms;
 }
 
+function overrideReason(value: string): string {
+  const reason = clean(value).trim();
+  if (reason === "") throw new InvalidArgumentError("It must say why, for those who ask later.");
+  return reason;
+}
+
 const EXIT_CODES = `Exit codes:
   0    done
   1    unexpected error, or the sweep lost its lease, its epoch or its database
   2    bad usage, configuration or schema
-  3    a run could not be handled, or no run got an answer from the backend
+  3    a run could not be handled or asked about, or no run got an answer from the backend
+  4    the guard held verdicts back
   69   Postgres or Redis unreachable, nothing was swept
   75   another worker holds the lease, nothing was swept
   143  stopped by SIGTERM (130: SIGINT) after finishing what was in flight

@@ -11,7 +11,14 @@ export type { Config } from "./config.ts";
 export { ConfigError, parseConfig } from "./config.ts";
 export type { Evidence, Failure, RunSnapshot } from "./rules/model.ts";
 export type { RunOutcome, SweepReport } from "./rules/report.ts";
-export type { Backend, CleanupResult, CleanupTarget, Log } from "./watchdog/ports.ts";
+export type {
+  ApiRestraint,
+  Backend,
+  CleanupResult,
+  CleanupTarget,
+  Log,
+  SharedApi,
+} from "./watchdog/ports.ts";
 export type { WorkerFacts } from "./watchdog/worker-state.ts";
 
 export interface WatchdogOptions {
@@ -62,6 +69,7 @@ export function createWatchdog(config: Config, options: WatchdogOptions = {}): W
         intervalMs: schedule.intervalMs(),
         runIds: null,
         limit: null,
+        overrideReason: null,
       } as const;
       const conducted = await conductSweep(
         { ...deps, watch: {} },

@@ -10,6 +10,7 @@ const ONCE: OnceCommand = {
   runIds: null,
   limit: null,
   waitMs: 0,
+  overrideReason: null,
   output: "human",
 };
 
@@ -43,6 +44,7 @@ const accepted: readonly Accepted[] = [
       runIds: [ID],
       limit: 3,
       waitMs: 30_000,
+      overrideReason: null,
       output: "json",
     },
   },
@@ -105,7 +107,7 @@ describe("parseArgv", () => {
     for (const command of ["run", "once", "migrate", "demo"]) {
       expect(help).toMatch(new RegExp(`^  ${command}\\b`, "m"));
     }
-    for (const code of [0, 1, 2, 3, 69, 75, 143]) {
+    for (const code of [0, 1, 2, 3, 4, 69, 75, 143]) {
       expect(help).toMatch(new RegExp(`^  ${code} `, "m"));
     }
     expect(help).toContain("130");
@@ -116,7 +118,24 @@ describe("parseArgv", () => {
     for (const flag of ["--dry-run", "--run", "--limit", "--wait", "--output"]) {
       expect(help).toContain(flag);
     }
+    expect(help).toContain("--override-guard <reason>");
   });
+
+  it("keeps the words of an override's reason, without what a journal cannot hold", () => {
+    const argv = ["once", "--override-guard", " the cluster\0 was rebuilt "];
+    expect(parseArgv(argv, "1.2.3")).toEqual({
+      kind: "command",
+      command: { ...ONCE, overrideReason: "the cluster was rebuilt" },
+    });
+  });
+
+  for (const reason of ["", "  ", "\0"]) {
+    it(`refuses an override without a reason: ${JSON.stringify(reason)}`, () => {
+      const parsed = parseArgv(["once", "--override-guard", reason], "1.2.3");
+      expect(parsed).toMatchObject({ kind: "text", exitCode: 2 });
+      expect(parsed.kind === "text" && parsed.text).toContain("must say why");
+    });
+  }
 });
 
 function parse(args: string) {

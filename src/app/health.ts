@@ -2,7 +2,7 @@ import type { Config } from "../config.ts";
 import { type Answer, type HealthServer, openHealthServer } from "../io/health/server.ts";
 import { health, liveness, readiness } from "../rules/health.ts";
 import type { SweepReport } from "../rules/report.ts";
-import type { Log } from "../watchdog/ports.ts";
+import type { Log, SharedApi } from "../watchdog/ports.ts";
 import type { WorkerFacts } from "../watchdog/worker-state.ts";
 
 export interface Build {
@@ -81,14 +81,24 @@ function healthAnswer(facts: WorkerFacts, build: Build): Answer {
     backlog: {
       countedAt: backlog?.countedAt.toISOString() ?? null,
       stale: backlog?.count ?? null,
+      deferred: backlog?.deferred ?? null,
+      held: backlog?.held ?? null,
+      failing: backlog?.failing ?? null,
       oldestOverdueSeconds:
         backlog === null ? null : Math.round((backlog.oldestOverdueMs ?? 0) / 1000),
       cleanups: facts.ownLastSweep?.cleanups.pending ?? null,
     },
+    guard: { heldFor: facts.heldFor },
+    api: facts.api === null ? null : apiAnswer(facts.api),
     configuration: build.fingerprint,
     build: { version: build.version, node: build.node },
   };
   return { status: status === "failing" ? 503 : 200, body };
+}
+
+function apiAnswer({ breaker, refusal, restraint }: SharedApi): object {
+  const { pausedForMs, concurrency } = restraint;
+  return { breaker, refusal, pausedForSeconds: Math.ceil(pausedForMs / 1000), concurrency };
 }
 
 function withoutRuns({ runs: _, runsOmitted: __, ...summary }: SweepReport): object {

@@ -7,10 +7,12 @@ import { humanReport } from "../report/human.ts";
 import { jsonReport } from "../report/json.ts";
 import { noProgress, type Progress, progressBar } from "../report/progress.ts";
 import type { SweepEnd } from "../rules/exit-code.ts";
+import { leaseKeyOf } from "../rules/lease-key.ts";
 import type { SweepReport } from "../rules/report.ts";
 import { conductSweep } from "../watchdog/conduct.ts";
 import type { Conducted, SweepRequest, SweepWatch } from "../watchdog/conduct-model.ts";
 import {
+  type LeadershipView,
   LeaseUnavailableError,
   type Log,
   StoreSchemaError,
@@ -59,10 +61,14 @@ async function sweepOnce(
   signal: AbortSignal,
 ): Promise<SweepReport> {
   const { options, schedule } = runtime;
-  const { runIds, limit } = command;
-  const deps = { ...runtime.deps, watch: watchFor(progress, command) };
+  const { runIds, limit, overrideReason } = command;
+  let installation = "*";
+  const onLeadership = (view: LeadershipView) => {
+    installation = view.installation;
+  };
+  const deps = { ...runtime.deps, watch: { ...watchFor(progress, command), onLeadership } };
   const intervalMs = schedule.intervalMs();
-  const request: SweepRequest = { trigger: "once", intervalMs, runIds, limit };
+  const request: SweepRequest = { trigger: "once", intervalMs, runIds, limit, overrideReason };
   try {
     if (command.dryRun) {
       const { report, error } = await rehearseSweep(deps, options, request, signal);
@@ -74,7 +80,7 @@ async function sweepOnce(
       const conducted = await conductSweep(deps, options, request, signal);
       if (conducted.kind === "swept") return conducted.report;
       const waitMs = howLongToWait(conducted, waitUntilMs - deps.clock.monotonicMs());
-      if (waitMs === null) return refused(runtime, conducted, log);
+      if (waitMs === null) return refused(runtime, conducted, installation, log);
       if (attempt === 1) log.info(conducted, "waiting for the lease");
       await deps.clock.sleep(waitMs, signal);
     }
@@ -94,6 +100,7 @@ function howLongToWait(conducted: Conducted, leftMs: number): number | null {
 function refused(
   runtime: Runtime,
   conducted: Exclude<Conducted, { kind: "swept" }>,
+  installation: string,
   log: Log,
 ): SweepReport {
   if (conducted.kind === "other-lease-kind") {
@@ -104,6 +111,12 @@ function refused(
   if (conducted.kind === "lease-held") {
     const { holder, expiresInMs } = conducted;
     log.warn({ holder, expiresInMs }, "another worker holds the lease");
+    if (expiresInMs === null) {
+      log.error(
+        { holder, key: leaseKeyOf(installation) },
+        "the lease has no expiry, delete its key",
+      );
+    }
   }
   return emptyReport(runtime, false, { kind: "lease-held" });
 }

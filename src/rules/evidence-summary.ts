@@ -23,6 +23,7 @@ export function summarise(evidence: Evidence): Readonly<Record<string, unknown>>
     }
     case "starting":
     case "no-command":
+    case "not-asked":
       return { kind: evidence.kind };
   }
 }

@@ -1,5 +1,3 @@
-import type { SweepStatus } from "./report.ts";
-
 /** What the process tells about itself. Pure: from facts in memory to answers. Times are monotonic milliseconds. */
 
 export type Standing = "unknown" | "ok" | { readonly problem: string };
@@ -27,10 +25,16 @@ export interface HealthFacts {
   readonly fleet: FleetFacts | null;
   /** The leadership row names workers with this other kind of lease. */
   readonly otherLeaseKind: string | null;
-  /** The lease's key has no expiry: it will never become free. */
-  readonly leaseNeverExpires: boolean;
-  /** How the last sweep ended, when it was this process's own; `null` when there was none or somebody swept after it. */
-  readonly lastSweep: SweepStatus | null;
+  /** The key of a lease that has no expiry and will never become free; `null` when there is none. */
+  readonly endlessLeaseKey: string | null;
+  /** How the fleet's last sweep ended, a `SweepStatus`; `null` when there was none. */
+  readonly lastSweep: string | null;
+  /** Why the guard held verdicts back in that sweep; `null` when it did not. */
+  readonly heldFor: string | null;
+  /** Why the shared API is not asked now; `null` when it is. */
+  readonly apiRefusal: string | null;
+  /** Runs whose handling failed at the last attempt, as the last sweep found them when it began. */
+  readonly failingRuns: number;
 }
 
 export interface Liveness {
@@ -80,8 +84,8 @@ export function health(facts: HealthFacts): Health {
   if (nobodyHasSwept(facts)) {
     failing.push(`nobody has swept for ${MISSED_TICKS} scheduled ticks`);
   }
-  if (facts.leaseNeverExpires) {
-    failing.push("the lease's key has no expiry and blocks everybody: delete it");
+  if (facts.endlessLeaseKey !== null) {
+    failing.push(`the key ${facts.endlessLeaseKey} has no expiry and blocks everybody: delete it`);
   }
   const degraded = [...readiness(facts).reasons];
   if (facts.otherLeaseKind !== null) {
@@ -89,7 +93,13 @@ export function health(facts: HealthFacts): Health {
       `other workers use the ${facts.otherLeaseKind} lease: give all of them the same REDIS_URL, or none`,
     );
   }
-  degraded.push(...sweepProblems(facts.lastSweep));
+  degraded.push(...sweepProblems(facts.lastSweep, facts.heldFor));
+  if (facts.apiRefusal !== null) degraded.push(`the backend is not asked: ${facts.apiRefusal}`);
+  if (facts.failingRuns > 0) {
+    degraded.push(
+      `${facts.failingRuns} runs cannot be handled, watchdog.suspicions.error_cause says why`,
+    );
+  }
   const status = failing.length > 0 ? "failing" : degraded.length > 0 ? "degraded" : "ok";
   return { status, reasons: [...failing, ...degraded] };
 }
@@ -106,19 +116,15 @@ function nobodyHasSwept(facts: HealthFacts): boolean {
   return nowMs - lastAtMs > facts.patienceMs;
 }
 
-function sweepProblems(lastSweep: SweepStatus | null): readonly string[] {
+function sweepProblems(lastSweep: string | null, heldFor: string | null): readonly string[] {
   switch (lastSweep) {
     case "error":
       return ["the last sweep failed, the log says why"];
     case "partial":
       return ["the last sweep had runs it could not handle, or no answer from the backend"];
     case "held":
-      return ["holding: the guard did not let verdicts through"];
-    case "ok":
-    case "interrupted":
-    case "lease-held":
-    case "unavailable":
-    case null:
+      return [`holding: ${heldFor ?? "the guard did not let verdicts through"}`];
+    default:
       return [];
   }
 }

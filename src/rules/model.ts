@@ -23,8 +23,25 @@ export interface RunSnapshot {
   readonly firstRunOpen: boolean;
   /** The stored `status_detail`, parsed; `null` for SQL NULL, JSON null and what cannot be parsed. */
   readonly statusDetail: unknown;
+  /** What earlier sweeps made of it; `null` when nothing, or when it has another sandbox or command since. */
+  readonly suspicion: Suspicion | null;
   /** The database's clock when the row was read: ISO 8601, UTC, microseconds, `+00:00`. */
   readonly readAt: string;
+}
+
+/** What is remembered of a run that stays RUNNING past its deadline. Each counter has its own meaning of "clear". */
+export interface Suspicion {
+  /** How often a presumption was seen, each sighting at least one deferral after the one before. */
+  readonly presumedTimes: number;
+  readonly presumedReason: string | null;
+  /** Since the last sighting that counted, by the database's clock when the row was read; `null` for never. */
+  readonly sincePresumedMs: number | null;
+  /** Answers without a break that told nothing. */
+  readonly unknownTimes: number;
+  /** When the first of them came, Unix milliseconds; `null` when there is none. */
+  readonly unknownSinceMs: number | null;
+  /** Failed attempts to handle it, without a success in between. */
+  readonly errorTimes: number;
 }
 
 /** Why a question got no usable answer. Texts hold neither addresses nor anything a tenant wrote. */
@@ -48,6 +65,10 @@ export type GoneReason =
   | "error"
   | "no-agent-server"
   | "no-sandbox-id"
+  /** The sandbox runs, and its agent server knows nothing of the run's command. */
+  | "command-unknown"
+  /** The sandbox runs, but its agent server is younger than the run's command, which died with the one before. */
+  | "server-restarted"
   | "lost";
 
 /** What the backend said about a run. `unreachable` and `malformed` mean "cannot tell". */
@@ -71,7 +92,9 @@ export type Evidence =
   /** The sandbox runs, but the row does not say which command to look for. */
   | { readonly kind: "no-command" }
   | { readonly kind: "unreachable"; readonly failure: Failure }
-  | { readonly kind: "malformed"; readonly failure: Failure };
+  | { readonly kind: "malformed"; readonly failure: Failure }
+  /** Nothing was sent: the API that all runs share is not to be asked now. */
+  | { readonly kind: "not-asked"; readonly reason: string };
 
 /** `proof` rests on an exit code or an explicit failure; everything else is a presumption. */
 export type Basis = "proof" | "presumption";
@@ -86,6 +109,8 @@ export type Verdict =
       readonly errorDetail: string;
       /** JSON text in the host's shape. */
       readonly statusDetail: string;
+      /** Whether it has to be seen several times before it counts. */
+      readonly needsConfirmation: boolean;
     }
   | {
       readonly kind: "defer";
@@ -93,7 +118,8 @@ export type Verdict =
       /** The new deadline never lies after this; Unix milliseconds. */
       readonly notAfterMs: number;
     }
-  | { readonly kind: "undetermined"; readonly reason: string; readonly statusDetail: string };
+  | { readonly kind: "undetermined"; readonly reason: string; readonly statusDetail: string }
+  | { readonly kind: "skip"; readonly reason: string };
 
 /** The times a verdict depends on. All in milliseconds, defaults in config.ts. */
 export interface VerdictPolicy {
@@ -101,6 +127,8 @@ export interface VerdictPolicy {
   readonly maxRunMs: number;
   readonly readyTimeoutMs: number;
   readonly hardGraceMs: number;
+  /** Without a usable answer for so long, and past the hard deadline, a run is given up. */
+  readonly unverifiableAfterMs: number;
 }
 
 /** What became of one run in one sweep. */

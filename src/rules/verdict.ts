@@ -55,7 +55,11 @@ export function judge(
       return presume(run, goneBecause(evidence.reason, evidence.detail));
     case "unreachable":
     case "malformed":
-      return undetermined(run, evidence.failure);
+      return atHardDeadline && isUnverifiable(run, policy, horizonMs)
+        ? giveUp(run, evidence.failure)
+        : undetermined(run, evidence.failure);
+    case "not-asked":
+      return { kind: "skip", reason: evidence.reason };
   }
 }
 
@@ -67,6 +71,12 @@ export function hardDeadline(run: RunSnapshot, policy: VerdictPolicy): number {
   const ownMs = run.timeoutS === null ? policy.defaultRunMs : run.timeoutS * 1000;
   const effectiveMs = Math.min(ownMs, policy.maxRunMs);
   return run.beganAtMs + policy.readyTimeoutMs + effectiveMs + policy.hardGraceMs;
+}
+
+/** Nobody could tell for so long, without a break. */
+function isUnverifiable(run: RunSnapshot, policy: VerdictPolicy, horizonMs: number): boolean {
+  const sinceMs = run.suspicion?.unknownSinceMs ?? null;
+  return sinceMs !== null && horizonMs - sinceMs >= policy.unverifiableAfterMs;
 }
 
 function exited(run: RunSnapshot, exitCode: number, output: Output): Verdict {
@@ -99,6 +109,8 @@ function stated(run: RunSnapshot, detail: string, output: Output): Verdict {
   });
 }
 
+type FailVerdict = Extract<Verdict, { kind: "fail" }>;
+
 /** A conclusion without proof: what it says to users, to the journal and to the host. */
 interface Presumption {
   readonly reason: string;
@@ -128,17 +140,43 @@ const NO_COMMAND: Presumption = {
   outcome: "verification_error",
 };
 
+const COMMAND_UNKNOWN: Presumption = {
+  ...UNAVAILABLE,
+  reason: "command unknown",
+  detail: "The agent server does not know the command",
+};
+
+const SERVER_RESTARTED: Presumption = {
+  ...UNAVAILABLE,
+  reason: "agent server restarted",
+  detail: "The agent server restarted after the command began",
+};
+
+const UNVERIFIABLE = {
+  reason: "could not be verified",
+  kind: "timeout",
+  outcome: "verification_error",
+} as const;
+
 function goneBecause(reason: GoneReason, detail: string): Presumption {
   if (reason === "no-sandbox-id") {
     return { ...UNAVAILABLE, reason, detail: "No sandbox_id available for verification" };
   }
+  if (reason === "command-unknown") return COMMAND_UNKNOWN;
+  if (reason === "server-restarted") return SERVER_RESTARTED;
   if (reason === "lost") {
     return { ...UNAVAILABLE, reason, detail: clean(detail) === "" ? "Run was lost" : detail };
   }
   return { ...UNAVAILABLE, reason: `sandbox ${reason}` };
 }
 
-function presume(run: RunSnapshot, presumption: Presumption): Verdict {
+/** The time in the dark is the confirmation. */
+function giveUp(run: RunSnapshot, failure: Failure): Verdict {
+  const detail = `could not be verified: ${failure.message}`;
+  return { ...presume(run, { ...UNVERIFIABLE, detail }), needsConfirmation: false };
+}
+
+function presume(run: RunSnapshot, presumption: Presumption): FailVerdict {
   const errorDetail = presumedError(presumption.detail);
   return fail(run, "presumption", presumption.reason, errorDetail, {
     phase: "verification",
@@ -164,9 +202,10 @@ function fail(
   reason: string,
   errorDetail: string,
   entry: StatusDetail,
-): Verdict {
+): FailVerdict {
   const statusDetail = statusDetailJson(entry, run.statusDetail, run.readAt);
-  return { kind: "fail", basis, reason, errorDetail, statusDetail };
+  const needsConfirmation = basis === "presumption";
+  return { kind: "fail", basis, reason, errorDetail, statusDetail, needsConfirmation };
 }
 
 function undetermined(run: RunSnapshot, failure: Failure): Verdict {

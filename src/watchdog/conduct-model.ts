@@ -38,6 +38,8 @@ export interface SweepWatch {
   onTerm?(trustedUntilMs: () => number): void;
   onBegin?(begun: { readonly epoch: number | null; readonly backlog: Backlog }): void;
   onOutcome?(outcome: RunOutcome): void;
+  /** The guard holds verdicts back, and why. */
+  onHold?(reason: string): void;
   onProgress?(): void;
   /** After every read of runs: `null` when Postgres answered. */
   onStoreTry?(failure: StoreUnavailableError | null): void;
@@ -49,7 +51,8 @@ export interface ConductOptions {
   readonly lease: LeaseTiming;
   /** How long a sweep may go without a finished statement or question before it gives up the lease. */
   readonly progressTimeoutMs: number;
-  readonly sweep: Omit<SweepOptions, "runIds" | "limit">;
+  readonly sweep: Omit<SweepOptions, "runIds" | "limit" | "overrideReason">;
+  readonly journalRetentionMs: number;
   readonly cleanupSlots: CleanupSlots;
   /** How long clean-ups may go on after the last run; the rest waits for the next sweep. */
   readonly cleanupTailMs: number;
@@ -61,6 +64,8 @@ export interface SweepRequest {
   readonly intervalMs: number;
   readonly runIds: readonly string[] | null;
   readonly limit: number | null;
+  /** Lets every confirmed presumption pass the guard; `null` leaves it in force. */
+  readonly overrideReason: string | null;
 }
 
 export type Conducted =

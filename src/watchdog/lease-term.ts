@@ -48,6 +48,8 @@ export class LeaseTerm {
   #mayHold = true;
   /** The renewal on its way: at most one. */
   #renewal: Renewal | null = null;
+  /** Why the newest renewal failed; `undefined` after one that did not. */
+  #failure: unknown;
   #nap: AbortController | null = null;
   #released: Promise<void> | null = null;
 
@@ -165,6 +167,7 @@ export class LeaseTerm {
     // Trust that has run out is not revived, although this answer was already there when the loop got to run.
     this.#endWhenDue();
     if (this.signal.aborted) return;
+    this.#failure = undefined;
     this.#trustedUntilMs = leaseTrustedUntilMs(renewal.sentAtMs, this.#options);
     this.#renewAtMs = leaseRenewAtMs(renewal.sentAtMs, this.#options);
   }
@@ -178,6 +181,7 @@ export class LeaseTerm {
       this.#lose("keeping the lease failed unexpectedly", error);
       return;
     }
+    this.#failure = error;
     this.#renewAtMs = leaseRenewalRetryAtMs(renewal.sentAtMs);
     const trustedForMs = Math.round(this.#trustedUntilMs - this.#deps.clock.monotonicMs());
     this.#deps.log.warn({ err: error, trustedForMs }, "renewing the lease failed");
@@ -186,7 +190,7 @@ export class LeaseTerm {
   #endWhenDue(): void {
     const nowMs = this.#deps.clock.monotonicMs();
     if (nowMs >= this.#trustedUntilMs) {
-      this.#lose("the lease was not renewed in time");
+      this.#lose("the lease was not renewed in time", this.#failure);
     } else if (nowMs >= this.#progressUntilMs) {
       this.#lose(`no progress for ${this.#options.progressTimeoutMs / 1000} s`);
     }

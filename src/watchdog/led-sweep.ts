@@ -2,14 +2,16 @@ import type { SweepEnd } from "../rules/exit-code.ts";
 import type { SweepReport } from "../rules/report.ts";
 import { Chores } from "./chores.ts";
 import type { ConductDeps, Conducted, ConductOptions, SweepRequest } from "./conduct-model.ts";
+import { housekeep } from "./housekeeping.ts";
 import { LeaseLostError, type LeaseTerm } from "./lease-term.ts";
 import { LinkedController } from "./linked-signal.ts";
-import type { Fence, Horizon } from "./ports.ts";
+import type { ApiRestraint, Fence, Horizon } from "./ports.ts";
 import { FencedError } from "./settle.ts";
 import { patientStore } from "./store-wrappers.ts";
-import { sweep } from "./sweep.ts";
+import { queryOf, sweep } from "./sweep.ts";
 import { endOf } from "./sweep-end.ts";
 import { makeReport } from "./sweep-report.ts";
+import { sweepOptionsOf, watchOutcomes } from "./sweep-watch.ts";
 import { Tally } from "./tally.ts";
 
 /** A sweep whose lease and epoch are ours. */
@@ -92,55 +94,54 @@ export class LedSweep {
     const store = patientStore(deps.store, deps.clock, signal, (failure) =>
       deps.watch.onStoreTry?.(failure),
     );
-    const backlog = await store.backlog({
+    const term = {
+      fence: this.#fence,
+      holder: options.holder,
+      trigger: request.trigger,
       horizon: this.#horizon,
-      nullDeadlineAfterMs: options.sweep.nullDeadlineAfterMs,
-    });
+    };
+    const sweepOptions = sweepOptionsOf(options, request);
+    const backlog = await store.backlog(queryOf(sweepOptions, term));
     deps.watch.onBegin?.({ epoch: this.#fence.epoch, backlog });
-    await sweep(
-      {
-        store,
-        backend: deps.backend,
-        clock: deps.clock,
-        log: deps.log,
-        onOutcome: (outcome) => {
-          this.#tally.add(outcome);
-          deps.watch.onOutcome?.(outcome);
-          if (outcome.basis !== null) this.#chores.nudge();
-        },
-        onProgress: () => this.#progressed(),
-      },
-      { ...options.sweep, runIds: request.runIds, limit: request.limit },
-      {
-        fence: this.#fence,
-        holder: options.holder,
-        trigger: request.trigger,
-        horizon: this.#horizon,
-      },
-      signal,
-    );
+    const watch = watchOutcomes(this.#tally, deps.watch, (outcome) => {
+      if (outcome.action === "completed" || outcome.action === "failed") this.#chores.nudge();
+    });
+    const { backend, clock, log } = deps;
+    const onProgress = () => this.#progressed();
+    await sweep({ store, backend, clock, log, onProgress, ...watch }, sweepOptions, term, signal);
   }
 
   /** Never rejects: what is left undone stays in the journal. */
   async #clean(signal: AbortSignal): Promise<void> {
+    const { log } = this.#deps;
+    const { journalRetentionMs, sweep } = this.#options;
+    const options = { journalRetentionMs, cleanupDelayMs: sweep.cleanupDelayMs };
+    const deps = { ...this.#deps, onProgress: () => this.#progressed() };
     try {
+      await housekeep(deps, options, this.#fence, signal);
       await this.#chores.run(signal);
     } catch (error) {
-      if (!signal.aborted)
-        this.#deps.log.warn({ err: error }, "clean-up goes on in the next sweep");
+      if (!signal.aborted) log.warn({ err: error }, "clean-up goes on in the next sweep");
     }
   }
 
-  /** Keeps the leadership row fresh while the sweep moves on, and learns there of a newer epoch. Never rejects. */
+  /**
+   * Keeps the leadership row fresh while the sweep moves on, and learns there of a newer epoch. A stricter wish of the
+   * API is passed on at once: this process may be gone in a moment. Never rejects.
+   */
   async #informFleet(scope: LinkedController): Promise<void> {
     const { clock, leadership, log } = this.#deps;
-    let seenMs = this.#progressedAtMs;
+    let toldAtMs = clock.monotonicMs();
+    let told = this.#restraint;
     while (!scope.signal.aborted) {
       try {
-        await clock.sleep(INFORM_EVERY_MS, scope.signal);
-        if (this.#progressedAtMs === seenMs) continue;
-        seenMs = this.#progressedAtMs;
-        if (!(await leadership.progress(this.#fence))) {
+        await clock.sleep(LOOK_EVERY_MS, scope.signal);
+        const due = clock.monotonicMs() - toldAtMs >= INFORM_EVERY_MS;
+        const moved = this.#progressedAtMs > toldAtMs;
+        if (!(due && moved) && !isStricter(this.#restraint, told)) continue;
+        toldAtMs = clock.monotonicMs();
+        told = this.#restraint;
+        if (!(await leadership.progress(this.#fence, told))) {
           scope.abort(new FencedError("a newer epoch was handed out"));
         }
       } catch (error) {
@@ -157,7 +158,11 @@ export class LedSweep {
 
   async #finish(): Promise<boolean> {
     const { runs: _, ...summary } = await this.#report({ kind: "finished" });
-    return this.#deps.leadership.finish(this.#fence, summary);
+    return this.#deps.leadership.finish(this.#fence, summary, this.#restraint);
+  }
+
+  get #restraint(): ApiRestraint {
+    return this.#deps.backend.api?.restraint ?? UNRESTRAINED;
   }
 
   async #report(end: SweepEnd): Promise<SweepReport> {
@@ -179,4 +184,14 @@ export class LedSweep {
   }
 }
 
+const LOOK_EVERY_MS = 1000;
 const INFORM_EVERY_MS = 5000;
+const UNRESTRAINED: ApiRestraint = { pausedForMs: 0, concurrency: null };
+
+/** A pause that merely runs down, and a limit that recovers, can wait. */
+function isStricter(now: ApiRestraint, told: ApiRestraint): boolean {
+  const limit = now.concurrency ?? Number.POSITIVE_INFINITY;
+  return (
+    now.pausedForMs > told.pausedForMs || limit < (told.concurrency ?? Number.POSITIVE_INFINITY)
+  );
+}

@@ -5,6 +5,7 @@
  * the statement leaves the process, and reject with what the check threw; nothing was sent then.
  */
 import type { Evidence, RunSnapshot, Trigger, Verdict } from "../rules/model.ts";
+import type { SuspicionChange } from "../rules/suspicion.ts";
 
 export interface Clock {
   /** Wall time: to show, never to decide or to store. */
@@ -44,6 +45,17 @@ export interface Log {
 /** Postgres could not be reached, or a statement's outcome is unknown. Trying again later is right. */
 export class StoreUnavailableError extends Error {
   override readonly name = "StoreUnavailableError";
+  /** There was no answer in time: it may be the statement's own trouble, while others are answered. */
+  readonly late: boolean;
+
+  constructor(message: string, { late = false, ...options }: StoreUnavailableOptions = {}) {
+    super(message, options);
+    this.late = late;
+  }
+}
+
+interface StoreUnavailableOptions extends ErrorOptions {
+  readonly late?: boolean;
 }
 
 /** A table, column or privilege is missing, or the schema is older than the program. The message names the remedy. */
@@ -63,10 +75,14 @@ export interface Fence {
   check(): void;
 }
 
-/** Keyset cursor: pages of runs with a deadline first, by (deadline, id), then runs without one, by id. */
+/**
+ * Keyset cursor: pages of runs with a deadline first, by (deadline, id), then runs without one, by id, and last, if the
+ * query includes them, suspected runs whose deadline was moved past the horizon, by id.
+ */
 export type PageCursor =
   | { readonly part: "deadline"; readonly timeoutAt: string; readonly id: string }
-  | { readonly part: "no-deadline"; readonly id: string | null };
+  | { readonly part: "no-deadline"; readonly id: string | null }
+  | { readonly part: "suspected"; readonly id: string | null };
 
 /** The database's time at the start of a sweep, with which everything in it is compared. */
 export interface Horizon {
@@ -79,6 +95,8 @@ export interface Horizon {
 export interface StaleQuery {
   readonly horizon: Horizon;
   readonly nullDeadlineAfterMs: number;
+  /** A run that earlier sweeps remember counts as stale whatever its deadline says now. */
+  readonly includeSuspected: boolean;
 }
 
 export interface StalePage {
@@ -96,6 +114,8 @@ export interface TerminalWrite {
   readonly trigger: Trigger;
   /** Milliseconds until the sandbox may be deleted; `null` when it stays. */
   readonly cleanupInMs: number | null;
+  /** Why a person let it pass the guard; `null` when nobody had to. */
+  readonly overrideReason: string | null;
 }
 
 export interface DeferWrite {
@@ -103,8 +123,9 @@ export interface DeferWrite {
   readonly deferMs: number;
   /** Unix milliseconds; the new deadline is the earlier of this and now + deferMs. */
   readonly notAfterMs: number | null;
-  /** JSON text for `status_detail`; `null` writes JSON null. */
+  /** JSON text for `status_detail`, such as `null`; `null` leaves the column as it is. */
   readonly statusDetail: string | null;
+  readonly suspicion: SuspicionChange;
 }
 
 /**
@@ -117,6 +138,13 @@ export type WriteResult =
   | { readonly kind: "busy" }
   | { readonly kind: "refused"; readonly cause: string };
 
+/** A run that could not be handled, and why, in fixed vocabulary. */
+export interface FailedRun {
+  readonly runId: string;
+  readonly cause: string;
+  readonly retryInMs: number;
+}
+
 /** What the database knows about a write that returned no row, read in one statement. */
 export interface WriteFacts {
   /** The journal holds a verdict on this run with our epoch. */
@@ -126,10 +154,26 @@ export interface WriteFacts {
   readonly rowMatches: boolean;
 }
 
+/** Runs that are still RUNNING past the deadline they had before anybody deferred them. */
 export interface Backlog {
+  /** Stale at the horizon: what a sweep takes up. */
   readonly count: number;
-  /** How long the oldest of them is overdue; `null` when there is none. */
+  /** Deferred beyond the horizon by earlier sweeps. */
+  readonly deferred: number;
+  /** Of all of them, those that the guard holds back. */
+  readonly held: number;
+  /** Of all of them, those whose handling failed at the last attempt. */
+  readonly failing: number;
+  /** How long the oldest of all is overdue, counted from its original deadline; `null` when there is none. */
   readonly oldestOverdueMs: number | null;
+}
+
+/** What the guard has to know before a sweep begins. */
+export interface GuardFacts {
+  /** Stale runs that one more sighting would confirm. */
+  readonly confirmable: readonly string[];
+  /** Presumptions that the journal has of the last hour, without those a person let pass. */
+  readonly presumedLastHour: number;
 }
 
 export interface RunStore {
@@ -141,8 +185,32 @@ export interface RunStore {
   read(runId: string, query: StaleQuery): Promise<RunSnapshot | null>;
   /** Ends a run and writes the journal in one statement that commits at once. Never waits for a row lock. */
   apply(write: TerminalWrite, fence: Fence): Promise<WriteResult>;
-  /** Moves the deadline of a run that stays RUNNING, under the same guard. */
+  /** Moves the deadline of a run that stays RUNNING and notes what is suspected, in one statement, under the same guard. */
   defer(write: DeferWrite, fence: Fence): Promise<WriteResult>;
+  /**
+   * Defers those of the given runs that are still stale, in one statement, without a note on any of them; rows that
+   * somebody is writing are left alone, and all of them when Postgres refuses one. Their original deadlines are kept
+   * like those of other deferred runs.
+   *
+   * They keep their order, a microsecond apart, and as `deferMs` is counted from the horizon they come before all that
+   * the sweep has asked about: whoever had to wait is first in the next one.
+   */
+  deferUnasked(
+    runIds: readonly string[],
+    query: StaleQuery,
+    deferMs: number,
+    fence: Fence,
+  ): Promise<void>;
+  /**
+   * Remembers that a run could not be handled: no page shows it again before `retryInMs` have passed. Does not touch
+   * the host's row, which may be the trouble.
+   */
+  noteError(run: FailedRun, fence: Fence): Promise<void>;
+  /** Forgets what is suspected of runs that are not RUNNING any more. */
+  dropSuspicions(fence: Fence): Promise<void>;
+  guardFacts(query: StaleQuery, confirmations: number): Promise<GuardFacts>;
+  /** RUNNING runs that are not stale, have a sandbox and a command, and are not suspected; those with most time left. */
+  canaries(query: StaleQuery, limit: number): Promise<readonly RunSnapshot[]>;
   facts(run: RunSnapshot, epoch: number): Promise<WriteFacts>;
 }
 
@@ -159,6 +227,8 @@ export interface LeadershipView {
   /** How long ago, by the database's clock; `null` for never. */
   readonly sinceProgressMs: number | null;
   readonly sinceFinishMs: number | null;
+  /** What the last full sweep came to, as its report says it; `null` when there is none. */
+  readonly lastStatus: string | null;
   readonly readAt: string;
 }
 
@@ -178,7 +248,13 @@ export interface EpochRequest {
 }
 
 export type EpochAnswer =
-  | { readonly kind: "begun"; readonly epoch: number; readonly horizon: Horizon }
+  | {
+      readonly kind: "begun";
+      readonly epoch: number;
+      readonly horizon: Horizon;
+      /** What the shared API had asked the leader before us for. */
+      readonly restraint: ApiRestraint;
+    }
   | { readonly kind: "already-swept" }
   | { readonly kind: "other-lease-kind"; readonly noted: LeaseKind }
   /** Postgres lease only: the row no longer names us, or the lease has run out. */
@@ -191,10 +267,10 @@ export interface Leadership {
   begin(request: EpochRequest, check: () => void): Promise<EpochAnswer>;
   /** The horizon of a sweep that takes no epoch (dry run). */
   horizon(): Promise<Horizon>;
-  /** Tells the fleet that the sweep moves on. False when the epoch is no longer ours. */
-  progress(fence: Fence): Promise<boolean>;
+  /** Tells the fleet that the sweep moves on, and what the API asks for. False when the epoch is no longer ours. */
+  progress(fence: Fence, restraint: ApiRestraint): Promise<boolean>;
   /** Records the end of a full sweep. False when the epoch is no longer ours. */
-  finish(fence: Fence, report: object): Promise<boolean>;
+  finish(fence: Fence, report: object, restraint: ApiRestraint): Promise<boolean>;
   /** After a graceful stop: lets a worker with another kind of lease take over at once. */
   clearLeaseKind(epoch: number): Promise<void>;
 }
@@ -221,10 +297,16 @@ export interface FirstRunTask {
 export interface Journal {
   /**
    * Claims due deletions, counting the attempt and moving the next one away, so that two workers never delete the
-   * same sandbox at once. Presumptions whose run was overturned or whose sandbox is kept are settled, not claimed.
+   * same sandbox at once, also when several verdicts name it: one of them is claimed, when all of them are due.
+   * Presumptions whose run was overturned or whose sandbox is kept are settled, not claimed; a sandbox that a RUNNING
+   * run names is put off without counting an attempt.
    */
   claimCleanups(fence: Fence, limit: number): Promise<readonly CleanupTask[]>;
-  cleanupDone(id: number, fence: Fence): Promise<void>;
+  /**
+   * Settles every pending verdict on the same sandbox. `note` says what was doubtful about it; `null` for a deletion
+   * that the API confirmed.
+   */
+  cleanupDone(id: number, note: string | null, fence: Fence): Promise<void>;
   /** Tells whether the deletion will be tried again; a day after the verdict it is given up. */
   cleanupFailed(
     id: number,
@@ -239,6 +321,13 @@ export interface Journal {
   recordFirstRun(task: FirstRunTask, metadata: string, fence: Fence): Promise<boolean>;
   /** Closes every open verdict of the automation. */
   firstRunDone(automationId: string, fence: Fence): Promise<void>;
+  /**
+   * Schedules the deletion of sandboxes that their runs named only after our presumption had ended them; an hour after
+   * the verdict nobody looks any more. Tells how many.
+   */
+  adoptLateSandboxes(delayMs: number, fence: Fence): Promise<number>;
+  /** Removes verdicts older than that, except those with something left to do. Tells how many, at most `limit`. */
+  prune(olderThanMs: number, limit: number, fence: Fence): Promise<number>;
 }
 
 export interface CleanupTarget {
@@ -247,12 +336,38 @@ export interface CleanupTarget {
   readonly orgId: string | null;
 }
 
+/**
+ * `absent`: the API does not know it, which is no proof that it is gone. `not-asked`: nothing was sent, because the API
+ * wants no deletions for so long.
+ */
 export type CleanupResult =
   | { readonly kind: "deleted" }
+  | { readonly kind: "not-asked"; readonly reason: string; readonly retryAfterMs: number }
+  | { readonly kind: "absent"; readonly failure: string }
   | { readonly kind: "failed"; readonly failure: string; readonly retryAfterMs: number | null };
+
+/** How hard an API may be asked, as it asked for itself. */
+export interface ApiRestraint {
+  /** Nothing is to be sent for so long; 0 for no pause. */
+  readonly pausedForMs: number;
+  /** Calls at once while that is less than configured; `null` for as many as configured. */
+  readonly concurrency: number | null;
+}
+
+/** The API that all runs share, as its answers show it. Answers come from memory. */
+export interface SharedApi {
+  readonly restraint: ApiRestraint;
+  readonly breaker: "closed" | "half-open" | "open";
+  /** Why nothing is to be asked now, in fixed vocabulary; `null` when it may be. */
+  readonly refusal: string | null;
+  /** Takes over what an earlier leader was asked for; never loosens what is known here. */
+  restore(restraint: ApiRestraint): void;
+}
 
 export interface Backend {
   readonly name: string;
+  /** Left out where runs share no API, or nobody minds how often it is asked. */
+  readonly api?: SharedApi;
   /** Whether `cleanup` can do anything; without it no deletion is ever scheduled. */
   readonly cleans: boolean;
   /** Never rejects because of the remote side: that is evidence. Rejects with `signal.reason` when aborted. */

@@ -2,9 +2,10 @@ import type { SweepEnd } from "../rules/exit-code.ts";
 import type { SweepReport } from "../rules/report.ts";
 import type { ConductDeps, ConductOptions, SweepRequest } from "./conduct-model.ts";
 import { dryStore, patientStore } from "./store-wrappers.ts";
-import { sweep } from "./sweep.ts";
+import { queryOf, sweep } from "./sweep.ts";
 import { endOf } from "./sweep-end.ts";
 import { makeReport } from "./sweep-report.ts";
+import { sweepOptionsOf, watchOutcomes } from "./sweep-watch.ts";
 import { Tally } from "./tally.ts";
 
 /**
@@ -25,30 +26,19 @@ export async function rehearseSweep(
   let error: unknown = null;
   try {
     const store = dryStore(patientStore(deps.store, deps.clock, signal));
-    const { nullDeadlineAfterMs } = options.sweep;
-    const backlog = await store.backlog({ horizon, nullDeadlineAfterMs });
+    const term = {
+      fence: { epoch: 0, check: () => signal.throwIfAborted() },
+      holder: options.holder,
+      trigger: request.trigger,
+      horizon,
+    };
+    const sweepOptions = sweepOptionsOf(options, request);
+    const backlog = await store.backlog(queryOf(sweepOptions, term));
     deps.watch.onBegin?.({ epoch: null, backlog });
-    await sweep(
-      {
-        store,
-        backend: deps.backend,
-        clock: deps.clock,
-        log: deps.log,
-        onOutcome: (outcome) => {
-          tally.add(outcome);
-          deps.watch.onOutcome?.(outcome);
-        },
-        onProgress: () => deps.watch.onProgress?.(),
-      },
-      { ...options.sweep, runIds: request.runIds, limit: request.limit },
-      {
-        fence: { epoch: 0, check: () => signal.throwIfAborted() },
-        holder: options.holder,
-        trigger: request.trigger,
-        horizon,
-      },
-      signal,
-    );
+    const { backend, clock, log } = deps;
+    const onProgress = () => deps.watch.onProgress?.();
+    const watch = watchOutcomes(tally, deps.watch);
+    await sweep({ store, backend, clock, log, onProgress, ...watch }, sweepOptions, term, signal);
   } catch (caught) {
     error = caught;
     end = endOf(signal);

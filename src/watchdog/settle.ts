@@ -23,7 +23,9 @@ export type Settled =
  *
  * A write that returned no row, or whose acknowledgement was lost, is explained by asking, in this order: did we do it
  * (the journal knows), has a newer epoch been handed out, did the row change, or was the write swallowed. A write that
- * got lost with its connection is made once more if the row still is as it was: the guard makes that safe.
+ * got lost with its connection is made once more if the row still is as it was: the guard makes that safe. One that is
+ * late twice, while the database answers questions about it, is this run's own trouble: something in the host's tables
+ * holds it up, and the other runs need not wait for that.
  *
  * @param journaled whether the write leaves a journal row, by which it can be recognised.
  * @throws FencedError; StoreUnavailableError when the outcome cannot be found out; what the fence's check throws.
@@ -39,24 +41,26 @@ export async function settle(
   if (result.kind === "unknown") {
     const answer = explain(await store.facts(run, fence.epoch), journaled);
     if (answer.kind !== "unchanged") return answer;
-    result = await write();
+    result = await attempt(write);
+    if (result.kind === "unknown" && !result.failure.late) throw result.failure;
   }
-  if (result.kind !== "none") return asSettled(result);
+  if (result.kind !== "none" && result.kind !== "unknown") return asSettled(result);
 
   // Also after the second attempt: the first one may have arrived late, and then it was ours.
   const answer = explain(await store.facts(run, fence.epoch), journaled);
-  return answer.kind === "unchanged" ? { kind: "error", cause: NO_EFFECT } : answer;
+  if (answer.kind !== "unchanged") return answer;
+  return { kind: "error", cause: result.kind === "none" ? NO_EFFECT : result.failure.message };
 }
 
 const NO_EFFECT = "the write had no effect (trigger or row security)";
 
 async function attempt(
   write: () => Promise<WriteResult>,
-): Promise<WriteResult | { readonly kind: "unknown" }> {
+): Promise<WriteResult | { readonly kind: "unknown"; readonly failure: StoreUnavailableError }> {
   try {
     return await write();
   } catch (error) {
-    if (error instanceof StoreUnavailableError) return { kind: "unknown" };
+    if (error instanceof StoreUnavailableError) return { kind: "unknown", failure: error };
     throw error;
   }
 }

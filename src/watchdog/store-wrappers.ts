@@ -7,8 +7,13 @@ export function dryStore(store: RunStore): RunStore {
     backlog: (...args) => store.backlog(...args),
     read: (...args) => store.read(...args),
     facts: (...args) => store.facts(...args),
+    guardFacts: (...args) => store.guardFacts(...args),
+    canaries: (...args) => store.canaries(...args),
     apply: async () => ({ kind: "written" }),
     defer: async () => ({ kind: "written" }),
+    deferUnasked: async () => {},
+    noteError: async () => {},
+    dropSuspicions: async () => {},
   };
 }
 
@@ -44,8 +49,13 @@ export function patientStore(
     backlog: (...args) => patiently(() => store.backlog(...args)),
     read: (...args) => patiently(() => store.read(...args)),
     facts: (...args) => patiently(() => store.facts(...args)),
+    guardFacts: (...args) => patiently(() => store.guardFacts(...args)),
+    canaries: (...args) => patiently(() => store.canaries(...args)),
     apply: (...args) => store.apply(...args),
     defer: (...args) => store.defer(...args),
+    deferUnasked: (...args) => store.deferUnasked(...args),
+    noteError: (...args) => store.noteError(...args),
+    dropSuspicions: (...args) => store.dropSuspicions(...args),
   };
 }
 

@@ -1,4 +1,5 @@
 /** What one pass over the stale runs needs. */
+import type { GuardPolicy } from "../rules/guard.ts";
 import type { Trigger, VerdictPolicy } from "../rules/model.ts";
 import type { RunOutcome } from "../rules/report.ts";
 import type { Backend, Clock, Fence, Horizon, Log, RunStore } from "./ports.ts";
@@ -10,6 +11,10 @@ export interface SweepDeps {
   readonly log: Log;
   /** Called once per run, when it has ended. */
   readonly onOutcome: (outcome: RunOutcome) => void;
+  /** Called instead for a run about which nobody was asked, because the shared API wants no questions. */
+  readonly onUnasked: (outcome: RunOutcome) => void;
+  /** Called when the guard starts to hold verdicts back, with its reason. */
+  readonly onHold: (reason: string) => void;
   /** Called after each statement or question that came to an end: the sweep is alive. */
   readonly onProgress: () => void;
 }
@@ -21,10 +26,13 @@ export interface SweepOptions {
   readonly nullDeadlineAfterMs: number;
   readonly cleanupDelayMs: number;
   readonly policy: VerdictPolicy;
+  readonly guard: GuardPolicy;
   /** Only these runs; `null` for all. */
   readonly runIds: readonly string[] | null;
   /** At most this many runs; `null` for all. */
   readonly limit: number | null;
+  /** A person's reason to let every confirmed presumption pass the guard; `null` leaves it in force. */
+  readonly overrideReason: string | null;
 }
 
 /** The right to sweep, and the moment everything is compared with. */

@@ -20,7 +20,7 @@ export interface ReportFacts {
 export function makeReport(facts: ReportFacts): SweepReport {
   const tally = facts.tally ?? new Tally();
   const durationMs = Math.round(facts.durationMs);
-  const { status, exitCode } = resultOf(facts.end, tally.counts);
+  const { status, exitCode } = resultOf(facts.end, tally.counts, tally.unasked);
   return {
     version: 1,
     status,

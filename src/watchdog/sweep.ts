@@ -1,13 +1,18 @@
 import { forEachConcurrently } from "./each.ts";
-import type { RunStore, StaleQuery } from "./ports.ts";
+import { GuardRounds } from "./guard-rounds.ts";
+import { LinkedController } from "./linked-signal.ts";
+import type { Clock, RunStore, StaleQuery } from "./ports.ts";
 import { RunSweep } from "./run-sweep.ts";
+import { RunWriter } from "./run-writer.ts";
 import { staleRuns } from "./stale-runs.ts";
 import type { SweepDeps, SweepOptions, SweepTerm } from "./sweep-model.ts";
+import { Unasked } from "./unasked.ts";
 
 /**
  * One pass over the stale runs: read ids in pages, then for each run re-read it, ask the backend, judge, write. No
  * transaction is open and no connection is held while the backend is asked; each write commits by itself. A run that
- * cannot be handled is counted as `error` and does not stop the others.
+ * cannot be handled is counted as `error` and does not stop the others. Confirmed presumptions are set aside, and
+ * written or held in rounds.
  *
  * @throws LeaseLostError, FencedError, StoreUnavailableError, StoreSchemaError or `signal.reason`: the sweep cannot go
  *   on. What was in flight has ended by then.
@@ -18,16 +23,58 @@ export async function sweep(
   term: SweepTerm,
   signal: AbortSignal,
 ): Promise<void> {
-  const query = { horizon: term.horizon, nullDeadlineAfterMs: options.nullDeadlineAfterMs };
-  const one = new RunSweep(deps, options, term, query);
-  await forEachConcurrently(
-    atMost(runsToSweep(deps.store, options, query), options.limit),
-    options.concurrency,
-    async (runId, runSignal) => {
-      deps.onOutcome(await one.handle(runId, runSignal));
-    },
-    signal,
-  );
+  const query = queryOf(options, term);
+  const facts = await deps.store.guardFacts(query, options.guard.confirmations);
+  const writer = new RunWriter(deps, options, term);
+  const guard = new GuardRounds(deps, options, term, query, writer, facts);
+  const unasked = new Unasked(deps, options, term, query);
+  const one = new RunSweep(deps, options, term, query, { writer, guard, unasked });
+
+  using scope = new LinkedController(signal);
+  const rounds = repeatRounds(guard, deps.clock, scope);
+  try {
+    await forEachConcurrently(
+      atMost(runsToSweep(deps.store, options, query), options.limit),
+      options.concurrency,
+      async (runId, runSignal) => {
+        const outcome = await one.handle(runId, runSignal);
+        if (outcome !== null) deps.onOutcome(outcome);
+        await unasked.deferWhenMany();
+        await guard.roundWhenDue(runSignal);
+      },
+      scope.signal,
+    );
+    await unasked.defer();
+    await guard.end(scope.signal);
+  } finally {
+    scope.abort(new Error("the sweep has ended"));
+    await rounds;
+  }
+}
+
+/** `--run` and an override look at suspected runs without waiting for the deadlines that were moved ahead. */
+export function queryOf(options: SweepOptions, { horizon }: SweepTerm): StaleQuery {
+  const { nullDeadlineAfterMs, runIds, overrideReason } = options;
+  const includeSuspected = runIds !== null || overrideReason !== null;
+  return { horizon, nullDeadlineAfterMs, includeSuspected };
+}
+
+const ROUND_EVERY_MS = 10_000;
+
+/** Slots that wait for slow sandboxes must not keep verdicts waiting. Never rejects: a failure ends the scope. */
+async function repeatRounds(
+  guard: GuardRounds,
+  clock: Clock,
+  scope: LinkedController,
+): Promise<void> {
+  try {
+    while (true) {
+      await clock.sleep(ROUND_EVERY_MS, scope.signal);
+      await guard.round(scope.signal);
+    }
+  } catch (error) {
+    scope.abort(error);
+  }
 }
 
 async function* runsToSweep(store: RunStore, options: SweepOptions, query: StaleQuery) {

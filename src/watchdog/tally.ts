@@ -9,6 +9,13 @@ export class Tally {
   readonly #byAction = new Map<Action, number>();
   readonly #runs: RunOutcome[] = [];
   #total = 0;
+  #unasked = 0;
+
+  /** A run about which nobody was asked. */
+  addUnasked(outcome: RunOutcome): void {
+    this.#unasked += 1;
+    this.add(outcome);
+  }
 
   add(outcome: RunOutcome): void {
     this.#total += 1;
@@ -30,6 +37,11 @@ export class Tally {
       skipped: this.#count("skipped"),
       errors: this.#count("error"),
     };
+  }
+
+  /** Part of the skipped ones: left because of the shared API, not because they need nothing. */
+  get unasked(): number {
+    return this.#unasked;
   }
 
   get runs(): readonly RunOutcome[] {

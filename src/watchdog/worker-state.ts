@@ -1,6 +1,8 @@
 import { type HealthFacts, MISSED_TICKS, type Standing } from "../rules/health.ts";
+import { leaseKeyOf } from "../rules/lease-key.ts";
 import type { SweepReport } from "../rules/report.ts";
 import type { SweepWatch } from "./conduct-model.ts";
+import { LeaseLostError } from "./lease-term.ts";
 import {
   type Backlog,
   type Clock,
@@ -8,6 +10,7 @@ import {
   type LeaseKind,
   LeaseUnavailableError,
   type Schedule,
+  type SharedApi,
   StoreSchemaError,
   StoreUnavailableError,
 } from "./ports.ts";
@@ -25,6 +28,8 @@ export interface WorkerFacts extends HealthFacts {
   readonly nextSweepAt: Date;
   readonly ownLastSweep: SweepReport | null;
   readonly leadership: LeadershipView | null;
+  /** `null` when the backend shares none between runs. */
+  readonly api: SharedApi | null;
   /** As this process's last sweep found it when it began. */
   readonly backlog: (Backlog & { readonly countedAt: Date }) | null;
 }
@@ -33,6 +38,7 @@ export interface WorkerIdentity {
   readonly holder: string;
   readonly leaseKind: LeaseKind;
   readonly verifyTimeoutMs: number;
+  readonly api: SharedApi | null;
 }
 
 /** Collects facts as the worker meets them; answers from memory. */
@@ -51,6 +57,7 @@ export class WorkerState {
   #otherLeaseKind: LeaseKind | null = null;
   #heldBy: { readonly holder: string | null; readonly expiresAt: Date | null } | null = null;
   #ownLastSweep: SweepReport | null = null;
+  #heldFor: string | null = null;
   #backlog: WorkerFacts["backlog"] = null;
 
   constructor(clock: Clock, schedule: Schedule, identity: WorkerIdentity) {
@@ -81,8 +88,13 @@ export class WorkerState {
               sinceProgressMs: fleet.view.sinceProgressMs,
             },
       otherLeaseKind: this.#otherLeaseKind,
-      leaseNeverExpires: this.#heldBy !== null && this.#heldBy.expiresAt === null,
-      lastSweep: this.#ownSweepIsLast ? (this.#ownLastSweep?.status ?? null) : null,
+      endlessLeaseKey: this.#endlessLeaseKey,
+      lastSweep: this.#ownSweepIsLast
+        ? (this.#ownLastSweep?.status ?? null)
+        : (fleet?.view.lastStatus ?? null),
+      heldFor: this.#ownSweepIsLast ? this.#heldFor : null,
+      apiRefusal: this.#identity.api?.refusal ?? null,
+      failingRuns: this.#backlog?.failing ?? 0,
       role: this.#role,
       leaseHolder:
         this.#role === "sweeping" ? this.#identity.holder : (this.#heldBy?.holder ?? null),
@@ -106,6 +118,12 @@ export class WorkerState {
     return new Date(this.#clock.now().getTime() + trustedForMs);
   }
 
+  /** Only a key in Redis can lose its expiry. */
+  get #endlessLeaseKey(): string | null {
+    if (this.#heldBy === null || this.#heldBy.expiresAt !== null) return null;
+    return leaseKeyOf(this.#fleet?.view.installation ?? "*");
+  }
+
   get #ownSweepIsLast(): boolean {
     const newest = this.#fleet?.view.epoch ?? 0;
     return (this.#ownLastSweep?.epoch ?? 0) >= newest;
@@ -123,7 +141,12 @@ export class WorkerState {
 
   /** The lease store is asked after Postgres: its failure says that Postgres is there. */
   failed(error: unknown): void {
-    if (error instanceof LeaseUnavailableError) {
+    if (error instanceof LeaseLostError) {
+      // In the middle of a sweep the two fail each on its own.
+      if (error.cause instanceof LeaseUnavailableError) {
+        this.#lease = { problem: error.cause.message };
+      }
+    } else if (error instanceof LeaseUnavailableError) {
       this.#postgres = "ok";
       this.#lease = { problem: error.message };
     } else if (error instanceof StoreUnavailableError || error instanceof StoreSchemaError) {
@@ -171,11 +194,15 @@ export class WorkerState {
     },
     onBegin: ({ backlog }) => {
       this.#role = "sweeping";
+      this.#heldFor = null;
       this.#otherLeaseKind = null;
       this.#heldBy = null;
       this.#backlog = { ...backlog, countedAt: this.#clock.now() };
       this.#progressAtMs = this.#clock.monotonicMs();
       this.storesAnswered();
+    },
+    onHold: (reason) => {
+      this.#heldFor = reason;
     },
     onStoreTry: (failure) => {
       if (failure === null) this.#postgres = "ok";

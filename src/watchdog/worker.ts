@@ -35,6 +35,7 @@ export class Worker {
       holder: options.holder,
       leaseKind: deps.lease.kind,
       verifyTimeoutMs: options.verifyTimeoutMs,
+      api: deps.backend.api ?? null,
     });
   }
 
@@ -81,7 +82,13 @@ export class Worker {
       const conducted = await conductSweep(
         { ...this.#deps, watch: this.#state.watch },
         this.#options,
-        { trigger: "cron", intervalMs: schedule.intervalMs(), runIds: null, limit: null },
+        {
+          trigger: "cron",
+          intervalMs: schedule.intervalMs(),
+          runIds: null,
+          limit: null,
+          overrideReason: null,
+        },
         signal,
       );
       if (bothStoresServed(conducted)) this.#recovered();
@@ -108,7 +115,8 @@ export class Worker {
         this.#state.standby(conducted.holder, conducted.expiresInMs);
         log.debug({ holder: conducted.holder, expiresInMs: conducted.expiresInMs }, "standing by");
         if (conducted.expiresInMs === null) {
-          log.error({ holder: conducted.holder }, "the lease has no expiry, delete its key");
+          const { endlessLeaseKey: key } = this.#state.facts();
+          log.error({ holder: conducted.holder, key }, "the lease has no expiry, delete its key");
         }
         return;
       case "other-lease-kind":

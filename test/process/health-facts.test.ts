@@ -34,7 +34,17 @@ describe("/health", () => {
         own: null,
         fleet: { epoch: 0, holder: null, startedAt: null, finishedAt: null },
       },
-      backlog: { countedAt: null, stale: null, oldestOverdueSeconds: null, cleanups: null },
+      backlog: {
+        countedAt: null,
+        stale: null,
+        deferred: null,
+        held: null,
+        failing: null,
+        oldestOverdueSeconds: null,
+        cleanups: null,
+      },
+      guard: { heldFor: null },
+      api: { breaker: "closed", refusal: null, pausedForSeconds: 0, concurrency: null },
       configuration: expect.stringMatching(/^[0-9a-f]{12}$/),
       build: { version: expect.stringMatching(/^\d+\.\d+\.\d+/), node: process.version },
     });
@@ -106,7 +116,7 @@ describe("/health", () => {
     // However long this takes, it is not too long ago.
     await sql`UPDATE watchdog.leadership SET sweep_finished_at = now() + interval '1 hour'`;
     await until(worker, { status: "degraded", role: "standby" });
-    await sql`UPDATE watchdog.leadership SET epoch = epoch + 1`;
+    await sql`UPDATE watchdog.leadership SET epoch = epoch + 1, last_report = '{"status":"ok"}'`;
     await until(worker, { status: "ok", role: "standby" });
   });
 

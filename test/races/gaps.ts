@@ -69,6 +69,11 @@ export function storeWith(store: RunStore, changed: Partial<RunStore>): RunStore
     read: (...args) => store.read(...args),
     apply: (...args) => store.apply(...args),
     defer: (...args) => store.defer(...args),
+    deferUnasked: (...args) => store.deferUnasked(...args),
+    noteError: (...args) => store.noteError(...args),
+    dropSuspicions: (...args) => store.dropSuspicions(...args),
+    guardFacts: (...args) => store.guardFacts(...args),
+    canaries: (...args) => store.canaries(...args),
     facts: (...args) => store.facts(...args),
     ...changed,
   };

@@ -1,6 +1,6 @@
 import { describe, expect, it } from "vitest";
 import type { SweepReport } from "../../src/rules/report.ts";
-import type { Journal } from "../../src/watchdog/ports.ts";
+import { journalWith } from "../support/journal-double.ts";
 import { createWorld, type World } from "../support/world.ts";
 import {
   actionsOf,
@@ -92,10 +92,12 @@ describe("two watchdogs that both believe they lead", () => {
       newer = world.sweep({
         env: TRUSTING,
         replace: ({ journal }) => ({
-          journal: journalWith(journal, async (...args) => {
-            hasBegun();
-            await go;
-            return journal.claimCleanups(...args);
+          journal: journalWith(journal, {
+            claimCleanups: async (...args) => {
+              hasBegun();
+              await go;
+              return journal.claimCleanups(...args);
+            },
           }),
         }),
       });
@@ -143,18 +145,6 @@ function meeting(count: number, work: () => Promise<unknown>): () => Promise<unk
     come += 1;
     if (come === count) resolve(work());
     return done;
-  };
-}
-
-function journalWith(journal: Journal, claimCleanups: Journal["claimCleanups"]): Journal {
-  return {
-    claimCleanups,
-    cleanupDone: (...args) => journal.cleanupDone(...args),
-    cleanupFailed: (...args) => journal.cleanupFailed(...args),
-    pendingCleanups: () => journal.pendingCleanups(),
-    openFirstRuns: (...args) => journal.openFirstRuns(...args),
-    recordFirstRun: (...args) => journal.recordFirstRun(...args),
-    firstRunDone: (...args) => journal.firstRunDone(...args),
   };
 }
 

@@ -1,6 +1,6 @@
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
-import { cleanupRetryMs } from "../../src/rules/cleanup-retry.ts";
+import { absentNote, cleanupRetryMs, isGivenUpAsAbsent } from "../../src/rules/cleanup-retry.ts";
 
 describe("cleanupRetryMs", () => {
   const cases = [
@@ -37,6 +37,20 @@ describe("cleanupRetryMs", () => {
         expect(waitMs).toBeGreaterThanOrEqual(30_000);
         expect(waitMs).toBeLessThanOrEqual(4_500_000);
       }),
+    );
+  });
+});
+
+describe("isGivenUpAsAbsent", () => {
+  it("holds from the third attempt on, and not before", () => {
+    expect([1, 2, 3, 4, 500].map(isGivenUpAsAbsent)).toEqual([false, false, true, true, true]);
+  });
+});
+
+describe("absentNote", () => {
+  it("says why the attempts ended, and with which answer", () => {
+    expect(absentNote("sandbox_api delete_sandbox returned HTTP 404")).toBe(
+      "the API does not know the sandbox: sandbox_api delete_sandbox returned HTTP 404",
     );
   });
 });

@@ -25,6 +25,10 @@ describe("summarise", () => {
       evidence: { kind: "gone", reason: "lost", detail: SECRET },
       expected: { kind: "gone", reason: "lost" },
     },
+    ...(["command-unknown", "server-restarted"] as const).map((reason) => ({
+      evidence: { kind: "gone", reason, detail: SECRET } as const,
+      expected: { kind: "gone", reason },
+    })),
     ...(["unreachable", "malformed"] as const).map((kind) => ({
       evidence: { kind, failure: failure({ message: SECRET }) },
       expected: {
@@ -37,7 +41,8 @@ describe("summarise", () => {
     })),
   ];
   for (const { evidence, expected } of cases) {
-    it(`keeps of "${evidence.kind}" codes, statuses and sizes alone`, () => {
+    const kind = evidence.kind === "gone" ? `gone, ${evidence.reason}` : evidence.kind;
+    it(`keeps of "${kind}" codes, statuses and sizes alone`, () => {
       expect(summarise(evidence)).toEqual(expected);
       expect(JSON.stringify(summarise(evidence))).not.toContain(SECRET);
     });

@@ -108,17 +108,33 @@ const UNFINISHED: readonly (Case & { readonly end: SweepEnd })[] = [
 describe("resultOf", () => {
   for (const { name, counts, exitCode, status } of FINISHED) {
     it(name, () => {
-      expect(resultOf({ kind: "finished" }, { ...NO_COUNTS, ...counts })).toEqual({
+      expect(resultOf({ kind: "finished" }, { ...NO_COUNTS, ...counts }, 0)).toEqual({
         status,
         exitCode,
       });
     });
   }
 
+  it("is partial when one run was left because nobody could be asked about it", () => {
+    const counts = { ...NO_COUNTS, completed: 9, skipped: 1 };
+    const partial = { status: "partial", exitCode: 3 };
+    expect(resultOf({ kind: "finished" }, counts, 1)).toEqual(partial);
+  });
+
+  it("is ok when the only skipped runs need nothing", () => {
+    const counts = { ...NO_COUNTS, completed: 9, skipped: 1 };
+    expect(resultOf({ kind: "finished" }, counts, 0)).toEqual({ status: "ok", exitCode: 0 });
+  });
+
+  it("says that verdicts are held rather than that runs were not asked about", () => {
+    const counts = { ...NO_COUNTS, held: 1, skipped: 1, errors: 1 };
+    expect(resultOf({ kind: "finished" }, counts, 1)).toEqual({ status: "held", exitCode: 4 });
+  });
+
   for (const { name, end, exitCode, status } of UNFINISHED) {
     it(name, () => {
-      expect(resultOf(end, NO_COUNTS)).toEqual({ status, exitCode });
-      expect(resultOf(end, { ...NO_COUNTS, ...BAD_COUNTS })).toEqual({ status, exitCode });
+      expect(resultOf(end, NO_COUNTS, 0)).toEqual({ status, exitCode });
+      expect(resultOf(end, { ...NO_COUNTS, ...BAD_COUNTS }, 1)).toEqual({ status, exitCode });
     });
   }
 });

@@ -19,8 +19,11 @@ const WELL: HealthFacts = {
   verifyTimeoutMs: VERIFY_TIMEOUT_MS,
   fleet: { seenAtMs: NOW_MS, sinceFinishMs: MINUTE_MS, sinceProgressMs: MINUTE_MS },
   otherLeaseKind: null,
-  leaseNeverExpires: false,
+  endlessLeaseKey: null,
   lastSweep: "ok",
+  heldFor: null,
+  apiRefusal: null,
+  failingRuns: 0,
 };
 
 function facts(changes: Partial<HealthFacts> = {}): HealthFacts {
@@ -130,9 +133,9 @@ describe("health", () => {
   });
 
   it("is failing with the remedy when the lease's key never expires", () => {
-    expect(health(facts({ leaseNeverExpires: true }))).toEqual({
+    expect(health(facts({ endlessLeaseKey: "watchdog:{7d0c}:lease" }))).toEqual({
       status: "failing",
-      reasons: ["the lease's key has no expiry and blocks everybody: delete it"],
+      reasons: ["the key watchdog:{7d0c}:lease has no expiry and blocks everybody: delete it"],
     });
   });
 
@@ -149,12 +152,35 @@ describe("health", () => {
     });
   }
 
+  it("says why the guard holds verdicts back", () => {
+    const held = facts({ lastSweep: "held", heldFor: "a mass: 90 presumptions, 90 runs answered" });
+    const reasons = ["holding: a mass: 90 presumptions, 90 runs answered"];
+    expect(health(held)).toEqual({ status: "degraded", reasons });
+  });
+
+  it("is degraded while the backend is not to be asked", () => {
+    const paused = facts({ apiRefusal: "sandbox_api asked for a pause" });
+    const reasons = ["the backend is not asked: sandbox_api asked for a pause"];
+    expect(health(paused)).toEqual({ status: "degraded", reasons });
+  });
+
+  it("is degraded from the first run that cannot be handled", () => {
+    expect(health(facts({ failingRuns: 0 })).status).toBe("ok");
+    expect(health(facts({ failingRuns: 1 }))).toEqual({
+      status: "degraded",
+      reasons: ["1 runs cannot be handled, watchdog.suspicions.error_cause says why"],
+    });
+  });
+
   it("puts what fails before what is merely degraded", () => {
-    const both = facts({ leaseNeverExpires: true, lease: { problem: "ECONNREFUSED" } });
+    const both = facts({
+      endlessLeaseKey: "watchdog:{7d0c}:lease",
+      lease: { problem: "ECONNREFUSED" },
+    });
     expect(health(both)).toEqual({
       status: "failing",
       reasons: [
-        "the lease's key has no expiry and blocks everybody: delete it",
+        "the key watchdog:{7d0c}:lease has no expiry and blocks everybody: delete it",
         "lease: ECONNREFUSED",
       ],
     });

@@ -33,7 +33,15 @@ describe("judge, for any row and evidence", () => {
     fc.record({ kind: fc.constantFrom("starting", "no-command") } as const),
     fc.record({
       kind: fc.constant("gone"),
-      reason: fc.constantFrom("no-record", "missing", "paused", "no-sandbox-id", "lost"),
+      reason: fc.constantFrom(
+        "no-record",
+        "missing",
+        "paused",
+        "no-sandbox-id",
+        "command-unknown",
+        "server-restarted",
+        "lost",
+      ),
       detail: anyText,
     } as const),
     fc.record({ kind: fc.constantFrom("unreachable", "malformed"), failure: anyFailure } as const),

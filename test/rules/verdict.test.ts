@@ -152,6 +152,19 @@ describe("judge", () => {
       expected: unavailable("no-sandbox-id", "No sandbox_id available for verification"),
     },
     {
+      name: "fails a run whose command the agent server does not know, before the hard deadline",
+      evidence: { kind: "gone", reason: "command-unknown", detail: "words of the backend" },
+      expected: unavailable("command unknown", "The agent server does not know the command"),
+    },
+    {
+      name: "fails a run whose agent server restarted after it began, before the hard deadline",
+      evidence: { kind: "gone", reason: "server-restarted", detail: "words of the backend" },
+      expected: unavailable(
+        "agent server restarted",
+        "The agent server restarted after the command began",
+      ),
+    },
+    {
       name: "fails a run that the backend calls lost, in the backend's words",
       evidence: { kind: "gone", reason: "lost", detail: "node\0 evicted" },
       expected: unavailable("lost", "node evicted"),

@@ -5,10 +5,10 @@ import { OPTIONS, openFence, sweepWorld } from "./sweep-world.ts";
 /** The chores of one sweep, without the sweep. */
 export function choresStand() {
   const world = sweepWorld();
-  const { db, journal, backend, random, log, stop } = world;
+  const { db, journal, backend, clock, random, log, stop } = world;
   const fence = openFence(db);
   const onProgress = vi.fn();
-  const deps = { journal, backend, random, log, onProgress };
+  const deps = { journal, backend, clock, random, log, onProgress };
   const chores = new Chores(deps, fence, OPTIONS.cleanupSlots);
   let state: "waiting" | "ended" = "waiting";
   return Object.assign(world, {

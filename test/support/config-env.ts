@@ -1,3 +1,4 @@
+import { Rotating } from "../../src/config/rotating.ts";
 import { type Config, ConfigError, type Parsed, parseConfig } from "../../src/config.ts";
 
 type Variables = Readonly<Record<string, string | undefined>>;
@@ -12,6 +13,15 @@ export const MINIMAL_ENV: Variables = {
 /** Parses the least environment with these changes; `undefined` takes a variable away. */
 export function configWith(changes: Variables, files: Variables = {}): Parsed<Config> {
   return parseConfig({ ...MINIMAL_ENV, ...changes }, readerOf(files));
+}
+
+/** A configuration or a part of one with what its rotating parts hold now in their place, to be compared as a whole. */
+export function settled(part: object): unknown {
+  return JSON.parse(
+    JSON.stringify(part, (_, value: unknown) =>
+      value instanceof Rotating ? value.current : value,
+    ),
+  );
 }
 
 /** What is wrong with that environment; nothing when it parses. */

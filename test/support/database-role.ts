@@ -8,6 +8,8 @@ export interface TestRole extends AsyncDisposable {
   readonly password: string;
   /** The test's database, as this user. */
   readonly connection: ConnectionOptions;
+  /** The same as a URL. */
+  readonly url: string;
 }
 
 /** What the worker needs to work, and nothing else. */
@@ -17,12 +19,12 @@ export const WORKER_GRANTS = [
   "UPDATE (preset_metadata, updated_at) ON automations TO",
   "USAGE ON SCHEMA watchdog TO",
   "SELECT, UPDATE ON watchdog.leadership TO",
-  "SELECT, INSERT, UPDATE ON watchdog.verdicts TO",
+  "SELECT, INSERT, UPDATE, DELETE ON watchdog.suspicions, watchdog.verdicts TO",
 ];
 
 /** @param grants `<privileges> ON <object> TO`, each for the new user. */
 export async function createRole(
-  { sql, connection }: TestDatabase,
+  { sql, connection, url }: TestDatabase,
   grants: readonly string[] = [],
   options = "",
 ): Promise<TestRole> {
@@ -34,6 +36,7 @@ export async function createRole(
     name,
     password,
     connection: { ...connection, user: name, password },
+    url: Object.assign(new URL(url), { username: name, password }).href,
     async [Symbol.asyncDispose]() {
       await sql.unsafe(`DROP OWNED BY ${name}; DROP ROLE ${name}`);
     },

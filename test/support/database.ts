@@ -25,7 +25,7 @@ export interface TestDatabase extends AsyncDisposable {
   /** The same place for what does not take a URL. */
   readonly connection: ConnectionOptions;
   readonly name: string;
-  /** A client of its own for the test to look and to interfere with. */
+  /** A client of its own for the test to look and to interfere with, never by way of a pooler. */
   readonly sql: Sql;
 }
 
@@ -34,10 +34,11 @@ export async function createDatabase(options: DatabaseOptions = {}): Promise<Tes
   const server = options.server ?? inject("postgresUrl");
   const name = `watchdog_test_${randomBytes(6).toString("hex")}`;
   await asAdmin(server, (admin) => admin`CREATE DATABASE ${admin(name)}`);
-  const url = new URL(server);
-  url.pathname = `/${name}`;
+  const direct = new URL(server);
+  direct.pathname = `/${name}`;
+  const url = options.server === undefined ? behindPooler(direct) : direct;
   const connection = connectionOptions(url);
-  const sql = connect(url.href, 10);
+  const sql = connect(direct.href, 10);
   const dispose = async () => {
     await sql.end({ timeout: 1 });
     await asAdmin(server, (admin) => admin`DROP DATABASE IF EXISTS ${admin(name)} WITH (FORCE)`);
@@ -52,6 +53,16 @@ export async function createDatabase(options: DatabaseOptions = {}): Promise<Tes
     throw error;
   }
   return { url: url.href, connection, name, sql, [Symbol.asyncDispose]: dispose };
+}
+
+/** The same database by way of the pooler, where the test run has one. */
+function behindPooler(direct: URL): URL {
+  const pooler = inject("poolerAddress");
+  if (pooler === undefined) return direct;
+  const url = new URL(direct);
+  url.hostname = pooler.host;
+  url.port = String(pooler.port);
+  return url;
 }
 
 function connectionOptions(url: URL): ConnectionOptions {

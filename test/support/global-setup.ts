@@ -1,7 +1,7 @@
 import type { TestProject } from "vitest/node";
 import { findDocker } from "./docker.ts";
 import "./provided.ts";
-import { openPostgres, openRedis } from "./services.ts";
+import { findPooler, openPostgres, openRedis } from "./services.ts";
 
 const resources = new AsyncDisposableStack();
 
@@ -16,10 +16,12 @@ export async function setup(project: TestProject): Promise<void> {
   }
   try {
     const [postgres, redis] = await Promise.all(opening);
-    print(`tests use ${postgres.label} and ${redis.label}`);
+    const pooler = await findPooler();
+    print(`${project.name} tests use ${postgres.label}, ${redis.label} and ${pooler.label}`);
     project.provide("postgresUrl", postgres.url);
     project.provide("redisUrl", redis.url);
     project.provide("redisProgram", redis.program);
+    project.provide("pgbouncerProgram", pooler.program);
   } catch (error) {
     await teardown();
     throw error;

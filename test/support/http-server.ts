@@ -3,9 +3,11 @@ import { EventEmitter, once } from "node:events";
 import {
   createServer,
   type IncomingHttpHeaders,
+  type RequestListener,
   type Server,
   type ServerResponse,
 } from "node:http";
+import { createServer as createTlsServer, type ServerOptions } from "node:https";
 import { text } from "node:stream/consumers";
 
 export interface SeenRequest {
@@ -21,23 +23,25 @@ export type Handler = (request: SeenRequest, response: ServerResponse) => unknow
 export interface HttpServer extends AsyncDisposable {
   readonly server: Server;
   readonly port: number;
-  /** `http://127.0.0.1:<port>` */
+  /** `http://127.0.0.1:<port>`, or `https:` */
   readonly origin: string;
   readonly requests: readonly SeenRequest[];
   /** Resolves when that many requests have arrived since the start. */
   arrived(count: number): Promise<void>;
 }
 
-export async function startHttpServer(handler: Handler): Promise<HttpServer> {
+/** With `tls` it speaks HTTPS. */
+export async function startHttpServer(handler: Handler, tls?: ServerOptions): Promise<HttpServer> {
   const requests: SeenRequest[] = [];
   const arrivals = new EventEmitter();
-  const server = createServer(async (incoming, response) => {
+  const listener: RequestListener = async (incoming, response) => {
     const { method = "", url: target = "", headers } = incoming;
     const request = { method, target, headers, body: await text(incoming) };
     requests.push(request);
     arrivals.emit("request");
     await handler(request, response);
-  });
+  };
+  const server = tls ? createTlsServer(tls, listener) : createServer(listener);
   server.listen(0, "127.0.0.1");
   await once(server, "listening");
   const address = server.address();
@@ -45,7 +49,7 @@ export async function startHttpServer(handler: Handler): Promise<HttpServer> {
   return {
     server,
     port: address.port,
-    origin: `http://127.0.0.1:${address.port}`,
+    origin: `${tls ? "https" : "http"}://127.0.0.1:${address.port}`,
     requests,
     async arrived(count) {
       while (requests.length < count) await once(arrivals, "request");

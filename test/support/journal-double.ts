@@ -10,6 +10,8 @@ export function journalWith(journal: Journal, methods: Partial<Journal>): Journa
     openFirstRuns: (...args) => journal.openFirstRuns(...args),
     recordFirstRun: (...args) => journal.recordFirstRun(...args),
     firstRunDone: (...args) => journal.firstRunDone(...args),
+    adoptLateSandboxes: (...args) => journal.adoptLateSandboxes(...args),
+    prune: (...args) => journal.prune(...args),
     ...methods,
   };
 }

@@ -30,12 +30,30 @@ export interface MemoryVerdict {
   readonly basis: string;
   readonly reason: string;
   readonly evidence: unknown;
-  readonly sandboxId: string | null;
+  sandboxId: string | null;
   cleanupState: "none" | "pending" | "done" | "abandoned";
   cleanupAttempts: number;
   cleanupNextAtMs: number | null;
   cleanupError: string | null;
   firstRunState: "none" | "pending" | "done";
+  readonly overrideReason: string | null;
+}
+
+/** A row of `suspicions`. */
+export interface MemorySuspicion {
+  sandboxId: string | null;
+  bashCommandId: string | null;
+  firstDeadlineAtMs: number;
+  notedAtMs: number;
+  presumedTimes: number;
+  presumedReason: string | null;
+  presumedLastAtMs: number | null;
+  unknownTimes: number;
+  unknownSinceMs: number | null;
+  errorTimes: number;
+  errorCause: string | null;
+  errorRetryAtMs: number | null;
+  heldSinceMs: number | null;
 }
 
 /** The leadership row. */
@@ -47,6 +65,8 @@ export interface MemoryLeadershipRow {
   sweepFinishedAtMs: number | null;
   progressedAtMs: number | null;
   lastReport: object | null;
+  apiPausedUntilMs: number | null;
+  apiConcurrency: number | null;
 }
 
 /** The tables that the in-memory stores share, with the clock's wall time as the database's. */
@@ -55,6 +75,8 @@ export class MemoryDatabase {
   /** `preset_metadata` as text, by the automation's id. */
   readonly presets = new Map<string, string>();
   readonly verdicts: MemoryVerdict[] = [];
+  /** By the run's id. */
+  readonly suspicions = new Map<string, MemorySuspicion>();
   readonly leadership: MemoryLeadershipRow = {
     epoch: 0,
     holder: null,
@@ -63,6 +85,8 @@ export class MemoryDatabase {
     sweepFinishedAtMs: null,
     progressedAtMs: null,
     lastReport: null,
+    apiPausedUntilMs: null,
+    apiConcurrency: null,
   };
   /** Runs and automations whose row somebody else is writing. */
   readonly locked = new Set<string>();
@@ -124,9 +148,34 @@ export class MemoryDatabase {
       cleanupNextAtMs: this.nowMs(),
       cleanupError: null,
       firstRunState: "none",
+      overrideReason: null,
       ...verdict,
     };
     this.verdicts.push(added);
+    return added;
+  }
+
+  /** What an earlier sweep remembers of a run as it is now: nothing, unless told otherwise. */
+  suspect(runId: string, suspicion: Partial<MemorySuspicion> = {}): MemorySuspicion {
+    const run = this.runs.get(runId);
+    if (run === undefined) throw new Error(`there is no run ${runId}`);
+    const added: MemorySuspicion = {
+      sandboxId: run.sandboxId,
+      bashCommandId: run.bashCommandId,
+      firstDeadlineAtMs: run.timeoutAtMs ?? this.nowMs(),
+      notedAtMs: this.nowMs(),
+      presumedTimes: 0,
+      presumedReason: null,
+      presumedLastAtMs: null,
+      unknownTimes: 0,
+      unknownSinceMs: null,
+      errorTimes: 0,
+      errorCause: null,
+      errorRetryAtMs: null,
+      heldSinceMs: null,
+      ...suspicion,
+    };
+    this.suspicions.set(runId, added);
     return added;
   }
 

@@ -1,8 +1,9 @@
+import { CLAIM_MS } from "../../src/rules/cleanup-retry.ts";
 import type { CleanupTask, Fence, FirstRunTask, Journal } from "../../src/watchdog/ports.ts";
-import type { MemoryDatabase, MemoryVerdict } from "./memory-database.ts";
+import type { MemoryDatabase, MemoryRun, MemoryVerdict } from "./memory-database.ts";
 
-const CLAIM_FOR_MS = 5 * 60_000;
 const GIVE_UP_AFTER_MS = 24 * 60 * 60_000;
+const ADOPT_WITHIN_MS = 60 * 60_000;
 
 /** The model of the journal: what is still to be done about ended runs, from the verdicts in memory. */
 export class MemoryJournal implements Journal {
@@ -13,30 +14,66 @@ export class MemoryJournal implements Journal {
   }
 
   async claimCleanups(fence: Fence, limit: number): Promise<readonly CleanupTask[]> {
-    fence.check();
-    if (this.#db.leadership.epoch !== fence.epoch) return [];
-    const nowMs = this.#db.nowMs();
-    const due = this.#db.verdicts
-      .filter((row) => row.cleanupState === "pending" && (row.cleanupNextAtMs ?? 0) <= nowMs)
-      .slice(0, limit);
-    for (const row of due) {
-      row.cleanupAttempts += 1;
-      row.cleanupNextAtMs = nowMs + CLAIM_FOR_MS;
-      if (row.basis === "presumption" && !this.#stillOurs(row)) row.cleanupState = "none";
+    while (true) {
+      fence.check();
+      if (this.#db.leadership.epoch !== fence.epoch) return [];
+      const due = this.#pending()
+        .filter((row) => this.#isDue(row) && this.#goesFirst(row))
+        .sort((a, b) => (a.cleanupNextAtMs ?? 0) - (b.cleanupNextAtMs ?? 0))
+        .slice(0, limit);
+      const tasks = due.flatMap((row) => this.#claim(row));
+      if (tasks.length > 0 || due.length === 0) return tasks;
     }
-    return due.flatMap(({ cleanupState, sandboxId, id, runId, cleanupAttempts }) =>
-      cleanupState === "pending" && sandboxId !== null
-        ? [{ id, runId, userId: null, orgId: null, sandboxId, attempts: cleanupAttempts }]
-        : [],
+  }
+
+  #pending(): MemoryVerdict[] {
+    return this.#db.verdicts.filter((row) => row.cleanupState === "pending");
+  }
+
+  #isDue(row: MemoryVerdict): boolean {
+    return (row.cleanupNextAtMs ?? 0) <= this.#db.nowMs();
+  }
+
+  /** Of those that name the same sandbox, when all are due: the one with most attempts, the oldest of them. */
+  #goesFirst(row: MemoryVerdict): boolean {
+    const others = this.#pending().filter(
+      (other) => other.sandboxId === row.sandboxId && other.id !== row.id,
+    );
+    const isAhead = (other: MemoryVerdict) =>
+      other.cleanupAttempts === row.cleanupAttempts
+        ? other.id < row.id
+        : other.cleanupAttempts > row.cleanupAttempts;
+    return !others.some((other) => !this.#isDue(other) || isAhead(other));
+  }
+
+  #claim(row: MemoryVerdict): CleanupTask[] {
+    const { id, runId, sandboxId } = row;
+    row.cleanupNextAtMs = this.#db.nowMs() + CLAIM_MS;
+    if (row.basis === "presumption" && !this.#stillOurs(row)) {
+      row.cleanupState = "none";
+      return [];
+    }
+    if (this.#isNamed(sandboxId)) return [];
+    row.cleanupAttempts += 1;
+    if (sandboxId === null) return [];
+    return [{ id, runId, userId: null, orgId: null, sandboxId, attempts: row.cleanupAttempts }];
+  }
+
+  #isNamed(sandboxId: string | null): boolean {
+    return [...this.#db.runs.values()].some(
+      (run) => run.status === "RUNNING" && run.sandboxId === sandboxId,
     );
   }
 
-  async cleanupDone(id: number, fence: Fence): Promise<void> {
-    const row = this.#writable(id, fence);
-    if (row === null) return;
-    row.cleanupState = "done";
-    row.cleanupNextAtMs = null;
-    row.cleanupError = null;
+  async cleanupDone(id: number, note: string | null, fence: Fence): Promise<void> {
+    const sandboxId = this.#writable(id, fence)?.sandboxId;
+    if (sandboxId === undefined) return;
+    for (const row of this.#pending()) {
+      if (row.sandboxId !== sandboxId) continue;
+      row.cleanupState = "done";
+      row.cleanupNextAtMs = null;
+      row.cleanupError = note;
+    }
   }
 
   async cleanupFailed(
@@ -46,12 +83,12 @@ export class MemoryJournal implements Journal {
     fence: Fence,
   ): Promise<"pending" | "abandoned"> {
     const row = this.#writable(id, fence);
-    if (row === null) return "pending";
+    if (row?.cleanupState !== "pending") return "pending";
     const nowMs = this.#db.nowMs();
     row.cleanupError = error;
     row.cleanupNextAtMs = nowMs + retryInMs;
     if (nowMs - row.decidedAtMs > GIVE_UP_AFTER_MS) row.cleanupState = "abandoned";
-    return row.cleanupState === "abandoned" ? "abandoned" : "pending";
+    return row.cleanupState;
   }
 
   async pendingCleanups(): Promise<number> {
@@ -100,6 +137,44 @@ export class MemoryJournal implements Journal {
     }
   }
 
+  async adoptLateSandboxes(delayMs: number, fence: Fence): Promise<number> {
+    fence.check();
+    if (this.#db.leadership.epoch !== fence.epoch) return 0;
+    const nowMs = this.#db.nowMs();
+    const late = this.#db.verdicts.flatMap((row) => {
+      const run = this.#presumedDead(row);
+      const isLate =
+        row.basis === "presumption" &&
+        row.cleanupState === "none" &&
+        !row.sandboxId &&
+        nowMs - row.decidedAtMs < ADOPT_WITHIN_MS;
+      return isLate && run?.sandboxId ? [{ row, sandboxId: run.sandboxId }] : [];
+    });
+    for (const { row, sandboxId } of late) {
+      row.sandboxId = sandboxId;
+      row.cleanupState = "pending";
+      row.cleanupNextAtMs = nowMs + delayMs;
+    }
+    return late.length;
+  }
+
+  async prune(olderThanMs: number, limit: number, fence: Fence): Promise<number> {
+    fence.check();
+    const { verdicts, leadership } = this.#db;
+    if (leadership.epoch !== fence.epoch) return 0;
+    const nowMs = this.#db.nowMs();
+    const old = verdicts
+      .filter(
+        (row) =>
+          nowMs - row.decidedAtMs > olderThanMs &&
+          row.cleanupState !== "pending" &&
+          row.firstRunState !== "pending",
+      )
+      .slice(0, limit);
+    for (const row of old) verdicts.splice(verdicts.indexOf(row), 1);
+    return old.length;
+  }
+
   #writable(id: number, fence: Fence): MemoryVerdict | null {
     fence.check();
     if (this.#db.leadership.epoch !== fence.epoch) return null;
@@ -107,12 +182,13 @@ export class MemoryJournal implements Journal {
   }
 
   #stillOurs(verdict: MemoryVerdict): boolean {
-    const run = this.#db.runs.get(verdict.runId);
-    return (
-      run?.status === "FAILED" &&
-      run.errorDetail?.startsWith("Timed out: ") === true &&
-      run.sandboxId === verdict.sandboxId &&
-      !run.keepAlive
-    );
+    return this.#presumedDead(verdict)?.sandboxId === verdict.sandboxId;
+  }
+
+  /** The verdict's run as a presumption leaves it, unless its sandbox is kept. */
+  #presumedDead({ runId }: MemoryVerdict): MemoryRun | null {
+    const run = this.#db.runs.get(runId);
+    const dead = run?.status === "FAILED" && run.errorDetail?.startsWith("Timed out: ") === true;
+    return dead && !run.keepAlive ? run : null;
   }
 }

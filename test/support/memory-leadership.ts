@@ -1,4 +1,5 @@
 import type {
+  ApiRestraint,
   EpochAnswer,
   EpochRequest,
   Fence,
@@ -29,6 +30,7 @@ export class MemoryLeadership implements Leadership {
       sweepFinishedAt: textOf(row.sweepFinishedAtMs),
       sinceProgressMs: this.#since(row.progressedAtMs),
       sinceFinishMs: this.#since(row.sweepFinishedAtMs),
+      lastStatus: statusOf(row.lastReport),
       readAt: this.#db.nowText(),
     };
   }
@@ -56,28 +58,40 @@ export class MemoryLeadership implements Leadership {
       row.sweepFinishedAtMs = null;
       row.progressedAtMs = this.#db.nowMs();
     }
-    return { kind: "begun", epoch: row.epoch, horizon: await this.horizon() };
+    const restraint = {
+      pausedForMs: Math.max(0, (row.apiPausedUntilMs ?? 0) - this.#db.nowMs()),
+      concurrency: row.apiConcurrency,
+    };
+    return { kind: "begun", epoch: row.epoch, horizon: await this.horizon(), restraint };
   }
 
   async horizon(): Promise<Horizon> {
     return { text: this.#db.nowText(), ms: this.#db.nowMs() };
   }
 
-  async progress(fence: Fence): Promise<boolean> {
+  async progress(fence: Fence, restraint: ApiRestraint): Promise<boolean> {
     fence.check();
     if (this.#db.leadership.epoch !== fence.epoch) return false;
     this.#db.leadership.progressedAtMs = this.#db.nowMs();
+    this.#restrain(restraint);
     return true;
   }
 
-  async finish(fence: Fence, report: object): Promise<boolean> {
+  async finish(fence: Fence, report: object, restraint: ApiRestraint): Promise<boolean> {
     fence.check();
     const row = this.#db.leadership;
     if (row.epoch !== fence.epoch) return false;
     row.sweepFinishedAtMs = this.#db.nowMs();
     row.progressedAtMs = this.#db.nowMs();
     row.lastReport = report;
+    this.#restrain(restraint);
     return true;
+  }
+
+  #restrain({ pausedForMs, concurrency }: ApiRestraint): void {
+    const row = this.#db.leadership;
+    row.apiPausedUntilMs = pausedForMs > 0 ? this.#db.nowMs() + pausedForMs : null;
+    row.apiConcurrency = concurrency;
   }
 
   async clearLeaseKind(epoch: number): Promise<void> {
@@ -91,4 +105,9 @@ export class MemoryLeadership implements Leadership {
 
 function textOf(atMs: number | null): string | null {
   return atMs === null ? null : new Date(atMs).toISOString();
+}
+
+function statusOf(report: object | null): string | null {
+  const status: unknown = report === null ? null : Reflect.get(report, "status");
+  return typeof status === "string" ? status : null;
 }

@@ -1,8 +1,11 @@
 import type { RunSnapshot } from "../../src/rules/model.ts";
+import type { SuspicionChange } from "../../src/rules/suspicion.ts";
 import type {
   Backlog,
   DeferWrite,
+  FailedRun,
   Fence,
+  GuardFacts,
   PageCursor,
   RunStore,
   StalePage,
@@ -12,6 +15,9 @@ import type {
   WriteResult,
 } from "../../src/watchdog/ports.ts";
 import type { MemoryDatabase, MemoryRun } from "./memory-database.ts";
+import { MemoryRuns, remembered, timeoutText } from "./memory-runs.ts";
+
+const HOUR_MS = 3_600_000;
 
 /** The model of the run store: keeps the promises of the port on tables in memory. */
 export class MemoryStore implements RunStore {
@@ -22,55 +28,88 @@ export class MemoryStore implements RunStore {
   }
 
   async backlog(query: StaleQuery): Promise<Backlog> {
-    const stale = this.#stale(query);
-    const deadlines = stale.map((row) => deadlineOf(row, query));
-    const oldestMs = stale.length === 0 ? null : query.horizon.ms - Math.min(...deadlines);
-    return { count: stale.length, oldestOverdueMs: oldestMs };
+    const runs = new MemoryRuns(this.#db, query);
+    const horizonMs = query.horizon.ms;
+    const rows = runs.running().map((row) => ({ row, known: runs.known(row) }));
+    const isDue = (row: MemoryRun) =>
+      runs.isOverdue(row) || (query.includeSuspected && runs.isSuspectedBefore(row));
+    const overdueMs = rows
+      .filter(({ row, known }) => runs.isOverdue(row) || known !== null)
+      .map(({ row, known }) => Math.min(known?.firstDeadlineAtMs ?? Infinity, runs.deadline(row)))
+      .filter((deadlineMs) => deadlineMs < horizonMs)
+      .map((deadlineMs) => horizonMs - deadlineMs);
+    return {
+      count: rows.filter(({ row }) => isDue(row) && !runs.isWaiting(row)).length,
+      deferred: rows.filter(
+        ({ row, known }) => !isDue(row) && (known?.firstDeadlineAtMs ?? Infinity) < horizonMs,
+      ).length,
+      held: rows.filter(({ known }) => known !== null && known.heldSinceMs !== null).length,
+      failing: rows.filter(({ known }) => known !== null && known.errorTimes > 0).length,
+      oldestOverdueMs: overdueMs.length === 0 ? null : Math.max(...overdueMs),
+    };
   }
 
   async stalePage(query: StaleQuery, cursor: PageCursor | null, limit: number): Promise<StalePage> {
-    const stale = this.#stale(query);
-    if (cursor?.part === "no-deadline") {
-      const rest = stale
-        .filter((row) => row.timeoutAtMs === null && row.id > (cursor.id ?? ""))
-        .sort((a, b) => (a.id < b.id ? -1 : 1));
-      const page = rest.slice(0, limit);
-      const last = page.at(-1);
-      const isLastPage = last === undefined || page.length < limit;
-      return { ids: idsOf(page), next: isLastPage ? null : { part: "no-deadline", id: last.id } };
+    const runs = new MemoryRuns(this.#db, query);
+    const rows = runs.running().filter((row) => !runs.isWaiting(row));
+    if (cursor === null || cursor.part === "deadline") {
+      const overdue = rows
+        .filter((row) => row.timeoutAtMs !== null && runs.isOverdue(row) && isAfter(row, cursor))
+        .sort((a, b) => (keyOf(a) < keyOf(b) ? -1 : 1));
+      return pageOf(overdue, limit, { part: "no-deadline", id: null }, (last) => ({
+        part: "deadline",
+        timeoutAt: timeoutText(last) ?? "",
+        id: last.id,
+      }));
     }
-    const page = stale
-      .filter((row) => row.timeoutAtMs !== null && isAfter(row, cursor))
-      .sort((a, b) => (keyOf(a) < keyOf(b) ? -1 : 1))
-      .slice(0, limit);
-    const last = page.at(-1);
-    if (last === undefined || page.length < limit) {
-      return { ids: idsOf(page), next: { part: "no-deadline", id: null } };
+    const byId = rows
+      .filter((row) => row.id > (cursor.id ?? ""))
+      .sort((a, b) => (a.id < b.id ? -1 : 1));
+    if (cursor.part === "suspected") {
+      const suspected = byId.filter((row) => !runs.isOverdue(row) && runs.isSuspectedBefore(row));
+      return pageOf(suspected, limit, null, ({ id }) => ({ part: "suspected", id }));
     }
-    const timeoutAt = timeoutText(last) ?? "";
-    return { ids: idsOf(page), next: { part: "deadline", timeoutAt, id: last.id } };
+    const untimed = byId.filter((row) => row.timeoutAtMs === null && runs.isOverdue(row));
+    const then: PageCursor | null = query.includeSuspected ? { part: "suspected", id: null } : null;
+    return pageOf(untimed, limit, then, ({ id }) => ({ part: "no-deadline", id }));
   }
 
   async read(runId: string, query: StaleQuery): Promise<RunSnapshot | null> {
     const row = this.#db.runs.get(runId);
-    if (row === undefined) return null;
+    return row === undefined ? null : new MemoryRuns(this.#db, query).snapshot(row);
+  }
+
+  async guardFacts(query: StaleQuery, confirmations: number): Promise<GuardFacts> {
+    const runs = new MemoryRuns(this.#db, query);
+    const confirmable = runs.running().filter((row) => {
+      const presumedTimes = runs.known(row)?.presumedTimes ?? 0;
+      const isSeen = presumedTimes > 0 && presumedTimes >= confirmations - 1;
+      return isSeen && (runs.isOverdue(row) || query.includeSuspected) && !runs.isWaiting(row);
+    });
+    const sinceMs = this.#db.nowMs() - HOUR_MS;
+    const presumed = this.#db.verdicts.filter(
+      ({ basis, overrideReason, decidedAtMs }) =>
+        basis === "presumption" && overrideReason === null && decidedAtMs > sinceMs,
+    );
     return {
-      id: row.id,
-      automationId: row.automationId,
-      userId: null,
-      orgId: null,
-      status: row.status,
-      stale: isStale(row, query),
-      timeoutAt: timeoutText(row),
-      sandboxId: row.sandboxId,
-      bashCommandId: row.bashCommandId,
-      beganAtMs: row.beganAtMs,
-      timeoutS: row.timeoutS,
-      keepAlive: row.keepAlive,
-      firstRunOpen: this.#db.presets.get(row.automationId)?.includes('"template"') ?? false,
-      statusDetail: row.statusDetail === null ? null : JSON.parse(row.statusDetail),
-      readAt: this.#db.nowText(),
+      confirmable: confirmable.map(({ id }) => id).sort(),
+      presumedLastHour: presumed.length,
     };
+  }
+
+  async canaries(query: StaleQuery, limit: number): Promise<readonly RunSnapshot[]> {
+    const runs = new MemoryRuns(this.#db, query);
+    return runs
+      .running()
+      .filter((row) => (row.timeoutAtMs ?? -Infinity) >= query.horizon.ms)
+      .filter((row) => Boolean(row.sandboxId) && Boolean(row.bashCommandId))
+      .filter((row) => {
+        const known = runs.known(row);
+        return known === null || known.presumedTimes + known.unknownTimes + known.errorTimes === 0;
+      })
+      .sort((a, b) => (keyOf(a) > keyOf(b) ? -1 : 1))
+      .slice(0, limit)
+      .map((row) => runs.snapshot(row));
   }
 
   async apply(write: TerminalWrite, fence: Fence): Promise<WriteResult> {
@@ -85,7 +124,8 @@ export class MemoryStore implements RunStore {
     row.completedAtMs = nowMs;
     row.errorDetail = failed?.errorDetail ?? row.errorDetail;
     row.statusDetail = failed?.statusDetail ?? "null";
-    const cleans = cleanupInMs !== null && run.sandboxId !== null && !run.keepAlive;
+    this.#db.suspicions.delete(run.id);
+    const cleans = cleanupInMs !== null && Boolean(run.sandboxId) && !run.keepAlive;
     this.#db.verdicts.push({
       id: this.#db.verdicts.length + 1,
       runId: run.id,
@@ -104,6 +144,7 @@ export class MemoryStore implements RunStore {
       cleanupNextAtMs: cleans ? nowMs + cleanupInMs : null,
       cleanupError: null,
       firstRunState: run.firstRunOpen ? "pending" : "none",
+      overrideReason: write.overrideReason,
     });
     return { kind: "written" };
   }
@@ -113,10 +154,55 @@ export class MemoryStore implements RunStore {
     const row = this.#guarded(write.run, fence.epoch);
     if (row === null) return { kind: "none" };
     if (this.#db.locked.has(row.id)) return { kind: "busy" };
+    this.#note(row, write.suspicion);
     const deferredMs = this.#db.nowMs() + write.deferMs;
     row.timeoutAtMs = Math.min(deferredMs, write.notAfterMs ?? deferredMs);
-    row.statusDetail = write.statusDetail ?? "null";
+    row.statusDetail = write.statusDetail ?? row.statusDetail;
     return { kind: "written" };
+  }
+
+  async deferUnasked(
+    runIds: readonly string[],
+    query: StaleQuery,
+    deferMs: number,
+    fence: Fence,
+  ): Promise<void> {
+    fence.check();
+    if (this.#db.leadership.epoch !== fence.epoch) return;
+    const runs = new MemoryRuns(this.#db, query);
+    const waiting = runs
+      .running()
+      .filter((row) => runIds.includes(row.id) && !this.#db.locked.has(row.id) && runs.isStale(row))
+      .sort((a, b) => runs.deadline(a) - runs.deadline(b) || (a.id < b.id ? -1 : 1));
+    for (const [index, row] of waiting.entries()) {
+      const kept = remembered(this.#db, row) ?? { firstDeadlineAtMs: runs.deadline(row) };
+      this.#db.suspect(row.id, { ...kept, notedAtMs: this.#db.nowMs() });
+      const againAtMs = query.horizon.ms + deferMs + (index + 1) / 1000;
+      row.timeoutAtMs = Math.max(row.timeoutAtMs ?? 0, againAtMs);
+    }
+  }
+
+  async noteError({ runId, cause, retryInMs }: FailedRun, fence: Fence): Promise<void> {
+    fence.check();
+    const row = this.#db.runs.get(runId);
+    if (row?.status !== "RUNNING" || this.#db.leadership.epoch !== fence.epoch) return;
+    const nowMs = this.#db.nowMs();
+    const known = remembered(this.#db, row);
+    this.#db.suspect(runId, {
+      ...known,
+      errorTimes: (known?.errorTimes ?? 0) + 1,
+      errorCause: cause,
+      errorRetryAtMs: nowMs + retryInMs,
+      notedAtMs: nowMs,
+    });
+  }
+
+  async dropSuspicions(fence: Fence): Promise<void> {
+    fence.check();
+    if (this.#db.leadership.epoch !== fence.epoch) return;
+    for (const runId of this.#db.suspicions.keys()) {
+      if (this.#db.runs.get(runId)?.status !== "RUNNING") this.#db.suspicions.delete(runId);
+    }
   }
 
   async facts(run: RunSnapshot, epoch: number): Promise<WriteFacts> {
@@ -127,8 +213,20 @@ export class MemoryStore implements RunStore {
     };
   }
 
-  #stale(query: StaleQuery): MemoryRun[] {
-    return [...this.#db.runs.values()].filter((row) => isStale(row, query));
+  #note(row: MemoryRun, change: SuspicionChange): void {
+    const nowMs = this.#db.nowMs();
+    const known = remembered(this.#db, row);
+    const { presumedTimes, presumedReason, unknownTimes } = change;
+    const lastAtMs = change.sighted ? nowMs : (known?.presumedLastAtMs ?? null);
+    this.#db.suspect(row.id, {
+      firstDeadlineAtMs: known?.firstDeadlineAtMs ?? row.timeoutAtMs ?? nowMs,
+      presumedTimes,
+      presumedReason,
+      presumedLastAtMs: presumedTimes === 0 ? null : lastAtMs,
+      unknownTimes,
+      unknownSinceMs: unknownTimes === 0 ? null : (known?.unknownSinceMs ?? nowMs),
+      heldSinceMs: change.held ? (known?.heldSinceMs ?? nowMs) : null,
+    });
   }
 
   #guarded(run: RunSnapshot, epoch: number): MemoryRun | null {
@@ -146,14 +244,6 @@ export class MemoryStore implements RunStore {
   }
 }
 
-function isStale(row: MemoryRun, query: StaleQuery): boolean {
-  return row.status === "RUNNING" && deadlineOf(row, query) < query.horizon.ms;
-}
-
-function deadlineOf(row: MemoryRun, query: StaleQuery): number {
-  return row.timeoutAtMs ?? row.beganAtMs + query.nullDeadlineAfterMs;
-}
-
 function isAfter(row: MemoryRun, cursor: PageCursor | null): boolean {
   return cursor?.part !== "deadline" || keyOf(row) > `${cursor.timeoutAt} ${cursor.id}`;
 }
@@ -162,10 +252,15 @@ function keyOf(row: MemoryRun): string {
   return `${timeoutText(row)} ${row.id}`;
 }
 
-function idsOf(rows: readonly MemoryRun[]): readonly string[] {
-  return rows.map((row) => row.id);
-}
-
-function timeoutText(row: MemoryRun): string | null {
-  return row.timeoutAtMs === null ? null : new Date(row.timeoutAtMs).toISOString();
+/** A page that is not full is the last one of its part. */
+function pageOf(
+  rows: readonly MemoryRun[],
+  limit: number,
+  nextPart: PageCursor | null,
+  cursorAt: (last: MemoryRun) => PageCursor,
+): StalePage {
+  const page = rows.slice(0, limit);
+  const last = page.at(-1);
+  const isLastPage = last === undefined || page.length < limit;
+  return { ids: page.map(({ id }) => id), next: isLastPage ? nextPart : cursorAt(last) };
 }

@@ -1,3 +1,4 @@
+import type { LocalProgram } from "./local-program.ts";
 import type { RedisProgram } from "./redis-program.ts";
 
 /** What the set-up of the test run hands to every test file. */
@@ -8,5 +9,9 @@ declare module "vitest" {
     readonly redisUrl: string;
     /** For servers of a test's own; `null` when this machine has no redis-server. */
     readonly redisProgram: RedisProgram | null;
+    /** For poolers of a test's own; `null` when this machine has no pgbouncer. */
+    readonly pgbouncerProgram: LocalProgram | null;
+    /** Stands in front of `postgresUrl`, where tests are run by way of a pooler. */
+    readonly poolerAddress?: { readonly host: string; readonly port: number };
   }
 }

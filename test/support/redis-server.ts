@@ -3,27 +3,31 @@ import { once } from "node:events";
 import { Redis } from "ioredis";
 import { freePort } from "../../src/demo/free-port.ts";
 import { Throwaway } from "../../src/demo/throwaway.ts";
-import { environment, type RedisProgram } from "./redis-program.ts";
+import { environment } from "./local-program.ts";
+import type { RedisProgram } from "./redis-program.ts";
 
 const HOST = "127.0.0.1";
-const READY_WITHIN_MS = 10_000;
+// Loading may be made slow on purpose.
+const READY_WITHIN_MS = 60_000;
 const STARTS = 3;
 
 /** A redis-server of one's own: empty, without persistence, on a free port of 127.0.0.1. */
 export class RedisServer implements AsyncDisposable {
   readonly #place: Throwaway;
   readonly #program: RedisProgram;
+  readonly #args: readonly string[];
   #port = 0;
   #process: ChildProcess | null = null;
 
-  private constructor(place: Throwaway, program: RedisProgram) {
+  private constructor(place: Throwaway, program: RedisProgram, args: readonly string[]) {
     this.#place = place;
     this.#program = program;
+    this.#args = args;
   }
 
-  static async start(program: RedisProgram): Promise<RedisServer> {
+  static async start(program: RedisProgram, args: readonly string[] = []): Promise<RedisServer> {
     const place = await Throwaway.create({ name: "run-watchdog-redis", stopSignal: "TERM" });
-    const server = new RedisServer(place, program);
+    const server = new RedisServer(place, program, args);
     try {
       await server.start();
       return server;
@@ -98,7 +102,7 @@ export class RedisServer implements AsyncDisposable {
       this.#program.command,
       [
         ...["--port", String(this.#port), "--bind", HOST, "--save", "", "--appendonly", "no"],
-        ...["--daemonize", "no", "--dir", this.#place.folder],
+        ...["--daemonize", "no", "--dir", this.#place.folder, ...this.#args],
       ],
       { detached: true, stdio: ["ignore", "pipe", "ignore"], env: environment(this.#program) },
     );

@@ -13,11 +13,15 @@ export function keyPrefix(): string {
   return `test-${randomBytes(6).toString("hex")}:`;
 }
 
-/** A Redis of the test's own, to flush, pause and kill. */
-export async function startRedis(): Promise<RedisServer> {
+/**
+ * A Redis of the test's own, to flush, pause and kill.
+ *
+ * @param args for redis-server, besides what an empty one without persistence needs.
+ */
+export async function startRedis(args: readonly string[] = []): Promise<RedisServer> {
   const program = inject("redisProgram");
   if (program === null) {
     throw new Error("this test kills its Redis and needs a local redis-server: install one");
   }
-  return RedisServer.start(program);
+  return RedisServer.start(program, args);
 }

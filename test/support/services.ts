@@ -3,6 +3,8 @@ import { randomBytes } from "node:crypto";
 import postgres from "postgres";
 import { startPostgres } from "../../src/demo/embedded-postgres.ts";
 import { type Engine, guardContainer } from "./docker.ts";
+import type { LocalProgram } from "./local-program.ts";
+import { findPgBouncer, pgbouncerVersion } from "./pgbouncer-program.ts";
 import { findRedis, type RedisProgram } from "./redis-program.ts";
 import { RedisServer, redisVersion } from "./redis-server.ts";
 
@@ -58,6 +60,20 @@ export async function openRedis(docker: Docker, print: Print): Promise<RedisServ
   const server = await RedisServer.start(program);
   const label = `${await redisVersion(server.url)} (${program.origin})`;
   return { url: server.url, label, program, close: () => server.stop() };
+}
+
+/** What stands for a transaction pooler: PgBouncer, and a scripted gate where this machine has none. */
+export async function findPooler(): Promise<{
+  readonly program: LocalProgram | null;
+  readonly label: string;
+}> {
+  try {
+    const program = await findPgBouncer();
+    return { program, label: `${await pgbouncerVersion(program)} (${program.origin})` };
+  } catch (error) {
+    const reason = error instanceof Error ? error.message : String(error);
+    return { program: null, label: `a scripted gate instead of PgBouncer (${reason})` };
+  }
 }
 
 interface StartedContainer {

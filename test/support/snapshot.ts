@@ -1,4 +1,4 @@
-import type { Failure, RunSnapshot, VerdictPolicy } from "../../src/rules/model.ts";
+import type { Failure, RunSnapshot, Suspicion, VerdictPolicy } from "../../src/rules/model.ts";
 
 /** The host's defaults: a run may take 600 s, so its hard deadline is 1500 s after its start. */
 export const POLICY: VerdictPolicy = {
@@ -6,6 +6,7 @@ export const POLICY: VerdictPolicy = {
   maxRunMs: 1_800_000,
   readyTimeoutMs: 300_000,
   hardGraceMs: 600_000,
+  unverifiableAfterMs: 86_400_000,
 };
 
 export const BEGAN_AT_MS = Date.UTC(2026, 7, 22, 9, 30);
@@ -27,7 +28,20 @@ export function snapshot(changes: Partial<RunSnapshot> = {}): RunSnapshot {
     keepAlive: false,
     firstRunOpen: false,
     statusDetail: null,
+    suspicion: null,
     readAt: READ_AT,
+    ...changes,
+  };
+}
+
+export function suspicion(changes: Partial<Suspicion> = {}): Suspicion {
+  return {
+    presumedTimes: 0,
+    presumedReason: null,
+    sincePresumedMs: null,
+    unknownTimes: 0,
+    unknownSinceMs: null,
+    errorTimes: 0,
     ...changes,
   };
 }

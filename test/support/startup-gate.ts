@@ -27,8 +27,8 @@ export async function startStartupGate(target: {
   const server = createServer(async (client) => {
     sockets.add(client);
     client.on("error", () => undefined).once("close", () => sockets.delete(client));
-    const [startup]: Buffer[] = await once(client, "data");
-    if (startup === undefined) return;
+    const startup = await startupOf(client);
+    if (startup === null) return;
     const parameters = parametersOf(startup);
     asked.push(parameters);
     const unknown = parameters.find((name) => !KNOWN.has(name));
@@ -64,9 +64,18 @@ export async function startStartupGate(target: {
   };
 }
 
+/** TLS is declined. `null` when the client has gone before it said anything. */
+async function startupOf(client: Socket): Promise<Buffer | null> {
+  for (;;) {
+    const [message]: Buffer[] = await once(client, "data").catch(() => []);
+    if (message === undefined) return null;
+    if (message.readInt32BE(4) !== TLS_REQUEST) return message;
+    client.write("N");
+  }
+}
+
 /** Length, protocol, then name and value in turn, each ended by NUL. */
 function parametersOf(startup: Buffer): string[] {
-  if (startup.readInt32BE(4) === TLS_REQUEST) throw new Error("the gate speaks no TLS");
   const words = startup.subarray(8).toString("utf8").split("\0");
   return words.filter((word, index) => index % 2 === 0 && word !== "");
 }

@@ -1,9 +1,11 @@
 import type { Sql } from "postgres";
 import { expect } from "vitest";
-import { seedRun } from "../../src/demo/seed.ts";
+import { seedRun, seedRuns } from "../../src/demo/seed.ts";
+import { sighting } from "../../src/rules/suspicion.ts";
 import {
   completing,
   deferring,
+  FREELY,
   failing,
   queryNow,
   readRun,
@@ -40,10 +42,46 @@ export async function tourStores(stores: TestStores, sql: Sql): Promise<void> {
   expect(await store.facts(deferred, fence.epoch)).toEqual({ ...facts, journaled: false });
 
   await tourJournal(stores, fence);
-  expect(await leadership.progress(fence)).toBe(true);
-  expect(await leadership.finish(fence, { status: "ok" })).toBe(true);
-  await leadership.clearLeaseKind(fence.epoch);
-  expect(await leadership.read()).toMatchObject({ epoch: fence.epoch, leaseKind: null });
+  await tourSuspicions(stores, sql);
+  const last = await takeEpoch(stores);
+  const restraint = { pausedForMs: 60_000, concurrency: 2 };
+  expect(await leadership.progress(last, restraint)).toBe(true);
+  expect(await leadership.finish(last, { status: "ok" }, FREELY)).toBe(true);
+  await leadership.clearLeaseKind(last.epoch);
+  const seen = { epoch: last.epoch, leaseKind: null, lastStatus: "ok" };
+  expect(await leadership.read()).toMatchObject(seen);
+}
+
+/** What is remembered of runs that stay RUNNING: written in every way there is, and read again. */
+async function tourSuspicions(stores: TestStores, sql: Sql): Promise<void> {
+  const { store } = stores;
+  const fence = await takeEpoch(stores);
+  const [presumed, erring, unasked, alive] = await seedRuns(
+    sql,
+    [60_000, 60_000, 60_000, -3_600_000].map((overdueMs) => ({ overdueMs })),
+  );
+  if (!(presumed && erring && unasked && alive)) throw new Error("a run is missing");
+  const suspicion = sighting(null, "sandbox gone", 0);
+  const run = await readRun(stores, presumed.id);
+  expect(await store.defer(deferring(run, { suspicion }), fence)).toEqual(WRITTEN);
+  await store.noteError({ runId: erring.id, cause: "status 500", retryInMs: 60_000 }, fence);
+  await store.deferUnasked([unasked.id, alive.id], await queryNow(stores), 45_000, fence);
+
+  const query = { ...(await queryNow(stores)), includeSuspected: true };
+  expect(await store.read(presumed.id, query)).toMatchObject({
+    stale: true,
+    suspicion: { presumedTimes: 1, presumedReason: "sandbox gone" },
+  });
+  const page = await store.stalePage(query, { part: "suspected", id: null }, 1);
+  expect(page).toEqual({ ids: [presumed.id], next: { part: "suspected", id: presumed.id } });
+  expect(await store.stalePage(query, page.next, 1)).toEqual({ ids: [], next: null });
+  const facts = await store.guardFacts(query, 2);
+  expect(facts).toEqual({ confirmable: [presumed.id], presumedLastHour: 1 });
+  expect((await store.canaries(query, 1)).map(({ id }) => id)).toEqual([alive.id]);
+  expect(await store.backlog(query)).toMatchObject({ deferred: 2, held: 0, failing: 1 });
+  await sql`UPDATE automation_runs SET status = 'CANCELLED'`;
+  await store.dropSuspicions(fence);
+  expect(await sql`SELECT FROM watchdog.suspicions`).toHaveLength(0);
 }
 
 async function tourJournal(
@@ -52,7 +90,7 @@ async function tourJournal(
 ): Promise<void> {
   const [done, failed] = await journal.claimCleanups(fence, 10);
   if (!(done && failed)) throw new Error("a clean-up is missing");
-  await journal.cleanupDone(done.id, fence);
+  await journal.cleanupDone(done.id, null, fence);
   expect(await journal.cleanupFailed(failed.id, "status 500", 1000, fence)).toBe("pending");
   expect(await journal.pendingCleanups()).toBe(1);
   const [first] = await journal.openFirstRuns(null, 10);
@@ -60,6 +98,8 @@ async function tourJournal(
   expect(await journal.recordFirstRun(first, '{"template":"t","first_run":1}', fence)).toBe(true);
   await journal.firstRunDone(first.automationId, fence);
   expect(await journal.openFirstRuns(null, 10)).toEqual([]);
+  expect(await journal.adoptLateSandboxes(1000, fence)).toBe(0);
+  expect(await journal.prune(60_000, 10, fence)).toBe(0);
 }
 
 async function idsInPages(stores: TestStores, size: number): Promise<ReadonlySet<string>> {

@@ -8,7 +8,9 @@ import type { PoolOptions } from "../../src/io/postgres/pool.ts";
 import { PostgresRunStore } from "../../src/io/postgres/run-store.ts";
 import type { ConnectionOptions } from "../../src/io/postgres/session.ts";
 import type { RunSnapshot } from "../../src/rules/model.ts";
+import { CLEARED } from "../../src/rules/suspicion.ts";
 import type {
+  ApiRestraint,
   DeferWrite,
   EpochRequest,
   Fence,
@@ -35,7 +37,10 @@ export function openStores(
   const logged: string[] = [];
   const note = (_: object, message: string) => void logged.push(message);
   const log: Log = { debug: note, info: note, warn: note, error: note };
-  const database = new Database({ ...connection, size: 4, pooler: "off", ...options }, log);
+  const database = new Database(
+    { endpoint: () => connection, size: 4, pooler: "auto", ...options },
+    log,
+  );
   return {
     database,
     store: new PostgresRunStore(database),
@@ -55,7 +60,7 @@ export async function queryNow(stores: TestStores): Promise<StaleQuery> {
 }
 
 export function queryAt(horizon: Horizon): StaleQuery {
-  return { horizon, nullDeadlineAfterMs: DAY_MS };
+  return { horizon, nullDeadlineAfterMs: DAY_MS, includeSuspected: false };
 }
 
 /** A horizon of the test's choice, as text with microseconds. */
@@ -75,6 +80,9 @@ export function epochRequest(changes: Partial<EpochRequest> = {}): EpochRequest 
     ...changes,
   };
 }
+
+/** An API that asks for nothing. */
+export const FREELY: ApiRestraint = { pausedForMs: 0, concurrency: null };
 
 export const noCheck = (): void => undefined;
 
@@ -101,6 +109,7 @@ export function completing(run: RunSnapshot, changes: Partial<TerminalWrite> = {
     holder: HOLDER,
     trigger: "cron",
     cleanupInMs: 0,
+    overrideReason: null,
     ...changes,
   };
 }
@@ -113,6 +122,7 @@ export function failing(run: RunSnapshot, changes: Partial<TerminalWrite> = {}):
       reason: "sandbox gone",
       errorDetail: "Timed out: Sandbox not available",
       statusDetail: '{"phase":"verification"}',
+      needsConfirmation: true,
     },
     evidence: { kind: "gone", reason: "no-record" },
     ...changes,
@@ -120,15 +130,23 @@ export function failing(run: RunSnapshot, changes: Partial<TerminalWrite> = {}):
 }
 
 export function deferring(run: RunSnapshot, changes: Partial<DeferWrite> = {}): DeferWrite {
-  return { run, deferMs: 45_000, notAfterMs: null, statusDetail: null, ...changes };
+  return {
+    run,
+    deferMs: 45_000,
+    notAfterMs: null,
+    statusDetail: null,
+    suspicion: CLEARED,
+    ...changes,
+  };
 }
 
-/** Everything in the host's two tables, in the journal and in the leadership row: to show that nothing was written. */
+/** Everything in the host's two tables and in our own three: to show that nothing was written. */
 export async function everything(sql: Sql): Promise<unknown> {
   const [state] = await sql`
     SELECT (SELECT json_agg(r ORDER BY r.id) FROM automation_runs r) AS runs,
            (SELECT json_agg(a ORDER BY a.id) FROM automations a) AS automations,
            (SELECT json_agg(v ORDER BY v.id) FROM watchdog.verdicts v) AS verdicts,
+           (SELECT json_agg(s ORDER BY s.run_id) FROM watchdog.suspicions s) AS suspicions,
            (SELECT json_agg(l) FROM watchdog.leadership l) AS leadership`;
   return state;
 }

@@ -1,4 +1,5 @@
 import { vi } from "vitest";
+import type { GuardPolicy } from "../../src/rules/guard.ts";
 import type { RunOutcome, SweepReport } from "../../src/rules/report.ts";
 import { conductSweep } from "../../src/watchdog/conduct.ts";
 import type {
@@ -22,6 +23,15 @@ import { POLICY } from "./snapshot.ts";
 
 export const HOLDER = "host-1/4711/ab12";
 
+/** Presumptions count at first sight; tests of the guard ask for more. */
+export const GUARD: GuardPolicy = {
+  confirmations: 1,
+  min: 5,
+  ratio: 0.25,
+  perHour: 60,
+  unverifiableAfterMs: POLICY.unverifiableAfterMs,
+};
+
 export const OPTIONS: ConductOptions = {
   holder: HOLDER,
   lease: { ttlMs: 15_000, renewMs: 5_000, marginMs: 2_000 },
@@ -33,7 +43,9 @@ export const OPTIONS: ConductOptions = {
     nullDeadlineAfterMs: 24 * 3_600_000,
     cleanupDelayMs: 300_000,
     policy: POLICY,
+    guard: GUARD,
   },
+  journalRetentionMs: 90 * 86_400_000,
   cleanupSlots: { beside: 2, after: 4 },
   cleanupTailMs: 30_000,
 };
@@ -43,6 +55,7 @@ export const REQUEST: SweepRequest = {
   intervalMs: 60_000,
   runIds: null,
   limit: null,
+  overrideReason: null,
 };
 
 export interface Logged {
@@ -101,15 +114,26 @@ export function sweepStand() {
   const fence = openFence(db);
   const outcomes: RunOutcome[] = [];
   const onProgress = vi.fn();
+  const onHold = vi.fn();
   return Object.assign(world, {
     fence,
     /** In the order in which the runs ended. */
     outcomes,
     onProgress,
+    onHold,
     sweep(changes: Partial<SweepOptions> = {}) {
       return sweep(
-        { store, backend, clock, log, onProgress, onOutcome: (outcome) => outcomes.push(outcome) },
-        { ...OPTIONS.sweep, runIds: null, limit: null, ...changes },
+        {
+          store,
+          backend,
+          clock,
+          log,
+          onProgress,
+          onOutcome: (outcome) => outcomes.push(outcome),
+          onUnasked: (outcome) => outcomes.push(outcome),
+          onHold,
+        },
+        { ...OPTIONS.sweep, runIds: null, limit: null, overrideReason: null, ...changes },
         { fence, holder: HOLDER, trigger: "cron", horizon: horizonOf(db) },
         stop.signal,
       );

@@ -26,7 +26,7 @@ export class TcpProxy implements AsyncDisposable {
   readonly host = HOST;
   readonly port: number;
   readonly #server: Server;
-  readonly #target: ProxyTarget;
+  #target: ProxyTarget;
   readonly #pairs = new Set<Pair>();
   #mode: "through" | "hole" | "refuse" = "through";
   #connections = 0;
@@ -79,6 +79,11 @@ export class TcpProxy implements AsyncDisposable {
     await this.#stopListening();
   }
 
+  /** New connections lead there. Those that exist stay where they are, as behind a name that changed its address. */
+  pointAt(target: ProxyTarget): void {
+    this.#target = target;
+  }
+
   /** Breaks every connection once. */
   reset(): void {
     for (const { client, upstream } of this.#pairs) {
@@ -127,7 +132,8 @@ export class TcpProxy implements AsyncDisposable {
       client.resume();
       return;
     }
-    const upstream = connect({ ...this.#target, allowHalfOpen: true });
+    const { host, port } = this.#target;
+    const upstream = connect({ host, port, allowHalfOpen: true });
     pair.upstream = upstream;
     upstream.on("error", () => client.resetAndDestroy());
     upstream.once("close", () => {

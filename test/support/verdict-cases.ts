@@ -8,7 +8,7 @@ import type { BashOutput, Reply, Sandbox, SeenRequest } from "../../src/demo/fak
 import { type RunSeed, type SeededRun, seedRuns } from "../../src/demo/seed.ts";
 import type { SweepReport } from "../../src/rules/report.ts";
 import { AT, type Expected } from "./verdict-expected.ts";
-import { createWorld, randomCommandId, type World } from "./world.ts";
+import { commandsOf, createWorld, randomCommandId, type World } from "./world.ts";
 
 export type Answer =
   | Reply
@@ -18,7 +18,7 @@ export interface VerdictCase {
   /** Starts with what the run meets; is the test's name. */
   readonly name: string;
   readonly run?: RunSeed;
-  /** `null`: the host has no such sandbox. Default: one that runs and has nothing in it. */
+  /** `null`: the host has no such sandbox. Default: one that runs and knows the run's command. */
   readonly sandbox?: Partial<Sandbox> | null;
   /** What the run's own command has left behind. */
   readonly output?: Omit<BashOutput, "commandId">;
@@ -107,12 +107,16 @@ async function seed(
   const outputs = cases.map(({ output }, at) =>
     output === undefined ? [] : [{ ...output, commandId: commandIds[at] ?? "" }],
   );
-  if (shared !== undefined) world.host.addSandbox({ outputs: outputs.flat(), ...shared });
+  const commands = runs.map(commandsOf);
+  if (shared !== undefined) {
+    world.host.addSandbox({ commands: commands.flat(), outputs: outputs.flat(), ...shared });
+  }
   for (const [at, { sandbox }] of cases.entries()) {
     const { sandboxId, userId, orgId } = runs[at] ?? {};
     if (shared !== undefined || !sandboxId || !userId || !orgId || sandbox === null) continue;
-    const own = { id: sandboxId, userId, orgId, outputs: outputs[at] ?? [] };
-    world.host.addSandbox({ ...own, ...sandbox });
+    const own = { id: sandboxId, userId, orgId };
+    const left = { commands: commands[at] ?? [], outputs: outputs[at] ?? [] };
+    world.host.addSandbox({ ...own, ...left, ...sandbox });
   }
   return runs;
 }

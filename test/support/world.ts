@@ -29,6 +29,7 @@ export interface SweepOptions {
   readonly env?: Readonly<Record<string, string>>;
   readonly runIds?: readonly string[];
   readonly limit?: number;
+  readonly overrideReason?: string;
   readonly trigger?: "cron" | "once";
   /** Puts doubles in the place of single parts. */
   readonly replace?: (deps: ConductDeps) => Partial<ConductDeps>;
@@ -56,6 +57,10 @@ export async function createWorld(options: DatabaseOptions = {}): Promise<World>
     AUTOMATION_SERVICE_KEY: host.serviceKey,
     WATCHDOG_HEALTH_PORT: "0",
     WATCHDOG_HEALTH_HOST: "127.0.0.1",
+    // One sweep shows every verdict; tests of confirmations and of the guard set their own.
+    WATCHDOG_CONFIRMATIONS: "1",
+    WATCHDOG_GUARD_MIN: "10000",
+    WATCHDOG_GUARD_PER_HOUR: "100000",
   };
 
   function open(extra: Readonly<Record<string, string>> = {}): Runtime {
@@ -72,8 +77,9 @@ export async function createWorld(options: DatabaseOptions = {}): Promise<World>
     open,
     async seed(run = {}, sandbox = {}) {
       const seeded = await seedRun(database.sql, run);
-      const { sandboxId, userId, orgId } = seeded;
-      if (sandboxId !== null) host.addSandbox({ id: sandboxId, userId, orgId, ...sandbox });
+      const { sandboxId: id, userId, orgId } = seeded;
+      const commands = commandsOf(seeded);
+      if (id !== null) host.addSandbox({ id, userId, orgId, commands, ...sandbox });
       return seeded;
     },
     async sweep(sweepOptions = {}) {
@@ -104,9 +110,15 @@ export function conductOnce(runtime: Runtime, options: SweepOptions = {}): Promi
       intervalMs: 60_000,
       runIds: options.runIds ?? null,
       limit: options.limit ?? null,
+      overrideReason: options.overrideReason ?? null,
     },
     options.signal ?? new AbortController().signal,
   );
+}
+
+/** The run's own command, for the agent server that started it. */
+export function commandsOf({ bashCommandId: id }: Pick<SeededRun, "bashCommandId">) {
+  return id ? [{ id }] : [];
 }
 
 /** A bash output of the run's own command, for a sandbox. */

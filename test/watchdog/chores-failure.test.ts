@@ -1,4 +1,5 @@
 import { describe, expect, it, vi } from "vitest";
+import { LeaseLostError } from "../../src/watchdog/lease-term.ts";
 import { StoreUnavailableError } from "../../src/watchdog/ports.ts";
 import { choresStand as stand } from "../support/chores-stand.ts";
 import { settle } from "../support/fake-clock.ts";
@@ -65,6 +66,57 @@ describe("Chores with a deletion that fails", () => {
     expect(bad).toMatchObject({ cleanupState: "pending", cleanupError: "unexpected error" });
   });
 
+  it("is given up four minutes after its claim, a minute before it may be claimed again", async () => {
+    const { db, clock, backend, start } = stand();
+    const slow = db.addVerdict();
+    backend.holdsCleanup(slow.sandboxId ?? "");
+    start();
+    await clock.advance(239_999);
+    expect(backend.aborted).toEqual([]);
+    await clock.advance(1);
+    expect(backend.aborted).toEqual([slow.sandboxId]);
+    expect(slow).toMatchObject({
+      cleanupState: "pending",
+      cleanupError: "no answer before the claim ran out",
+      cleanupNextAtMs: db.nowMs() + 30_000,
+    });
+  });
+
+  it("is given up in time although the backend does not heed its signal", async () => {
+    const { db, clock, backend, start } = stand();
+    const slow = db.addVerdict();
+    vi.spyOn(backend, "cleanup").mockReturnValue(new Promise(() => {}));
+    start();
+    await clock.advance(240_000);
+    expect(slow.cleanupError).toBe("no answer before the claim ran out");
+  });
+
+  it("is not begun when the claim itself took four minutes", async () => {
+    const { db, clock, journal, backend, chores, start } = stand();
+    const late = db.addVerdict();
+    const claim = journal.claimCleanups.bind(journal);
+    vi.spyOn(journal, "claimCleanups").mockImplementationOnce(async (...args) => {
+      const tasks = await claim(...args);
+      clock.block(240_000);
+      return tasks;
+    });
+    chores.endSweep();
+    await start();
+    expect(backend.deleted).toEqual([]);
+    expect(late).toMatchObject({
+      cleanupState: "pending",
+      cleanupError: "no answer before the claim ran out",
+    });
+  });
+
+  it("leaves no timer behind", async () => {
+    const { db, clock, chores, start } = stand();
+    db.addVerdict();
+    chores.endSweep();
+    await start();
+    expect(clock.sleeping).toBe(0);
+  });
+
   it("goes on with the others when the journal refuses one", async () => {
     const { db, journal, chores, start, logged } = stand();
     const verdicts = [db.addVerdict(), db.addVerdict(), db.addVerdict()];
@@ -102,6 +154,25 @@ describe("Chores that cannot go on", () => {
     await expect(start()).resolves.toBe(lost);
   });
 
+  it("ask for nothing when the lease is lost while a claim is on its way back", async () => {
+    const { db, journal, backend, fence, chores, start } = stand();
+    db.addVerdict();
+    const lost = new LeaseLostError("too late");
+    const claim = journal.claimCleanups.bind(journal);
+    vi.spyOn(journal, "claimCleanups").mockImplementationOnce(async (...args) => {
+      const tasks = await claim(...args);
+      fence.check.mockImplementation(() => {
+        throw lost;
+      });
+      return tasks;
+    });
+    const ended = expect(start()).resolves.toBe(lost);
+    await settle();
+    expect(backend.deleted).toEqual([]);
+    chores.endSweep();
+    await ended;
+  });
+
   it("end with their signal while they wait", async () => {
     const { start, stop } = stand();
     const ended = expect(start()).resolves.toBe(STOP);
@@ -132,6 +203,18 @@ describe("Chores that cannot go on", () => {
     expect(backend.deleted).toEqual(ids.slice(0, 2));
     expect(backend.aborted).toEqual(ids.slice(0, 2));
     expect(db.verdicts.filter(({ cleanupError }) => cleanupError !== null)).toEqual([]);
+    expect(logged()).toEqual([]);
+  });
+
+  it("end with their signal although the backend does not heed it", async () => {
+    const { db, backend, start, stop, logged } = stand();
+    const verdict = db.addVerdict();
+    vi.spyOn(backend, "cleanup").mockReturnValue(new Promise(() => {}));
+    const ended = expect(start()).resolves.toBe(STOP);
+    await settle();
+    stop.abort(STOP);
+    await ended;
+    expect(verdict).toMatchObject({ cleanupState: "pending", cleanupAttempts: 1 });
     expect(logged()).toEqual([]);
   });
 });

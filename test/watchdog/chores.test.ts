@@ -53,6 +53,41 @@ describe("Chores", () => {
     expect(verdict.cleanupState).toBe("none");
   });
 
+  it("deletes a sandbox once that two verdicts name, and settles both", async () => {
+    const { db, backend, chores, start } = stand();
+    const first = db.addVerdict();
+    const { sandboxId } = first;
+    const second = db.addVerdict({ sandboxId });
+    const held = backend.holdsCleanup(sandboxId ?? "");
+    const done = start();
+    await settle();
+    chores.nudge();
+    await settle();
+    expect(backend.deleted).toEqual([sandboxId]);
+    held.answer({ kind: "deleted" });
+    chores.endSweep();
+    await done;
+    expect(backend.deleted).toEqual([sandboxId]);
+    expect([first, second].map(({ cleanupState }) => cleanupState)).toEqual(["done", "done"]);
+    expect(chores.summary).toEqual({ done: 1, abandoned: 0 });
+  });
+
+  it("leaves a sandbox alone that a RUNNING run names, and looks again five minutes later", async () => {
+    const { db, clock, backend, chores, start } = stand();
+    const verdict = db.addVerdict();
+    const { sandboxId } = verdict;
+    const user = db.add({ sandboxId });
+    start();
+    await settle();
+    expect(backend.deleted).toEqual([]);
+    expect(verdict).toMatchObject({ cleanupState: "pending", cleanupAttempts: 0 });
+    db.change(user.id, { status: "COMPLETED" });
+    await clock.advance(300_000);
+    chores.nudge();
+    await settle();
+    expect(backend.deleted).toEqual([sandboxId]);
+  });
+
   it("deletes as many at once as it may beside the sweep, and more after it", async () => {
     const { db, backend, chores, start } = stand();
     const held = Array.from({ length: 8 }, () =>

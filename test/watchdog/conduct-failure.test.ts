@@ -102,7 +102,8 @@ describe("conductSweep whose term ends while the epoch is taken", () => {
     await settle();
     world.stop.abort(new StopRequestedError("SIGTERM"));
     const horizon = await world.leadership.horizon();
-    reply.resolve({ kind: "begun", epoch: 1, horizon });
+    const restraint = { pausedForMs: 0, concurrency: null };
+    reply.resolve({ kind: "begun", epoch: 1, horizon, restraint });
     expect(reportOf(await conducted)).toMatchObject({ status: "interrupted", epoch: 1 });
     expect(count).not.toHaveBeenCalled();
     expectNothingSwept(world);

@@ -134,6 +134,26 @@ describe("LeaseTerm losing the lease", () => {
     expect(leftBehind()).toBe(0);
   });
 
+  it("says with its end why the last renewal failed", async () => {
+    const { clock, calls, term } = leaseWorld();
+    const held = await term();
+    const first = new LeaseUnavailableError("ECONNRESET");
+    calls.renew.mockRejectedValueOnce(first).mockRejectedValue(UNKNOWN);
+    await clock.advance(13_000);
+    expect(held.signal.reason).toMatchObject({ name: "LeaseLostError", cause: UNKNOWN });
+  });
+
+  it("does not blame a failure after which a renewal succeeded", async () => {
+    const { clock, calls, term } = leaseWorld();
+    const held = await term();
+    calls.renew.mockRejectedValueOnce(UNKNOWN);
+    await clock.advance(6_000);
+    calls.renew.mockImplementation(() => new Promise(() => undefined));
+    await clock.advance(13_000);
+    expect(held.signal.reason).toEqual(NOT_RENEWED);
+    expect(held.signal.reason).not.toHaveProperty("cause");
+  });
+
   it("keeps the lease when the answer arrives one millisecond before the trust ends", async () => {
     const { clock, held, answer } = await renewalOnItsWay();
     await clock.advance(7_999);

@@ -98,10 +98,10 @@ describe("LedSweep that reaches its end", () => {
     const { id } = db.add({ timeoutAtMs: db.nowMs() - 5000 });
     const watch = { onBegin: vi.fn(), onOutcome: vi.fn(), onProgress: vi.fn() };
     await conduct({}, watch);
-    const backlog = { count: 1, oldestOverdueMs: 5000 };
+    const backlog = { count: 1, deferred: 0, held: 0, failing: 0, oldestOverdueMs: 5000 };
     expect(watch.onBegin.mock.calls).toEqual([[{ epoch: 1, backlog }]]);
     expect(watch.onOutcome.mock.calls).toMatchObject([[{ runId: id, action: "deferred" }]]);
-    expect(watch.onProgress).toHaveBeenCalledTimes(3);
+    expect(watch.onProgress).toHaveBeenCalledTimes(6);
   });
 
   it("waits for a database that restarts when it reads", async () => {

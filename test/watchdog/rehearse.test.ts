@@ -59,7 +59,7 @@ describe("rehearseSweep", () => {
     const { rehearse } = seeded();
     const watch = { onBegin: vi.fn(), onOutcome: vi.fn(), onProgress: vi.fn() };
     await rehearse({}, watch);
-    const backlog = { count: 4, oldestOverdueMs: 1000 };
+    const backlog = { count: 4, deferred: 0, held: 0, failing: 0, oldestOverdueMs: 1000 };
     expect(watch.onBegin.mock.calls).toEqual([[{ epoch: null, backlog }]]);
     expect(watch.onOutcome).toHaveBeenCalledTimes(4);
     expect(watch.onProgress).toHaveBeenCalled();
@@ -72,7 +72,7 @@ describe("rehearseSweep", () => {
     await settle();
     stop.abort(new StopRequestedError("SIGINT"));
     const { report } = await rehearsed;
-    expect(report).toMatchObject({ status: "interrupted", exitCode: 130, counts: { stale: 3 } });
+    expect(report).toMatchObject({ status: "interrupted", exitCode: 130, counts: { stale: 2 } });
     expect(backend.aborted).toEqual(["run-00002"]);
     expect(logged()).toEqual([]);
   });

@@ -11,6 +11,7 @@ import { sweepWorld } from "../support/sweep-world.ts";
 
 const FENCE: Fence = { epoch: 7, check() {} };
 const LOST = new StoreUnavailableError("the connection was lost");
+const LATE = new StoreUnavailableError("no answer within 15000 ms", { late: true });
 
 /** What is true when nothing has happened to the row, and nobody else leads. */
 const UNCHANGED: WriteFacts = { journaled: false, epochIsOurs: true, rowMatches: true };
@@ -18,9 +19,11 @@ const CHANGED = { ...UNCHANGED, rowMatches: false };
 const JOURNALED = { ...CHANGED, journaled: true };
 const FENCED = { ...UNCHANGED, epochIsOurs: false };
 
+type Attempt = WriteResult | "unknown" | "late";
+
 interface Case {
   readonly name: string;
-  readonly writes: readonly (WriteResult | "unknown")[];
+  readonly writes: readonly Attempt[];
   readonly facts?: readonly WriteFacts[];
   readonly journaled?: boolean;
   readonly expected: object;
@@ -115,6 +118,30 @@ const cases: readonly Case[] = [
     facts: [UNCHANGED, UNCHANGED],
     expected: { kind: "error", cause: "the write had no effect (trigger or row security)" },
   },
+  {
+    name: "takes a write that is late twice while the database answers for the run's own trouble",
+    writes: ["late", "late"],
+    facts: [UNCHANGED, UNCHANGED],
+    expected: { kind: "error", cause: LATE.message },
+  },
+  {
+    name: "finds that one of two late attempts was executed after all",
+    writes: ["late", "late"],
+    facts: [UNCHANGED, JOURNALED],
+    expected: { kind: "written" },
+  },
+  {
+    name: "finds that somebody else changed the row while both attempts were late",
+    writes: ["late", "late"],
+    facts: [UNCHANGED, CHANGED],
+    expected: { kind: "lost-race" },
+  },
+  {
+    name: "forgets that the first attempt was late when the second one is not",
+    writes: ["late", { kind: "written" }],
+    facts: [UNCHANGED],
+    expected: { kind: "written" },
+  },
 ];
 
 describe("settle", () => {
@@ -148,6 +175,11 @@ describe("settle", () => {
       writes: ["unknown", { kind: "none" }],
       facts: [UNCHANGED, FENCED],
     },
+    {
+      name: "is fenced when a newer epoch came while both attempts were late",
+      writes: ["late", "late"],
+      facts: [UNCHANGED, FENCED],
+    },
   ];
   for (const { name, writes, facts } of fenced) {
     it(name, async () => {
@@ -157,11 +189,14 @@ describe("settle", () => {
     });
   }
 
-  it("gives up when the second attempt is lost as well", async () => {
-    const stand = scripted(["unknown", "unknown"], [UNCHANGED]);
-    await expect(stand.settle(true)).rejects.toBe(LOST);
-    expect(stand.write).toHaveBeenCalledTimes(2);
-  });
+  it.each(["unknown", "late"] as const)(
+    "gives up when the second attempt is lost as well, after one that was %s",
+    async (first) => {
+      const stand = scripted([first, "unknown"], [UNCHANGED]);
+      await expect(stand.settle(true)).rejects.toBe(LOST);
+      expect(stand.write).toHaveBeenCalledTimes(2);
+    },
+  );
 
   it("gives up when nobody can tell what became of a lost write", async () => {
     const stand = scripted(["unknown"], []);
@@ -179,11 +214,12 @@ describe("settle", () => {
   });
 });
 
-function scripted(writes: readonly (WriteResult | "unknown")[], facts: readonly WriteFacts[]) {
+function scripted(writes: readonly Attempt[], facts: readonly WriteFacts[]) {
   const { store } = sweepWorld();
   const write = vi.fn<() => Promise<WriteResult>>();
   for (const result of writes) {
     if (result === "unknown") write.mockRejectedValueOnce(LOST);
+    else if (result === "late") write.mockRejectedValueOnce(LATE);
     else write.mockResolvedValueOnce(result);
   }
   const asked = vi.spyOn(store, "facts");

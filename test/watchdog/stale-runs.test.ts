@@ -107,6 +107,7 @@ function world() {
   const query: StaleQuery = {
     horizon: { text: db.nowText(), ms },
     nullDeadlineAfterMs: DAY_MS,
+    includeSuspected: false,
   };
   return { store, db, query };
 }

@@ -1,4 +1,5 @@
 import { describe, expect, it, vi } from "vitest";
+import { sighting } from "../../src/rules/suspicion.ts";
 import { type RunStore, StoreUnavailableError } from "../../src/watchdog/ports.ts";
 import { dryStore, patientStore } from "../../src/watchdog/store-wrappers.ts";
 import { settle } from "../support/fake-clock.ts";
@@ -80,7 +81,8 @@ describe("dryStore", () => {
     const row = db.add();
     const before = structuredClone(db.runs);
     const dry = dryStore(store);
-    const query = { horizon: { text: db.nowText(), ms: db.nowMs() }, nullDeadlineAfterMs: 1000 };
+    const horizon = { text: db.nowText(), ms: db.nowMs() };
+    const query = { horizon, nullDeadlineAfterMs: 1000, includeSuspected: false };
     const fence = openFence(db);
 
     expect((await dry.backlog(query)).count).toBe(1);
@@ -88,7 +90,8 @@ describe("dryStore", () => {
     const run = await dry.read(row.id, query);
     if (run === null) throw new Error("the run is there");
     expect((await dry.facts(run, fence.epoch)).rowMatches).toBe(true);
-    const deferral = { run, deferMs: 1000, notAfterMs: null, statusDetail: null };
+    const suspicion = sighting(null, "sandbox missing", 1000);
+    const deferral = { run, deferMs: 1000, notAfterMs: null, statusDetail: null, suspicion };
     expect(await dry.defer(deferral, fence)).toEqual({ kind: "written" });
     const verdict = { kind: "complete", basis: "proof", reason: "exit_code=0" } as const;
     const ending = {
@@ -98,8 +101,13 @@ describe("dryStore", () => {
       holder: "h",
       trigger: "once",
       cleanupInMs: 0,
+      overrideReason: null,
     } as const;
     expect(await dry.apply(ending, fence)).toEqual({ kind: "written" });
+    await dry.deferUnasked([run.id], query, 1000, fence);
+    await dry.noteError({ runId: run.id, cause: "a constraint", retryInMs: 1000 }, fence);
+    await dry.dropSuspicions(fence);
+    expect(db.suspicions.size).toBe(0);
     expect(db.runs).toEqual(before);
     expect(db.verdicts).toEqual([]);
   });

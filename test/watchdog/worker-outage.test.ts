@@ -190,6 +190,26 @@ describe("Worker in an outage", () => {
     expect(db.runs.get(id)?.status).toBe("COMPLETED");
   });
 
+  it("is not ready after a sweep whose lease could not be renewed, until the store is back", async () => {
+    const { db, clock, lease, backend, run, tick, facts } = workerWorld();
+    backend.holds(db.add().id);
+    run();
+    await settle();
+    vi.spyOn(lease, "renew").mockRejectedValue(LEASE_AWAY);
+    const ping = vi.spyOn(lease, "ping").mockRejectedValue(LEASE_AWAY);
+    await tick();
+    await clock.advance(13_000);
+    expect(facts()).toMatchObject({
+      role: "idle",
+      postgres: "ok",
+      lease: { problem: LEASE_AWAY.message },
+      ownLastSweep: { exitCode: 1 },
+    });
+    ping.mockRestore();
+    await clock.advance(5_000);
+    expect(facts().lease).toBe("ok");
+  });
+
   it("does not call a lease store well that it did not ask", async () => {
     const { db, lease, run, tick, facts } = workerWorld();
     db.leadership.leaseKind = "postgres";

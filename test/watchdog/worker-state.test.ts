@@ -1,8 +1,10 @@
 import { describe, expect, it } from "vitest";
 import { health } from "../../src/rules/health.ts";
+import { LeaseLostError } from "../../src/watchdog/lease-term.ts";
 import {
   type LeadershipView,
   LeaseUnavailableError,
+  type SharedApi,
   StoreSchemaError,
   StoreUnavailableError,
 } from "../../src/watchdog/ports.ts";
@@ -20,8 +22,11 @@ const VIEW: LeadershipView = {
   sweepFinishedAt: null,
   sinceProgressMs: 50_000,
   sinceFinishMs: 60_000,
+  lastStatus: null,
   readAt: "2026-01-01T00:00:00.000000+00:00",
 };
+
+const EMPTY = { count: 0, deferred: 0, held: 0, failing: 0, oldestOverdueMs: null };
 
 describe("WorkerState facts", () => {
   it("begin with nothing known", async () => {
@@ -38,8 +43,12 @@ describe("WorkerState facts", () => {
       nextTickAtMs: 60_000,
       progressAtMs: null,
       fleet: null,
+      api: null,
+      apiRefusal: null,
+      heldFor: null,
+      failingRuns: 0,
       otherLeaseKind: null,
-      leaseNeverExpires: false,
+      endlessLeaseKey: null,
       lastSweep: null,
       role: "idle",
       leaseHolder: null,
@@ -68,17 +77,21 @@ describe("WorkerState facts", () => {
       role: "standby",
       leaseHolder: "host-2/1/cd34",
       leaseExpiresAt: new Date(clock.now().getTime() + 9_000),
-      leaseNeverExpires: false,
+      endlessLeaseKey: null,
     });
   });
 
   it("tell of a lease that never expires, and forget it with the next refusal", async () => {
     const { state } = await setup();
+    state.watch.onLeadership?.(VIEW);
     state.standby(null, null);
-    expect(state.facts()).toMatchObject({ role: "standby", leaseNeverExpires: true });
+    expect(state.facts()).toMatchObject({
+      role: "standby",
+      endlessLeaseKey: "watchdog:{7d0c1d8e}:lease",
+    });
     expect(health(state.facts()).status).toBe("failing");
     state.standby("host-2/1/cd34", 9_000);
-    expect(state.facts().leaseNeverExpires).toBe(false);
+    expect(state.facts().endlessLeaseKey).toBeNull();
   });
 
   it("tell of workers with another kind of lease, and forget them with the next attempt", async () => {
@@ -89,7 +102,7 @@ describe("WorkerState facts", () => {
       role: "standby",
       otherLeaseKind: "postgres",
       leaseHolder: null,
-      leaseNeverExpires: false,
+      endlessLeaseKey: null,
     });
     state.standby("host-2/1/cd34", 9_000);
     expect(state.facts().otherLeaseKind).toBeNull();
@@ -98,11 +111,43 @@ describe("WorkerState facts", () => {
     expect(state.facts()).toMatchObject({ role: "idle", otherLeaseKind: null });
   });
 
+  it("tell why the guard holds, until the next sweep begins", async () => {
+    const { state } = await setup();
+    state.watch.onBegin?.({ epoch: 3, backlog: { ...EMPTY, failing: 2 } });
+    state.watch.onHold?.("no sign of life from any run");
+    expect(state.facts()).toMatchObject({
+      heldFor: "no sign of life from any run",
+      failingRuns: 2,
+    });
+    state.watch.onBegin?.({ epoch: 4, backlog: EMPTY });
+    expect(state.facts()).toMatchObject({ heldFor: null, failingRuns: 0 });
+  });
+
+  it("tell how the fleet's last sweep ended when somebody else made it", async () => {
+    const { state } = await setup();
+    state.watch.onLeadership?.({ ...VIEW, epoch: 9, lastStatus: "held" });
+    expect(state.facts()).toMatchObject({ lastSweep: "held", heldFor: null });
+    expect(health(state.facts()).status).toBe("degraded");
+  });
+
+  it("tell what the shared API asks for, as it is at the moment", async () => {
+    const api = {
+      restraint: { pausedForMs: 0, concurrency: null },
+      breaker: "open" as const,
+      refusal: null as string | null,
+      restore() {},
+    };
+    const { state } = await setup(api);
+    expect(state.facts()).toMatchObject({ api, apiRefusal: null });
+    api.refusal = "the circuit is open";
+    expect(state.facts().apiRefusal).toBe("the circuit is open");
+  });
+
   it("tell of a sweep that is under way", async () => {
     const { clock, state } = await setup();
     state.standby("host-2/1/cd34", 0);
     state.watch.onTerm?.(() => 23_000);
-    state.watch.onBegin?.({ epoch: 3, backlog: { count: 7, oldestOverdueMs: 1_000 } });
+    state.watch.onBegin?.({ epoch: 3, backlog: { ...EMPTY, count: 7, oldestOverdueMs: 1_000 } });
     expect(state.facts()).toMatchObject({
       role: "sweeping",
       leaseHolder: "host-1/4711/ab12",
@@ -120,7 +165,7 @@ describe("WorkerState facts", () => {
   it("tell of a sweep that has ended, and that nothing is under way", async () => {
     const { clock, state } = await setup();
     state.watch.onLeadership?.(VIEW);
-    state.watch.onBegin?.({ epoch: 1, backlog: { count: 0, oldestOverdueMs: null } });
+    state.watch.onBegin?.({ epoch: 1, backlog: { ...EMPTY, count: 0, oldestOverdueMs: null } });
     await clock.advance(1_000);
     const report = reportOf(await sweepWorld().conduct());
     state.swept(report);
@@ -172,6 +217,18 @@ describe("WorkerState standings", () => {
       name: "an outage of the lease store says that Postgres answered before it",
       error: new LeaseUnavailableError("timed out"),
       expected: { postgres: "ok", lease: { problem: "timed out" } },
+    },
+    {
+      name: "a lease that could not be renewed is the lease store's problem alone",
+      error: new LeaseLostError("the lease was not renewed in time", {
+        cause: new LeaseUnavailableError("READONLY"),
+      }),
+      expected: { postgres: "unknown", lease: { problem: "READONLY" } },
+    },
+    {
+      name: "a lease that went to somebody else says nothing about either",
+      error: new LeaseLostError("the store does not hold the lease under our name any more"),
+      expected: { postgres: "unknown", lease: "unknown" },
     },
     {
       name: "any other error says nothing about either",
@@ -227,13 +284,14 @@ describe("WorkerState and health", () => {
 });
 
 /** A state that begins ten seconds after a full minute. */
-async function setup() {
+async function setup(api: SharedApi | null = null) {
   const clock = new FakeClock();
   await clock.advance(10_000);
   const identity = {
     holder: "host-1/4711/ab12",
     leaseKind: "redis",
     verifyTimeoutMs: 30_000,
+    api,
   } as const;
   return { clock, state: new WorkerState(clock, new ManualSchedule(clock), identity) };
 }

@@ -146,11 +146,12 @@ describe("Worker that is refused", () => {
     run();
     await settle();
     await tick();
-    expect(facts()).toMatchObject({ role: "standby", leaseNeverExpires: true });
+    const key = `watchdog:{${INSTALLATION}}:lease`;
+    expect(facts()).toMatchObject({ role: "standby", endlessLeaseKey: key });
     expect(lines).toContainEqual({
       level: "error",
       message: "the lease has no expiry, delete its key",
-      fields: { holder: "host-2/1/cd34" },
+      fields: { holder: "host-2/1/cd34", key },
     });
     await clock.advance(3_600_000);
     expect(acquire).toHaveBeenCalledTimes(1);
@@ -158,7 +159,7 @@ describe("Worker that is refused", () => {
     expect(acquire).toHaveBeenCalledTimes(2);
     acquire.mockRestore();
     await tick();
-    expect(facts()).toMatchObject({ role: "idle", leaseNeverExpires: false });
+    expect(facts()).toMatchObject({ role: "idle", endlessLeaseKey: null });
   });
 
   it("stands by for workers with another kind of lease until they are gone", async () => {

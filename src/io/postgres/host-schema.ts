@@ -46,7 +46,7 @@ const REQUIRED_RUN_COLUMNS = [
   "bash_command_id",
 ];
 const REQUIRED_AUTOMATION_COLUMNS = ["id", "user_id", "org_id", "timeout"];
-const OWN_TABLES = ["leadership", "verdicts"];
+const OWN_TABLES = ["leadership", "suspicions", "verdicts"];
 const MIN_VERSION = 140_000;
 
 function findProblems(row: InspectedRow): readonly string[] {
@@ -100,15 +100,16 @@ const INSPECT = sql`
   ), own(name, oid) AS (
     SELECT c.relname::text, c.oid
     FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
-    WHERE n.nspname = 'watchdog' AND c.relname IN ('leadership', 'verdicts')
+    WHERE n.nspname = 'watchdog' AND c.relname IN ('leadership', 'suspicions', 'verdicts')
   ), lacking(privilege) AS (
     SELECT 'USAGE on schema watchdog'
     FROM pg_namespace n
     WHERE n.nspname = 'watchdog' AND NOT has_schema_privilege(n.oid, 'USAGE')
     UNION ALL
     SELECT p || ' on watchdog.' || own.name
-    FROM own, unnest(ARRAY['SELECT', 'INSERT', 'UPDATE']) p
-    WHERE (p <> 'INSERT' OR own.name = 'verdicts') AND NOT has_table_privilege(own.oid, p)
+    FROM own, unnest(ARRAY['SELECT', 'INSERT', 'UPDATE', 'DELETE']) p
+    WHERE (p IN ('SELECT', 'UPDATE') OR own.name <> 'leadership')
+      AND NOT has_table_privilege(own.oid, p)
     UNION ALL
     SELECT 'SELECT on ' || host.name
     FROM host WHERE host.oid IS NOT NULL AND NOT has_table_privilege(host.oid, 'SELECT')

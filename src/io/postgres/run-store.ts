@@ -2,7 +2,9 @@ import type { RunSnapshot } from "../../rules/model.ts";
 import type {
   Backlog,
   DeferWrite,
+  FailedRun,
   Fence,
+  GuardFacts,
   PageCursor,
   RunStore,
   StalePage,
@@ -16,8 +18,18 @@ import type { Database } from "./database.ts";
 import { RowBusyError, StatementRefusedError } from "./errors.ts";
 import type { HostColumns } from "./host-tables.ts";
 import { type RunStatements, runStatements } from "./run-statements.ts";
+import {
+  arrayText,
+  deferValues,
+  guardValues,
+  NIL_UUID,
+  queryValues,
+  terminalValues,
+  toSnapshot,
+} from "./run-values.ts";
+import { toMillis } from "./sql.ts";
 
-/** Stale runs and the guarded writes to them. Each method is exactly one autocommit statement. */
+/** Stale runs, what is remembered of them, and the guarded writes to them. Each method is one autocommit statement. */
 export class PostgresRunStore implements RunStore {
   readonly #database: Database;
   #statements: { readonly host: HostColumns; readonly built: RunStatements } | null = null;
@@ -29,37 +41,49 @@ export class PostgresRunStore implements RunStore {
   async backlog(query: StaleQuery): Promise<Backlog> {
     const { backlog } = await this.#current();
     const [row] = await this.#database.run("counting stale runs", (connection) =>
-      connection.prepared(backlog).execute({
-        horizon: query.horizon.text,
-        nullDeadlineAfterMs: query.nullDeadlineAfterMs,
-      }),
+      connection.prepared(backlog).execute(queryValues(query)),
     );
-    const oldestMs = row?.oldestOverdueMs ?? null;
     return {
       count: Number(row?.count ?? 0),
-      oldestOverdueMs: oldestMs === null ? null : Math.trunc(Number(oldestMs)),
+      deferred: Number(row?.deferred ?? 0),
+      held: Number(row?.held ?? 0),
+      failing: Number(row?.failing ?? 0),
+      oldestOverdueMs: toMillis(row?.oldestOverdueMs ?? null),
     };
   }
 
   async stalePage(query: StaleQuery, cursor: PageCursor | null, limit: number): Promise<StalePage> {
-    if (cursor?.part === "no-deadline") return this.#pageWithoutDeadline(query, cursor.id, limit);
+    switch (cursor?.part) {
+      case undefined:
+        return this.#pageByDeadline(query, { timeoutAt: "-infinity", id: NIL_UUID }, limit);
+      case "deadline":
+        return this.#pageByDeadline(query, cursor, limit);
+      case "no-deadline":
+        return this.#pageWithoutDeadline(query, cursor.id, limit);
+      case "suspected":
+        return this.#pageOfSuspected(query, cursor.id, limit);
+    }
+  }
+
+  async #pageByDeadline(
+    query: StaleQuery,
+    after: { readonly timeoutAt: string; readonly id: string },
+    limit: number,
+  ): Promise<StalePage> {
     const { stalePage } = await this.#current();
     const rows = await this.#database.run("reading stale runs", (connection) =>
       connection.prepared(stalePage).execute({
-        horizon: query.horizon.text,
-        afterAt: cursor?.timeoutAt ?? "-infinity",
-        afterId: cursor?.id ?? NIL_UUID,
+        ...queryValues(query),
+        afterAt: after.timeoutAt,
+        afterId: after.id,
         limit,
       }),
     );
-    const last = rows.at(-1);
-    const isLastPage = last === undefined || rows.length < limit;
-    return {
-      ids: rows.map((row) => row.id),
-      next: isLastPage
-        ? { part: "no-deadline", id: null }
-        : { part: "deadline", timeoutAt: last.timeoutAt, id: last.id },
-    };
+    return pageOf(rows, limit, { part: "no-deadline", id: null }, ({ timeoutAt, id }) => ({
+      part: "deadline",
+      timeoutAt,
+      id,
+    }));
   }
 
   async #pageWithoutDeadline(
@@ -68,78 +92,100 @@ export class PostgresRunStore implements RunStore {
     limit: number,
   ): Promise<StalePage> {
     const { pageWithoutDeadline } = await this.#current();
+    const values = { ...queryValues(query), afterId: afterId ?? NIL_UUID, limit };
     const rows = await this.#database.run("reading runs without a deadline", (connection) =>
-      connection.prepared(pageWithoutDeadline).execute({
-        horizon: query.horizon.text,
-        nullDeadlineAfterMs: query.nullDeadlineAfterMs,
-        afterId: afterId ?? NIL_UUID,
-        limit,
-      }),
+      connection.prepared(pageWithoutDeadline).execute(values),
     );
-    const last = rows.at(-1);
-    const isLastPage = last === undefined || rows.length < limit;
-    return {
-      ids: rows.map((row) => row.id),
-      next: isLastPage ? null : { part: "no-deadline", id: last.id },
-    };
+    const then: PageCursor | null = query.includeSuspected ? { part: "suspected", id: null } : null;
+    return pageOf(rows, limit, then, ({ id }) => ({ part: "no-deadline", id }));
+  }
+
+  async #pageOfSuspected(
+    query: StaleQuery,
+    afterId: string | null,
+    limit: number,
+  ): Promise<StalePage> {
+    const { suspectedPage } = await this.#current();
+    const values = { ...queryValues(query), afterId: afterId ?? NIL_UUID, limit };
+    const rows = await this.#database.run("reading suspected runs", (connection) =>
+      connection.prepared(suspectedPage).execute(values),
+    );
+    return pageOf(rows, limit, null, ({ id }) => ({ part: "suspected", id }));
   }
 
   async read(runId: string, query: StaleQuery): Promise<RunSnapshot | null> {
     const { read } = await this.#current();
     const [row] = await this.#database.run("reading a run", (connection) =>
-      connection.prepared(read).execute({
-        id: runId,
-        horizon: query.horizon.text,
-        nullDeadlineAfterMs: query.nullDeadlineAfterMs,
-      }),
+      connection.prepared(read).execute({ ...queryValues(query), id: runId }),
     );
-    if (row === undefined) return null;
+    return row === undefined ? null : toSnapshot(row);
+  }
+
+  async guardFacts(query: StaleQuery, confirmations: number): Promise<GuardFacts> {
+    const { guardFacts } = await this.#current();
+    const [row] = await this.#database.run("reading what the guard must know", (connection) =>
+      connection.prepared(guardFacts).execute({ ...queryValues(query), confirmations }),
+    );
     return {
-      ...row,
-      stale: row.stale === true,
-      beganAtMs: Number(row.beganAtMs),
-      keepAlive: row.keepAlive === true,
-      firstRunOpen: row.firstRunOpen === true,
-      statusDetail: parseJson(row.statusDetail),
+      confirmable: row?.confirmable ?? [],
+      presumedLastHour: Number(row?.presumedLastHour ?? 0),
     };
+  }
+
+  async canaries(query: StaleQuery, limit: number): Promise<readonly RunSnapshot[]> {
+    const { canaries } = await this.#current();
+    const rows = await this.#database.run("reading runs that should be alive", (connection) =>
+      connection.prepared(canaries).execute({ ...queryValues(query), limit }),
+    );
+    return rows.map(toSnapshot);
   }
 
   async apply(write: TerminalWrite, fence: Fence): Promise<WriteResult> {
     const { apply } = await this.#current();
-    const { run, verdict } = write;
-    const hasSandbox = run.sandboxId !== null && run.sandboxId !== "";
-    const cleans = write.cleanupInMs !== null && hasSandbox && !run.keepAlive;
-    const failed = verdict.kind === "fail" ? verdict : null;
+    const values = { ...guardValues(write.run, fence), ...terminalValues(write) };
     return this.#write("ending a run", fence, (connection) =>
-      connection.prepared(apply).execute({
-        ...guardValues(run, fence),
-        status: failed === null ? "COMPLETED" : "FAILED",
-        errorDetail: failed?.errorDetail ?? null,
-        statusDetail: failed?.statusDetail ?? "null",
-        automationId: run.automationId,
-        userId: run.userId,
-        orgId: run.orgId,
-        holder: write.holder,
-        trigger: write.trigger,
-        basis: verdict.basis,
-        reason: verdict.reason,
-        evidence: JSON.stringify(write.evidence),
-        cleanupState: cleans ? "pending" : "none",
-        cleanupInMs: cleans ? write.cleanupInMs : null,
-        firstRunState: run.firstRunOpen ? "pending" : "none",
-      }),
+      connection.prepared(apply).execute(values),
     );
   }
 
   async defer(write: DeferWrite, fence: Fence): Promise<WriteResult> {
     const { defer } = await this.#current();
+    const values = { ...guardValues(write.run, fence), ...deferValues(write) };
     return this.#write("deferring a run", fence, (connection) =>
-      connection.prepared(defer).execute({
-        ...guardValues(write.run, fence),
-        deferMs: write.deferMs,
-        notAfterMs: write.notAfterMs,
-        statusDetail: write.statusDetail ?? "null",
-      }),
+      connection.prepared(defer).execute(values),
+    );
+  }
+
+  async deferUnasked(
+    runIds: readonly string[],
+    query: StaleQuery,
+    deferMs: number,
+    fence: Fence,
+  ): Promise<void> {
+    const { deferUnasked } = await this.#current();
+    const values = { ...queryValues(query), ids: arrayText(runIds), deferMs, epoch: fence.epoch };
+    try {
+      await this.#note("deferring runs that were not asked about", fence, (connection) =>
+        connection.prepared(deferUnasked).execute(values),
+      );
+    } catch (error) {
+      // One row that cannot be written must not stop the others: all stay stale, and its own trouble shows when asked.
+      if (!(error instanceof StatementRefusedError)) throw error;
+    }
+  }
+
+  async noteError({ runId, cause, retryInMs }: FailedRun, fence: Fence): Promise<void> {
+    const { noteError } = await this.#current();
+    const values = { id: runId, cause, retryInMs, epoch: fence.epoch };
+    await this.#note("noting a failure", fence, (connection) =>
+      connection.prepared(noteError).execute(values),
+    );
+  }
+
+  async dropSuspicions(fence: Fence): Promise<void> {
+    const { dropSuspicions } = await this.#current();
+    await this.#note("forgetting ended runs", fence, (connection) =>
+      connection.prepared(dropSuspicions).execute({ epoch: fence.epoch }),
     );
   }
 
@@ -166,6 +212,19 @@ export class PostgresRunStore implements RunStore {
     }
   }
 
+  /** Nothing depends on a note: where somebody else is writing the same rows, they are left to them. */
+  async #note(
+    operation: string,
+    fence: Fence,
+    work: (connection: Connection) => Promise<unknown>,
+  ): Promise<void> {
+    try {
+      await this.#database.run(operation, work, () => fence.check());
+    } catch (error) {
+      if (!(error instanceof RowBusyError)) throw error;
+    }
+  }
+
   async #current(): Promise<RunStatements> {
     const host = await this.#database.columns();
     if (this.#statements?.host !== host) this.#statements = { host, built: runStatements(host) };
@@ -173,23 +232,14 @@ export class PostgresRunStore implements RunStore {
   }
 }
 
-const NIL_UUID = "00000000-0000-0000-0000-000000000000";
-
-function guardValues(run: RunSnapshot, fence: { readonly epoch: number }) {
-  return {
-    id: run.id,
-    timeoutAt: run.timeoutAt,
-    sandboxId: run.sandboxId,
-    bashCommandId: run.bashCommandId,
-    epoch: fence.epoch,
-  };
-}
-
-/** The host's column may hold anything json allows; what cannot be parsed counts as nothing. */
-function parseJson(text: string | null): unknown {
-  try {
-    return text === null ? null : JSON.parse(text);
-  } catch {
-    return null;
-  }
+/** A page that is not full is the last one of its part. */
+function pageOf<Row extends { readonly id: string }>(
+  rows: readonly Row[],
+  limit: number,
+  nextPart: PageCursor | null,
+  cursorAt: (last: Row) => PageCursor,
+): StalePage {
+  const last = rows.at(-1);
+  const isLastPage = last === undefined || rows.length < limit;
+  return { ids: rows.map(({ id }) => id), next: isLastPage ? nextPart : cursorAt(last) };
 }

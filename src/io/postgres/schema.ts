@@ -34,6 +34,9 @@ export const leadership = watchdog.table(
     sweepFinishedAt: instant("sweep_finished_at"),
     progressedAt: instant("progressed_at"),
     lastReport: jsonb("last_report"),
+    /** What the shared API asked for: a new leader keeps to it. */
+    apiPausedUntil: instant("api_paused_until"),
+    apiConcurrency: integer("api_concurrency"),
   },
   (table) => [check("leadership_single", sql`${table.single}`)],
 );
@@ -56,6 +59,7 @@ export const verdictEntry = {
   cleanupState: text("cleanup_state", { enum: ["none", "pending", "done", "abandoned"] }).notNull(),
   cleanupNextAt: instant("cleanup_next_at"),
   firstRunState: text("first_run_state", { enum: ["none", "pending", "done"] }).notNull(),
+  overrideReason: text("override_reason"),
 };
 
 /** The journal: one row per terminal verdict, written by the statement that ended the run. */
@@ -64,7 +68,6 @@ export const verdicts = watchdog.table(
   {
     id: bigint("id", { mode: "number" }).primaryKey().generatedAlwaysAsIdentity(),
     ...verdictEntry,
-    overrideReason: text("override_reason"),
     cleanupAttempts: integer("cleanup_attempts").notNull().default(0),
     cleanupError: text("cleanup_error"),
   },
@@ -78,4 +81,33 @@ export const verdicts = watchdog.table(
       .on(table.automationId, table.id)
       .where(sql`${table.firstRunState} = 'pending'`),
   ],
+);
+
+/**
+ * What is remembered of runs that stay RUNNING past their deadline; a verdict removes it. A row counts as long as its
+ * run has the sandbox and the command of which all this was said.
+ */
+export const suspicions = watchdog.table(
+  "suspicions",
+  {
+    runId: uuid("run_id").primaryKey(),
+    sandboxId: text("sandbox_id"),
+    bashCommandId: text("bash_command_id"),
+    /** The deadline before anybody deferred the run; where it had none, when it was first written down here. */
+    firstDeadlineAt: instant("first_deadline_at").notNull(),
+    /** When anything was last written here. */
+    notedAt: instant("noted_at").notNull(),
+    presumedTimes: integer("presumed_times").notNull().default(0),
+    presumedReason: text("presumed_reason"),
+    presumedLastAt: instant("presumed_last_at"),
+    unknownTimes: integer("unknown_times").notNull().default(0),
+    unknownSince: instant("unknown_since"),
+    errorTimes: integer("error_times").notNull().default(0),
+    errorCause: text("error_cause"),
+    /** Until then no sweep takes the run up. */
+    errorRetryAt: instant("error_retry_at"),
+    /** Since when the guard holds the verdict back. */
+    heldSince: instant("held_since"),
+  },
+  (table) => [index("suspicions_presumed").on(table.runId).where(sql`${table.presumedTimes} > 0`)],
 );

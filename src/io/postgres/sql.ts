@@ -21,6 +21,16 @@ export function millisHole(name: string): SQL {
   return sql`${hole(name)}::float8 * interval '1 millisecond'`;
 }
 
+/** Milliseconds since an instant, by the database's clock, as text. */
+export function millisSince(instant: Column): SQL<string | null> {
+  return sql<string | null>`extract(epoch FROM now() - ${instant}) * 1000`;
+}
+
+/** A duration as Postgres prints it; a clock that was set back does not make it negative. */
+export function toMillis(text: string | null): number | null {
+  return text === null ? null : Math.max(0, Math.trunc(Number(text)));
+}
+
 /** Text that becomes json without passing jsonb, which refuses \u0000. */
 export function jsonHole(name: string): SQL {
   return sql`${hole(name)}::text::json`;

@@ -15,12 +15,17 @@ describe("a database that is not what the worker needs", () => {
     [
       "the worker's own tables",
       "DROP SCHEMA watchdog CASCADE",
-      /^the worker's tables are missing \(watchdog\.leadership, watchdog\.verdicts\): run `run-watchdog migrate`$/,
+      /^the worker's tables are missing \(watchdog\.leadership, watchdog\.suspicions, watchdog\.verdicts\): run `run-watchdog migrate`$/,
     ],
     [
       "the journal",
       "DROP TABLE watchdog.verdicts",
       /^the worker's tables are missing \(watchdog\.verdicts\)/,
+    ],
+    [
+      "what an older migration did not create",
+      "DROP TABLE watchdog.suspicions",
+      /^the worker's tables are missing \(watchdog\.suspicions\): run `run-watchdog migrate`$/,
     ],
     [
       "the host's runs",
@@ -85,6 +90,18 @@ describe("a database that is not what the worker needs", () => {
       await expectSchemaProblem(() => stores.leadership.read(), message);
     },
   );
+
+  const single = ["suspicions", "verdicts"].flatMap((table) =>
+    ["SELECT", "INSERT", "UPDATE", "DELETE"].map((privilege) => [privilege, table] as const),
+  );
+  it.each(single)("names %s on watchdog.%s when only that is missing", async (privilege, table) => {
+    await using database = await createDatabase();
+    await using role = await createRole(database, WORKER_GRANTS);
+    await database.sql.unsafe(`REVOKE ${privilege} ON watchdog.${table} FROM ${role.name}`);
+    await using stores = openStores(role.connection);
+    const missing = `the database user lacks privileges: grant it ${privilege} on watchdog.${table}`;
+    await expectSchemaProblem(() => stores.leadership.read(), new RegExp(`^${missing}$`));
+  });
 
   it("is looked at again with every call until it is right", async () => {
     await using database = await createDatabase({ migrate: false });
@@ -170,6 +187,7 @@ describe("a host with other shapes", () => {
 const ANY_TIME = {
   horizon: { text: "2026-03-01T12:00:00+00:00", ms: Date.UTC(2026, 2, 1, 12) },
   nullDeadlineAfterMs: 0,
+  includeSuspected: false,
 };
 
 async function expectSchemaProblem(call: () => Promise<unknown>, message: RegExp): Promise<void> {

@@ -1,7 +1,13 @@
 import { describe, expect, it, vi } from "vitest";
 import type { EpochAnswer, EpochRequest } from "../../../src/watchdog/ports.ts";
 import { createDatabase, type TestDatabase } from "../../support/database.ts";
-import { epochRequest, noCheck, openStores, type TestStores } from "../../support/stores.ts";
+import {
+  epochRequest,
+  FREELY,
+  noCheck,
+  openStores,
+  type TestStores,
+} from "../../support/stores.ts";
 
 const INTERVAL_MS = 60_000;
 const HORIZON = {
@@ -14,8 +20,8 @@ describe("PostgresLeadership.begin", () => {
     await using world = await setup();
     const request = epochRequest();
     const [first, second] = [await world.begin(request), await world.begin(request)];
-    expect(first).toEqual({ kind: "begun", epoch: 1, horizon: HORIZON });
-    expect(second).toEqual({ kind: "begun", epoch: 2, horizon: HORIZON });
+    expect(first).toEqual({ kind: "begun", epoch: 1, horizon: HORIZON, restraint: FREELY });
+    expect(second).toEqual({ kind: "begun", epoch: 2, horizon: HORIZON, restraint: FREELY });
     if (second.kind !== "begun") throw new Error("refused");
     const [row] = await world.database.sql`
       SELECT epoch::int, holder, lease_kind, lease_expires_at, sweep_trigger, sweep_finished_at,

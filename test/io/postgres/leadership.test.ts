@@ -1,7 +1,7 @@
 import { describe, expect, it } from "vitest";
 import { type Fence, StoreSchemaError } from "../../../src/watchdog/ports.ts";
 import { createDatabase } from "../../support/database.ts";
-import { epochRequest, noCheck, openStores, takeEpoch } from "../../support/stores.ts";
+import { epochRequest, FREELY, noCheck, openStores, takeEpoch } from "../../support/stores.ts";
 
 const ISO_MICROSECONDS = /^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{1,6}[+-]\d\d:\d\d$/;
 
@@ -18,6 +18,7 @@ describe("PostgresLeadership", () => {
       sweepFinishedAt: null,
       sinceProgressMs: null,
       sinceFinishMs: null,
+      lastStatus: null,
       readAt: expect.stringMatching(/\+00:00$/),
     });
     await using elsewhere = await setup();
@@ -79,14 +80,14 @@ describe("PostgresLeadership", () => {
     await using world = await setup();
     const fence = await takeEpoch(world.stores);
     await world.sql`UPDATE watchdog.leadership SET progressed_at = now() - interval '1 hour'`;
-    expect(await world.stores.leadership.progress(fence)).toBe(true);
+    expect(await world.stores.leadership.progress(fence, FREELY)).toBe(true);
     expect((await world.stores.leadership.read()).sinceProgressMs).toBeLessThan(3_600_000);
   });
 
   it("notes the end of a sweep and its report for its own epoch", async () => {
     await using world = await setup();
     const fence = await takeEpoch(world.stores);
-    expect(await world.stores.leadership.finish(fence, { status: "ok" })).toBe(true);
+    expect(await world.stores.leadership.finish(fence, { status: "ok" }, FREELY)).toBe(true);
     const [row] = await world.sql`
       SELECT last_report, sweep_finished_at >= sweep_started_at AS finished,
              progressed_at = sweep_finished_at AS progressed FROM watchdog.leadership`;
@@ -98,8 +99,8 @@ describe("PostgresLeadership", () => {
     const old = await takeEpoch(world.stores);
     await takeEpoch(world.stores);
     const before = await world.row();
-    expect(await world.stores.leadership.progress(old)).toBe(false);
-    expect(await world.stores.leadership.finish(old, {})).toBe(false);
+    expect(await world.stores.leadership.progress(old, FREELY)).toBe(false);
+    expect(await world.stores.leadership.finish(old, {}, FREELY)).toBe(false);
     await world.stores.leadership.clearLeaseKind(old.epoch);
     expect(await world.row()).toEqual(before);
   });
@@ -115,8 +116,8 @@ describe("PostgresLeadership", () => {
         throw reason;
       },
     };
-    await expect(world.stores.leadership.progress(fence)).rejects.toBe(reason);
-    await expect(world.stores.leadership.finish(fence, {})).rejects.toBe(reason);
+    await expect(world.stores.leadership.progress(fence, FREELY)).rejects.toBe(reason);
+    await expect(world.stores.leadership.finish(fence, {}, FREELY)).rejects.toBe(reason);
     expect(await world.row()).toEqual(before);
   });
 

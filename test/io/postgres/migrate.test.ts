@@ -9,7 +9,7 @@ import { startTcpProxy } from "../../support/tcp-proxy.ts";
 const APPLY = { check: false, withHostTables: false };
 const CHECK = { check: true, withHostTables: false };
 const EMPTY = { hostTables: false, migrate: false };
-const TAGS = ["0000_watchdog"];
+const TAGS = ["0000_watchdog", "0001_suspicions"];
 
 describe("migrate", () => {
   it("makes a new database ready for the worker, with one installation", async () => {

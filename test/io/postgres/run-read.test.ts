@@ -47,6 +47,7 @@ describe("PostgresRunStore.read", () => {
       keepAlive: true,
       firstRunOpen: true,
       statusDetail: { kind: "timeout", text: "a\u0000b" },
+      suspicion: null,
       readAt: expect.stringMatching(ISO_MICROSECONDS),
     });
   });
@@ -132,6 +133,9 @@ describe("PostgresRunStore.backlog", () => {
     await world.sql`UPDATE automation_runs SET started_at = '2026-02-28T11:58:00.0005Z' WHERE id = ${untimed}`;
     expect(await own.store.backlog(horizonAt(HORIZON))).toEqual({
       count: 2,
+      deferred: 0,
+      held: 0,
+      failing: 0,
       oldestOverdueMs: 120_000,
     });
   });
@@ -142,6 +146,9 @@ describe("PostgresRunStore.backlog", () => {
     await seedRun(world.sql, { overdueMs: -60_000 });
     expect(await own.store.backlog(await queryNow(own))).toEqual({
       count: 0,
+      deferred: 0,
+      held: 0,
+      failing: 0,
       oldestOverdueMs: null,
     });
   });

@@ -17,6 +17,8 @@ import {
 
 const WRITTEN = { kind: "written" };
 const NONE = { kind: "none" };
+/** What jsonb would refuse or change. */
+const ODD_JSON = '{"b": 1,  "a":"\\u0000\\ud800 ü", "b":2}';
 
 let database: TestDatabase;
 let stores: TestStores;
@@ -83,12 +85,11 @@ describe("PostgresRunStore.apply", () => {
 
   it("writes status_detail byte for byte, also what jsonb would refuse or change", async () => {
     const { run, fence } = await setup();
-    const statusDetail = '{"b": 1,  "a":"\\u0000\\ud800 ü", "b":2}';
-    const verdict = { ...failing(run).verdict, statusDetail } as ReturnType<
+    const verdict = { ...failing(run).verdict, statusDetail: ODD_JSON } as ReturnType<
       typeof failing
     >["verdict"];
     expect(await stores.store.apply(failing(run, { verdict }), fence)).toEqual(WRITTEN);
-    expect((await rowOf(run)).status_detail).toBe(statusDetail);
+    expect((await rowOf(run)).status_detail).toBe(ODD_JSON);
   });
 
   const cleanups: readonly (readonly [string, RunSeed, number | null, string])[] = [
@@ -143,14 +144,31 @@ describe("PostgresRunStore.defer", () => {
     expect(await database.sql`SELECT FROM watchdog.verdicts WHERE run_id = ${run.id}`).toEqual([]);
   });
 
-  it("does not move it beyond the limit, and writes JSON null where there is nothing to say", async () => {
-    const { run, fence } = await setup({ statusDetail: { old: true } });
+  it("does not move it beyond the limit", async () => {
+    const { run, fence } = await setup();
     const notAfterMs = Date.UTC(2026, 2, 1, 12, 0, 0, 250);
     expect(await stores.store.defer(deferring(run, { notAfterMs }), fence)).toEqual(WRITTEN);
     const [row] = await database.sql`
-      SELECT timeout_at = '2026-03-01T12:00:00.250Z' AS at_limit, status_detail::text
+      SELECT timeout_at = '2026-03-01T12:00:00.250Z' AS at_limit
       FROM automation_runs WHERE id = ${run.id}`;
-    expect(row).toEqual({ at_limit: true, status_detail: "null" });
+    expect(row).toEqual({ at_limit: true });
+  });
+
+  it.each([
+    ["leaves it byte for byte as it is when there is nothing to say", null, ODD_JSON],
+    ["replaces it byte for byte", '{"a":  1}', '{"a":  1}'],
+    ["replaces it by JSON null", "null", "null"],
+  ])("moves the deadline, and as for status_detail: %s", async (_, statusDetail, after) => {
+    const { run, fence } = await setup();
+    await database.sql`UPDATE automation_runs SET status_detail = ${ODD_JSON}::text::json WHERE id = ${run.id}`;
+    expect(await stores.store.defer(deferring(run, { statusDetail }), fence)).toEqual(WRITTEN);
+    expect((await rowOf(run)).status_detail).toBe(after);
+  });
+
+  it("leaves a status_detail of SQL NULL alone when there is nothing to say", async () => {
+    const { run, fence } = await setup();
+    expect(await stores.store.defer(deferring(run), fence)).toEqual(WRITTEN);
+    expect((await rowOf(run)).status_detail).toBeNull();
   });
 });
 
@@ -224,7 +242,11 @@ async function setup(
 
 async function rowOf(run: RunSnapshot) {
   const [row] = await database.sql<
-    { readonly status: string; readonly error_detail: string; readonly status_detail: string }[]
+    {
+      readonly status: string;
+      readonly error_detail: string;
+      readonly status_detail: string | null;
+    }[]
   >`SELECT status, error_detail, status_detail::text FROM automation_runs WHERE id = ${run.id}`;
   if (row === undefined) throw new Error("the run is gone");
   return row;

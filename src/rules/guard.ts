@@ -1,0 +1,127 @@
+/**
+ * The guard against mass verdicts: which confirmed presumptions may be applied, and which have to wait for a person or
+ * for their bound. It is there for the case that the watchdog or the backend is the sick one.
+ */
+import type { Evidence } from "./model.ts";
+
+export interface GuardPolicy {
+  /** How often a presumption must be seen before it counts. */
+  readonly confirmations: number;
+  /** More presumptions in one sweep than `max(min, ratio * answered)` are a mass. */
+  readonly min: number;
+  readonly ratio: number;
+  readonly perHour: number;
+  /** A presumption waits no longer than this after its hard deadline, except for `perHour`. */
+  readonly unverifiableAfterMs: number;
+}
+
+/** Whether the backend can tell the living from the dead: it has shown a living one, or nobody else could be asked. */
+export type Life = "seen" | "nobody-to-ask" | "none";
+
+/** What the sweep knows when it decides. */
+export interface GuardScene {
+  readonly life: Life;
+  /** Runs of this sweep with authoritative evidence. */
+  readonly answered: number;
+  /** Presumptions confirmed in this sweep, and those that it could still confirm. */
+  readonly presumed: number;
+  /** Presumptions applied in the last hour, this sweep's included; without those a person let pass. */
+  readonly appliedLastHour: number;
+}
+
+export interface GuardDecision<T> {
+  readonly apply: readonly T[];
+  readonly hold: readonly T[];
+  /** Why some are held, in fixed vocabulary; `null` when none is. */
+  readonly reason: string | null;
+}
+
+/**
+ * @param waiting confirmed presumptions.
+ * @param overdueMs how long ago a presumption's run met its hard deadline; negative before it. Oldest come first.
+ */
+export function decide<T>(
+  waiting: readonly T[],
+  overdueMs: (candidate: T) => number,
+  scene: GuardScene,
+  policy: GuardPolicy,
+): GuardDecision<T> {
+  const table = allowance(scene, policy);
+  const apply: T[] = [];
+  const hold: T[] = [];
+  let reason: string | null = null;
+  for (const candidate of waiting.toSorted((a, b) => overdueMs(b) - overdueMs(a))) {
+    const atItsBound = overdueMs(candidate) >= policy.unverifiableAfterMs;
+    if (scene.appliedLastHour + apply.length >= policy.perHour) {
+      hold.push(candidate);
+      reason ??= `${policy.perHour} presumptions in an hour`;
+    } else if (atItsBound || apply.length < table.atMost) {
+      apply.push(candidate);
+    } else {
+      hold.push(candidate);
+      reason ??= table.reason;
+    }
+  }
+  return { apply, hold, reason };
+}
+
+export function isMass({ presumed, answered }: GuardScene, { min, ratio }: GuardPolicy): boolean {
+  return presumed > Math.max(min, ratio * answered);
+}
+
+/** The backend answered for itself: everything but "cannot tell" and "was not asked". */
+export function isAuthoritative(evidence: Evidence): boolean {
+  switch (evidence.kind) {
+    case "exited":
+    case "failed":
+    case "running":
+    case "starting":
+    case "gone":
+    case "no-command":
+      return true;
+    case "unreachable":
+    case "malformed":
+    case "not-asked":
+      return false;
+  }
+}
+
+/** An exit code, a running command or a RUNNING sandbox: a backend that lost everything could not say so. */
+export function showsLife(evidence: Evidence): boolean {
+  switch (evidence.kind) {
+    case "exited":
+    case "failed":
+    case "running":
+    case "no-command":
+      return true;
+    case "gone":
+      return evidence.reason === "command-unknown" || evidence.reason === "server-restarted";
+    case "starting":
+    case "unreachable":
+    case "malformed":
+    case "not-asked":
+      return false;
+  }
+}
+
+/** How many the table lets through, and why not more. */
+function allowance(
+  scene: GuardScene,
+  policy: GuardPolicy,
+): { readonly atMost: number; readonly reason: string } {
+  if (isMass(scene, policy)) {
+    const { presumed, answered } = scene;
+    return { atMost: 0, reason: `a mass: ${presumed} presumptions, ${answered} runs answered` };
+  }
+  switch (scene.life) {
+    case "seen":
+      return { atMost: Number.POSITIVE_INFINITY, reason: "" };
+    case "none":
+      return { atMost: 0, reason: "no sign of life from any run" };
+    case "nobody-to-ask":
+      return {
+        atMost: policy.min - scene.appliedLastHour,
+        reason: `no other run to ask, ${policy.min} presumptions in an hour`,
+      };
+  }
+}

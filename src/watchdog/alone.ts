@@ -1,0 +1,20 @@
+import { endsTheSweep } from "./sweep-end.ts";
+
+/**
+ * Does one piece of work whose failure does not keep others from being done.
+ *
+ * @param onTrouble told about a failure that concerns this piece alone.
+ * @throws what ends the sweep, and everything once `signal` has aborted.
+ */
+export async function alone(
+  work: () => Promise<void>,
+  onTrouble: (error: unknown) => void,
+  signal: AbortSignal,
+): Promise<void> {
+  try {
+    await work();
+  } catch (error) {
+    if (signal.aborted || endsTheSweep(error)) throw error;
+    onTrouble(error);
+  }
+}

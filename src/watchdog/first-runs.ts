@@ -1,0 +1,49 @@
+import { withFirstRun } from "../rules/first-run.ts";
+import { alone } from "./alone.ts";
+import type { Fence, FirstRunTask, Journal, Log } from "./ports.ts";
+
+export interface FirstRunDeps {
+  readonly journal: Journal;
+  readonly log: Log;
+  readonly onProgress: () => void;
+}
+
+/**
+ * Records the first outcomes that are due, once over all automations. What changed meanwhile stays open.
+ *
+ * @throws what the journal or the fence throws, or `signal.reason`.
+ */
+export async function recordFirstRuns(
+  deps: FirstRunDeps,
+  fence: Fence,
+  signal: AbortSignal,
+): Promise<void> {
+  let after: string | null = null;
+  while (true) {
+    signal.throwIfAborted();
+    const tasks = await deps.journal.openFirstRuns(after, PAGE);
+    for (const task of tasks) {
+      signal.throwIfAborted();
+      const { automationId } = task;
+      await alone(
+        () => record(deps, task, fence),
+        (err) => deps.log.error({ err, automationId }, "a chore could not be done"),
+        signal,
+      );
+      after = automationId;
+    }
+    if (tasks.length < PAGE) return;
+  }
+}
+
+const PAGE = 50;
+
+async function record(deps: FirstRunDeps, task: FirstRunTask, fence: Fence): Promise<void> {
+  const { journal, onProgress } = deps;
+  const { metadata, outcome, readAt, automationId } = task;
+  const marked = metadata === null ? null : withFirstRun(metadata, outcome, readAt);
+  // Changed meanwhile or locked by a writer: the next pass reads it again.
+  const settled = marked === null || (await journal.recordFirstRun(task, marked, fence));
+  if (settled) await journal.firstRunDone(automationId, fence);
+  onProgress();
+}

@@ -1,0 +1,73 @@
+import { alone } from "./alone.ts";
+import type { Backend, Fence, Journal, Log, RunStore } from "./ports.ts";
+
+export interface HousekeepingDeps {
+  readonly journal: Pick<Journal, "adoptLateSandboxes" | "prune">;
+  readonly store: Pick<RunStore, "dropSuspicions">;
+  readonly backend: Pick<Backend, "cleans">;
+  readonly log: Log;
+  readonly onProgress: () => void;
+}
+
+export interface HousekeepingOptions {
+  /** How long a sandbox that was named late is spared, as after any presumption. */
+  readonly cleanupDelayMs: number;
+  /** How long the journal keeps what is settled. */
+  readonly journalRetentionMs: number;
+}
+
+/**
+ * What a sweep does once for the worker's own tables: late sandboxes are scheduled for deletion, what is suspected of
+ * ended runs is forgotten, and old verdicts are removed. A step that fails is left to the next sweep.
+ *
+ * @throws what ends the sweep, or `signal.reason`.
+ */
+export async function housekeep(
+  deps: HousekeepingDeps,
+  options: HousekeepingOptions,
+  fence: Fence,
+  signal: AbortSignal,
+): Promise<void> {
+  const steps: Readonly<Record<string, () => Promise<void>>> = {
+    "late sandboxes": () => adopt(deps, options.cleanupDelayMs, fence),
+    suspicions: () => forget(deps, fence),
+    journal: () => prune(deps, options.journalRetentionMs, fence, signal),
+  };
+  for (const [step, work] of Object.entries(steps)) {
+    signal.throwIfAborted();
+    await alone(work, (err) => deps.log.warn({ err, step }, "housekeeping failed"), signal);
+  }
+}
+
+async function adopt(deps: HousekeepingDeps, delayMs: number, fence: Fence): Promise<void> {
+  if (!deps.backend.cleans) return;
+  const count = await deps.journal.adoptLateSandboxes(delayMs, fence);
+  deps.onProgress();
+  if (count > 0) deps.log.info({ count }, "sandboxes that were named late will be deleted");
+}
+
+async function forget(deps: HousekeepingDeps, fence: Fence): Promise<void> {
+  await deps.store.dropSuspicions(fence);
+  deps.onProgress();
+}
+
+/** Bounded, so that the first pruning of a large journal takes many sweeps and holds up none. */
+const PRUNE_BATCH = 1000;
+const PRUNE_BATCHES = 10;
+
+async function prune(
+  deps: HousekeepingDeps,
+  retentionMs: number,
+  fence: Fence,
+  signal: AbortSignal,
+): Promise<void> {
+  let count = 0;
+  for (let batch = 0; batch < PRUNE_BATCHES; batch += 1) {
+    signal.throwIfAborted();
+    const removed = await deps.journal.prune(retentionMs, PRUNE_BATCH, fence);
+    deps.onProgress();
+    count += removed;
+    if (removed < PRUNE_BATCH) break;
+  }
+  if (count > 0) deps.log.info({ count }, "old verdicts were removed from the journal");
+}

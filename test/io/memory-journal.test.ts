@@ -1,0 +1,11 @@
+import { describe } from "vitest";
+import { memoryJournalStand as open } from "../support/journal-stand.ts";
+import { describeClaims, describeSharedSandboxes } from "./journal-conformance.ts";
+import { describeAdoption, describeNotes, describePruning } from "./journal-upkeep-conformance.ts";
+
+describe("the in-memory journal's claims", () => describeClaims(open));
+describe("the in-memory journal and verdicts on the same sandbox", () =>
+  describeSharedSandboxes(open));
+describe("the in-memory journal's notes", () => describeNotes(open));
+describe("the in-memory journal and sandboxes named late", () => describeAdoption(open));
+describe("the in-memory journal's pruning", () => describePruning(open));

@@ -1,0 +1,28 @@
+import { describe } from "vitest";
+import { postgresStoreStand as open } from "../../support/postgres-store-stand.ts";
+import { describeRestraint } from "../leadership-conformance.ts";
+import { describeDeferrals } from "../run-deferrals-conformance.ts";
+import { describeBacklog, describeGuardFacts } from "../run-guard-conformance.ts";
+import {
+  describeFailures,
+  describeFencedNotes,
+  describeForgetting,
+} from "../run-notes-conformance.ts";
+import { describePages } from "../run-pages-conformance.ts";
+import { describeCanaries, describeReads } from "../run-reads-conformance.ts";
+import { describeUnasked } from "../run-unasked-conformance.ts";
+import { describeLostWrites, describeVerdicts } from "../run-writes-conformance.ts";
+
+describe("the pages of PostgresRunStore", () => describePages(open));
+describe("a run read from PostgresRunStore", () => describeReads(open));
+describe("the canaries of PostgresRunStore", () => describeCanaries(open));
+describe("a deferral in PostgresRunStore", () => describeDeferrals(open));
+describe("a write to PostgresRunStore that does not happen", () => describeLostWrites(open));
+describe("a verdict in PostgresRunStore", () => describeVerdicts(open));
+describe("PostgresRunStore, deferring unasked", () => describeUnasked(open));
+describe("a failure in PostgresRunStore", () => describeFailures(open));
+describe("PostgresRunStore, forgetting", () => describeForgetting(open));
+describe("PostgresRunStore under a fence", () => describeFencedNotes(open));
+describe("what PostgresRunStore tells a guard", () => describeGuardFacts(open));
+describe("the backlog of PostgresRunStore", () => describeBacklog(open));
+describe("PostgresLeadership", () => describeRestraint(open));

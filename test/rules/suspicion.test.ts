@@ -1,0 +1,82 @@
+import { describe, expect, it } from "vitest";
+import { askAgainInMs, CLEARED, inTheDark, sighting } from "../../src/rules/suspicion.ts";
+import { suspicion } from "../support/snapshot.ts";
+
+const DEFER_MS = 45_000;
+
+describe("sighting", () => {
+  it("counts the first one", () => {
+    expect(sighting(null, "sandbox missing", DEFER_MS)).toEqual({
+      presumedTimes: 1,
+      presumedReason: "sandbox missing",
+      sighted: true,
+      unknownTimes: 0,
+      held: false,
+    });
+  });
+
+  it("counts one that comes exactly one deferral after the last", () => {
+    const before = suspicion({ presumedTimes: 1, sincePresumedMs: DEFER_MS });
+    expect(sighting(before, "sandbox paused", DEFER_MS)).toMatchObject({
+      presumedTimes: 2,
+      presumedReason: "sandbox paused",
+      sighted: true,
+    });
+  });
+
+  it("does not count one that comes a millisecond earlier, and keeps the time of the last", () => {
+    const before = suspicion({ presumedTimes: 1, sincePresumedMs: DEFER_MS - 1 });
+    const change = sighting(before, "sandbox missing", DEFER_MS);
+    expect(change).toMatchObject({ presumedTimes: 1, sighted: false });
+  });
+
+  it("counts where the run was remembered for something else only", () => {
+    const before = suspicion({ unknownTimes: 4, unknownSinceMs: 1 });
+    expect(sighting(before, "sandbox missing", DEFER_MS)).toMatchObject({ presumedTimes: 1 });
+  });
+
+  it("ends the time in the dark: the backend has answered", () => {
+    const before = suspicion({ unknownTimes: 4, unknownSinceMs: 1 });
+    expect(sighting(before, "sandbox missing", DEFER_MS).unknownTimes).toBe(0);
+  });
+});
+
+describe("inTheDark", () => {
+  it("counts from the first answer that told nothing", () => {
+    expect(inTheDark(null)).toEqual({ ...CLEARED, unknownTimes: 1 });
+    expect(inTheDark(suspicion({ unknownTimes: 1 })).unknownTimes).toBe(2);
+  });
+
+  it("neither counts as a sighting nor clears one", () => {
+    const before = suspicion({ presumedTimes: 1, presumedReason: "sandbox missing" });
+    const { presumedTimes, presumedReason, sighted } = inTheDark(before);
+    expect({ presumedTimes, presumedReason, sighted }).toEqual({
+      presumedTimes: 1,
+      presumedReason: "sandbox missing",
+      sighted: false,
+    });
+  });
+});
+
+describe("askAgainInMs", () => {
+  const cases = [
+    { times: 1, expectedMs: 45_000 },
+    { times: 2, expectedMs: 90_000 },
+    { times: 3, expectedMs: 180_000 },
+    { times: 5, expectedMs: 720_000 },
+    { times: 6, expectedMs: 900_000 },
+    { times: 5000, expectedMs: 900_000 },
+  ];
+  it.each(cases)("is $expectedMs ms after $times answers that told nothing", (row) => {
+    expect(askAgainInMs(row.times, DEFER_MS)).toBe(row.expectedMs);
+  });
+
+  it("is one deferral for a run that is not in the dark", () => {
+    expect(askAgainInMs(0, DEFER_MS)).toBe(DEFER_MS);
+  });
+
+  it("is never shorter than one deferral, however long that is", () => {
+    expect(askAgainInMs(1, 3_600_000)).toBe(3_600_000);
+    expect(askAgainInMs(9, 3_600_000)).toBe(3_600_000);
+  });
+});

@@ -1,0 +1,174 @@
+/** A journal with verdicts of the test's choice, the same on PostgreSQL and in memory. */
+import type { Sql } from "postgres";
+import { seedRun } from "../../src/demo/seed.ts";
+import type { Fence, Journal } from "../../src/watchdog/ports.ts";
+import { createDatabase } from "./database.ts";
+import { FakeClock } from "./fake-clock.ts";
+import { MemoryDatabase } from "./memory-database.ts";
+import { MemoryJournal } from "./memory-journal.ts";
+import { noCheck, openStores, takeEpoch } from "./stores.ts";
+
+export interface JournalStand extends AsyncDisposable {
+  readonly journal: Journal;
+  /** Of the newest epoch. */
+  readonly fence: Fence;
+  /** A verdict and the run it ended, whose id is returned. */
+  verdict(seed?: VerdictSeed): Promise<string>;
+  /** The host changes a run. */
+  changeRun(runId: string, changes: RunChanges): Promise<void>;
+  removeRun(runId: string): Promise<void>;
+  /** The host's automation keeps its sandboxes from now on. */
+  keepSandboxes(runId: string): Promise<void>;
+  entry(runId: string): Promise<JournalEntry | null>;
+  /** Lets so much time go by. */
+  pass(ms: number): Promise<void>;
+  /** Somebody else takes over; `fence` is of the past from now on. */
+  takeOver(): Promise<Fence>;
+}
+
+export interface VerdictSeed {
+  readonly basis?: "proof" | "presumption";
+  readonly outcome?: "COMPLETED" | "FAILED";
+  /** Of verdict and run; random by default. */
+  readonly sandboxId?: string | null;
+  readonly cleanupState?: "none" | "pending" | "done" | "abandoned";
+  /** Milliseconds until the clean-up is due; 0 by default. */
+  readonly dueInMs?: number;
+  readonly attempts?: number;
+  readonly firstRunState?: "none" | "pending" | "done";
+}
+
+export interface RunChanges {
+  readonly status?: string;
+  readonly errorDetail?: string | null;
+  readonly sandboxId?: string | null;
+}
+
+export interface JournalEntry {
+  readonly state: string;
+  readonly attempts: number;
+  readonly error: string | null;
+  readonly sandboxId: string | null;
+  /** Until the next attempt, rounded up to full tens of seconds; `null` for never. */
+  readonly dueInS: number | null;
+}
+
+const PRESUMED = "Timed out: Sandbox not available";
+
+/** What a verdict is when nothing else is asked for. */
+function complete(seed: VerdictSeed) {
+  const { basis = "proof", cleanupState = "pending", dueInMs = 0, sandboxId } = seed;
+  return {
+    basis,
+    outcome: seed.outcome ?? "FAILED",
+    sandboxId: sandboxId === undefined ? crypto.randomUUID() : sandboxId,
+    cleanupState,
+    dueInMs: cleanupState === "pending" ? dueInMs : null,
+    attempts: seed.attempts ?? 0,
+    firstRunState: seed.firstRunState ?? ("none" as const),
+    errorDetail: basis === "proof" ? "exit_code=1" : PRESUMED,
+  };
+}
+
+export async function memoryJournalStand(): Promise<JournalStand> {
+  const clock = new FakeClock();
+  const db = new MemoryDatabase(clock);
+  return {
+    journal: new MemoryJournal(db),
+    fence: { epoch: db.takeEpoch(), check: noCheck },
+    async verdict(seed = {}) {
+      const { errorDetail, dueInMs, attempts, ...rest } = complete(seed);
+      const { runId } = db.addVerdict({
+        ...rest,
+        cleanupAttempts: attempts,
+        cleanupNextAtMs: dueInMs === null ? null : db.nowMs() + dueInMs,
+      });
+      db.change(runId, { status: rest.outcome, errorDetail, sandboxId: rest.sandboxId });
+      return runId;
+    },
+    changeRun: async (runId, changes) => db.change(runId, changes),
+    removeRun: async (runId) => void db.runs.delete(runId),
+    async keepSandboxes(runId) {
+      const kept = db.runs.get(runId);
+      if (kept !== undefined) kept.keepAlive = true;
+    },
+    async entry(runId) {
+      const row = db.verdicts.find((verdict) => verdict.runId === runId);
+      if (row === undefined) return null;
+      const { cleanupNextAtMs, sandboxId } = row;
+      return {
+        state: row.cleanupState,
+        attempts: row.cleanupAttempts,
+        error: row.cleanupError,
+        sandboxId,
+        dueInS: cleanupNextAtMs === null ? null : tens((cleanupNextAtMs - db.nowMs()) / 1000),
+      };
+    },
+    pass: (ms) => clock.advance(ms),
+    takeOver: async () => ({ epoch: db.takeEpoch(), check: noCheck }),
+    [Symbol.asyncDispose]: async () => undefined,
+  };
+}
+
+export interface PostgresJournalStand extends JournalStand {
+  readonly sql: Sql;
+}
+
+export async function postgresJournalStand(): Promise<PostgresJournalStand> {
+  await using resources = new AsyncDisposableStack();
+  const { sql, connection } = resources.use(await createDatabase());
+  const stores = resources.use(openStores(connection, { size: 8 }));
+  const fence = await takeEpoch(stores);
+  const opened = resources.move();
+  return {
+    sql,
+    journal: stores.journal,
+    fence,
+    async verdict(seed = {}) {
+      const { outcome: status, errorDetail, sandboxId, ...rest } = complete(seed);
+      const run = await seedRun(sql, { status, errorDetail, sandboxId });
+      await sql`
+        INSERT INTO watchdog.verdicts (run_id, automation_id, user_id, org_id, epoch, holder,
+          trigger, decided_at, outcome, basis, reason, evidence, sandbox_id, cleanup_state,
+          cleanup_attempts, cleanup_next_at, first_run_state)
+        VALUES (${run.id}, ${run.automationId}, ${run.userId}, ${run.orgId}, ${fence.epoch}, 'test',
+          'cron', now(), ${status}, ${rest.basis}, 'a reason', '{}', ${sandboxId},
+          ${rest.cleanupState}, ${rest.attempts},
+          now() + ${rest.dueInMs}::float8 * interval '1 millisecond', ${rest.firstRunState})`;
+      return run.id;
+    },
+    async changeRun(runId, { status, errorDetail, sandboxId }) {
+      const changes = { status, error_detail: errorDetail, sandbox_id: sandboxId };
+      const given = Object.entries(changes).filter(([, value]) => value !== undefined);
+      await sql`UPDATE automation_runs SET ${sql(Object.fromEntries(given))} WHERE id = ${runId}`;
+    },
+    removeRun: async (runId) => void (await sql`DELETE FROM automation_runs WHERE id = ${runId}`),
+    async keepSandboxes(runId) {
+      await sql`
+        UPDATE automations SET keep_alive = true
+        WHERE id = (SELECT automation_id FROM automation_runs WHERE id = ${runId})`;
+    },
+    async entry(runId) {
+      const [row] = await sql<JournalEntry[]>`
+        SELECT cleanup_state AS state, cleanup_attempts AS attempts, cleanup_error AS error,
+          sandbox_id AS "sandboxId",
+          extract(epoch FROM cleanup_next_at - now())::float8 AS "dueInS"
+        FROM watchdog.verdicts WHERE run_id = ${runId}`;
+      return row === undefined
+        ? null
+        : { ...row, dueInS: row.dueInS === null ? null : tens(row.dueInS) };
+    },
+    async pass(ms) {
+      await sql`
+        UPDATE watchdog.verdicts
+        SET decided_at = decided_at - ${ms}::float8 * interval '1 millisecond',
+          cleanup_next_at = cleanup_next_at - ${ms}::float8 * interval '1 millisecond'`;
+    },
+    takeOver: () => takeEpoch(stores),
+    [Symbol.asyncDispose]: () => opened.disposeAsync(),
+  };
+}
+
+function tens(seconds: number): number {
+  return Math.ceil(seconds / 10) * 10;
+}

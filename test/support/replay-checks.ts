@@ -1,0 +1,82 @@
+/** What has to hold after every sweep of a replay. */
+import type { Sql } from "postgres";
+import type { FakeHost } from "../../src/demo/fake-host.ts";
+import { hardDeadlineMs, type Job, SAID } from "./replay-jobs.ts";
+import { HOUR_MS, MINUTE_MS } from "./replay-time.ts";
+
+const LONGEST_DISTANCE_MS = 15 * MINUTE_MS;
+const UNVERIFIABLE_AFTER_MS = 24 * HOUR_MS;
+const GUARD_PER_HOUR = 60;
+
+/** In quiet times: deadline + 2 intervals + one sweep. Who is alive at the deadline has until two intervals after the end. */
+export function normally({ spec }: Job): number {
+  return Math.max(spec.deadlineAtMs, spec.truth.atMs) + 2 * MINUTE_MS;
+}
+
+/** Confirmed or held meanwhile, or asked every minute: the second sight comes two intervals after the end of the lies. */
+export function onceTrue(fromMs: number): (job: Job) => number {
+  return (job) => Math.max(normally(job), fromMs + 2 * MINUTE_MS);
+}
+
+/** After answers that told nothing runs are asked at a growing distance, so it takes up to the longest until it is seen. */
+export function onceAnswered(fromMs: number): (job: Job) => number {
+  return (job) => Math.max(normally(job), fromMs + LONGEST_DISTANCE_MS + 2 * MINUTE_MS);
+}
+
+/** Whatever happens: hard deadline + the longest wait + the longest distance + the backlog at the guard's pace. */
+function atWorst(job: Job, backlog: number): number {
+  const pacedMs = (backlog / GUARD_PER_HOUR) * HOUR_MS;
+  return hardDeadlineMs(job) + UNVERIFIABLE_AFTER_MS + LONGEST_DISTANCE_MS + pacedMs;
+}
+
+export interface RunState {
+  readonly id: string;
+  readonly status: string;
+  readonly error: string | null;
+}
+
+export async function readRuns(sql: Sql): Promise<ReadonlyMap<string, RunState>> {
+  const rows = await sql<RunState[]>`
+    SELECT id, status, error_detail AS error FROM automation_runs`;
+  return new Map(rows.map((row) => [row.id, row]));
+}
+
+/** What the host's own watchdog says about a command that its server ended. */
+const KILLED = "Timed out: command timed out or was killed";
+
+/** @returns how a run was wronged, or `null`. */
+export function injustice(
+  job: Job,
+  { status, error }: RunState,
+  nowMs: number,
+  host: FakeHost,
+): string | null {
+  const { truth } = job.spec;
+  const isAlive = truth.atMs > nowMs;
+  if (isAlive && host.sandbox(job.sandboxId) === undefined) return "a living run lost its sandbox";
+  if (status === "RUNNING") return null;
+  const ended = `its run is ${status}: ${error}`;
+  if (isAlive) return `a job is alive, and ${ended}`;
+  if (truth.kind === "dies") {
+    const isRight = status === "FAILED" && error?.startsWith("Timed out: ");
+    return isRight ? null : `a job is dead, and ${ended}`;
+  }
+  const { exitCode, callback } = truth;
+  const says = callback ? SAID : exitCode === -1 ? KILLED : `exit_code=${exitCode}`;
+  const isRight = exitCode === 0 ? status === "COMPLETED" : status === "FAILED" && error === says;
+  return isRight ? null : `a job ended with exit code ${exitCode}, and ${ended}`;
+}
+
+/** @returns who has waited too long for a verdict, or `null`. The next sweep comes a minute from now. */
+export function delay(
+  job: Job,
+  { status }: RunState,
+  nowMs: number,
+  judgedByMs: number,
+  backlog: number,
+): string | null {
+  const boundMs = Math.min(judgedByMs, atWorst(job, backlog));
+  if (status !== "RUNNING" || nowMs + MINUTE_MS <= boundMs) return null;
+  const { kind, atMs } = job.spec.truth;
+  return `a job that ${kind} at minute ${atMs / MINUTE_MS} is still RUNNING, due by ${boundMs / MINUTE_MS}`;
+}

@@ -1,0 +1,143 @@
+import { describe, expect, it, vi } from "vitest";
+import { housekeep } from "../../src/watchdog/housekeeping.ts";
+import { StoreUnavailableError } from "../../src/watchdog/ports.ts";
+import { FencedError } from "../../src/watchdog/settle.ts";
+import { type Logged, recordTo } from "../support/sweep-world.ts";
+
+const STEPS = ["adoptLateSandboxes", "dropSuspicions", "prune"] as const;
+const FENCE = { epoch: 7, check() {} };
+const STOP = new Error("stopping");
+
+describe("housekeep", () => {
+  it("does each step once, with its limits", async () => {
+    const { run, adoptLateSandboxes, dropSuspicions, prune, onProgress, lines } = setup();
+    await run();
+    expect(adoptLateSandboxes.mock.calls).toEqual([[300_000, FENCE]]);
+    expect(dropSuspicions.mock.calls).toEqual([[FENCE]]);
+    expect(prune.mock.calls).toEqual([[90_000, 1000, FENCE]]);
+    expect(onProgress).toHaveBeenCalledTimes(3);
+    expect(lines).toEqual([]);
+  });
+
+  it("schedules no deletion with a backend that cannot delete", async () => {
+    const { run, steps } = setup({ cleans: false });
+    await run();
+    expect(steps).toEqual(["dropSuspicions", "prune"]);
+  });
+
+  it("says what it has changed", async () => {
+    const { run, lines } = setup({ adopted: 2, removed: [1000, 3] });
+    await run();
+    expect(lines).toEqual([
+      {
+        level: "info",
+        message: "sandboxes that were named late will be deleted",
+        fields: { count: 2 },
+      },
+      {
+        level: "info",
+        message: "old verdicts were removed from the journal",
+        fields: { count: 1003 },
+      },
+    ]);
+  });
+
+  it("prunes on after full batches, and no more after one that is not", async () => {
+    const { run, prune } = setup({ removed: [1000, 1000, 999, 1000] });
+    await run();
+    expect(prune).toHaveBeenCalledTimes(3);
+  });
+
+  it("prunes ten batches at most", async () => {
+    const { run, prune, onProgress } = setup({ removed: Array(11).fill(1000) });
+    await run();
+    expect(prune).toHaveBeenCalledTimes(10);
+    expect(onProgress).toHaveBeenCalledTimes(12);
+  });
+
+  for (const [index, step] of STEPS.entries()) {
+    it(`goes on with the others when ${step} fails`, async () => {
+      const err = new Error("SQLSTATE 23514");
+      const { run, steps, lines } = setup({ during: throwing(step, err) });
+      await run();
+      expect(steps).toEqual(STEPS);
+      expect(lines).toMatchObject([
+        { level: "warn", message: "housekeeping failed", fields: { err } },
+      ]);
+    });
+
+    for (const error of [new StoreUnavailableError("away"), new FencedError("a newer epoch")]) {
+      it(`ends with ${error.name} in ${step}, as the whole sweep does`, async () => {
+        const { run, steps, lines } = setup({ during: throwing(step, error) });
+        await expect(run()).rejects.toBe(error);
+        expect(steps).toEqual(STEPS.slice(0, index + 1));
+        expect(lines).toEqual([]);
+      });
+    }
+
+    it(`begins nothing more when it is stopped during ${step}`, async () => {
+      const stop = new AbortController();
+      const during = (current: Step) => {
+        if (current === step) stop.abort(STOP);
+      };
+      const { run, steps } = setup({ during, removed: [1000, 1000] });
+      await expect(run(stop.signal)).rejects.toBe(STOP);
+      expect(steps).toEqual(STEPS.slice(0, index + 1));
+    });
+  }
+
+  it("begins nothing when it was stopped before", async () => {
+    const { run, steps } = setup();
+    await expect(run(AbortSignal.abort(STOP))).rejects.toBe(STOP);
+    expect(steps).toEqual([]);
+  });
+});
+
+type Step = (typeof STEPS)[number];
+
+interface Script {
+  readonly cleans?: boolean;
+  readonly adopted?: number;
+  /** By each batch; none after the last of them. */
+  readonly removed?: readonly number[];
+  /** Happens while the step's statement is under way. */
+  readonly during?: (step: Step) => void;
+}
+
+function setup({ cleans = true, adopted = 0, removed = [], during = () => {} }: Script = {}) {
+  const steps: Step[] = [];
+  const begin = (step: Step) => {
+    steps.push(step);
+    during(step);
+  };
+  const batches = [...removed];
+  const doubles = {
+    adoptLateSandboxes: vi.fn(async () => {
+      begin("adoptLateSandboxes");
+      return adopted;
+    }),
+    dropSuspicions: vi.fn(async () => begin("dropSuspicions")),
+    prune: vi.fn(async () => {
+      begin("prune");
+      return batches.shift() ?? 0;
+    }),
+    onProgress: vi.fn(),
+  };
+  const lines: Logged[] = [];
+  const deps = {
+    journal: doubles,
+    store: doubles,
+    backend: { cleans },
+    log: recordTo(lines),
+    onProgress: doubles.onProgress,
+  };
+  const options = { cleanupDelayMs: 300_000, journalRetentionMs: 90_000 };
+  const run = (signal = new AbortController().signal) => housekeep(deps, options, FENCE, signal);
+  return { ...doubles, run, steps, lines };
+}
+
+function throwing(step: Step, error: Error): (current: Step) => void {
+  return (current) => {
+    if (current === step) throw error;
+  };
+}
