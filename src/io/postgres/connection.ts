@@ -1,5 +1,5 @@
 import { StoreUnavailableError } from "../../watchdog/ports.ts";
-import { isAnswer } from "./errors.ts";
+import { keepsSession } from "./errors.ts";
 import { type ConnectionOptions, type Db, Session, within } from "./session.ts";
 
 /**
@@ -10,27 +10,28 @@ import { type ConnectionOptions, type Db, Session, within } from "./session.ts";
  * itself and without an end; here a session is one socket, and what comes after it is a new session.
  */
 export class Connection {
-  readonly #options: ConnectionOptions;
   #pooled: boolean;
   #session: Session | null = null;
   #idle: NodeJS.Timeout | undefined;
 
-  constructor(options: ConnectionOptions, pooled: boolean) {
-    this.#options = options;
+  constructor(pooled: boolean) {
     this.#pooled = pooled;
   }
 
+  /** Whether the next statement leaves at once, without waiting for a connection. */
+  get usable(): boolean {
+    return this.#session?.usable === true;
+  }
+
   /**
-   * Makes sure that the next statement leaves at once, without waiting for a connection.
+   * A new session, in the place of what is left of the one before.
    *
    * @throws what Session.open throws.
    */
-  async open(operation: string): Promise<void> {
-    clearTimeout(this.#idle);
-    if (this.#session?.usable === true) return;
+  async open(operation: string, options: ConnectionOptions): Promise<void> {
     this.destroy();
-    this.#session = new Session(this.#options, !this.#pooled);
-    await this.#session.open(operation, this.#options.callDeadlineMs);
+    this.#session = new Session(options, !this.#pooled);
+    await this.#session.open(operation, options.callDeadlineMs);
   }
 
   /**
@@ -38,12 +39,13 @@ export class Connection {
    *   otherwise, untranslated.
    */
   async call<T>(operation: string, work: (connection: Connection) => Promise<T>): Promise<T> {
-    const { callDeadlineMs } = this.#options;
+    clearTimeout(this.#idle);
+    const { callDeadlineMs } = this.#opened();
     try {
       return await within(callDeadlineMs, `${operation}: no answer from Postgres`, work(this));
     } catch (error) {
       // After a broken socket postgres.js would take one more statement, and never answer it.
-      if (!isAnswer(error)) this.destroy();
+      if (!keepsSession(error)) this.destroy();
       throw error;
     } finally {
       this.#idle = setTimeout(() => this.destroy(), CLOSE_AFTER_IDLE_MS).unref();

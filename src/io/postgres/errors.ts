@@ -23,12 +23,16 @@ export function translate(operation: string, error: unknown, remedies = REMEDIES
     return origin instanceof Error ? origin : new Error(`${operation} failed`);
   }
   if (BUSY.has(code)) return new RowBusyError(`${operation}: SQLSTATE ${code}`);
-  if (MISCONFIGURED.has(code)) {
+  if (MISCONFIGURED.has(code) && !isInHostCode(origin)) {
     const remedy = remedies[code] ?? REMEDIES[code] ?? LOOK_AT_TABLES;
     return new StoreSchemaError(`${operation}: ${messageOf(origin)} (SQLSTATE ${code}): ${remedy}`);
   }
-  if (!isSqlState(code) || OUTAGE.test(code)) {
-    return new StoreUnavailableError(`${operation} failed: ${describeOutage(code, origin)}`);
+  if (!isSqlState(code) || (OUTAGE.test(code) && !isRaised(origin))) {
+    const remedy = remedies[code] === undefined ? "" : `: ${remedies[code]}`;
+    return new StoreUnavailableError(
+      `${operation} failed: ${describeOutage(code, origin)}${remedy}`,
+      { late: code === STATEMENT_TIMEOUT },
+    );
   }
   return new StatementRefusedError(`${operation}: ${describeRefusal(code, origin)}`);
 }
@@ -39,9 +43,9 @@ export function sqlCode(error: unknown): string | null {
 }
 
 /** Whether Postgres refused a statement and the connection is as good as before. */
-export function isAnswer(error: unknown): boolean {
+export function keepsSession(error: unknown): boolean {
   const code = sqlCode(error);
-  return code !== null && isSqlState(code);
+  return code !== null && isSqlState(code) && !SESSION_IS_OVER.test(code);
 }
 
 /** Codes with which Node and postgres.js refuse what they are called with. */
@@ -69,6 +73,27 @@ const MISCONFIGURED = new Set(["28000", "28P01", "3D000", "3F000", "42501", "427
  */
 const OUTAGE = /^(08|53|57|58|25006)/;
 
+/**
+ * The server or a pooler hangs up after these. One that has become read-only does not, but was replaced by another:
+ * a new session finds it, and the old one would stay where it is for as long as it is used.
+ */
+const SESSION_IS_OVER = /^(08|57P|25006)/;
+
+const STATEMENT_TIMEOUT = "57014";
+
+/**
+ * In a trigger, function or policy of the host, which says nothing about our own access: only such errors have a
+ * context. A policy that refuses a row is known by the function that asks it.
+ */
+function isInHostCode(origin: unknown): boolean {
+  return fieldOf(origin, "where") !== null || fieldOf(origin, "routine") === "ExecWithCheckOptions";
+}
+
+/** By RAISE in the host's PL/pgSQL: code and message are the host's, whatever the code means elsewhere. */
+function isRaised(origin: unknown): boolean {
+  return fieldOf(origin, "routine") === "exec_stmt_raise";
+}
+
 function isSqlState(code: string): boolean {
   return /^[0-9A-Z]{5}$/.test(code) && !code.startsWith("E");
 }
@@ -84,6 +109,7 @@ function describeRefusal(code: string, origin: unknown): string {
   if (constraint !== null) parts.push(`constraint "${constraint}"`);
   if (column !== null) parts.push(`column "${column}"`);
   if (code === "P0001") parts.push("raised by a trigger or function");
+  if (MISCONFIGURED.has(code)) parts.push("in a trigger, function or policy");
   return parts.join(", ");
 }
 

@@ -75,6 +75,10 @@ export class Session {
     this.#usable = true;
   }
 
+  get callDeadlineMs(): number {
+    return this.#options.callDeadlineMs;
+  }
+
   /** From the first answer to the loss of the socket. */
   get usable(): boolean {
     // A broken socket is destroyed first, and tells postgres.js of its end later.
@@ -119,7 +123,7 @@ export class Session {
 export async function within<T>(ms: number, lacking: string, work: Promise<T>): Promise<T> {
   const { promise: late, reject } = Promise.withResolvers<never>();
   const timer = setTimeout(
-    () => reject(new StoreUnavailableError(`${lacking} within ${ms} ms`)),
+    () => reject(new StoreUnavailableError(`${lacking} within ${ms} ms`, { late: true })),
     ms,
   );
   try {
@@ -172,6 +176,8 @@ function createClient(
 const DIRECT_PARAMETERS = {
   statement_timeout: 10_000,
   idle_in_transaction_session_timeout: 10_000,
+  // Ours are single statements that compare before they set; any stricter level only makes them fail beside each other.
+  default_transaction_isolation: "read committed",
 } as const;
 
 function sslOption(tls: TlsMode): NonNullable<Options<Record<never, never>>["ssl"]> {

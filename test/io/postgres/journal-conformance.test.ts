@@ -1,0 +1,10 @@
+import { describe } from "vitest";
+import { postgresJournalStand as open } from "../../support/journal-stand.ts";
+import { describeClaims, describeSharedSandboxes } from "../journal-conformance.ts";
+import { describeAdoption, describeNotes, describePruning } from "../journal-upkeep-conformance.ts";
+
+describe("PostgresJournal.claimCleanups", () => describeClaims(open));
+describe("PostgresJournal and verdicts on the same sandbox", () => describeSharedSandboxes(open));
+describe("PostgresJournal.cleanupDone and cleanupFailed", () => describeNotes(open));
+describe("PostgresJournal.adoptLateSandboxes", () => describeAdoption(open));
+describe("PostgresJournal.prune", () => describePruning(open));
