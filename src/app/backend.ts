@@ -1,32 +1,35 @@
+import type { Rotating } from "../config/rotating.ts";
 import type { Config } from "../config.ts";
 import { agentServerBackend } from "../io/backends/agent-server.ts";
 import type { ProxySettings } from "../io/backends/dispatcher.ts";
 import { genericHttpBackend } from "../io/backends/generic-http.ts";
 import { HttpClient } from "../io/backends/http-client.ts";
 import { openHandsCloudBackend } from "../io/backends/openhands-cloud.ts";
+import type { Secret } from "../io/backends/secret.ts";
 import { systemClock } from "../io/clock.ts";
-import type { Backend } from "../watchdog/ports.ts";
+import type { Backend, Log } from "../watchdog/ports.ts";
 
 export type OpenBackend = Backend & AsyncDisposable;
 
 /** The backend the configuration names. Connects when it is asked something. */
-export function openBackend(config: Config, proxy: ProxySettings | null): OpenBackend {
+export function openBackend(config: Config, proxy: ProxySettings | null, log: Log): OpenBackend {
   const http = new HttpClient({ proxy, clock: systemClock });
-  return Object.assign(chooseBackend(config, http), {
+  return Object.assign(chooseBackend(config, http, log), {
     [Symbol.asyncDispose]: () => http.close(),
   });
 }
 
-function chooseBackend(config: Config, http: HttpClient): Backend {
-  const { apiConcurrency, verifyTimeoutMs } = config.sweep;
+function chooseBackend(config: Config, http: HttpClient, log: Log): Backend {
+  const { concurrency, apiConcurrency, verifyTimeoutMs } = config.sweep;
+  const clock = systemClock;
   const { backend } = config;
   switch (backend.kind) {
     case "openhands-cloud":
       return openHandsCloudBackend({
         http,
-        clock: systemClock,
+        clock,
         baseUrl: backend.baseUrl,
-        serviceKey: backend.serviceKey,
+        serviceKey: secretOf(backend.serviceKey, log),
         agentHosts: backend.agentHosts,
         apiConcurrency,
         verifyTimeoutMs,
@@ -34,17 +37,30 @@ function chooseBackend(config: Config, http: HttpClient): Backend {
     case "agent-server":
       return agentServerBackend({
         http,
+        clock,
+        concurrency,
         baseUrl: backend.baseUrl,
-        apiKey: backend.apiKey,
+        apiKey: secretOf(backend.apiKey, log),
         verifyTimeoutMs,
       });
     case "http":
       return genericHttpBackend({
         http,
+        clock,
+        concurrency,
         verifyUrl: backend.verifyUrl,
         cleanupUrl: backend.cleanupUrl,
-        token: backend.token,
+        token: secretOf(backend.token, log),
         verifyTimeoutMs,
       });
   }
+}
+
+function secretOf<T extends string | null>(rotating: Rotating<T>, log: Log): Secret<T> {
+  return {
+    get current() {
+      return rotating.current;
+    },
+    refresh: () => rotating.refresh(log),
+  };
 }

@@ -1,14 +1,31 @@
 /**
- * Lets at most so many pieces of work run at once; the rest wait in the order they came.
+ * Lets at most so many pieces of work run at once; the rest wait in the order they came. The limit may change: when it
+ * is lowered, whoever holds a slot keeps it, and nobody gets a new one until enough have been freed.
  *
  * Never wait for a slot while holding one of the same semaphore: that is how work locks itself out.
  */
 export class Semaphore {
   readonly #waiting = new Set<() => void>();
-  #free: number;
+  #limit: number;
+  #held = 0;
 
-  constructor(slots: number) {
-    this.#free = slots;
+  /** @param limit at least 1. */
+  constructor(limit: number) {
+    this.#limit = limit;
+  }
+
+  get limit(): number {
+    return this.#limit;
+  }
+
+  set limit(limit: number) {
+    this.#limit = limit;
+    this.#admit();
+  }
+
+  /** More slots are held than the limit allows now: it was lowered meanwhile. */
+  get overfull(): boolean {
+    return this.#held > this.#limit;
   }
 
   /** Runs `work` while holding a slot, and frees the slot whatever the outcome. */
@@ -27,8 +44,8 @@ export class Semaphore {
    */
   async acquire(signal: AbortSignal): Promise<() => void> {
     signal.throwIfAborted();
-    if (this.#free > 0) {
-      this.#free -= 1;
+    if (this.#held < this.#limit) {
+      this.#held += 1;
     } else {
       await this.#takeTurn(signal);
     }
@@ -55,18 +72,18 @@ export class Semaphore {
     return () => {
       if (!held) return;
       held = false;
-      this.#passOn();
+      this.#held -= 1;
+      this.#admit();
     };
   }
 
-  /** The slot goes straight to the first in the queue, so that nobody who comes later can take it. */
-  #passOn(): void {
-    const [next] = this.#waiting;
-    if (next === undefined) {
-      this.#free += 1;
-      return;
+  /** Free slots go straight to the first in the queue, so that nobody who comes later can take them. */
+  #admit(): void {
+    for (const next of this.#waiting) {
+      if (this.#held >= this.#limit) return;
+      this.#held += 1;
+      this.#waiting.delete(next);
+      next();
     }
-    this.#waiting.delete(next);
-    next();
   }
 }

@@ -1,5 +1,7 @@
+import fc from "fast-check";
 import { describe, expect, it } from "vitest";
 import { Semaphore } from "../../src/io/semaphore.ts";
+import { settle } from "../support/fake-clock.ts";
 
 const calm = new AbortController().signal;
 
@@ -69,4 +71,86 @@ describe("Semaphore", () => {
     await expect(third).rejects.toThrow("still waiting");
     second();
   });
+
+  it("gives no slot away after its limit was lowered, until enough are free", async () => {
+    const slots = new Semaphore(3);
+    const releases = [
+      await slots.acquire(calm),
+      await slots.acquire(calm),
+      await slots.acquire(calm),
+    ];
+    const next = queue(slots);
+    slots.limit = 1;
+    expect(slots.overfull).toBe(true);
+    releases[0]?.();
+    await settle();
+    expect(slots.overfull).toBe(true);
+    releases[1]?.();
+    await settle();
+    expect(slots.overfull).toBe(false);
+    expect(next.admitted).toBe(false);
+    releases[2]?.();
+    await next.turn;
+  });
+
+  it("lets as many waiters go on as its limit was raised by, in their order", async () => {
+    const slots = new Semaphore(1);
+    await slots.acquire(calm);
+    const waiting = [queue(slots), queue(slots), queue(slots)];
+    slots.limit = 3;
+    await settle();
+    expect(waiting.map(({ admitted }) => admitted)).toEqual([true, true, false]);
+  });
+
+  it("keeps to its limit and strands nobody, whatever happens", async () => {
+    const steps = fc.oneof(
+      fc.constant("acquire" as const),
+      fc.nat().map((which) => ({ release: which })),
+      fc.nat().map((which) => ({ abort: which })),
+      fc.integer({ min: 1, max: 4 }).map((limit) => ({ limit })),
+    );
+    await fc.assert(
+      fc.asyncProperty(fc.array(steps, { maxLength: 60 }), async (script) => {
+        const slots = new Semaphore(2);
+        let waiting: ReturnType<typeof queue>[] = [];
+        const held: (() => void)[] = [];
+        for (const step of script) {
+          if (step === "acquire") waiting.push(queue(slots));
+          else if ("limit" in step) slots.limit = step.limit;
+          else if ("abort" in step) waiting.at(step.abort % (waiting.length + 1))?.leave();
+          else held.splice(step.release % (held.length + 1), 1)[0]?.();
+          await settle();
+          const admitted = waiting.flatMap(({ release }) => release ?? []);
+          held.push(...admitted);
+          waiting = waiting.filter(({ release, left }) => release === null && !left);
+          if (admitted.length > 0) expect(held.length).toBeLessThanOrEqual(slots.limit);
+          if (waiting.length > 0) expect(held.length).toBeGreaterThanOrEqual(slots.limit);
+          expect(slots.overfull).toBe(held.length > slots.limit);
+        }
+      }),
+    );
+  });
 });
+
+/** Somebody who waits for a slot. */
+function queue(slots: Semaphore) {
+  const controller = new AbortController();
+  const waiter = {
+    release: null as (() => void) | null,
+    left: false,
+    get admitted() {
+      return waiter.release !== null;
+    },
+    leave() {
+      waiter.left = true;
+      controller.abort(new Error("left"));
+    },
+    turn: slots.acquire(controller.signal).then(
+      (release) => {
+        waiter.release = release;
+      },
+      () => {},
+    ),
+  };
+  return waiter;
+}

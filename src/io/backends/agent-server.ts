@@ -1,25 +1,33 @@
 /** One agent server shared by all runs, as in local installations: no keys to mint, no sandboxes to delete. */
 import type { Evidence, RunSnapshot } from "../../rules/model.ts";
-import type { Backend } from "../../watchdog/ports.ts";
-import { searchBashOutput } from "./bash-events.ts";
+import type { Backend, Clock } from "../../watchdog/ports.ts";
+import { ApiGate } from "./api-gate.ts";
+import { BASH_SEARCH } from "./bash-events.ts";
 import { CallBudget } from "./call-budget.ts";
+import { askForFate } from "./command-fate.ts";
 import type { HttpClient } from "./http-client.ts";
+import { type Secret, withSecret } from "./secret.ts";
 
 export interface AgentServerOptions {
   readonly http: HttpClient;
+  readonly clock: Pick<Clock, "monotonicMs" | "sleep">;
+  /** Calls at once. */
+  readonly concurrency: number;
   readonly baseUrl: string;
   /** `null`: the server asks for none. */
-  readonly apiKey: string | null;
+  readonly apiKey: Secret<string | null>;
   /** Time in calls that one verification may take. */
   readonly verifyTimeoutMs: number;
 }
 
 export function agentServerBackend(options: AgentServerOptions): Backend {
   const agentUrl = new URL(options.baseUrl);
+  const gate = new ApiGate({ ...options, main: BASH_SEARCH });
   return {
     name: "agent-server",
+    api: gate,
     cleans: false,
-    verify: (run, signal) => verify(options, agentUrl, run, signal),
+    verify: (run, signal) => verify(options, gate, agentUrl, run, signal),
     cleanup: async () => ({
       kind: "failed",
       failure: "agent_server has no sandboxes to delete",
@@ -30,6 +38,7 @@ export function agentServerBackend(options: AgentServerOptions): Backend {
 
 async function verify(
   options: AgentServerOptions,
+  gate: ApiGate,
   agentUrl: URL,
   run: RunSnapshot,
   signal: AbortSignal,
@@ -38,8 +47,13 @@ async function verify(
   const { bashCommandId: commandId } = run;
   if (!commandId) return { kind: "no-command" };
   // The operator chose this address, so it may well be this host's.
-  const search = { agentUrl, sessionKey: options.apiKey, commandId, guarded: false };
+  const search = { agentUrl, commandId, guarded: false };
   const budget = new CallBudget(options.verifyTimeoutMs);
-  const { evidence } = await searchBashOutput(options.http, search, budget, signal);
+  const { evidence, unauthorised } = await withSecret(
+    options.apiKey,
+    (sessionKey) => askForFate(gate, { ...search, sessionKey }, budget, signal),
+    (answer) => answer.unauthorised,
+  );
+  if (unauthorised) await gate.refused(BASH_SEARCH, run);
   return evidence;
 }

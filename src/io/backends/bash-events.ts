@@ -2,13 +2,17 @@
  * Asks an agent server for the newest output of one command. The search is always scoped by the command's id, and the
  * answer must be about it: the same server runs other commands, whose exit codes prove nothing about the run.
  *
- * No output yet is the normal sign of a running command: output is stored per MiB and at the exit.
+ * No output yet is the normal sign of a running command: output is stored per MiB and at the exit. What else it can
+ * mean is a matter of command-fate.ts.
+ *
+ * The last event has what was left of the output, which can be next to nothing. A failure's tails are then completed
+ * from the event before it. That is for people to read: whatever comes of it, the exit code stands.
  */
 import { z } from "zod";
 import type { Evidence } from "../../rules/model.ts";
 import type { CallBudget } from "./call-budget.ts";
 import { type CallName, isUnauthorised, malformed } from "./failure.ts";
-import { cannotTell, type HttpClient } from "./http-client.ts";
+import { type Caller, cannotTell, type HttpCall } from "./http-client.ts";
 import { textTail } from "./text-tail.ts";
 import { urlBelow } from "./url.ts";
 
@@ -27,6 +31,10 @@ export interface BashAnswer {
 }
 
 export const BASH_SEARCH: CallName = { source: "agent_server", operation: "bash_events_search" };
+const EARLIER_OUTPUT: CallName = { source: "agent_server", operation: "earlier_output" };
+
+/** As much as a failure shows, in characters. */
+const SHOWN = { stderr: 1000, stdout: 500 };
 
 const searchShape = z.object({ items: z.array(z.unknown()).max(1) });
 
@@ -36,57 +44,90 @@ const outputShape = z.object({
   exit_code: z.int32().nullable(),
   stdout: z.string().nullish(),
   stderr: z.string().nullish(),
+  // Only needed for more output: what cannot be read there does no harm.
+  order: z.int32().nonnegative().catch(0),
+  timestamp: z.iso.datetime({ offset: true }).nullable().catch(null),
 });
 
+type Output = z.infer<typeof outputShape>;
+
 export async function searchBashOutput(
-  http: HttpClient,
+  http: Caller,
   search: BashSearch,
   budget: CallBudget,
   signal: AbortSignal,
 ): Promise<BashAnswer> {
+  const answer = await http.request(callFor(BASH_SEARCH, search, {}), budget, signal);
+  if (answer.kind !== "json") {
+    const unauthorised = answer.kind === "status" && isUnauthorised(answer.status);
+    return { evidence: cannotTell(BASH_SEARCH, answer), unauthorised };
+  }
+  const found = readSearch(answer.body, search.commandId);
+  if (found.kind !== "BashOutput") return { evidence: found, unauthorised: false };
+  const { exit_code: exitCode } = found;
+  if (exitCode === null) {
+    return { evidence: { kind: "running", output: "partial" }, unauthorised: false };
+  }
+  const before = await outputBefore(http, search, found, budget, signal);
+  const stdout = textTail(textTail(before?.stdout) + textTail(found.stdout));
+  const stderr = textTail(textTail(before?.stderr) + textTail(found.stderr));
+  return { evidence: { kind: "exited", exitCode, stdout, stderr }, unauthorised: false };
+}
+
+function callFor(
+  name: CallName,
+  search: BashSearch,
+  narrowed: { readonly timestamp__lt?: string },
+): HttpCall {
   const url = urlBelow(search.agentUrl, "/api/bash/bash_events/search", {
     kind__eq: "BashOutput",
     command_id__eq: search.commandId,
     sort_order: "TIMESTAMP_DESC",
     limit: "1",
+    ...narrowed,
   });
   const headers = search.sessionKey === null ? {} : { "x-session-api-key": search.sessionKey };
   const { guarded } = search;
-  const call = { ...BASH_SEARCH, method: "GET", url, headers, expects: "json", guarded } as const;
-  const answer = await http.request(call, budget, signal);
-  if (answer.kind === "json") {
-    return { evidence: readSearch(answer.body, search.commandId), unauthorised: false };
-  }
-  const unauthorised = answer.kind === "status" && isUnauthorised(answer.status);
-  return { evidence: cannotTell(BASH_SEARCH, answer), unauthorised };
+  return { ...name, method: "GET", url, headers, expects: "json", guarded };
 }
 
-function readSearch(body: unknown, commandId: string): Evidence {
+function readSearch(body: unknown, commandId: string): Evidence | Output {
   const found = searchShape.safeParse(body);
   if (!found.success) return malformed(BASH_SEARCH, "answered with an unexpected shape");
   const [item] = found.data.items;
-  return found.data.items.length === 0
-    ? { kind: "running", output: "none" }
-    : readOutput(item, commandId);
-}
-
-function readOutput(item: unknown, commandId: string): Evidence {
+  if (found.data.items.length === 0) return { kind: "running", output: "none" };
   const output = outputShape.safeParse(item);
   if (!output.success) return malformed(BASH_SEARCH, "answered with an unexpected event");
-  const { command_id, exit_code, stdout, stderr } = output.data;
-  if (bareHex(command_id) !== bareHex(commandId)) {
+  if (bareHex(output.data.command_id) !== bareHex(commandId)) {
     return malformed(BASH_SEARCH, "answered about another command");
   }
-  if (exit_code === null) return { kind: "running", output: "partial" };
-  return {
-    kind: "exited",
-    exitCode: exit_code,
-    stdout: textTail(stdout),
-    stderr: textTail(stderr),
-  };
+  return output.data;
+}
+
+/** @returns `null` where nothing is missing, and where the event right before cannot be had. */
+async function outputBefore(
+  http: Caller,
+  search: BashSearch,
+  last: Output,
+  budget: CallBudget,
+  signal: AbortSignal,
+): Promise<Output | null> {
+  if (last.timestamp === null || !isShort(last)) return null;
+  const call = callFor(EARLIER_OUTPUT, search, { timestamp__lt: last.timestamp });
+  const answer = await http.request(call, budget, signal);
+  if (answer.kind !== "json") return null;
+  const found = readSearch(answer.body, search.commandId);
+  // Older servers stamp events by the second, so that another event than the one right before may come.
+  return found.kind === "BashOutput" && found.order === last.order - 1 ? found : null;
+}
+
+/** Whether there was more output than the last event has, and less of it here than a failure shows. */
+function isShort({ order, exit_code, stdout, stderr }: Output): boolean {
+  if (exit_code === 0 || order === 0) return false;
+  return (stderr?.length ?? 0) < SHOWN.stderr || (stdout?.length ?? 0) < SHOWN.stdout;
 }
 
 /** UUIDs are written with and without dashes. */
-function bareHex(id: string): string {
+export function bareHex(id: string): string {
   return id.replaceAll("-", "").toLowerCase();
 }

@@ -1,11 +1,21 @@
 import type { LookupFunction } from "node:net";
-import { Agent, type Dispatcher, EnvHttpProxyAgent } from "undici";
+import { Agent, type Dispatcher, EnvHttpProxyAgent, Pool } from "undici";
+import { limitAnswers } from "./answer-limit.ts";
 
 /** The proxy variables' values; `null` for one that is not set. */
 export interface ProxySettings {
   readonly httpProxy: string | null;
   readonly httpsProxy: string | null;
   readonly noProxy: string | null;
+}
+
+export interface DispatcherOptions {
+  /** `null`: every connection is direct. */
+  readonly proxy: ProxySettings | null;
+  readonly lookup: LookupFunction;
+  readonly connectTimeoutMs: number;
+  /** A longer answer, with everything around its body, ends its connection. */
+  readonly maxAnswerBytes: number;
 }
 
 /** Idle connections are few and short: every sandbox is another host, and most are asked once. */
@@ -16,19 +26,19 @@ const KEEP_ALIVE_MAX_MS = 10_000;
  * undici as the client needs it. No `connections` limit: a request that waits for a connection does not notice its
  * signal. No timeouts but the one for connecting: the client's own deadline covers the rest.
  */
-export function openDispatcher(
-  proxy: ProxySettings | null,
-  lookup: LookupFunction,
-  connectTimeoutMs: number,
-): Dispatcher {
+export function openDispatcher(settings: DispatcherOptions): Dispatcher {
+  const { proxy, lookup, connectTimeoutMs, maxAnswerBytes } = settings;
   const options = {
     allowH2: false,
-    connect: { lookup },
+    connect: { lookup, allowH2: false, timeout: connectTimeoutMs },
     connectTimeout: connectTimeoutMs,
     headersTimeout: 0,
     bodyTimeout: 0,
     keepAliveTimeout: KEEP_ALIVE_MS,
     keepAliveMaxTimeout: KEEP_ALIVE_MAX_MS,
+    // Whatever undici connects to comes by here: servers, proxies, and servers behind proxies.
+    factory: (origin: string | URL, pool: Pool.Options) =>
+      new Pool(origin, { ...pool, connect: limitAnswers(pool.connect, maxAnswerBytes) }),
   };
   if (proxy === null) return new Agent(options);
   return new EnvHttpProxyAgent({

@@ -16,6 +16,13 @@ export type CannotTell =
   | { readonly kind: "unreachable"; readonly failure: Failure }
   | { readonly kind: "malformed"; readonly failure: Failure };
 
+/** Nothing was sent, and it is of no use to try before `retryAfterMs` have passed. */
+export interface NotAsked {
+  readonly kind: "not-asked";
+  readonly reason: string;
+  readonly retryAfterMs: number;
+}
+
 /** Transient statuses and refused credentials are `unreachable`; whatever else is not an answer is `malformed`. */
 export function statusFailure(
   call: CallName,

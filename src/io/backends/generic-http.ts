@@ -1,21 +1,35 @@
 /** For every host that is not OpenHands: one URL that says in what state a run is, and optionally one to clean up. */
 import { z } from "zod";
 import type { Evidence, RunSnapshot } from "../../rules/model.ts";
-import type { Backend, CleanupResult, CleanupTarget } from "../../watchdog/ports.ts";
+import type { Backend, CleanupResult, CleanupTarget, Clock } from "../../watchdog/ports.ts";
+import { ApiGate } from "./api-gate.ts";
 import { CallBudget } from "./call-budget.ts";
+import type { GatedCall } from "./call-outcome.ts";
+import { isCleanupAnswer, readCleanup } from "./cleanup-answer.ts";
 import { type CallName, cleanupFailed, malformed } from "./failure.ts";
-import { cannotTell, type HttpClient } from "./http-client.ts";
+import {
+  type Answer,
+  cannotTell,
+  type HttpAnswer,
+  type HttpClient,
+  isRefusal,
+} from "./http-client.ts";
+import type { Owner } from "./owner.ts";
+import { type Secret, withSecret } from "./secret.ts";
 import { textTail } from "./text-tail.ts";
 import { type UrlTemplate, urlTemplate } from "./url-template.ts";
 
 export interface GenericHttpOptions {
   readonly http: HttpClient;
+  readonly clock: Pick<Clock, "monotonicMs" | "sleep">;
+  /** Calls to a host at once. */
+  readonly concurrency: number;
   /** May use `{run_id}`, `{sandbox_id}` and `{bash_command_id}`, but not in its host. */
   readonly verifyUrl: string;
   /** May use `{sandbox_id}`; `null` when there is nothing to clean up. */
   readonly cleanupUrl: string | null;
   /** Sent as a bearer token to both. */
-  readonly token: string | null;
+  readonly token: Secret<string | null>;
   /** Time in calls that one verification or clean-up may take. */
   readonly verifyTimeoutMs: number;
 }
@@ -33,21 +47,36 @@ const answerShape = z.object({
   detail: z.string().nullish(),
 });
 
+interface Deps extends Pick<GenericHttpOptions, "token" | "verifyTimeoutMs"> {
+  readonly gate: ApiGate;
+}
+
 /** @throws TypeError when a URL template cannot be used. */
 export function genericHttpBackend(options: GenericHttpOptions): Backend {
   const verifyUrl = urlTemplate(options.verifyUrl, ["run_id", "sandbox_id", "bash_command_id"]);
   const cleanupUrl =
     options.cleanupUrl === null ? null : urlTemplate(options.cleanupUrl, ["sandbox_id"]);
+  const gate = new ApiGate({ ...options, main: VERIFY });
+  // What another host asks for is no reason to ask this one less.
+  const cleanupGate = isSameHost(options.verifyUrl, options.cleanupUrl ?? options.verifyUrl)
+    ? gate
+    : new ApiGate({ ...options, main: CLEANUP });
   return {
     name: "http",
+    api: gate,
     cleans: cleanupUrl !== null,
-    verify: (run, signal) => verify(options, verifyUrl, run, signal),
-    cleanup: (target, signal) => cleanup(options, cleanupUrl, target, signal),
+    verify: (run, signal) => verify({ ...options, gate }, verifyUrl, run, signal),
+    cleanup: (target, signal) =>
+      cleanup({ ...options, gate: cleanupGate }, cleanupUrl, target, signal),
   };
 }
 
+function isSameHost(a: string, b: string): boolean {
+  return new URL(a).host === new URL(b).host;
+}
+
 async function verify(
-  options: GenericHttpOptions,
+  deps: Deps,
   template: UrlTemplate<"run_id" | "sandbox_id" | "bash_command_id">,
   run: RunSnapshot,
   signal: AbortSignal,
@@ -56,15 +85,21 @@ async function verify(
   const { id: run_id, sandboxId: sandbox_id, bashCommandId: bash_command_id } = run;
   const url = template.fill({ run_id, sandbox_id, bash_command_id });
   if (url === null) return malformed(VERIFY, UNUSABLE_ID);
-  const headers = authorization(options.token);
-  const call = { ...VERIFY, method: "GET", url, headers, expects: "json", guarded: false } as const;
-  const budget = new CallBudget(options.verifyTimeoutMs);
-  const answer = await options.http.request(call, budget, signal);
-  const usable = answer.kind === "json" && answer.status === 200;
-  return usable ? readAnswer(answer.body) : cannotTell(VERIFY, answer);
+  const isUsable = (answer: HttpAnswer) => isCertain(read(answer));
+  const call = { ...VERIFY, method: "GET", url, expects: "json", isUsable } as const;
+  return read(await request(deps, call, run, signal));
 }
 
-function readAnswer(body: unknown): Evidence {
+function isCertain({ kind }: Evidence): boolean {
+  return kind !== "unreachable" && kind !== "malformed";
+}
+
+function read(answer: Answer): Evidence {
+  const usable = answer.kind === "json" && answer.status === 200;
+  return usable ? readBody(answer.body) : cannotTell(VERIFY, answer);
+}
+
+function readBody(body: unknown): Evidence {
   const answer = answerShape.safeParse(body);
   if (!answer.success) return malformed(VERIFY, "answered with an unexpected shape");
   const { state, stdout, stderr } = answer.data;
@@ -101,7 +136,7 @@ function isContradiction(
 }
 
 async function cleanup(
-  options: GenericHttpOptions,
+  deps: Deps,
   template: UrlTemplate<"sandbox_id"> | null,
   target: CleanupTarget,
   signal: AbortSignal,
@@ -109,19 +144,23 @@ async function cleanup(
   signal.throwIfAborted();
   const url = target.sandboxId === "" ? null : template?.fill({ sandbox_id: target.sandboxId });
   if (!url) return cleanupFailed(malformed(CLEANUP, UNUSABLE_ID));
-  const headers = authorization(options.token);
-  const call = {
-    ...CLEANUP,
-    method: "DELETE",
-    url,
-    headers,
-    expects: "nothing",
-    guarded: false,
-  } as const;
-  const budget = new CallBudget(options.verifyTimeoutMs);
-  const answer = await options.http.request(call, budget, signal);
-  if (answer.kind === "status" && answer.status < 300) return { kind: "deleted" };
-  return cleanupFailed(cannotTell(CLEANUP, answer));
+  const expects = "nothing";
+  const call = { ...CLEANUP, method: "DELETE", url, expects, isUsable: isCleanupAnswer } as const;
+  return readCleanup(CLEANUP, await request(deps, call, target, signal));
+}
+
+async function request(
+  { gate, token, verifyTimeoutMs }: Deps,
+  call: Omit<GatedCall, "headers" | "guarded">,
+  owner: Owner,
+  signal: AbortSignal,
+): Promise<Answer> {
+  const budget = new CallBudget(verifyTimeoutMs);
+  const send = (value: string | null) =>
+    gate.request({ ...call, headers: authorization(value), guarded: false }, budget, signal);
+  const answer = await withSecret(token, send, isRefusal);
+  if (isRefusal(answer)) await gate.refused(call, owner);
+  return answer;
 }
 
 function authorization(token: string | null): Readonly<Record<string, string>> {

@@ -6,21 +6,25 @@
 import { lookup as systemLookup } from "node:dns";
 import type { LookupFunction } from "node:net";
 import type { Dispatcher } from "undici";
+import type { Evidence } from "../../rules/model.ts";
 import type { Clock } from "../../watchdog/ports.ts";
 import { abortable } from "./abortable.ts";
 import { ForbiddenAddressError, guardLookup, isForbiddenHost } from "./address-guard.ts";
+import { FloodError, limitInterimAnswers } from "./answer-limit.ts";
 import type { CallBudget } from "./call-budget.ts";
 import { openDispatcher, type ProxySettings } from "./dispatcher.ts";
 import {
   type CallName,
   type CannotTell,
+  isUnauthorised,
   malformed,
+  type NotAsked,
   statusFailure,
   timedOut,
   transportFailed,
 } from "./failure.ts";
-import { BODY_LIMITS, type BodyLimits, BodyReader, discardBody, header } from "./response-body.ts";
-import { parseRetryAfter } from "./retry-after.ts";
+import { type BodyLimits, discardBody, header, readJson } from "./response-body.ts";
+import { parseHttpDate, parseRetryAfter } from "./retry-after.ts";
 
 export interface HttpClientOptions {
   /** `null`: every connection is direct. */
@@ -28,10 +32,22 @@ export interface HttpClientOptions {
   readonly clock: Pick<Clock, "now" | "monotonicMs">;
   /** The system's resolver by default. */
   readonly lookup?: LookupFunction;
-  readonly limits?: Partial<BodyLimits>;
+  readonly limits?: Partial<AnswerLimits>;
   /** 10 s by default: an unreachable host should not use up a whole verification. */
   readonly connectTimeoutMs?: number;
 }
+
+export interface AnswerLimits extends BodyLimits {
+  /** More ends the connection: status line, headers, body and framing, all that comes for one call. */
+  readonly maxAnswerBytes: number;
+}
+
+const LIMITS: AnswerLimits = {
+  maxBytes: 16 * 1024 * 1024,
+  maxKeptBytes: 512 * 1024,
+  maxPieces: 100_000,
+  maxAnswerBytes: 20 * 1024 * 1024,
+};
 
 export interface HttpCall extends CallName {
   readonly method: "GET" | "POST" | "DELETE";
@@ -39,21 +55,32 @@ export interface HttpCall extends CallName {
   readonly headers: Readonly<Record<string, string>>;
   /** Sent as JSON. */
   readonly body?: unknown;
-  /** `nothing`: the status is the answer. */
-  readonly expects: "json" | "nothing";
+  /** `nothing`: the status is the answer. `json-or-404`: what a 404 says matters, too. */
+  readonly expects: "json" | "json-or-404" | "nothing";
   /** Refuses addresses of this host, this link and metadata services. */
   readonly guarded: boolean;
 }
 
-export type Answer =
-  /** A status below 300 with JSON. */
-  | { readonly kind: "json"; readonly status: number; readonly body: unknown }
+export type HttpAnswer =
+  /** A status below 300 with JSON, or an expected 404 with JSON. */
+  | {
+      readonly kind: "json";
+      readonly status: number;
+      readonly body: unknown;
+      /** The Date header, Unix milliseconds in whole seconds; `null` without a usable one. */
+      readonly dateMs: number | null;
+    }
   /** Any other status, or one below 300 when nothing was expected. */
   | { readonly kind: "status"; readonly status: number; readonly retryAfterMs: number | null }
   | CannotTell;
 
-/** Every waiting body reads this far ahead, in chunks; chunks of one byte take a hundred times their size. */
-const READ_AHEAD_BYTES = 4 * 1024;
+/** What came of a call, for those who may meet a gate before the client. */
+export type Answer = HttpAnswer | NotAsked;
+
+/** The client, or a gate before it. */
+export interface Caller {
+  request(call: HttpCall, budget: CallBudget, signal: AbortSignal): Promise<Answer>;
+}
 
 const FORBIDDEN_ADDRESS = "was not sent: the address is not allowed";
 
@@ -65,7 +92,7 @@ class DeadlineError extends Error {
 export class HttpClient {
   readonly #clock: HttpClientOptions["clock"];
   readonly #connectTimeoutMs: number;
-  readonly #bodies: BodyReader;
+  readonly #limits: AnswerLimits;
   readonly #open: Dispatcher;
   readonly #guarded: Dispatcher;
 
@@ -73,13 +100,14 @@ export class HttpClient {
     const { proxy, clock, lookup = systemLookup, connectTimeoutMs = 10_000 } = options;
     this.#clock = clock;
     this.#connectTimeoutMs = connectTimeoutMs;
-    this.#bodies = new BodyReader({ ...BODY_LIMITS, ...options.limits });
-    this.#open = openDispatcher(proxy, lookup, connectTimeoutMs);
-    this.#guarded = openDispatcher(proxy, guardLookup(lookup), connectTimeoutMs);
+    this.#limits = { ...LIMITS, ...options.limits };
+    const settings = { proxy, connectTimeoutMs, maxAnswerBytes: this.#limits.maxAnswerBytes };
+    this.#open = openDispatcher({ ...settings, lookup });
+    this.#guarded = openDispatcher({ ...settings, lookup: guardLookup(lookup) });
   }
 
   /** Takes no longer than what is left of the budget. Rejects with `signal.reason`, at once, and with nothing else. */
-  async request(call: HttpCall, budget: CallBudget, signal: AbortSignal): Promise<Answer> {
+  async request(call: HttpCall, budget: CallBudget, signal: AbortSignal): Promise<HttpAnswer> {
     signal.throwIfAborted();
     if (budget.leftMs === 0) return timedOut(call, "complete answer", budget.totalMs);
     if (call.guarded && isForbiddenHost(call.url)) return malformed(call, FORBIDDEN_ADDRESS);
@@ -106,7 +134,7 @@ export class HttpClient {
     await Promise.all([this.#open.destroy(), this.#guarded.destroy()]);
   }
 
-  async #exchange(call: HttpCall, signal: AbortSignal): Promise<Answer> {
+  async #exchange(call: HttpCall, signal: AbortSignal): Promise<HttpAnswer> {
     const dispatcher = call.guarded ? this.#guarded : this.#open;
     const { statusCode, headers, body } = await dispatcher.request({
       origin: call.url.origin,
@@ -121,15 +149,16 @@ export class HttpClient {
       },
       body: call.body === undefined ? null : JSON.stringify(call.body),
       signal,
-      highWaterMark: READ_AHEAD_BYTES,
+      onInfo: limitInterimAnswers(),
     });
-    if (call.expects === "nothing" || statusCode >= 300) {
+    if (!hasAnswer(call, statusCode)) {
       await discardBody(body);
       return { kind: "status", status: statusCode, retryAfterMs: this.#retryAfterMs(headers) };
     }
-    const read = await this.#bodies.readJson(headers, body, signal);
+    const read = await readJson(headers, body, this.#limits);
     if (read.kind === "unusable") return malformed(call, read.what);
-    return { kind: "json", status: statusCode, body: read.value };
+    const dateMs = parseHttpDate(header(headers, "date"));
+    return { kind: "json", status: statusCode, body: read.value, dateMs };
   }
 
   #retryAfterMs(headers: Dispatcher.ResponseData["headers"]): number | null {
@@ -140,6 +169,7 @@ export class HttpClient {
   #failure(call: HttpCall, error: unknown, budget: CallBudget): CannotTell {
     if (error instanceof DeadlineError) return timedOut(call, "complete answer", budget.totalMs);
     if (error instanceof ForbiddenAddressError) return malformed(call, FORBIDDEN_ADDRESS);
+    if (error instanceof FloodError) return malformed(call, error.message);
     const code = errorCode(error);
     if (code === "UND_ERR_CONNECT_TIMEOUT") {
       return timedOut(call, "connection", this.#connectTimeoutMs);
@@ -148,9 +178,20 @@ export class HttpClient {
   }
 }
 
+function hasAnswer({ expects }: HttpCall, statusCode: number): boolean {
+  if (expects === "nothing") return false;
+  return statusCode < 300 || (statusCode === 404 && expects === "json-or-404");
+}
+
+type Unasked = Extract<Evidence, { kind: "not-asked" }>;
+
 /** What an answer means that is not the one hoped for. */
-export function cannotTell(call: CallName, answer: Answer): CannotTell {
+export function cannotTell(call: CallName, answer: HttpAnswer): CannotTell;
+export function cannotTell(call: CallName, answer: Answer): CannotTell | Unasked;
+export function cannotTell(call: CallName, answer: Answer): CannotTell | Unasked {
   switch (answer.kind) {
+    case "not-asked":
+      return { kind: answer.kind, reason: answer.reason };
     case "unreachable":
     case "malformed":
       return answer;
@@ -159,6 +200,10 @@ export function cannotTell(call: CallName, answer: Answer): CannotTell {
     case "json":
       return statusFailure(call, answer.status, null);
   }
+}
+
+export function isRefusal(answer: Answer): boolean {
+  return answer.kind === "status" && isUnauthorised(answer.status);
 }
 
 /** Whether a secret from outside can travel in a header as it is. */

@@ -6,7 +6,9 @@
  * against a 401: it happens once for all the runs that met the refusal, and then not again for a minute.
  */
 import type { Clock } from "../../watchdog/ports.ts";
-import type { CannotTell } from "./failure.ts";
+import type { CannotTell, NotAsked } from "./failure.ts";
+import { ownerName } from "./owner.ts";
+import { SingleFlight } from "./single-flight.ts";
 
 /** Two keys are the same when they are the same object: equal values can come from different mintings. */
 export interface ApiKey {
@@ -23,70 +25,67 @@ export interface KeyOwner {
 /** `tookMs` is the time the minting took, without the time it waited for its turn. */
 export type Minted =
   | { readonly kind: "minted"; readonly value: string; readonly tookMs: number }
-  | { readonly kind: "failed"; readonly failure: CannotTell; readonly tookMs: number };
+  | {
+      readonly kind: "failed";
+      readonly failure: CannotTell | NotAsked;
+      readonly tookMs: number;
+    };
 
 export type KeyAnswer =
   | { readonly kind: "key"; readonly key: ApiKey; readonly tookMs: number }
-  | { readonly kind: "failed"; readonly failure: CannotTell; readonly tookMs: number };
+  | Extract<Minted, { kind: "failed" }>;
+
+/** Never rejects because of the remote side, and settles within a bound of its own or when it is aborted. */
+export type Mint = (owner: KeyOwner, signal: AbortSignal) => Promise<Minted>;
 
 const RENEW_AT_MOST_EVERY_MS = 60_000;
 
-interface Entry {
-  key: ApiKey | null;
-  minting: Promise<KeyAnswer> | null;
-}
-
 export class KeyCache {
-  readonly #mint: (owner: KeyOwner) => Promise<Minted>;
+  readonly #mint: Mint;
   readonly #clock: Pick<Clock, "monotonicMs">;
-  readonly #entries = new Map<string, Entry>();
+  readonly #keys = new Map<string, ApiKey>();
+  readonly #mintings = new SingleFlight<KeyAnswer>();
 
-  /** `mint` never rejects because of the remote side and settles within a bound of its own. */
-  constructor(mint: (owner: KeyOwner) => Promise<Minted>, clock: Pick<Clock, "monotonicMs">) {
+  constructor(mint: Mint, clock: Pick<Clock, "monotonicMs">) {
     this.#mint = mint;
     this.#clock = clock;
   }
 
-  async get(owner: KeyOwner): Promise<KeyAnswer> {
-    const entry = this.#entryOf(owner);
-    if (entry.minting !== null) return await entry.minting;
-    return entry.key === null ? await this.#start(owner, entry, 0) : known(entry.key);
+  async get(owner: KeyOwner, signal: AbortSignal): Promise<KeyAnswer> {
+    const name = ownerName(owner);
+    const key = this.#keys.get(name);
+    if (key !== undefined && !this.#mintings.has(name)) return known(key);
+    return await this.#share(owner, 0, signal);
   }
 
   /**
    * The key to use instead of `refused`. Answers with `refused` itself when minting again was of no use a moment ago.
    * A failed minting leaves the old key in place: it may be the auth layer that is ill.
    */
-  async renew(owner: KeyOwner, refused: ApiKey): Promise<KeyAnswer> {
-    const entry = this.#entryOf(owner);
-    if (entry.minting !== null) return await entry.minting;
-    if (entry.key !== null && entry.key !== refused) return known(entry.key);
-    if (this.#clock.monotonicMs() < refused.renewableFromMs) return known(refused);
-    return await this.#start(owner, entry, RENEW_AT_MOST_EVERY_MS);
-  }
-
-  #entryOf({ userId, orgId }: KeyOwner): Entry {
-    const name = JSON.stringify([userId, orgId]);
-    const entry = this.#entries.get(name) ?? { key: null, minting: null };
-    this.#entries.set(name, entry);
-    return entry;
-  }
-
-  #start(owner: KeyOwner, entry: Entry, keepForMs: number): Promise<KeyAnswer> {
-    entry.minting = this.#mintInto(entry, owner, keepForMs);
-    return entry.minting;
-  }
-
-  async #mintInto(entry: Entry, owner: KeyOwner, keepForMs: number): Promise<KeyAnswer> {
-    try {
-      const minted = await this.#mint(owner);
-      if (minted.kind === "failed") return minted;
-      const renewableFromMs = this.#clock.monotonicMs() + keepForMs;
-      entry.key = { value: minted.value, renewableFromMs };
-      return { kind: "key", key: entry.key, tookMs: minted.tookMs };
-    } finally {
-      entry.minting = null;
+  async renew(owner: KeyOwner, refused: ApiKey, signal: AbortSignal): Promise<KeyAnswer> {
+    const name = ownerName(owner);
+    if (!this.#mintings.has(name)) {
+      const key = this.#keys.get(name);
+      if (key !== undefined && key !== refused) return known(key);
+      if (this.#clock.monotonicMs() < refused.renewableFromMs) return known(refused);
     }
+    return await this.#share(owner, RENEW_AT_MOST_EVERY_MS, signal);
+  }
+
+  #share(owner: KeyOwner, keepForMs: number, signal: AbortSignal): Promise<KeyAnswer> {
+    const work = (own: AbortSignal) => this.#mintFor(owner, keepForMs, own);
+    return this.#mintings.run(ownerName(owner), work, signal);
+  }
+
+  async #mintFor(owner: KeyOwner, keepForMs: number, signal: AbortSignal): Promise<KeyAnswer> {
+    const minted = await this.#mint(owner, signal);
+    if (minted.kind === "failed") return minted;
+    const key = {
+      value: minted.value,
+      renewableFromMs: this.#clock.monotonicMs() + keepForMs,
+    };
+    this.#keys.set(ownerName(owner), key);
+    return { kind: "key", key, tookMs: minted.tookMs };
   }
 }
 

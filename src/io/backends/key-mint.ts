@@ -1,42 +1,46 @@
 import { z } from "zod";
-import type { Semaphore } from "../semaphore.ts";
+import type { ApiGate } from "./api-gate.ts";
 import { CallBudget } from "./call-budget.ts";
+import type { GatedCall } from "./call-outcome.ts";
 import { type CallName, malformed } from "./failure.ts";
-import { type Answer, cannotTell, type HttpClient, isHeaderToken } from "./http-client.ts";
+import { type Answer, cannotTell, isHeaderToken, isRefusal } from "./http-client.ts";
 import type { KeyOwner, Minted } from "./key-cache.ts";
+import { type Secret, withSecret } from "./secret.ts";
 import { percentEncode, urlBelow } from "./url.ts";
 
 export interface KeyMintOptions {
-  readonly http: HttpClient;
+  readonly gate: ApiGate;
   readonly baseUrl: URL;
-  readonly serviceKey: string;
-  /** Counted from when the call has its slot. */
+  readonly serviceKey: Secret<string>;
+  /** Counted from when the gate lets the call through. */
   readonly timeoutMs: number;
-  readonly slots: Semaphore;
 }
 
 export const KEY_MINT: CallName = { source: "service_api", operation: "mint_api_key" };
 
 const keyShape = z.object({ key: z.string().refine(isHeaderToken) });
 
-/**
- * Gets or creates the key that the host's own service uses for this user. Other runs may wait for the same key, so no
- * single run's signal ends this; its deadline does.
- */
-export async function mintKey(options: KeyMintOptions, owner: KeyOwner): Promise<Minted> {
-  const { http, baseUrl, serviceKey, timeoutMs, slots } = options;
-  const call = {
+/** Gets or creates the key that the host's own service uses for this user. */
+export async function mintKey(
+  options: KeyMintOptions,
+  owner: KeyOwner,
+  signal: AbortSignal,
+): Promise<Minted> {
+  const { gate, baseUrl, serviceKey, timeoutMs } = options;
+  const call: Omit<GatedCall, "headers"> = {
     ...KEY_MINT,
     method: "POST",
     url: urlBelow(baseUrl, keysPath(owner), {}),
-    headers: { "x-service-api-key": serviceKey },
     body: { name: "automation" },
     expects: "json",
     guarded: false,
-  } as const;
+    isUsable: (answer) => keyIn(answer) !== null,
+  };
   const budget = new CallBudget(timeoutMs);
-  const never = new AbortController().signal;
-  const answer = await slots.run(() => http.request(call, budget, never), never);
+  const send = (key: string) =>
+    gate.request({ ...call, headers: { "x-service-api-key": key } }, budget, signal);
+  const answer = await withSecret(serviceKey, send, isRefusal);
+  if (isRefusal(answer)) await gate.refused(KEY_MINT, owner);
   return readKey(answer, timeoutMs - budget.leftMs);
 }
 
@@ -45,13 +49,19 @@ function keysPath({ userId, orgId }: KeyOwner): string {
 }
 
 function readKey(answer: Answer, tookMs: number): Minted {
-  if (answer.kind !== "json") {
-    // A refused or garbled minting says nothing about any run: it is the service that cannot be reached.
-    const { failure } = cannotTell(KEY_MINT, answer);
-    return { kind: "failed", failure: { kind: "unreachable", failure }, tookMs };
-  }
-  const minted = keyShape.safeParse(answer.body);
-  if (minted.success) return { kind: "minted", value: minted.data.key, tookMs };
-  const { failure } = malformed(KEY_MINT, "answered without a usable key");
+  if (answer.kind === "not-asked") return { kind: "failed", failure: answer, tookMs };
+  const value = keyIn(answer);
+  if (value !== null) return { kind: "minted", value, tookMs };
+  // A refused or garbled minting says nothing about any run: it is the service that cannot be reached.
+  const { failure } =
+    answer.kind === "json"
+      ? malformed(KEY_MINT, "answered without a usable key")
+      : cannotTell(KEY_MINT, answer);
   return { kind: "failed", failure: { kind: "unreachable", failure }, tookMs };
+}
+
+function keyIn(answer: Answer): string | null {
+  if (answer.kind !== "json") return null;
+  const minted = keyShape.safeParse(answer.body);
+  return minted.success ? minted.data.key : null;
 }

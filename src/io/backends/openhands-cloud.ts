@@ -9,18 +9,20 @@ import type { Evidence, RunSnapshot } from "../../rules/model.ts";
 import type { Backend, CleanupResult, CleanupTarget, Clock } from "../../watchdog/ports.ts";
 import { isLoopbackHost } from "./address-guard.ts";
 import { parseAgentUrl } from "./agent-url.ts";
-import { BASH_SEARCH, type BashSearch, searchBashOutput } from "./bash-events.ts";
+import { BASH_SEARCH, type BashSearch } from "./bash-events.ts";
 import { CallBudget } from "./call-budget.ts";
+import { askForFate } from "./command-fate.ts";
 import { malformed } from "./failure.ts";
 import { type HttpClient, isHeaderToken } from "./http-client.ts";
 import { gone, type SandboxAnswer } from "./sandbox-answer.ts";
 import { SandboxApi } from "./sandbox-api.ts";
+import type { Secret } from "./secret.ts";
 
 export interface OpenHandsCloudOptions {
   readonly http: HttpClient;
-  readonly clock: Pick<Clock, "monotonicMs">;
+  readonly clock: Pick<Clock, "monotonicMs" | "sleep">;
   readonly baseUrl: string;
-  readonly serviceKey: string;
+  readonly serviceKey: Secret<string>;
   /** Calls to the app server at once, over all runs and clean-ups. */
   readonly apiConcurrency: number;
   /** Time in calls that one verification, clean-up or key minting may take. */
@@ -37,6 +39,7 @@ export function openHandsCloudBackend(options: OpenHandsCloudOptions): Backend {
   const deps = { ...options, api, guarded };
   return {
     name: "openhands-cloud",
+    api: api.gate,
     cleans: true,
     verify: (run, signal) => verify(deps, run, signal),
     cleanup: (target, signal) => cleanup(deps, target, signal),
@@ -56,18 +59,18 @@ async function verify(deps: Deps, run: RunSnapshot, signal: AbortSignal): Promis
   const { sandboxId, bashCommandId } = run;
   if (!sandboxId) return gone("no-sandbox-id", "No sandbox_id available for verification");
   const budget = new CallBudget(deps.verifyTimeoutMs);
-  const session = deps.api.session(run, budget, signal);
-  const found = await deps.api.lookup(session, sandboxId);
+  const session = deps.api.session(run, budget);
+  const found = await deps.api.lookup(session, sandboxId, signal);
   if (found.kind !== "up") return found;
   if (!bashCommandId) return { kind: "no-command" };
 
-  const ask = (search: BashSearch) => searchBashOutput(deps.http, search, budget, signal);
+  const ask = (search: BashSearch) => askForFate(deps.http, search, budget, signal);
   const search = searchOf(deps, found, bashCommandId);
   if (search.kind !== "search") return search;
   const answer = await ask(search);
   if (!answer.unauthorised) return answer.evidence;
 
-  const foundAgain = await deps.api.lookup(session, sandboxId);
+  const foundAgain = await deps.api.lookup(session, sandboxId, signal);
   if (foundAgain.kind !== "up") return foundAgain;
   if (isSameServer(found, foundAgain)) return answer.evidence;
   const newSearch = searchOf(deps, foundAgain, bashCommandId);
@@ -100,6 +103,6 @@ async function cleanup(
   signal: AbortSignal,
 ): Promise<CleanupResult> {
   signal.throwIfAborted();
-  const session = deps.api.session(target, new CallBudget(deps.verifyTimeoutMs), signal);
-  return await deps.api.delete(session, target.sandboxId);
+  const session = deps.api.session(target, new CallBudget(deps.verifyTimeoutMs));
+  return await deps.api.delete(session, target.sandboxId, signal);
 }

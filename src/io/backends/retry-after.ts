@@ -1,4 +1,4 @@
-const MAX_WAIT_MS = 5 * 60_000;
+export const LONGEST_PAUSE_MS = 5 * 60_000;
 
 /** RFC 9110's preferred form; `Date.parse` alone would take almost anything for a date. */
 const HTTP_DATE = /^[A-Z][a-z]{2}, \d{2} [A-Z][a-z]{2} \d{4} \d{2}:\d{2}:\d{2} GMT$/;
@@ -16,14 +16,13 @@ export function parseRetryAfter(
   if (retryAfter === null) return null;
   const waitMs = /^\d+$/.test(retryAfter)
     ? Number(retryAfter) * 1000
-    : parseHttpDate(retryAfter) - orElse(parseHttpDate(date ?? ""), nowMs);
-  return waitMs >= 0 ? Math.min(waitMs, MAX_WAIT_MS) : null;
+    : (parseHttpDate(retryAfter) ?? Number.NaN) - (parseHttpDate(date) ?? nowMs);
+  return waitMs >= 0 ? Math.min(waitMs, LONGEST_PAUSE_MS) : null;
 }
 
-function parseHttpDate(text: string): number {
-  return HTTP_DATE.test(text) ? Date.parse(text) : Number.NaN;
-}
-
-function orElse(ms: number, fallbackMs: number): number {
-  return Number.isNaN(ms) ? fallbackMs : ms;
+/** Unix milliseconds, in whole seconds; `null` for what is not a date. */
+export function parseHttpDate(text: string | null): number | null {
+  if (text === null || !HTTP_DATE.test(text)) return null;
+  const ms = Date.parse(text);
+  return Number.isNaN(ms) ? null : ms;
 }

@@ -5,7 +5,7 @@ import {
 } from "../../../src/io/backends/agent-server.ts";
 import type { Evidence } from "../../../src/rules/model.ts";
 import { type Handler, sendJson, startHttpServer } from "../../support/http-server.ts";
-import { bashOutput, COMMAND_ID, calm, openClient, runOf } from "./world.ts";
+import { bashOutput, COMMAND_ID, calm, clock, fixed, openClient, runOf } from "./world.ts";
 
 interface Setup {
   readonly options?: Partial<AgentServerOptions>;
@@ -19,7 +19,9 @@ async function verify(handler: Handler, setup: Setup = {}) {
   const backend = agentServerBackend({
     http: client.http,
     baseUrl: `${server.origin}/base/`,
-    apiKey: "agent-key",
+    apiKey: fixed("agent-key"),
+    clock,
+    concurrency: 16,
     verifyTimeoutMs: 30_000,
     ...setup.options,
   });
@@ -47,7 +49,9 @@ describe("agentServerBackend.verify", () => {
   });
 
   it("searches for the newest output of the run's command, with the server's key", async () => {
-    const { requests } = await verify((_, response) => sendJson(response, 200, { items: [] }));
+    const { requests } = await verify((_, response) => {
+      sendJson(response, 200, { items: [bashOutput()] });
+    });
     expect(requests).toMatchObject([
       {
         method: "GET",
@@ -59,7 +63,7 @@ describe("agentServerBackend.verify", () => {
 
   it("sends no key when there is none", async () => {
     const { requests } = await verify((_, response) => sendJson(response, 200, { items: [] }), {
-      options: { apiKey: null },
+      options: { apiKey: fixed(null) },
     });
     expect(requests[0]?.headers).not.toHaveProperty("x-session-api-key");
   });
@@ -86,7 +90,9 @@ describe("agentServerBackend.verify", () => {
     const backend = agentServerBackend({
       http: client.http,
       baseUrl: "http://127.0.0.1:9",
-      apiKey: null,
+      apiKey: fixed(null),
+      clock,
+      concurrency: 16,
       verifyTimeoutMs: 30_000,
     });
     const reason = new Error("stopping");
@@ -99,7 +105,9 @@ describe("agentServerBackend.verify", () => {
     const backend = agentServerBackend({
       http: client.http,
       baseUrl: "http://127.0.0.1:9",
-      apiKey: null,
+      apiKey: fixed(null),
+      clock,
+      concurrency: 16,
       verifyTimeoutMs: 30_000,
     });
     expect(backend.cleans).toBe(false);

@@ -1,4 +1,5 @@
 import { describe, expect, it } from "vitest";
+import { systemClock } from "../../../src/io/clock.ts";
 import { sendJson } from "../../support/http-server.ts";
 import { accepting, calm, cloudWorld, inTurn, replying, runOf } from "./world.ts";
 
@@ -70,7 +71,7 @@ describe("openHandsCloudBackend.verify with a refused API key", () => {
 
   it("mints anew once in a verification, however long it takes", async () => {
     const time = { nowMs: 0 };
-    const clock = { now: () => new Date(0), monotonicMs: () => time.nowMs };
+    const clock = { ...systemClock, now: () => new Date(0), monotonicMs: () => time.nowMs };
     await using world = await cloudWorld({
       client: { clock },
       options: { clock, verifyTimeoutMs: 400_000 },
@@ -111,7 +112,7 @@ describe("openHandsCloudBackend.verify and what it pays for minting", () => {
   /** 400 s for a verification, on a clock that only the answers move. */
   async function payingWorld(mintMs: number) {
     const time = { nowMs: 0 };
-    const clock = { now: () => new Date(0), monotonicMs: () => time.nowMs };
+    const clock = { ...systemClock, now: () => new Date(0), monotonicMs: () => time.nowMs };
     const world = await cloudWorld({
       client: { clock },
       options: { clock, verifyTimeoutMs: 400_000 },

@@ -1,6 +1,6 @@
 import { describe, expect, it } from "vitest";
 import { type Handler, sendJson } from "../../support/http-server.ts";
-import { bashOutput, calm, cloudWorld, replying, runOf, silent } from "./world.ts";
+import { bashOutput, calm, cloudWorld, fixed, replying, runOf, silent } from "./world.ts";
 
 describe("openHandsCloudBackend's failures", () => {
   const MARK = "tenant-mark";
@@ -39,7 +39,7 @@ describe("openHandsCloudBackend's failures", () => {
               sendJson(response, 200, [world.sandbox({ id: undefined, session_api_key: MARK })]),
             [route]: answer,
           },
-          options: { serviceKey: `${MARK}-service`, verifyTimeoutMs: 300 },
+          options: { serviceKey: fixed(`${MARK}-service`), verifyTimeoutMs: 300 },
         });
         const ids = { sandboxId: MARK, userId: MARK, orgId: MARK };
         const told =

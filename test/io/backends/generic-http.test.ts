@@ -11,7 +11,7 @@ import {
   sendJson,
   startHttpServer,
 } from "../../support/http-server.ts";
-import { calm, openClient, runOf } from "./world.ts";
+import { calm, clock, fixed, openClient, runOf } from "./world.ts";
 
 interface World extends AsyncDisposable {
   readonly server: HttpServer;
@@ -33,7 +33,9 @@ async function world(handler: Handler, paths: Paths = {}): Promise<World> {
     http,
     verifyUrl: `${server.origin}${verify}`,
     cleanupUrl: cleanup === null ? null : `${server.origin}${cleanup}`,
-    token,
+    token: fixed(token),
+    clock,
+    concurrency: 16,
     verifyTimeoutMs: 30_000,
   });
   const opened = started.move();
@@ -221,7 +223,15 @@ describe("genericHttpBackend.cleanup", () => {
     ]);
   });
 
-  for (const status of [302, 401, 404, 500]) {
+  it("says of HTTP 404 that the sandbox is not known, which it may nevertheless be", async () => {
+    await using opened = await world((_, response) => sendJson(response, 404, {}), paths);
+    expect(await opened.backend.cleanup(target, calm())).toEqual({
+      kind: "absent",
+      failure: "verify_endpoint cleanup returned HTTP 404",
+    });
+  });
+
+  for (const status of [302, 401, 403, 410, 500]) {
     it(`fails on HTTP ${status}`, async () => {
       await using opened = await world((_, response) => sendJson(response, status, {}), paths);
       expect(await opened.backend.cleanup(target, calm())).toEqual({
@@ -275,7 +285,9 @@ describe("genericHttpBackend", () => {
         http: client.http,
         verifyUrl: "https://h.example/",
         cleanupUrl: null,
-        token: null,
+        token: fixed(null),
+        clock,
+        concurrency: 16,
         verifyTimeoutMs: 30_000,
       };
       expect(() => genericHttpBackend({ ...base, ...options })).toThrow("the URL template must");

@@ -332,7 +332,7 @@ describe("openHandsCloudBackend.verify and time", () => {
       options: { apiConcurrency: 1, verifyTimeoutMs: 1_000 },
     });
     const busy = world.backend.verify(runOf(), calm());
-    const waiting = world.backend.verify(runOf(), calm());
+    const waiting = world.backend.verify(runOf({ userId: "user-2" }), calm());
     expect(await busy).toMatchObject({ kind: "unreachable", failure: { kind: "timeout" } });
     expect(await waiting).toMatchObject({ kind: "exited" });
   });

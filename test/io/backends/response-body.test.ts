@@ -11,7 +11,8 @@ interface BodyCase {
   readonly expected: unknown;
 }
 
-const LIMITS = { maxBytes: 1000, freeBytes: 100, largeBodies: 2, maxLargeParts: 20 };
+const LIMITS = { maxBytes: 1000, maxKeptBytes: 1000, maxPieces: 100 };
+const LARGE_BYTES = 4 * 1024 * 1024;
 const UNREADABLE = "malformed: agent_server bash_events_search answered with";
 
 /** A JSON text of so many bytes. */
@@ -67,24 +68,14 @@ const bodyCases: readonly BodyCase[] = [
     expected: `${UNREADABLE} more than 1000 bytes`,
   },
   {
-    name: "reads a large body with as many parts as allowed",
-    answer: (response) => response.end(JSON.stringify([...Array(20).fill("xxxxxxxx")])),
-    expected: Array(20).fill("xxxxxxxx"),
+    name: "reads a body in as many pieces as allowed",
+    answer: (response) => writeBytes(response, jsonOf(100)),
+    expected: jsonOf(100).slice(1, -1),
   },
   {
-    name: "refuses a large body with one part too many",
-    answer: (response) => response.end(JSON.stringify([...Array(21).fill("xxxxxxxx")])),
-    expected: `${UNREADABLE} more than 20 parts`,
-  },
-  {
-    name: "does not count the parts of texts",
-    answer: (response) => response.end(JSON.stringify([`\\"${",[{".repeat(40)}\\`])),
-    expected: [`\\"${",[{".repeat(40)}\\`],
-  },
-  {
-    name: "does not count the parts of a small body",
-    answer: (response) => response.end(JSON.stringify(Array(30).fill(1))),
-    expected: Array(30).fill(1),
+    name: "refuses a body in one piece more",
+    answer: (response) => writeBytes(response, jsonOf(101)),
+    expected: `${UNREADABLE.replace("with", "in")} more than 100 pieces`,
   },
   {
     name: "refuses HTML",
@@ -118,6 +109,11 @@ const bodyCases: readonly BodyCase[] = [
     expected: 7,
   },
 ];
+
+function writeBytes(response: ServerResponse, body: string): void {
+  for (const byte of body) response.write(byte);
+  response.end();
+}
 
 function writeInTwo(response: ServerResponse, body: string): void {
   response.write(body.slice(0, 500));
@@ -155,44 +151,48 @@ describe("HttpClient.request reading a body", () => {
     );
   });
 
-  it("lets a third large body wait until one of two is read", async () => {
-    const held: ServerResponse[] = [];
+  it("reads a large body while others come to a stop in the middle", async () => {
     await using server = await startHttpServer((request, response) => {
-      if (request.target !== "/held") return void response.end(jsonOf(900));
-      response.write(jsonOf(900).slice(0, 500));
-      held.push(response);
+      if (request.target === "/whole") return void response.end(jsonOf(LARGE_BYTES));
+      response.write(jsonOf(LARGE_BYTES).slice(0, LARGE_BYTES / 2));
     });
-    await using client = openClient({ limits: LIMITS });
-    const first = ask(client.http, server.origin, { path: "/held" });
-    const second = ask(client.http, server.origin, { path: "/held" });
-    await server.arrived(2);
+    await using client = openClient();
+    const controller = new AbortController();
+    const { signal } = controller;
+    const stuck = Array.from({ length: 15 }, () => ask(client.http, server.origin, { signal }));
+    await server.arrived(15);
     await settleTraffic();
+    const whole = await ask(client.http, server.origin, { path: "/whole" });
+    expect(whole).toMatchObject({ kind: "json", status: 200 });
+    controller.abort("done");
+    const ended = await Promise.allSettled(stuck);
+    expect(ended).toEqual(ended.map(() => ({ status: "rejected", reason: "done" })));
+  });
+});
 
-    const tooLate = await ask(client.http, server.origin, { timeoutMs: 50 });
-    expect(tooLate).toMatchObject({ kind: "unreachable", failure: { kind: "timeout" } });
+describe("HttpClient.request keeping of a body what matters", () => {
+  const limits = { maxBytes: 200_000, maxKeptBytes: 60_000 };
+  const read = async (body: string) => {
+    const result = await askOnce((_, response) => response.end(body), {}, limits);
+    return result.kind === "json" ? result.body : message(result);
+  };
 
-    const third = ask(client.http, server.origin);
-    held[0]?.end(jsonOf(900).slice(500));
-    const done = await Promise.race([first, second]);
-    expect(done.kind).toBe("json");
-    expect((await third).kind).toBe("json");
-    held[1]?.end(jsonOf(900).slice(500));
-    expect((await Promise.all([first, second])).map(({ kind }) => kind)).toEqual(["json", "json"]);
+  it("keeps the end of a text that is longer than all that may be kept", async () => {
+    const long = `${"x".repeat(150_000)}the end`;
+    const kept = await read(JSON.stringify({ exit_code: 0, stdout: long, stderr: "short" }));
+    expect(kept).toEqual({ exit_code: 0, stdout: expect.any(String), stderr: "short" });
+    expect(kept).toMatchObject({ stdout: expect.stringMatching(/^x{24000,49000}the end$/) });
   });
 
-  it("frees the place of a large body that is refused, breaks off, or is aborted", async () => {
-    await using server = await startHttpServer((request, response) => {
-      if (request.target === "/whole") return void response.end(jsonOf(900));
-      response.write("x".repeat(request.target === "/huge" ? 2000 : 500), () => {
-        if (request.target === "/broken") response.socket?.destroy();
-      });
-    });
-    await using client = openClient({ limits: { ...LIMITS, largeBodies: 1 } });
-    const kindOf = async (path: string, timeoutMs = 30_000) =>
-      (await ask(client.http, server.origin, { path, timeoutMs })).kind;
-    expect(await kindOf("/huge")).toBe("malformed");
-    expect(await kindOf("/broken")).toBe("unreachable");
-    expect(await kindOf("/endless", 50)).toBe("unreachable");
-    expect(await kindOf("/whole")).toBe("json");
+  it("keeps as much besides long texts as allowed", async () => {
+    const body = `[${"1,".repeat(29_999)}1]`;
+    expect(await read(body.replace("1,1", "1"))).toHaveLength(29_999);
+    expect(await read(body.replace("1,1", "11"))).toHaveLength(29_999);
+  });
+
+  it("refuses one byte more than that", async () => {
+    expect(await read(`[${"1,".repeat(29_999)}1]`)).toBe(
+      `${UNREADABLE} more than 60000 bytes besides long texts`,
+    );
   });
 });

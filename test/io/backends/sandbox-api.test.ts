@@ -68,6 +68,7 @@ describe("openHandsCloudBackend and the API's limit", () => {
     const gate = Promise.withResolvers<void>();
     await using world = await cloudWorld({
       routes: {
+        lookup: (_, response) => sendJson(response, 200, [world.sandbox({ id: null })]),
         search: async (_, response) => {
           await gate.promise;
           sendJson(response, 200, { items: [] });
@@ -75,7 +76,9 @@ describe("openHandsCloudBackend and the API's limit", () => {
       },
       options: { apiConcurrency: 1 },
     });
-    const verifying = [1, 2, 3].map(() => world.backend.verify(runOf(), calm()));
+    const verifying = ["a", "b", "c"].map((sandboxId) =>
+      world.backend.verify(runOf({ sandboxId }), calm()),
+    );
     // One minting, three look-ups, and three searches at once.
     await world.server.arrived(7);
     gate.resolve();
@@ -121,7 +124,24 @@ describe("openHandsCloudBackend.cleanup", () => {
     expect(world.calls("remove")).toBe(2);
   });
 
-  for (const status of [302, 404, 409, 500]) {
+  it("says of HTTP 404 that the sandbox is not known, which it may nevertheless be", async () => {
+    await using world = await cloudWorld({ routes: { remove: replying(404) } });
+    expect(await world.backend.cleanup(target, calm())).toEqual({
+      kind: "absent",
+      failure: "sandbox_api delete_sandbox returned HTTP 404",
+    });
+  });
+
+  it("says nothing about the sandbox when it is the user that is not known", async () => {
+    await using world = await cloudWorld({ routes: { mint: replying(404) } });
+    expect(await world.backend.cleanup(target, calm())).toEqual({
+      kind: "failed",
+      failure: "service_api mint_api_key returned HTTP 404",
+      retryAfterMs: null,
+    });
+  });
+
+  for (const status of [302, 403, 409, 410, 500]) {
     it(`fails on HTTP ${status}`, async () => {
       await using world = await cloudWorld({ routes: { remove: replying(status) } });
       expect(await world.backend.cleanup(target, calm())).toEqual({

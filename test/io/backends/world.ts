@@ -6,6 +6,8 @@ import {
   type OpenHandsCloudOptions,
   openHandsCloudBackend,
 } from "../../../src/io/backends/openhands-cloud.ts";
+import type { Secret } from "../../../src/io/backends/secret.ts";
+import { systemClock } from "../../../src/io/clock.ts";
 import type { Evidence, RunSnapshot } from "../../../src/rules/model.ts";
 import type { Backend } from "../../../src/watchdog/ports.ts";
 import {
@@ -19,7 +21,12 @@ import {
 export const COMMAND_ID = "0123456789abcdef0123456789abcdef";
 export const SANDBOX_ID = "3kTqSandbox";
 
-export const clock = { now: () => new Date(), monotonicMs: () => performance.now() };
+export const clock = systemClock;
+
+/** A secret that nobody replaces. */
+export function fixed<T extends string | null>(value: T): Secret<T> {
+  return { current: value, refresh: () => value };
+}
 
 /** A signal that never aborts. */
 export function calm(): AbortSignal {
@@ -56,6 +63,7 @@ export function runOf(overrides: Partial<RunSnapshot> = {}): RunSnapshot {
     keepAlive: false,
     firstRunOpen: false,
     statusDetail: null,
+    suspicion: null,
     readAt: "2026-08-22T10:00:00.123456+00:00",
     ...overrides,
   };
@@ -66,11 +74,25 @@ export function bashOutput(overrides: object = {}): object {
   return { id: "e1", order: 0, stdout: null, stderr: null, ...output, ...overrides };
 }
 
+/** As an agent server of an hour's age knows it. */
+export function bashCommand(overrides: object = {}): object {
+  const timestamp = new Date(Date.now() - 600_000).toISOString();
+  return {
+    kind: "BashCommand",
+    id: COMMAND_ID,
+    timestamp,
+    command: "python main.py",
+    ...overrides,
+  };
+}
+
 /** One route for each call of the backend; each answers as a healthy system unless a test says otherwise. */
 export interface Routes {
   readonly mint: Handler;
   readonly lookup: Handler;
   readonly search: Handler;
+  readonly event: Handler;
+  readonly info: Handler;
   readonly remove: Handler;
 }
 
@@ -103,6 +125,8 @@ export async function cloudWorld(setup: CloudSetup = {}): Promise<CloudWorld> {
     mint: (_, response) => sendJson(response, 200, { key: "sk-oh-1" }),
     lookup: (_, response) => sendJson(response, 200, [sandbox()]),
     search: (_, response) => sendJson(response, 200, { items: [bashOutput()], next_page_id: null }),
+    event: (_, response) => sendJson(response, 200, bashCommand()),
+    info: (_, response) => sendJson(response, 200, { uptime: 3600 }),
     remove: (_, response) => sendJson(response, 200, { success: true }),
     ...setup.routes,
   };
@@ -114,7 +138,7 @@ export async function cloudWorld(setup: CloudSetup = {}): Promise<CloudWorld> {
     http,
     clock,
     baseUrl: `http://${setup.host ?? "127.0.0.1"}:${server.port}/`,
-    serviceKey: "service-key-1",
+    serviceKey: fixed("service-key-1"),
     apiConcurrency: 8,
     verifyTimeoutMs: 30_000,
     agentHosts: [],
@@ -133,7 +157,9 @@ export async function cloudWorld(setup: CloudSetup = {}): Promise<CloudWorld> {
 function routeOf({ method, target }: SeenRequest): keyof Routes {
   if (method === "POST") return "mint";
   if (method === "DELETE") return "remove";
-  return target.includes("/api/bash/") ? "search" : "lookup";
+  if (target.endsWith("/server_info")) return "info";
+  if (target.includes("/bash_events/search?")) return "search";
+  return target.includes("/api/bash/") ? "event" : "lookup";
 }
 
 export async function verifyOnce(

@@ -1,0 +1,56 @@
+/**
+ * Cuts off connections that send more in one answer than any honest server does.
+ *
+ * Counted on the wire, because status lines, interim answers and the extensions of chunks can go on for ever without a
+ * byte of a body, and whoever waits for the body never hears of them.
+ */
+import { buildConnector, type Pool } from "undici";
+
+type Connector = buildConnector.connector;
+type Connection = NonNullable<Parameters<buildConnector.Callback>[1]>;
+
+/** `102 Processing`, `103 Early Hints`: honest servers send one or two. */
+const MAX_INTERIM_ANSWERS = 100;
+
+/** What a call fails with whose answer went beyond all measure; the message is fit for a failure's. */
+export class FloodError extends Error {
+  override readonly name = "FloodError";
+}
+
+/** Connects as `connect` says, to servers whose answers have up to `maxBytes` with everything around their bodies. */
+export function limitAnswers(connect: Pool.Options["connect"], maxBytes: number): Connector {
+  const open = typeof connect === "function" ? connect : buildConnector(connect);
+  return (options, callback) =>
+    open(options, (...result) => {
+      const [, connection] = result;
+      // After a failure undici leaves it out, whatever its types say.
+      if (connection) watch(connection, maxBytes);
+      callback(...result);
+    });
+}
+
+/** To be called for each of one call's interim answers: each takes as much time as an answer, and none is waited for. */
+export function limitInterimAnswers(): () => void {
+  let left = MAX_INTERIM_ANSWERS;
+  return () => {
+    left -= 1;
+    if (left >= 0) return;
+    throw new FloodError(`answered with more than ${MAX_INTERIM_ANSWERS} interim answers`);
+  };
+}
+
+/** There is one question at a time on a connection, so whatever comes after one was sent belongs to its answer. */
+function watch(connection: Connection, maxBytes: number): void {
+  let sent = 0;
+  let received = 0;
+  let answerFrom = 0;
+  connection.on("readable", () => {
+    if (connection.bytesWritten !== sent) {
+      sent = connection.bytesWritten;
+      answerFrom = received;
+    }
+    received = connection.bytesRead;
+    if (received - answerFrom <= maxBytes) return;
+    connection.destroy(new FloodError(`answered with more than ${maxBytes} bytes`));
+  });
+}

@@ -1,0 +1,84 @@
+/**
+ * How much of a long text stays, at least: 4000 UTF-16 units, the most that anybody looks at, written in six bytes each.
+ */
+const KEPT_TEXT_BYTES = 24 * 1024;
+
+const FIRST_BYTES = 4 * 1024;
+const QUOTE = 0x22;
+const BACKSLASH = 0x5c;
+
+/**
+ * Joins the pieces of a JSON text as they come, and keeps only the ends of long texts in it: a run's output can be
+ * megabytes, of which a verdict shows the last lines. A text of up to 48 KiB stays whole; of a longer one its last
+ * 24 KiB stay, or a little more. Names are shortened like values, which never makes a short one of them.
+ *
+ * Every byte is copied at once, because a piece costs a hundred bytes of its own, and a hostile server sends millions of
+ * pieces of one byte.
+ */
+export class JsonCollector {
+  readonly #maxBytes: number;
+  #bytes = Buffer.alloc(0);
+  #size = 0;
+  #inText = false;
+  #escaped = false;
+  /** Where the current text begins. */
+  #textAt = 0;
+  /** Lies between two characters of the current text; what is before it can go. */
+  #cutAt = 0;
+
+  /** `maxBytes` limits what is kept. */
+  constructor(maxBytes: number) {
+    this.#maxBytes = maxBytes;
+  }
+
+  /** What is kept, not copied. */
+  get bytes(): Buffer {
+    return this.#bytes.subarray(0, this.#size);
+  }
+
+  /** False when more would have to be kept than allowed; what came is of no use then. */
+  add(piece: Uint8Array): boolean {
+    for (let at = 0; at < piece.length; at += 1) {
+      if (this.#size === this.#bytes.length && !this.#grow()) return false;
+      const byte = piece[at] ?? 0;
+      this.#bytes[this.#size] = byte;
+      this.#size += 1;
+      this.#follow(byte);
+    }
+    return true;
+  }
+
+  #follow(byte: number): void {
+    if (!this.#inText) {
+      if (byte === QUOTE) this.#beginText();
+      return;
+    }
+    if (this.#escaped) this.#escaped = false;
+    else if (byte === BACKSLASH) this.#escaped = true;
+    else if (byte === QUOTE) this.#inText = false;
+    // Not behind a backslash: without it, what it escapes would end the text or escape what follows.
+    const cuttable = this.#inText && !this.#escaped;
+    if (cuttable && this.#size - this.#cutAt >= KEPT_TEXT_BYTES) this.#shorten();
+  }
+
+  #beginText(): void {
+    this.#inText = true;
+    this.#textAt = this.#size;
+    this.#cutAt = this.#size;
+  }
+
+  #shorten(): void {
+    this.#bytes.copyWithin(this.#textAt, this.#cutAt, this.#size);
+    this.#size -= this.#cutAt - this.#textAt;
+    this.#cutAt = this.#size;
+  }
+
+  #grow(): boolean {
+    if (this.#size === this.#maxBytes) return false;
+    const wanted = Math.max(FIRST_BYTES, this.#size * 2);
+    const grown = Buffer.allocUnsafe(Math.min(wanted, this.#maxBytes));
+    this.bytes.copy(grown);
+    this.#bytes = grown;
+    return true;
+  }
+}

@@ -1,0 +1,263 @@
+import { describe, expect, it } from "vitest";
+import { FakeClock } from "../../support/fake-clock.ts";
+import { type Handler, sendJson } from "../../support/http-server.ts";
+import { settleTraffic } from "./asking.ts";
+import { FAILING, PAUSED } from "./gate-world.ts";
+import { type CloudSetup, calm, cloudWorld, inTurn, replying, runOf } from "./world.ts";
+
+/** Real servers, and time that the test moves. */
+async function gatedWorld(setup: CloudSetup = {}) {
+  const clock = new FakeClock();
+  const options = { clock, ...setup.options };
+  const world = await cloudWorld({ ...setup, options, client: { clock } });
+  const ask = (owner = 1) => world.backend.verify(runOf({ userId: `user-${owner}` }), calm());
+  const remove = (owner = 1) =>
+    world.backend.cleanup({ sandboxId: "s", userId: `user-${owner}`, orgId: "org-1" }, calm());
+  return Object.assign(world, { clock, ask, remove });
+}
+
+/** Mints keys that are their owners' names, and refuses some of them. */
+function refusing(isRefused: (owner: string) => boolean): NonNullable<CloudSetup["routes"]> {
+  return {
+    mint: ({ target }, response) => {
+      const [, user = ""] = /users\/([^/]+)/.exec(target) ?? [];
+      sendJson(response, 200, { key: user });
+    },
+    lookup: ({ headers }, response) => {
+      const owner = headers.authorization?.replace("Bearer ", "") ?? "";
+      sendJson(response, isRefused(owner) ? 401 : 200, isRefused(owner) ? {} : [null]);
+    },
+  };
+}
+
+describe("openHandsCloudBackend while the API keeps failing", () => {
+  it("asks nothing after five failures, says so, and recovers by itself", async () => {
+    await using world = await gatedWorld({
+      routes: {
+        lookup: inTurn(...Array.from({ length: 5 }, () => replying(502)), replying(200, [null])),
+      },
+    });
+    const { backend, clock, server } = world;
+    for (let call = 0; call < 4; call += 1) await world.ask();
+    expect(backend.api?.refusal).toBeNull();
+    expect(await world.ask()).toMatchObject({ kind: "unreachable" });
+    expect(backend.api).toMatchObject({ refusal: FAILING, breaker: "open" });
+
+    const asked = server.requests.length;
+    expect(await world.ask()).toEqual({ kind: "not-asked", reason: FAILING });
+    await clock.advance(4_000);
+    expect(await world.remove()).toEqual({
+      kind: "not-asked",
+      reason: FAILING,
+      retryAfterMs: 6_000,
+    });
+    expect(server.requests).toHaveLength(asked);
+
+    await clock.advance(6_000);
+    expect(await world.ask()).toMatchObject({ kind: "gone" });
+    expect(backend.api).toMatchObject({ refusal: null, breaker: "closed" });
+    expect(await world.remove()).toEqual({ kind: "deleted" });
+  });
+
+  it("leaves agent servers out of it", async () => {
+    await using world = await gatedWorld({ routes: { search: replying(502) } });
+    for (let call = 0; call < 9; call += 1) {
+      expect(await world.ask()).toMatchObject({ failure: { source: "agent_server" } });
+    }
+    expect(world.backend.api?.breaker).toBe("closed");
+  });
+
+  it("is not opened by answers that are malformed, nor closed by them", async () => {
+    const failing = replying(500);
+    const strange = replying(200, { detail: "database is down" });
+    await using world = await gatedWorld({
+      routes: { lookup: inTurn(failing, failing, failing, failing, strange, strange, failing) },
+    });
+    for (let call = 0; call < 6; call += 1) await world.ask();
+    expect(world.backend.api?.breaker).toBe("closed");
+    await world.ask();
+    expect(world.backend.api?.breaker).toBe("open");
+  });
+
+  it("goes on verifying while deletions fail", async () => {
+    await using world = await gatedWorld({ routes: { remove: replying(500) } });
+    for (let call = 0; call < 5; call += 1) {
+      expect(await world.remove()).toMatchObject({ retryAfterMs: null });
+    }
+    expect(await world.remove()).toMatchObject({ reason: FAILING, retryAfterMs: 10_000 });
+    expect(world.backend.api).toMatchObject({ refusal: null, breaker: "open" });
+    expect(await world.ask()).toMatchObject({ kind: "exited" });
+  });
+
+  it("takes 404 to a deletion for an answer", async () => {
+    const failing = replying(500);
+    const answers = [failing, failing, failing, failing, replying(404), failing];
+    await using world = await gatedWorld({ routes: { remove: inTurn(...answers) } });
+    for (let call = 0; call < 9; call += 1) await world.remove();
+    expect(world.backend.api?.breaker).toBe("closed");
+    await world.remove();
+    expect(world.backend.api?.breaker).toBe("open");
+  });
+});
+
+describe("openHandsCloudBackend while keys cannot be minted", () => {
+  it("goes on for runs whose key is known, and asks nothing for the others", async () => {
+    await using world = await gatedWorld({
+      routes: { mint: inTurn(replying(200, { key: "sk-oh-1" }), replying(503)) },
+    });
+    await world.ask(1);
+    for (const owner of [2, 3, 4, 5, 6]) {
+      expect(await world.ask(owner)).toMatchObject({ failure: { source: "service_api" } });
+    }
+    const reason = "service_api keeps failing, its circuit breaker is open";
+    expect(await world.ask(7)).toEqual({ kind: "not-asked", reason });
+    expect(await world.remove(7)).toMatchObject({ reason, retryAfterMs: 10_000 });
+    expect(world.backend.api).toMatchObject({ refusal: null, breaker: "open" });
+    expect(await world.ask(1)).toMatchObject({ kind: "exited" });
+    expect(world.calls("mint")).toBe(6);
+  });
+
+  it("tries one key after ten seconds, and goes on with its success", async () => {
+    const down = Array.from({ length: 5 }, () => replying(503));
+    await using world = await gatedWorld({
+      routes: { mint: inTurn(...down, replying(200, { key: "sk-oh-1" })) },
+    });
+    for (const owner of [1, 2, 3, 4, 5]) await world.ask(owner);
+    await world.clock.advance(10_000);
+    const asked = [1, 2, 3].map((owner) => world.ask(owner));
+    for (const evidence of await Promise.all(asked)) expect(evidence.kind).toBe("exited");
+    expect(world.backend.api?.breaker).toBe("closed");
+  });
+
+  it("takes no unusable key for a success", async () => {
+    const failing = replying(500);
+    const answers = [failing, failing, failing, failing, replying(200, {}), failing];
+    await using world = await gatedWorld({ routes: { mint: inTurn(...answers) } });
+    for (let call = 0; call < 5; call += 1) await world.ask();
+    expect(world.backend.api?.breaker).toBe("closed");
+    await world.ask();
+    expect(world.backend.api?.breaker).toBe("open");
+  });
+
+  it("stops minting when the service key is refused for five owners", async () => {
+    await using world = await gatedWorld({ routes: { mint: replying(401) } });
+    for (const owner of [1, 1, 1, 1, 1, 2, 3, 4]) await world.ask(owner);
+    expect(world.backend.api?.breaker).toBe("closed");
+    await world.ask(5);
+    expect(await world.ask(6)).toMatchObject({ kind: "not-asked" });
+  });
+
+  it("cannot tell, with the API's refusal, when there is no new key to be had", async () => {
+    await using world = await gatedWorld({
+      routes: {
+        mint: inTurn(replying(200, { key: "sk-oh-1" }), replying(503)),
+        lookup: inTurn(replying(200, [null]), replying(401)),
+      },
+    });
+    await world.ask(1);
+    for (const owner of [2, 3, 4, 5, 6]) await world.ask(owner);
+    expect(await world.ask(1)).toMatchObject({
+      kind: "unreachable",
+      failure: { message: "sandbox_api get_sandbox returned HTTP 401" },
+    });
+  });
+});
+
+describe("openHandsCloudBackend while keys are refused", () => {
+  it("is not stopped by one owner's key, however many runs have it", async () => {
+    await using world = await gatedWorld({ routes: refusing((owner) => owner === "user-1") });
+    for (let call = 0; call < 12; call += 1) {
+      expect(await world.ask(1)).toMatchObject({ failure: { statusCode: 401 } });
+    }
+    expect(world.backend.api).toMatchObject({ refusal: null, breaker: "closed" });
+    expect(await world.ask(2)).toMatchObject({ kind: "gone" });
+  });
+
+  it("is stopped when five owners in a row are refused, and not by four", async () => {
+    await using world = await gatedWorld({ routes: refusing(() => true) });
+    for (const owner of [1, 2, 2, 3, 1, 4]) await world.ask(owner);
+    expect(world.backend.api?.refusal).toBeNull();
+    await world.ask(5);
+    expect(world.backend.api?.refusal).toBe(FAILING);
+  });
+
+  it("is not stopped by five owners among others that are let in", async () => {
+    await using world = await gatedWorld({ routes: refusing((owner) => owner !== "user-9") });
+    for (const owner of [1, 2, 3, 4, 9, 5, 6, 7, 8]) await world.ask(owner);
+    expect(world.backend.api?.refusal).toBeNull();
+  });
+
+  it("counts owners whose key cannot even be minted anew", async () => {
+    const known = Array.from({ length: 5 }, () => replying(200, { key: "sk-oh-1" }));
+    const fine = Array.from({ length: 5 }, () => replying(200, [null]));
+    await using world = await gatedWorld({
+      routes: { mint: inTurn(...known, replying(503)), lookup: inTurn(...fine, replying(401)) },
+    });
+    for (const owner of [1, 2, 3, 4, 5]) await world.ask(owner);
+    for (const owner of [1, 2, 3, 4]) await world.ask(owner);
+    expect(world.backend.api?.refusal).toBeNull();
+    await world.ask(5);
+    expect(world.backend.api?.refusal).toBe(FAILING);
+  });
+});
+
+describe("openHandsCloudBackend and Retry-After", () => {
+  const inSeconds: Handler = (_, response) => sendJson(response, 503, {}, { "retry-after": "30" });
+  const asDate: Handler = (_, response) =>
+    sendJson(
+      response,
+      429,
+      {},
+      {
+        date: "Sat, 22 Aug 2026 10:00:00 GMT",
+        "retry-after": "Sat, 22 Aug 2026 10:00:30 GMT",
+      },
+    );
+  for (const [name, answer] of [
+    ["seconds", inSeconds],
+    ["a date", asDate],
+  ] as const) {
+    it(`asks nothing until ${name} have passed, and then goes on`, async () => {
+      await using world = await gatedWorld({
+        routes: { lookup: inTurn(answer, replying(200, [null])) },
+      });
+      await world.ask();
+      const asked = world.server.requests.length;
+      await world.clock.advance(20_000);
+      expect(await world.ask()).toEqual({ kind: "not-asked", reason: PAUSED });
+      expect(await world.remove()).toEqual({
+        kind: "not-asked",
+        reason: PAUSED,
+        retryAfterMs: 10_000,
+      });
+      await world.clock.advance(5_000);
+      const waiting = world.ask();
+      await settleTraffic();
+      expect(world.server.requests).toHaveLength(asked);
+      await world.clock.advance(5_000);
+      expect(await waiting).toMatchObject({ kind: "gone" });
+    });
+  }
+
+  it("waits for at most five minutes", async () => {
+    const lookup: Handler = (_, response) =>
+      sendJson(response, 429, {}, { "retry-after": "86400" });
+    await using world = await gatedWorld({ routes: { lookup } });
+    await world.ask();
+    expect(world.backend.api?.restraint.pausedForMs).toBe(300_000);
+  });
+
+  it("heeds what a deletion and a minting are told, too", async () => {
+    for (const route of ["remove", "mint"] as const) {
+      await using world = await gatedWorld({ routes: { [route]: inSeconds } });
+      await world.remove();
+      expect(world.backend.api?.refusal).toBe(PAUSED);
+    }
+  });
+
+  it("does not heed what a single sandbox's agent server asks for", async () => {
+    await using world = await gatedWorld({ routes: { search: inSeconds } });
+    await world.ask();
+    expect(world.backend.api?.refusal).toBeNull();
+  });
+});
