@@ -10,28 +10,29 @@ import { type HealthConfig, readHealth } from "./config/health.ts";
 import { checkLeaseRelations, type LeaseConfig, readLease } from "./config/lease.ts";
 import { type LogConfig, readLog } from "./config/log.ts";
 import { type RedisConfig, readRedis } from "./config/redis.ts";
+import { Rotating } from "./config/rotating.ts";
 import { readSchedule, type ScheduleConfig, shortestIntervalMs } from "./config/schedule.ts";
 import {
   type CleanupConfig,
-  type GuardConfig,
+  type HardDeadlineConfig,
   readCleanup,
   readGuard,
   readSweep,
   readVerdictPolicy,
   type SweepConfig,
 } from "./config/sweep.ts";
-import type { VerdictPolicy } from "./rules/model.ts";
+import type { GuardPolicy } from "./rules/guard.ts";
 
 /** Grouped by who uses it. */
 export interface Config {
   readonly database: DatabaseConfig;
   /** `null`: the lease is kept in Postgres. */
-  readonly redis: RedisConfig | null;
+  readonly redis: Rotating<RedisConfig> | null;
   readonly schedule: ScheduleConfig;
   readonly lease: LeaseConfig;
   readonly sweep: SweepConfig;
-  readonly verdict: VerdictPolicy;
-  readonly guard: GuardConfig;
+  readonly verdict: HardDeadlineConfig;
+  readonly guard: GuardPolicy;
   readonly cleanup: CleanupConfig;
   readonly backend: BackendConfig;
   readonly health: HealthConfig;
@@ -57,11 +58,12 @@ export class ConfigError extends Error {
 }
 
 /**
- * @param readSecretFile reads the file behind a `<NAME>_FILE` variable; what it throws becomes a problem.
+ * @param readFile reads a file that the environment names, the one behind a `<NAME>_FILE` variable or a root
+ *   certificate, now and again later when a secret may have changed; what it throws now becomes a problem.
  * @throws ConfigError with every problem at once.
  */
-export function parseConfig(env: Env, readSecretFile: (path: string) => string): Parsed<Config> {
-  const reader = new EnvReader(env, readSecretFile);
+export function parseConfig(env: Env, readFile: (path: string) => string): Parsed<Config> {
+  const reader = new EnvReader(env, readFile);
   const config: Config = {
     database: readDatabase(reader),
     redis: readRedis(reader),
@@ -88,17 +90,18 @@ export function parseConfig(env: Env, readSecretFile: (path: string) => string):
  */
 export function parseDatabaseConfig(
   env: Env,
-  readSecretFile: (path: string) => string,
+  readFile: (path: string) => string,
 ): Parsed<DatabaseConfig> {
-  const reader = new EnvReader(env, readSecretFile);
+  const reader = new EnvReader(env, readFile);
   return finished(reader, readDatabase(reader));
 }
 
 /** Equal for workers with the same settings, whatever their secrets: to compare replicas. 12 hex digits. */
 export function configFingerprint(config: Config): string {
-  const settings = JSON.stringify(config, (key, value: unknown) =>
-    SECRET_FIELDS.has(key) ? undefined : value,
-  );
+  const settings = JSON.stringify(config, (key, value: unknown) => {
+    if (SECRET_FIELDS.has(key)) return undefined;
+    return value instanceof Rotating ? value.current : value;
+  });
   return createHash("sha256").update(settings).digest("hex").slice(0, 12);
 }
 

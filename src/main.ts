@@ -1,9 +1,10 @@
 #!/usr/bin/env node
-import { appendFileSync, readFileSync } from "node:fs";
+import { appendFileSync } from "node:fs";
 import { hostname } from "node:os";
 import process from "node:process";
 import packageJson from "../package.json" with { type: "json" };
 import { keepHeapSmall } from "./app/heap.ts";
+import { fileReader } from "./app/read-file.ts";
 import { type Command, parseArgv } from "./cli.ts";
 import { migrate } from "./commands/migrate.ts";
 import { once } from "./commands/once.ts";
@@ -40,7 +41,7 @@ async function main(): Promise<number> {
 async function execute(command: Command): Promise<number> {
   const surroundings: Surroundings = {
     env: process.env,
-    readFile: (path) => readFileSync(path, "utf8"),
+    readFile: fileReader(),
     appendFile: (path, text) => appendFileSync(path, text),
     stdout: process.stdout,
     stderr: process.stderr,

@@ -1,11 +1,11 @@
 import { describe, expect, it } from "vitest";
-import type { DatabaseConfig } from "../src/config/database.ts";
+import type { DatabaseEndpoint } from "../src/config/database-url.ts";
 import { configWith, problemsWith } from "./support/config-env.ts";
 
 interface Good {
   readonly name: string;
   readonly url: string;
-  readonly expected: Partial<DatabaseConfig>;
+  readonly expected: Partial<DatabaseEndpoint>;
 }
 
 const good: readonly Good[] = [
@@ -97,7 +97,7 @@ const good: readonly Good[] = [
   },
 ];
 
-const ssl: readonly (readonly [string, DatabaseConfig["ssl"]])[] = [
+const ssl: readonly (readonly [string, DatabaseEndpoint["ssl"]])[] = [
   ["", "prefer"],
   ["?sslmode=", "prefer"],
   ["?sslmode=disable", "off"],
@@ -105,37 +105,39 @@ const ssl: readonly (readonly [string, DatabaseConfig["ssl"]])[] = [
   ["?sslmode=prefer", "prefer"],
   ["?sslmode=require", "require"],
   ["?sslmode=REQUIRE", "require"],
-  ["?sslmode=verify-ca", { verify: "ca", rootCertPath: null }],
-  ["?sslmode=verify-full", { verify: "full", rootCertPath: null }],
-  ["?sslmode=verify-full&sslrootcert=system", { verify: "full", rootCertPath: null }],
-  [
-    "?sslmode=verify-full&sslrootcert=/ca/a%20b.crt",
-    { verify: "full", rootCertPath: "/ca/a b.crt" },
-  ],
-  ["?sslmode=verify-ca&sslrootcert=/ca.crt", { verify: "ca", rootCertPath: "/ca.crt" }],
-  ["?sslmode=require&sslrootcert=/ca.crt", { verify: "ca", rootCertPath: "/ca.crt" }],
+  ["?sslmode=verify-ca", { verify: "ca", ca: null }],
+  ["?sslmode=verify-full", { verify: "full", ca: null }],
+  ["?sslmode=verify-full&sslrootcert=system", { verify: "full", ca: null }],
+  ["?sslmode=verify-full&sslrootcert=/ca/a%20b.crt", { verify: "full", ca: "PEM of a b\n" }],
+  ["?sslmode=verify-ca&sslrootcert=/ca.crt", { verify: "ca", ca: "PEM\n" }],
+  ["?sslmode=require&sslrootcert=/ca.crt", { verify: "ca", ca: "PEM\n" }],
   ["?ssl=require", "require"],
   ["?ssl=no-verify", "require"],
   ["?ssl=disable", "off"],
   ["?ssl=false", "off"],
   ["?ssl=0", "off"],
-  ["?ssl=true", { verify: "full", rootCertPath: null }],
-  ["?ssl=1", { verify: "full", rootCertPath: null }],
+  ["?ssl=true", { verify: "full", ca: null }],
+  ["?ssl=1", { verify: "full", ca: null }],
 ];
+
+const certificates = { "/ca.crt": "PEM\n", "/ca/a b.crt": "PEM of a b\n" };
 
 describe("DATABASE_URL", () => {
   for (const { name, url, expected } of good) {
     it(name, () => {
       const { config, warnings } = configWith({ DATABASE_URL: url });
-      expect(config.database).toMatchObject(expected);
+      expect(config.database.endpoint.current).toMatchObject(expected);
       expect(warnings).toEqual([]);
     });
   }
 
   for (const [query, expected] of ssl) {
     it(`reads TLS from "${query}"`, () => {
-      const { config, warnings } = configWith({ DATABASE_URL: `postgres://me@db/app${query}` });
-      expect(config.database.ssl).toEqual(expected);
+      const { config, warnings } = configWith(
+        { DATABASE_URL: `postgres://me@db/app${query}` },
+        certificates,
+      );
+      expect(config.database.endpoint.current.ssl).toEqual(expected);
       expect(warnings).toEqual([]);
     });
   }
@@ -144,7 +146,7 @@ describe("DATABASE_URL", () => {
     const query =
       "pgbouncer=true&connection_limit=5&options=-c%20search_path%3Dsecretive&prepared_statement_cache_size=0&application_name=secretive&application_name=again";
     const { config, warnings } = configWith({ DATABASE_URL: `postgres://me@db/app?${query}` });
-    expect(config.database).toMatchObject({ host: "db", database: "app" });
+    expect(config.database.endpoint.current).toMatchObject({ host: "db", database: "app" });
     const names =
       "pgbouncer connection_limit options prepared_statement_cache_size application_name";
     expect(warnings).toEqual(
@@ -164,6 +166,20 @@ describe("DATABASE_URL", () => {
     ]);
   });
 
+  const verified = "postgres://me@db/app?sslmode=verify-full&sslrootcert=/ca.crt";
+
+  it("names a root certificate that cannot be read", () => {
+    expect(problemsWith({ DATABASE_URL: verified })).toEqual([
+      `DATABASE_URL's sslrootcert must name a readable file, got "/ca.crt" (ENOENT)`,
+    ]);
+  });
+
+  it("names a root certificate that is empty", () => {
+    expect(problemsWith({ DATABASE_URL: verified }, { "/ca.crt": "\n" })).toEqual([
+      `DATABASE_URL's sslrootcert must name a readable file, got "/ca.crt" (an empty file)`,
+    ]);
+  });
+
   it("warns when sslrootcert does not make the connection verified", () => {
     const url = "postgres://me@db/app?sslmode=prefer&sslrootcert=/ca.crt";
     expect(configWith({ DATABASE_URL: url }).warnings).toEqual([
@@ -174,7 +190,7 @@ describe("DATABASE_URL", () => {
   it("goes by sslmode, with a warning, when there is ssl as well", () => {
     const url = "postgres://me@db/app?sslmode=require&ssl=false";
     const { config, warnings } = configWith({ DATABASE_URL: url });
-    expect(config.database.ssl).toBe("require");
+    expect(config.database.endpoint.current.ssl).toBe("require");
     expect(warnings).toEqual(["DATABASE_URL has both sslmode and ssl, ssl is ignored"]);
   });
 

@@ -6,12 +6,14 @@ describe("the choice of the database", () => {
   const url = { AUTOMATION_DB_URL: "postgresql+asyncpg://me:pw@url.example/app" };
 
   it("prefers DATABASE_URL to everything else", () => {
-    expect(configWith({ ...url, ...parts }).config.database.host).toBe("db.example");
+    expect(configWith({ ...url, ...parts }).config.database.endpoint.current.host).toBe(
+      "db.example",
+    );
   });
 
   it("takes AUTOMATION_DB_URL before the parts", () => {
     const { config } = configWith({ DATABASE_URL: undefined, ...url, ...parts });
-    expect(config.database.host).toBe("url.example");
+    expect(config.database.endpoint.current.host).toBe("url.example");
   });
 
   it("names AUTOMATION_DB_URL when that is the wrong one", () => {
@@ -40,7 +42,7 @@ describe("AUTOMATION_DB_HOST and its companions", () => {
   const onlyHost = { DATABASE_URL: undefined, AUTOMATION_DB_HOST: "db" };
 
   it("have the host service's defaults", () => {
-    expect(configWith(onlyHost).config.database).toMatchObject({
+    expect(configWith(onlyHost).config.database.endpoint.current).toMatchObject({
       host: "db",
       port: 5432,
       path: null,
@@ -59,7 +61,7 @@ describe("AUTOMATION_DB_HOST and its companions", () => {
       AUTOMATION_DB_USER: "me@org",
       AUTOMATION_DB_PASS: " p%20/#w ",
     });
-    expect(config.database).toMatchObject({
+    expect(config.database.endpoint.current).toMatchObject({
       port: 6432,
       database: "app",
       user: "me@org",
@@ -73,7 +75,10 @@ describe("AUTOMATION_DB_HOST and its companions", () => {
       AUTOMATION_DB_HOST: "/run/pg",
       PGSSLMODE: "require",
     });
-    expect(config.database).toMatchObject({ path: "/run/pg/.s.PGSQL.5432", ssl: "off" });
+    expect(config.database.endpoint.current).toMatchObject({
+      path: "/run/pg/.s.PGSQL.5432",
+      ssl: "off",
+    });
   });
 
   for (const host of ["db:5432", "postgres://me:pw@db/app", "a,b", "a b"]) {
@@ -98,7 +103,7 @@ describe("AUTOMATION_DB_HOST and its companions", () => {
       ...onlyHost,
       AUTOMATION_DB_PORT: "tcp://10.0.0.9:5432",
     });
-    expect(config.database.port).toBe(5432);
+    expect(config.database.endpoint.current.port).toBe(5432);
     expect(warnings).toHaveLength(1);
   });
 
@@ -117,7 +122,9 @@ describe("AUTOMATION_DB_HOST and its companions", () => {
   for (const { name, own, db, pg, ssl: expected } of modes) {
     it(name, () => {
       const modesSet = { AUTOMATION_DB_SSL_MODE: own, DB_SSL_MODE: db, PGSSLMODE: pg };
-      expect(configWith({ ...onlyHost, ...modesSet }).config.database.ssl).toBe(expected);
+      expect(configWith({ ...onlyHost, ...modesSet }).config.database.endpoint.current.ssl).toBe(
+        expected,
+      );
     });
   }
 

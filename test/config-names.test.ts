@@ -17,6 +17,8 @@ describe("the list of names", () => {
             read.add(String(name));
             return Reflect.get(variables, name);
           },
+          // A copy of everything is no sign that anything is used.
+          ownKeys: () => [],
         },
       );
       parseConfig(env, () => "");

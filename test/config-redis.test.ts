@@ -26,14 +26,14 @@ describe("REDIS_URL", () => {
   for (const [url, expected] of good) {
     it(`takes ${url}`, () => {
       const { config, warnings } = configWith({ REDIS_URL: url });
-      expect(config.redis).toEqual(expected);
+      expect(config.redis?.current).toEqual(expected);
       expect(warnings).toEqual([]);
     });
   }
 
   it("drops parameters with one warning each", () => {
     const { config, warnings } = configWith({ REDIS_URL: "redis://redis?ssl_cert_reqs=none&db=3" });
-    expect(config.redis).toEqual(plain);
+    expect(config.redis?.current).toEqual(plain);
     expect(warnings).toEqual([
       'REDIS_URL has the parameter "ssl_cert_reqs", it is ignored',
       'REDIS_URL has the parameter "db", it is ignored',

@@ -1,23 +1,25 @@
 import { describe, expect, it } from "vitest";
 import { ConfigError, parseDatabaseConfig } from "../src/config.ts";
-import { configWith, problemsWith, readerOf } from "./support/config-env.ts";
+import { configWith, problemsWith, readerOf, settled } from "./support/config-env.ts";
 
 const MINUTE_MS = 60_000;
 const DAY_MS = 24 * 60 * MINUTE_MS;
 
 describe("parseConfig", () => {
   it("takes the documented defaults from the least environment", () => {
-    expect(configWith({})).toEqual({
+    expect(settled(configWith({}))).toEqual({
       warnings: [],
       config: {
         database: {
-          host: "db.example",
-          port: 5432,
-          path: null,
-          database: "automations",
-          user: "watchdog",
-          password: "pw",
-          ssl: "prefer",
+          endpoint: {
+            host: "db.example",
+            port: 5432,
+            path: null,
+            database: "automations",
+            user: "watchdog",
+            password: "pw",
+            ssl: "prefer",
+          },
           poolSize: 8,
           pooler: "auto",
         },
@@ -60,7 +62,7 @@ describe("parseConfig", () => {
 
   it("takes an empty or blank variable for unset", () => {
     const blank = { WATCHDOG_CONCURRENCY: "", WATCHDOG_DEFER: "  ", REDIS_URL: "", LOG_LEVEL: "" };
-    expect(configWith(blank)).toEqual(configWith({}));
+    expect(settled(configWith(blank))).toEqual(settled(configWith({})));
   });
 
   it("ignores blanks around a value", () => {
@@ -168,7 +170,10 @@ describe("parseDatabaseConfig", () => {
       { DATABASE_URL: "postgres://me@db/app", WATCHDOG_DB_POOLER: "on", WATCHDOG_DEFER: "soon" },
       readerOf({}),
     );
-    expect(config).toMatchObject({ host: "db", user: "me", database: "app", pooler: "on" });
+    expect(settled(config)).toMatchObject({
+      endpoint: { host: "db", user: "me", database: "app" },
+      pooler: "on",
+    });
     expect(Object.isFrozen(config)).toBe(true);
   });
 

@@ -9,7 +9,8 @@ const CLOSE_WITHIN_MS = 1000;
 
 /** Redis when there is one, else the leadership row, on a connection of its own. Connects with the first call. */
 export function openLease(config: Config, log: Log): Lease & AsyncDisposable {
-  if (config.redis === null) {
+  const { redis } = config;
+  if (redis === null) {
     const database = openDatabase(config.database, 1, log);
     return Object.assign(new PostgresLease(database), {
       [Symbol.asyncDispose]: () => database.close(CLOSE_WITHIN_MS),
@@ -17,10 +18,10 @@ export function openLease(config: Config, log: Log): Lease & AsyncDisposable {
   }
   // Shorter than the distance of renewals: a command that hangs must not eat up the trust.
   const commandTimeoutMs = Math.min(COMMAND_TIMEOUT_MS, config.lease.renewMs);
-  return new RedisLease({
-    ...config.redis,
+  return new RedisLease(() => ({
+    ...redis.refresh(log),
     commandTimeoutMs,
     connectTimeoutMs: commandTimeoutMs,
     log,
-  });
+  }));
 }

@@ -6,5 +6,5 @@ export function migrateDatabase(
   config: DatabaseConfig,
   options: MigrateOptions,
 ): Promise<MigrateResult> {
-  return migrate(connectionOptions(config), options);
+  return migrate(connectionOptions(config.endpoint.current), options);
 }

@@ -1,11 +1,10 @@
-import { readFileSync } from "node:fs";
 import type { DatabaseConfig } from "../config/database.ts";
-import { ConfigError } from "../config.ts";
+import type { DatabaseEndpoint } from "../config/database-url.ts";
 import { Database } from "../io/postgres/database.ts";
 import { PostgresJournal } from "../io/postgres/journal.ts";
 import { PostgresLeadership } from "../io/postgres/leadership.ts";
 import { PostgresRunStore } from "../io/postgres/run-store.ts";
-import type { ConnectionOptions, TlsMode } from "../io/postgres/session.ts";
+import type { ConnectionOptions } from "../io/postgres/session.ts";
 import type { Journal, Leadership, Log, RunStore } from "../watchdog/ports.ts";
 
 /** A statement that has no answer after this long is given up with its connection. Design section 6. */
@@ -30,27 +29,11 @@ export function openPostgres(config: DatabaseConfig, log: Log): Stores {
 }
 
 export function openDatabase(config: DatabaseConfig, size: number, log: Log): Database {
-  return new Database({ ...connectionOptions(config), size, pooler: config.pooler }, log);
+  const endpoint = () => connectionOptions(config.endpoint.refresh(log));
+  return new Database({ endpoint, size, pooler: config.pooler }, log);
 }
 
-export function connectionOptions(config: DatabaseConfig): ConnectionOptions {
-  const { host, port, path, database, user, password, ssl } = config;
-  const tls = tlsMode(ssl);
-  return { host, port, path, database, user, password, tls, callDeadlineMs: CALL_DEADLINE_MS };
-}
-
-function tlsMode(ssl: DatabaseConfig["ssl"]): TlsMode {
-  if (typeof ssl === "string") return ssl;
-  const ca = ssl.rootCertPath === null ? null : readCertificate(ssl.rootCertPath);
-  return { verify: ssl.verify, ca };
-}
-
-function readCertificate(path: string): string {
-  try {
-    return readFileSync(path, "utf8");
-  } catch (error) {
-    const why = error instanceof Error && "code" in error ? String(error.code) : "unreadable";
-    const problem = `the database URL's sslrootcert must name a readable file, got ${JSON.stringify(path)} (${why})`;
-    throw new ConfigError([problem], { cause: error });
-  }
+export function connectionOptions(endpoint: DatabaseEndpoint): ConnectionOptions {
+  const { ssl: tls, ...rest } = endpoint;
+  return { ...rest, tls, callDeadlineMs: CALL_DEADLINE_MS };
 }

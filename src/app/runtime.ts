@@ -43,7 +43,7 @@ export function openRuntime(
   const resources = new AsyncDisposableStack();
   const stores = resources.use(openPostgres(config.database, log));
   const lease = resources.use(openLease(config, log));
-  const backend = extras.backend ?? resources.use(openBackend(config, proxyOf(extras.env)));
+  const backend = extras.backend ?? resources.use(openBackend(config, proxyOf(extras.env), log));
   const { store, leadership, journal } = stores;
   const clock = systemClock;
   const random = systemRandom;

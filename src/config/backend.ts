@@ -1,32 +1,39 @@
 import { type EnvReader, quoted } from "./env-reader.ts";
 import { isHost } from "./host.ts";
 import { readBaseUrl, readUrlTemplate } from "./http-url.ts";
-import type { VariableName } from "./names.ts";
+import type { SecretName, VariableName } from "./names.ts";
+import { Rotating } from "./rotating.ts";
 
 export type BackendConfig =
   | {
       readonly kind: "openhands-cloud";
       /** Without a slash at its end. */
       readonly baseUrl: string;
-      readonly serviceKey: string;
+      readonly serviceKey: Rotating<string>;
       /** Suffixes on label boundaries, lower case; empty: no restriction. */
       readonly agentHosts: readonly string[];
     }
-  | { readonly kind: "agent-server"; readonly baseUrl: string; readonly apiKey: string | null }
+  | {
+      readonly kind: "agent-server";
+      readonly baseUrl: string;
+      readonly apiKey: Rotating<string | null>;
+    }
   | {
       readonly kind: "http";
       /** Holds `{run_id}`, and may hold `{sandbox_id}` and `{bash_command_id}`. */
       readonly verifyUrl: string;
       /** Holds `{sandbox_id}`. */
       readonly cleanupUrl: string | null;
-      readonly token: string | null;
+      readonly token: Rotating<string | null>;
     };
 
 export function readBackend(reader: EnvReader): BackendConfig {
   const choice = reader.choice("WATCHDOG_BACKEND", KINDS, "auto");
   const agentHosts = readAgentHosts(reader);
   // Which variables are needed cannot be said then.
-  if (reader.failed("WATCHDOG_BACKEND")) return { kind: "agent-server", baseUrl: "", apiKey: null };
+  if (reader.failed("WATCHDOG_BACKEND")) {
+    return { kind: "agent-server", baseUrl: "", apiKey: new Rotating(reader, () => null) };
+  }
   const kind = choice === "auto" ? automaticKind(reader) : choice;
   if (kind !== "http" && reader.text("WATCHDOG_HTTP_VERIFY_URL") !== null) {
     reader.warn(
@@ -52,14 +59,13 @@ function automaticKind(reader: EnvReader): "agent-server" | "openhands-cloud" {
 }
 
 function readCloud(reader: EnvReader, agentHosts: readonly string[]): BackendConfig {
-  const baseUrl = readBaseUrl(reader, "AUTOMATION_OPENHANDS_API_BASE_URL");
-  const serviceKey = reader.headerSecret("AUTOMATION_SERVICE_KEY");
+  const [url, key] = ["AUTOMATION_OPENHANDS_API_BASE_URL", "AUTOMATION_SERVICE_KEY"] as const;
   const why =
     "for the openhands-cloud backend (or choose another one: AUTOMATION_AGENT_SERVER_URL, WATCHDOG_BACKEND=http)";
   return {
     kind: "openhands-cloud",
-    baseUrl: required(reader, "AUTOMATION_OPENHANDS_API_BASE_URL", baseUrl, why),
-    serviceKey: required(reader, "AUTOMATION_SERVICE_KEY", serviceKey, why),
+    baseUrl: required(reader, url, readBaseUrl(reader, url), why),
+    serviceKey: new Rotating(reader, (now) => required(now, key, now.headerSecret(key), why)),
     agentHosts,
   };
 }
@@ -70,7 +76,7 @@ function readAgentServer(reader: EnvReader): BackendConfig {
   return {
     kind: "agent-server",
     baseUrl: required(reader, name, baseUrl, "for the agent-server backend"),
-    apiKey: reader.headerSecret("AUTOMATION_AGENT_SERVER_API_KEY"),
+    apiKey: rotatingHeader(reader, "AUTOMATION_AGENT_SERVER_API_KEY"),
   };
 }
 
@@ -88,8 +94,12 @@ function readHttp(reader: EnvReader): BackendConfig {
       needed: "{sandbox_id}",
       known: ["{sandbox_id}"],
     }),
-    token: reader.headerSecret("WATCHDOG_HTTP_TOKEN"),
+    token: rotatingHeader(reader, "WATCHDOG_HTTP_TOKEN"),
   };
+}
+
+function rotatingHeader(reader: EnvReader, name: SecretName): Rotating<string | null> {
+  return new Rotating(reader, (now) => now.headerSecret(name));
 }
 
 function required(

@@ -130,7 +130,7 @@ interface SslParameters {
 }
 
 function sslFromUrl(reader: EnvReader, name: UrlName, given: SslParameters): SslMode {
-  const wanted = sslSetting(given.sslmode ?? given.ssl ?? "", given.rootCert);
+  const wanted = sslSetting(given.sslmode ?? given.ssl ?? "", rootCertReader(reader, name, given));
   if (wanted === null) {
     reader.problem(name, `must have an sslmode of ${SSL_MODES}, got another word`);
     return "off";
@@ -142,4 +142,15 @@ function sslFromUrl(reader: EnvReader, name: UrlName, given: SslParameters): Ssl
     reader.warn(`${name} has sslrootcert but does not verify, add sslmode=verify-full to use it`);
   }
   return wanted;
+}
+
+/** `null` when no authority is named; `system` names the runtime's, as in libpq. */
+function rootCertReader(
+  reader: EnvReader,
+  name: UrlName,
+  { rootCert: path }: SslParameters,
+): (() => string | null) | null {
+  if (path === null) return null;
+  if (path === "system") return () => null;
+  return () => reader.file(name, `${name}'s sslrootcert must name a readable file`, path);
 }

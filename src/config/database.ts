@@ -8,9 +8,11 @@ import {
 } from "./database-url.ts";
 import { type EnvReader, quoted } from "./env-reader.ts";
 import { isHost } from "./host.ts";
+import { Rotating } from "./rotating.ts";
 import { SSL_MODES, type SslMode, sslSetting } from "./ssl-mode.ts";
 
-export interface DatabaseConfig extends DatabaseEndpoint {
+export interface DatabaseConfig {
+  readonly endpoint: Rotating<DatabaseEndpoint>;
   readonly poolSize: number;
   /** Whether a transaction pooler stands in between; `auto` finds out. */
   readonly pooler: "auto" | "on" | "off";
@@ -18,7 +20,7 @@ export interface DatabaseConfig extends DatabaseEndpoint {
 
 export function readDatabase(reader: EnvReader): DatabaseConfig {
   return {
-    ...readEndpoint(reader),
+    endpoint: new Rotating(reader, readEndpoint),
     poolSize: reader.integer("WATCHDOG_DB_POOL", { default: 8, min: 1, max: 100 }),
     pooler: reader.choice("WATCHDOG_DB_POOLER", ["auto", "on", "off"], "auto"),
   };

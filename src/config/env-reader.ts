@@ -27,14 +27,22 @@ export interface Limits<T> {
  */
 export class EnvReader {
   readonly #env: Env;
-  readonly #readSecretFile: (path: string) => string;
+  /** For later: what becomes of the process's own variables must not matter then. */
+  readonly #copy: Env;
+  readonly #readFile: (path: string) => string;
   readonly #problems: string[] = [];
   readonly #warnings: string[] = [];
   readonly #failed = new Set<VariableName>();
 
-  constructor(env: Env, readSecretFile: (path: string) => string) {
+  constructor(env: Env, readFile: (path: string) => string) {
     this.#env = env;
-    this.#readSecretFile = readSecretFile;
+    this.#copy = { ...env };
+    this.#readFile = readFile;
+  }
+
+  /** A reader of the same variables and of the same files as they are by then, without the problems found so far. */
+  again(): EnvReader {
+    return new EnvReader(this.#copy, this.#readFile);
   }
 
   get problems(): readonly string[] {
@@ -77,14 +85,39 @@ export class EnvReader {
 
   /** As it stands, or from the file in `<NAME>_FILE` without the line breaks at its end. */
   secret(name: SecretName): string | null {
-    const inline = this.#env[name] || null;
-    const path = (this.#env[`${name}_FILE`] ?? "").trim() || null;
+    const { inline, path } = this.#sourcesOf(name);
     if (path === null) return inline;
     if (inline !== null) {
       this.problem(name, `must not be set together with ${name}_FILE, unset one of them`);
       return null;
     }
-    return this.#fileSecret(name, path);
+    const text = this.file(
+      name,
+      `${name}_FILE must name a readable file that holds the secret`,
+      path,
+    );
+    return text === null ? null : text.replace(/[\r\n]+$/, "");
+  }
+
+  /** Whether it is given at all, in the one way or the other. */
+  hasSecret(name: SecretName): boolean {
+    const { inline, path } = this.#sourcesOf(name);
+    return inline !== null || path !== null;
+  }
+
+  /** What stands in the file; `null`, with a problem of `name` that begins with `must`, when there is nothing. */
+  file(name: VariableName, must: string, path: string): string | null {
+    let found = "an empty file";
+    try {
+      const text = this.#readFile(path);
+      if (/[^\r\n]/.test(text)) return text;
+    } catch (error) {
+      // Only the code: a message may quote what was read.
+      found = errorCode(error);
+    }
+    this.#failed.add(name);
+    this.#problems.push(`${must}, got ${quoted(path)} (${found})`);
+    return null;
   }
 
   /** A secret that is sent as the value of an HTTP header. */
@@ -156,21 +189,11 @@ export class EnvReader {
     return limits.default;
   }
 
-  #fileSecret(name: SecretName, path: string): string | null {
-    let found: string;
-    try {
-      const value = this.#readSecretFile(path).replace(/[\r\n]+$/, "");
-      if (value !== "") return value;
-      found = "an empty file";
-    } catch (error) {
-      // Only the code: a message may quote what was read.
-      found = errorCode(error);
-    }
-    this.#failed.add(name);
-    this.#problems.push(
-      `${name}_FILE must name a readable file that holds the secret, got ${quoted(path)} (${found})`,
-    );
-    return null;
+  #sourcesOf(name: SecretName): { readonly inline: string | null; readonly path: string | null } {
+    return {
+      inline: this.#env[name] || null,
+      path: (this.#env[`${name}_FILE`] ?? "").trim() || null,
+    };
   }
 }
 

@@ -6,6 +6,7 @@ import {
 } from "./connection-url.ts";
 import type { EnvReader } from "./env-reader.ts";
 import { isHost } from "./host.ts";
+import { Rotating } from "./rotating.ts";
 
 export interface RedisConfig {
   readonly host: string;
@@ -18,16 +19,30 @@ export interface RedisConfig {
 }
 
 /** `null` without REDIS_URL: the lease is kept in Postgres. */
-export function readRedis(reader: EnvReader): RedisConfig | null {
+export function readRedis(reader: EnvReader): Rotating<RedisConfig> | null {
+  return reader.hasSecret("REDIS_URL") ? new Rotating(reader, readUrl) : null;
+}
+
+/** Stands in for an endpoint that could not be read. */
+const BLANK: RedisConfig = {
+  host: "",
+  port: 0,
+  tls: false,
+  user: null,
+  password: null,
+  database: 0,
+};
+
+function readUrl(reader: EnvReader): RedisConfig {
   const text = reader.secret("REDIS_URL");
-  if (text === null) return null;
+  if (text === null) return BLANK;
   const parsed = parseConnectionUrl(text.trim(), {
     example: "redis://:password@host:6379/0",
     refuseScheme,
   });
   if (parsed.kind === "url") return fromUrl(reader, parsed.url);
   reader.problem("REDIS_URL", parsed.problem);
-  return null;
+  return BLANK;
 }
 
 function refuseScheme(scheme: string): string | null {

@@ -1,19 +1,27 @@
 /**
  * `prefer` tries TLS without verification and falls back to plain; `require` is TLS without verification; `verify`
- * checks the certificate chain (`ca`) and the host name too (`full`). `rootCertPath` null: the runtime's authorities.
+ * checks the certificate chain (`ca`) and the host name too (`full`). `ca`: certificates in PEM, `null` for the runtime's
+ * authorities.
  */
 export type SslMode =
   | "off"
   | "prefer"
   | "require"
-  | { readonly verify: "ca" | "full"; readonly rootCertPath: string | null };
+  | { readonly verify: "ca" | "full"; readonly ca: string | null };
 
 /** For messages. */
 export const SSL_MODES = "disable, allow, prefer, require, verify-ca or verify-full";
 
-/** `null` when the word is not known. The words of other drivers' `ssl` parameter are understood too. */
-export function sslSetting(word: string, rootCert: string | null): SslMode | null {
-  const rootCertPath = rootCert === "system" ? null : rootCert;
+/**
+ * `null` when the word is not known. The words of other drivers' `ssl` parameter are understood too.
+ *
+ * @param readRootCert `null` when no authority is named; called only when it is needed.
+ */
+export function sslSetting(
+  word: string,
+  readRootCert: (() => string | null) | null,
+): SslMode | null {
+  const ca = () => readRootCert?.() ?? null;
   switch (word.toLowerCase()) {
     case "":
     case "allow":
@@ -27,13 +35,13 @@ export function sslSetting(word: string, rootCert: string | null): SslMode | nul
       return "require";
     case "require":
       // libpq verifies the chain as soon as it is given an authority; silently doing less would be worse.
-      return rootCert === null ? "require" : { verify: "ca", rootCertPath };
+      return readRootCert === null ? "require" : { verify: "ca", ca: ca() };
     case "verify-ca":
-      return { verify: "ca", rootCertPath };
+      return { verify: "ca", ca: ca() };
     case "verify-full":
     case "true":
     case "1":
-      return { verify: "full", rootCertPath };
+      return { verify: "full", ca: ca() };
     default:
       return null;
   }

@@ -1,4 +1,5 @@
 /** How runs are found, judged and cleaned up after. */
+import type { GuardPolicy } from "../rules/guard.ts";
 import type { VerdictPolicy } from "../rules/model.ts";
 import type { EnvReader } from "./env-reader.ts";
 import type { SettingName } from "./names.ts";
@@ -15,15 +16,8 @@ export interface SweepConfig {
   readonly nullDeadlineAfterMs: number;
 }
 
-export interface GuardConfig {
-  /** How often a presumption must be seen before it counts. */
-  readonly confirmations: number;
-  /** More confirmed presumptions than `max(min, ratio * answered)` in one sweep are a mass. */
-  readonly min: number;
-  readonly ratio: number;
-  readonly perHour: number;
-  readonly unverifiableAfterMs: number;
-}
+/** The guard's policy holds the last of the times. */
+export type HardDeadlineConfig = Omit<VerdictPolicy, "unverifiableAfterMs">;
 
 export interface CleanupConfig {
   /** Before the sandbox of a presumed dead run is deleted; proofs do not wait. */
@@ -51,7 +45,7 @@ export function readSweep(reader: EnvReader): SweepConfig {
 }
 
 /** Names, units and defaults are the host service's: both must arrive at the same hard deadline. */
-export function readVerdictPolicy(reader: EnvReader): VerdictPolicy {
+export function readVerdictPolicy(reader: EnvReader): HardDeadlineConfig {
   function seconds(name: SettingName, fallback: number): number {
     return reader.seconds(name, { default: fallback, min: 1, max: THIRTY_DAYS_S });
   }
@@ -65,7 +59,7 @@ export function readVerdictPolicy(reader: EnvReader): VerdictPolicy {
 
 const THIRTY_DAYS_S = 30 * 24 * 60 * 60;
 
-export function readGuard(reader: EnvReader): GuardConfig {
+export function readGuard(reader: EnvReader): GuardPolicy {
   return {
     confirmations: reader.integer("WATCHDOG_CONFIRMATIONS", { default: 2, min: 1, max: 10 }),
     min: reader.integer("WATCHDOG_GUARD_MIN", { default: 5, min: 0, max: 10_000 }),

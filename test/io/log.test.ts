@@ -1,0 +1,29 @@
+import { execFile } from "node:child_process";
+import { join } from "node:path";
+import { promisify } from "node:util";
+import { describe, expect, it } from "vitest";
+import { leaksIn, plantedSecret } from "../support/planted.ts";
+
+const MODULE = join(import.meta.dirname, "..", "..", "src", "io", "log.ts");
+
+/** An error as libraries make them: with the command, its arguments and the address hanging on it, all the way down. */
+const PROGRAM = `
+  import { openLog } from ${JSON.stringify(MODULE)};
+  const secret = ${JSON.stringify(plantedSecret("command"))};
+  const carrying = (message, cause) =>
+    Object.assign(new Error(message, { cause }), { command: { args: [secret] }, input: secret });
+  const log = openLog({ level: "trace", pretty: process.argv[1] === "pretty", fd: 1 });
+  log.error({ err: carrying("renewing failed", carrying("the server said no")) }, "a step failed");`;
+
+describe("openLog", () => {
+  for (const format of ["json", "pretty"]) {
+    it(`tells an error's words and its causes', and nothing that hangs on them, as ${format}`, async () => {
+      const { stdout } = await promisify(execFile)(process.execPath, [
+        ...["--input-type=module", "-e", PROGRAM, format],
+      ]);
+      expect(stdout).toContain("renewing failed");
+      expect(stdout).toContain("the server said no");
+      expect(leaksIn(stdout)).toEqual([]);
+    });
+  }
+});
