@@ -1,19 +1,13 @@
 /** The worker while Redis is away: nothing is swept without the lease, and nothing is lost. */
 import { describe, expect, it } from "vitest";
-import { askHealth, untilNotReady, untilReady } from "../support/ask-health.ts";
+import { untilNotReady, untilReady } from "../support/ask-health.ts";
 import { holdLookups, seedEnded, untilEachEndedOnce } from "../support/fate-of-runs.ts";
 import { redisUrl, startRedis } from "../support/redis.ts";
 import { startTcpProxy } from "../support/tcp-proxy.ts";
-import { startWorker, type WorkerProcess } from "../support/worker-process.ts";
+import { startWorker } from "../support/worker-process.ts";
 import { createWorld } from "../support/world.ts";
+import { expectUnharmed, QUICK } from "./redis-trouble.ts";
 
-const QUICK = {
-  WATCHDOG_SCHEDULE: "* * * * * *",
-  WATCHDOG_LEASE_TTL: "2s",
-  WATCHDOG_LEASE_RENEW: "500ms",
-  WATCHDOG_LEASE_MARGIN: "200ms",
-  WATCHDOG_DEFER: "1s",
-};
 const RUNS = 5;
 
 describe("run while Redis is away", () => {
@@ -24,7 +18,7 @@ describe("run while Redis is away", () => {
     await redis.kill();
     await using worker = await startWorker({ ...world.env, ...QUICK, REDIS_URL: redis.url });
     await untilNotReady(worker, /^lease: .*ECONNREFUSED/);
-    await expectAlive(worker);
+    await expectUnharmed(worker);
     expect(world.host.requests).toEqual([]);
     await redis.start();
     await untilReady(worker);
@@ -42,7 +36,7 @@ describe("run while Redis is away", () => {
     await worker.waitForLog("lease lost");
     questions.answer();
     await untilNotReady(worker, /^lease: .*ECONNREFUSED/);
-    await expectAlive(worker);
+    await expectUnharmed(worker);
     await redis.start();
     await untilReady(worker);
     await untilEachEndedOnce(world, ids);
@@ -87,7 +81,7 @@ describe("run behind a half-open connection to Redis", () => {
     await worker.waitForLog("lease lost");
     questions.answer();
     await untilNotReady(worker, /^lease: /);
-    await expectAlive(worker);
+    await expectUnharmed(worker);
     const [written] = await world.database.sql`SELECT count(*)::int FROM watchdog.verdicts`;
     expect(written).toEqual({ count: 0 });
     await proxy.heal();
@@ -95,10 +89,3 @@ describe("run behind a half-open connection to Redis", () => {
     await untilEachEndedOnce(world, ids);
   });
 });
-
-async function expectAlive(worker: WorkerProcess): Promise<void> {
-  expect(await askHealth(worker, "/livez")).toEqual({
-    status: 200,
-    body: { status: "ok", reasons: [] },
-  });
-}

@@ -10,6 +10,8 @@ import { once } from "node:events";
 import { TLSSocket } from "node:tls";
 import { Redis } from "ioredis";
 import { LeaseUnavailableError, type Log } from "../../watchdog/ports.ts";
+import { logIn } from "./log-in.ts";
+import { remedyFor } from "./remedy.ts";
 
 const GOODBYE_WITHIN_MS = 1000;
 
@@ -29,13 +31,13 @@ export interface RedisConnectionOptions {
 }
 
 export class RedisConnection implements AsyncDisposable {
-  readonly #options: RedisConnectionOptions;
+  readonly #options: () => RedisConnectionOptions;
   readonly #calls = new Set<Promise<unknown>>();
   #link: Link | null = null;
   #closing: Promise<void> | null = null;
 
-  /** Does not connect. */
-  constructor(options: RedisConnectionOptions) {
+  /** Does not connect. `options` is asked before every connection: address, user and password may change. */
+  constructor(options: () => RedisConnectionOptions) {
     this.#options = options;
   }
 
@@ -46,7 +48,7 @@ export class RedisConnection implements AsyncDisposable {
    * @throws LeaseUnavailableError for every failure. The command may still take effect later.
    */
   async run<T>(operation: string, command: (client: Redis) => Promise<T>): Promise<T> {
-    if (this.#closing !== null) throw this.#unavailable(operation, new Error("closed by us"));
+    if (this.#closing !== null) throw unavailable(`${operation} at redis`, closedByUs());
     const call = this.#run(operation, command);
     this.#calls.add(call);
     try {
@@ -67,29 +69,27 @@ export class RedisConnection implements AsyncDisposable {
   }
 
   async #run<T>(operation: string, command: (client: Redis) => Promise<T>): Promise<T> {
-    const { connectTimeoutMs, commandTimeoutMs } = this.#options;
-    this.#link ??= this.#open();
+    this.#link ??= this.#open(this.#options());
     const link = this.#link;
+    const { host, port, connectTimeoutMs, commandTimeoutMs } = link.options;
     try {
       await within(link.ready, connectTimeoutMs, "no connection");
       return await within(command(link.client), commandTimeoutMs, "no answer");
     } catch (error) {
       this.#drop(link, error);
-      throw this.#unavailable(operation, link.failure);
+      const remedy = remedyFor(link.failure, { ...link.options, welcome: link.welcome });
+      throw unavailable(`${operation} at redis ${host}:${port}`, link.failure, remedy);
     }
   }
 
-  #open(): Link {
-    const { host, port, tls, user, password, database, connectTimeoutMs } = this.#options;
+  #open(options: RedisConnectionOptions): Link {
+    const { host, port, tls } = options;
     const client = new Redis({
       host,
       port,
-      db: database,
-      ...(user !== null && { username: user }),
-      ...(password !== null && { password }),
       ...(tls && { tls: {} }),
-      connectionName: "run-watchdog",
-      connectTimeout: connectTimeoutMs,
+      // The bound is ours: this one would not count the name lookup and the log-in.
+      connectTimeout: 0,
       lazyConnect: true,
       enableOfflineQueue: false,
       maxRetriesPerRequest: 0,
@@ -101,23 +101,37 @@ export class RedisConnection implements AsyncDisposable {
       disableClientInfo: true,
     });
     const ready = Promise.withResolvers<void>();
-    const link: Link = { client, ready: ready.promise, fail: ready.reject, failure: null };
-    // The listener stays for the client's life: an 'error' event without one would end the process. A refused SELECT
-    // arrives only here, and ioredis would carry on with the wrong database.
+    const link: Link = {
+      options,
+      client,
+      ready: ready.promise,
+      fail: ready.reject,
+      welcome: false,
+      failure: null,
+    };
+    // The listener stays for the client's life: an 'error' event without one would end the process.
     client.on("error", (error) => this.#drop(link, error));
     client.once("end", () => this.#drop(link, new Error("the server closed the connection")));
-    client.once("ready", () => ready.resolve());
+    client.once("ready", () => {
+      logIn(client, options).then(
+        () => {
+          link.welcome = true;
+          ready.resolve();
+        },
+        (error) => this.#drop(link, error),
+      );
+    });
     client.connect().catch(() => undefined);
     return link;
   }
 
   #drop(link: Link, error: unknown): void {
     // The first failure is the cause, what follows from it is noise.
-    link.failure ??= scrub(error, this.#options.password);
+    link.failure ??= scrub(error, link.options.password);
     link.fail(link.failure);
     if (this.#link === link) {
       this.#link = null;
-      const { host, port, log } = this.#options;
+      const { host, port, log } = link.options;
       log?.debug({ host, port, err: link.failure }, "connection to redis dropped");
     }
     cut(link.client);
@@ -125,7 +139,7 @@ export class RedisConnection implements AsyncDisposable {
 
   async #close(): Promise<void> {
     await within(this.#goodbye(), GOODBYE_WITHIN_MS, "no answer").catch(() => undefined);
-    if (this.#link !== null) this.#drop(this.#link, new Error("closed by us"));
+    if (this.#link !== null) this.#drop(this.#link, closedByUs());
   }
 
   async #goodbye(): Promise<void> {
@@ -134,18 +148,15 @@ export class RedisConnection implements AsyncDisposable {
     await client?.quit();
     if (client && client.status !== "end") await once(client, "end");
   }
-
-  #unavailable(operation: string, cause: unknown): LeaseUnavailableError {
-    const { host, port } = this.#options;
-    const message = `${operation} at redis ${host}:${port} failed: ${reasonOf(cause)}`;
-    return new LeaseUnavailableError(message, { cause });
-  }
 }
 
 interface Link {
+  readonly options: RedisConnectionOptions;
   readonly client: Redis;
   readonly ready: Promise<void>;
   readonly fail: (error: unknown) => void;
+  /** Whether it has been ready. */
+  welcome: boolean;
   /** Why it was dropped; `null` while it is in use. */
   failure: unknown;
 }
@@ -153,7 +164,8 @@ interface Link {
 /** Settles with `promise`, or rejects after `timeoutMs`; what comes later is ignored. */
 async function within<T>(promise: Promise<T>, timeoutMs: number, missing: string): Promise<T> {
   const late = Promise.withResolvers<never>();
-  const giveUp = () => late.reject(new Error(`${missing} within ${timeoutMs} ms`));
+  const tooLate = new Error(`${missing} within ${timeoutMs} ms`);
+  const giveUp = () => late.reject(Object.assign(tooLate, { code: "ETIMEDOUT" }));
   // After a blocked event loop the answer may lie unread in the socket: one turn to read it before giving up.
   const timer = setTimeout(() => setImmediate(giveUp), timeoutMs);
   try {
@@ -184,9 +196,20 @@ function scrub(error: unknown, password: string | null): unknown {
   return error;
 }
 
-/** A refused connection to several addresses has an empty message and a code. */
+function closedByUs(): Error {
+  return new Error("closed by us");
+}
+
+function unavailable(what: string, cause: unknown, remedy: string | null = null): Error {
+  const reason = reasonOf(cause).replace(/[.:\s]+$/, "");
+  const message = [`${what} failed`, reason, remedy].filter((part) => part !== null).join(": ");
+  return new LeaseUnavailableError(message, { cause });
+}
+
+/** A refused connection to several addresses has an empty message and a code; OpenSSL's has source lines around it. */
 function reasonOf(cause: unknown): string {
   if (!(cause instanceof Error)) return String(cause);
+  if ("reason" in cause && "library" in cause) return String(cause.reason);
   if (cause.message !== "") return cause.message;
   return "code" in cause ? String(cause.code) : cause.name;
 }

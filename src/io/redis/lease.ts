@@ -1,4 +1,11 @@
-/** The lease as a Redis key that expires by itself: `watchdog:{<installation>}:lease`. */
+/**
+ * The lease as a Redis key that expires by itself: `watchdog:{<installation>}:lease`.
+ *
+ * A user for the lease alone needs the keys `watchdog:*` and the commands SET, GET, PTTL, PEXPIRE and EVAL, besides
+ * SELECT for a database other than 0: `ACL SETUSER watchdog on >secret ~watchdog:* +set +get +pttl +pexpire +eval`.
+ */
+import { randomUUID } from "node:crypto";
+import { leaseKeyOf } from "../../rules/lease-key.ts";
 import type { AcquireAnswer, Lease } from "../../watchdog/ports.ts";
 import { RedisConnection, type RedisConnectionOptions } from "./connection.ts";
 
@@ -8,17 +15,21 @@ const RENEW = `
 if redis.call('get', KEYS[1]) ~= ARGV[1] then return 0 end
 return redis.call('pexpire', KEYS[1], ARGV[2])`;
 
+// An expiry of no time at all deletes the key. Whoever may renew may release as well: no permission can be missing
+// that nobody needed until then.
 const RELEASE = `
 if redis.call('get', KEYS[1]) ~= ARGV[1] then return 0 end
-return redis.call('del', KEYS[1])`;
+return redis.call('pexpire', KEYS[1], 0)`;
 
 // PTTL's answers for a key that does not exist and for a key that never expires.
 const NO_KEY = -2;
 const NO_EXPIRY = -1;
 
+const PING_TTL_MS = 1000;
+
 /**
  * A connection of its own, opened by the first call and again after every failure. Every call settles within the
- * connect timeout and two command timeouts.
+ * connect timeout and two command timeouts, a ping within five.
  *
  * A Redis that loses the key (restart without persistence, FLUSHALL, failover) hands out the lease a second time; this
  * is only an election, and Postgres fences the writes.
@@ -27,21 +38,33 @@ export class RedisLease implements Lease, AsyncDisposable {
   readonly kind = "redis";
   readonly #connection: RedisConnection;
 
-  /** Does not connect. */
-  constructor(options: RedisConnectionOptions) {
+  /** Does not connect. `options` is asked before every connection. */
+  constructor(options: () => RedisConnectionOptions) {
     this.#connection = new RedisConnection(options);
   }
 
+  /**
+   * Takes, reads and gives back a lease of nobody's. A replica, a full server or one that forbids us something also
+   * answers PING, and would be taken for well until the next sweep.
+   */
   async ping(): Promise<void> {
-    await this.#connection.run("asking for a sign of life", (redis) => redis.ping());
+    const nobody = `ping-${randomUUID()}`;
+    const value = "ping";
+    await this.acquire(nobody, value, PING_TTL_MS);
+    await this.acquire(nobody, value, PING_TTL_MS);
+    await this.release(nobody, value);
   }
 
   async acquire(installation: string, value: string, ttlMs: number): Promise<AcquireAnswer> {
-    const key = keyOf(installation);
+    const key = leaseKeyOf(installation);
     const reply = await this.#connection.run("acquiring the lease", (redis) =>
       redis.set(key, value, "PX", ttlMs, "NX"),
     );
-    if (reply === "OK") return { kind: "acquired" };
+    if (reply === "OK") {
+      // Holding it takes more than getting it: what this user may not do shows now, not in the middle of a sweep.
+      if (await this.renew(installation, value, ttlMs)) return { kind: "acquired" };
+      return { kind: "held", value: null, expiresInMs: 0 };
+    }
     const state = await this.#connection.run("reading the lease", (redis) =>
       redis.eval(READ, 1, key),
     );
@@ -50,14 +73,14 @@ export class RedisLease implements Lease, AsyncDisposable {
 
   async renew(installation: string, value: string, ttlMs: number): Promise<boolean> {
     const reply = await this.#connection.run("renewing the lease", (redis) =>
-      redis.eval(RENEW, 1, keyOf(installation), value, ttlMs),
+      redis.eval(RENEW, 1, leaseKeyOf(installation), value, ttlMs),
     );
     return reply === 1;
   }
 
   async release(installation: string, value: string): Promise<boolean> {
     const reply = await this.#connection.run("releasing the lease", (redis) =>
-      redis.eval(RELEASE, 1, keyOf(installation), value),
+      redis.eval(RELEASE, 1, leaseKeyOf(installation), value),
     );
     return reply === 1;
   }
@@ -70,11 +93,6 @@ export class RedisLease implements Lease, AsyncDisposable {
   [Symbol.asyncDispose](): Promise<void> {
     return this.close();
   }
-}
-
-/** The braces keep the key in one slot, whatever is added beside it. */
-function keyOf(installation: string): string {
-  return `watchdog:{${installation}}:lease`;
 }
 
 function heldBy(state: unknown): AcquireAnswer {
