@@ -21,8 +21,23 @@ export default defineConfig({
         test: {
           name: "real",
           root: import.meta.dirname,
-          include: ["{io,app,commands,demo,races,process}/**/*.test.ts"],
+          include: ["{io,app,commands,demo,races,replays,defects,process}/**/*.test.ts"],
           globalSetup: ["support/global-setup.ts"],
+          testTimeout: 60_000,
+          hookTimeout: 60_000,
+        },
+      },
+      {
+        // The stores and whole sweeps once more, with a transaction pooler between the worker and its database.
+        test: {
+          name: "pooled",
+          root: import.meta.dirname,
+          include: [
+            "io/postgres/{journal-cleanups,leadership,lease,lost-writes,no-transaction}*.test.ts",
+            "io/postgres/run-{paging,read,suspicion,write}*.test.ts",
+            "app/{cleanup-proof,cleanup-resume,first-run-races,incident,verdict-table-proofs}*.test.ts",
+          ],
+          globalSetup: ["support/global-setup.ts", "support/pgbouncer-setup.ts"],
           testTimeout: 60_000,
           hookTimeout: 60_000,
         },

@@ -13,6 +13,8 @@ import { createWorld, exitedWith, randomCommandId } from "../support/world.ts";
 
 const SHARED = "shared";
 const KEY = "local-key";
+/** No exit: the server is asked for the command, and for its own age, which is a question about no run. */
+const INQUIRED = "events event";
 const SEARCH = { source: "agent_server", operation: "bash_events_search" } as const;
 /** Runs on a shared agent server have no sandbox. */
 const LOCAL = { sandboxId: null };
@@ -47,13 +49,13 @@ verdictTable(
     {
       name: "no output is deferred before the hard deadline",
       run: LOCAL,
-      expected: deferred("running", "events"),
+      expected: deferred("running", INQUIRED),
     },
     {
       name: "no exit code is deferred before the hard deadline",
       run: LOCAL,
       output: { exitCode: null, stdout: "step 1" },
-      expected: deferred("running", "events"),
+      expected: deferred("running", INQUIRED),
     },
     {
       name: "no output is presumed dead at the hard deadline, and nothing is to be deleted",
@@ -63,7 +65,7 @@ verdictTable(
         detail: "Command still running",
         kind: "timeout",
         outcome: "still_running",
-        asked: "events",
+        asked: INQUIRED,
         cleanup: "none",
       }),
     },

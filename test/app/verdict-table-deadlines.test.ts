@@ -183,8 +183,8 @@ function withHorizon(leadership: Leadership, horizon: Horizon): Leadership {
       return answer.kind === "begun" ? { ...answer, horizon } : answer;
     },
     horizon: async () => horizon,
-    progress: (fence) => leadership.progress(fence),
-    finish: (fence, report) => leadership.finish(fence, report),
+    progress: (...args) => leadership.progress(...args),
+    finish: (...args) => leadership.finish(...args),
     clearLeaseKind: (epoch) => leadership.clearLeaseKind(epoch),
   };
 }

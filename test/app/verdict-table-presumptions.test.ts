@@ -4,7 +4,8 @@ import { deferred, presumed, unavailable } from "../support/verdict-expected.ts"
 
 /** 300 s to get ready, 600 s to run and 600 s of grace have passed; a run of 900 s has 600 s left. */
 const AT_HARD_DEADLINE = { startedAgoMs: 1_500_000 };
-const SEARCHED = "mint lookup events";
+/** No exit: the server is asked what else it knows. */
+const INQUIRED = "mint lookup events event server-info";
 const LOOKED_UP = "mint lookup";
 
 const stillRunning = presumed({
@@ -12,7 +13,7 @@ const stillRunning = presumed({
   detail: "Command still running",
   kind: "timeout",
   outcome: "still_running",
-  asked: SEARCHED,
+  asked: INQUIRED,
 });
 const noCommand = presumed({
   reason: "no bash_command_id",
@@ -34,7 +35,7 @@ verdictTable("a sweep that meets signs of life", [
   {
     name: "a command without output yet is deferred before the hard deadline",
     run: { statusDetail: { fingerprint: "x", first_seen_at: "then", count: 4 } },
-    expected: deferred("running", SEARCHED),
+    expected: deferred("running", INQUIRED),
   },
   {
     name: "a command without output yet is presumed dead at the hard deadline",
@@ -44,7 +45,7 @@ verdictTable("a sweep that meets signs of life", [
   {
     name: "a command with output and no exit code is deferred before the hard deadline",
     output: { exitCode: null, stdout: "step 1" },
-    expected: deferred("running", SEARCHED),
+    expected: deferred("running", INQUIRED),
   },
   {
     name: "a command with output and no exit code is presumed dead at the hard deadline",

@@ -16,14 +16,36 @@ const KINDS = [
   [504, "server_error"],
 ] as const;
 
+/** In tables of their own: a fifth failure of the same question would end the asking. */
+const [FIRST_KINDS, OTHER_KINDS] = [KINDS.slice(0, 4), KINDS.slice(4)];
+
+function lookupCase([status, kind]: (typeof KINDS)[number]): VerdictCase {
+  return {
+    name: `${status} at the sandbox look-up leaves the run running`,
+    answers: { lookup: html(status, "Trouble") },
+    expected: undetermined({ ...LOOKUP, kind, status }, "mint lookup"),
+  };
+}
+
+verdictTable("a sweep whose look-ups meet a transient status", [
+  ...FIRST_KINDS.map(lookupCase),
+  {
+    name: "a neighbour of failed look-ups is completed all the same",
+    output: { exitCode: 0 },
+    expected: completed(),
+  },
+]);
+
+verdictTable("a sweep that is told to wait", [
+  {
+    name: "a rate limit with Retry-After is told like any other",
+    sandbox: { rateLimit: { first: 1, retryAfterS: 90 } },
+    expected: undetermined({ ...LOOKUP, kind: "rate_limited", status: 429 }, "mint lookup"),
+  },
+]);
+
 verdictTable("a sweep whose questions meet a transient status", [
-  ...KINDS.map(
-    ([status, kind]): VerdictCase => ({
-      name: `${status} at the sandbox look-up leaves the run running`,
-      answers: { lookup: html(status, "Trouble") },
-      expected: undetermined({ ...LOOKUP, kind, status }, "mint lookup"),
-    }),
-  ),
+  ...OTHER_KINDS.map(lookupCase),
   ...KINDS.map(
     ([status, kind]): VerdictCase => ({
       name: `${status} at the agent server leaves the run running`,
@@ -31,11 +53,6 @@ verdictTable("a sweep whose questions meet a transient status", [
       expected: undetermined({ ...SEARCH, kind, status }, "mint lookup events"),
     }),
   ),
-  {
-    name: "a rate limit with Retry-After is told like any other",
-    sandbox: { rateLimit: { first: 1, retryAfterS: 90 } },
-    expected: undetermined({ ...LOOKUP, kind: "rate_limited", status: 429 }, "mint lookup"),
-  },
   {
     name: "an agent server that waits to be initialised leaves the run running",
     sandbox: { initializing: true },
@@ -65,14 +82,18 @@ const STATUSES = [
   [503, "server_error"],
 ] as const;
 
+function mintStatusCase([status, kind]: (typeof STATUSES)[number]): VerdictCase {
+  return {
+    name: `${status} at the minting leaves the run running`,
+    answers: { mint: json(status, { detail: "refused for user 4711" }) },
+    expected: undetermined({ ...MINT, kind, status }, "mint"),
+  };
+}
+
+verdictTable("a sweep that may not mint keys", STATUSES.slice(0, 3).map(mintStatusCase));
+
 verdictTable("a sweep without a key for the user", [
-  ...STATUSES.map(
-    ([status, kind]): VerdictCase => ({
-      name: `${status} at the minting leaves the run running`,
-      answers: { mint: json(status, { detail: "refused for user 4711" }) },
-      expected: undetermined({ ...MINT, kind, status }, "mint"),
-    }),
-  ),
+  ...STATUSES.slice(3).map(mintStatusCase),
   mintCase("a page", html(200, "Sign in"), GARBAGE),
   mintCase("half a document", { status: 200, body: '{"key": "sk-' }, GARBAGE),
   mintCase("nothing", { status: 200 }, GARBAGE),

@@ -124,7 +124,8 @@ export async function leaseKey({ database }: World): Promise<string> {
 }
 
 export async function withRedis<T>(url: string, work: (redis: Redis) => Promise<T>): Promise<T> {
-  const redis = new Redis(url);
+  // A server that loads its data is talked to as well.
+  const redis = new Redis(url, { enableReadyCheck: false });
   try {
     return await work(redis);
   } finally {

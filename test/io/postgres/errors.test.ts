@@ -1,7 +1,7 @@
 import { DrizzleQueryError } from "drizzle-orm/errors";
 import { describe, expect, it } from "vitest";
 import {
-  isAnswer,
+  keepsSession,
   RowBusyError,
   StatementRefusedError,
   translate,
@@ -64,6 +64,45 @@ describe("translate", () => {
     expect(Object.values(error)).not.toContain(TENANT_TEXT);
   });
 
+  it.each(["42501", "42P01", "42703", "3F000"])(
+    "takes %s from within a trigger of the host for a refusal of that row",
+    (code) => {
+      const error = translate(
+        "writing",
+        wrapped({ code, message: TENANT_TEXT, where: "PL/pgSQL function f() line 1 at PERFORM" }),
+      );
+      expect(error).toBeInstanceOf(StatementRefusedError);
+      expect(error.message).toBe(`writing: SQLSTATE ${code}, in a trigger, function or policy`);
+    },
+  );
+
+  it("takes a row that a policy does not accept for a refusal of that row", () => {
+    const error = translate(
+      "writing",
+      wrapped({ code: "42501", message: "new row violates", routine: "ExecWithCheckOptions" }),
+    );
+    expect(error).toBeInstanceOf(StatementRefusedError);
+  });
+
+  it.each(["57014", "25006", "53300", "57P01"])(
+    "takes %s for a refusal, and not for an outage, when the host's own code raised it",
+    (code) => {
+      const raised = { code, message: TENANT_TEXT, routine: "exec_stmt_raise" };
+      const error = translate("writing", wrapped(raised));
+      expect(error).toBeInstanceOf(StatementRefusedError);
+      expect(error.message).toBe(`writing: SQLSTATE ${code}`);
+    },
+  );
+
+  it.each([
+    ["57014", true],
+    ["57P01", false],
+    ["25006", false],
+    ["ECONNRESET", false],
+  ])("says of %s whether it may be the statement's own trouble", (code, late) => {
+    expect(translate("writing", wrapped({ code, message: "" }))).toMatchObject({ late });
+  });
+
   it.each(["ERR_INVALID_ARG_TYPE", "UNDEFINED_VALUE", "MAX_PARAMETERS_EXCEEDED"])(
     "passes a mistake of ours on as it is, without drizzle's message: %s",
     (code) => {
@@ -83,19 +122,22 @@ describe("translate", () => {
   });
 });
 
-describe("isAnswer", () => {
+describe("keepsSession", () => {
   it.each([
     ["23514", true],
     ["57014", true],
+    ["57P01", false],
+    ["08P01", false],
+    ["25006", false],
     ["ECONNRESET", false],
     ["EPIPE", false],
     ["CONNECTION_CLOSED", false],
-  ])("tells whether Postgres said it: %s", (code, expected) => {
-    expect(isAnswer(wrapped({ code, message: "" }))).toBe(expected);
+  ])("tells whether Postgres goes on with the session after %s", (code, expected) => {
+    expect(keepsSession(wrapped({ code, message: "" }))).toBe(expected);
   });
 
   it("takes an error without a code for none", () => {
-    expect(isAnswer(new StoreUnavailableError("late"))).toBe(false);
+    expect(keepsSession(new StoreUnavailableError("late"))).toBe(false);
   });
 });
 

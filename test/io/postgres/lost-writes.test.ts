@@ -1,6 +1,7 @@
 import { describe, expect, it, vi } from "vitest";
 import { seedRun } from "../../../src/demo/seed.ts";
 import type { RunSnapshot } from "../../../src/rules/model.ts";
+import { sighting } from "../../../src/rules/suspicion.ts";
 import { StoreUnavailableError, type WriteResult } from "../../../src/watchdog/ports.ts";
 import { type Settled, settle } from "../../../src/watchdog/settle.ts";
 import { pauseCommits } from "../../races/paused-commit.ts";
@@ -44,9 +45,12 @@ describe("a write whose connection breaks", () => {
     let attempts = 0;
     const settled = await settle(store, world.run, world.fence, false, () => {
       attempts += 1;
-      return world.cutAfterExecution(() => store.defer(deferring(world.run), world.fence));
+      const write = deferring(world.run, { suspicion: sighting(null, "sandbox gone", 0) });
+      return world.cutAfterExecution(() => store.defer(write, world.fence));
     });
     expect({ kind: settled.kind, attempts }).toEqual({ kind: "lost-race", attempts: 1 });
+    const rows = await world.sql`SELECT presumed_times FROM watchdog.suspicions`;
+    expect(rows).toEqual([{ presumed_times: 1 }]);
     expect(await world.state()).toEqual({ status: "RUNNING", entries: 0 });
   });
 });

@@ -1,5 +1,15 @@
 import postgres from "postgres";
 import { describe, expect, it } from "vitest";
+import { seedRuns } from "../../../src/demo/seed.ts";
+import { sighting } from "../../../src/rules/suspicion.ts";
+import {
+  deferring,
+  failing,
+  openStores,
+  queryNow,
+  readRun,
+  takeEpoch,
+} from "../../support/stores.ts";
 import { createWorld, exitedWith } from "../../support/world.ts";
 
 const RUNS = 60;
@@ -21,6 +31,35 @@ describe("a whole sweep", () => {
     expect(seen.active).toBeGreaterThan(0);
     expect(seen.idleInTransaction).toBe(0);
     expect(seen.samples).toBeGreaterThan(10);
+  });
+});
+
+describe("everything a store writes", () => {
+  it("leaves no transaction open at any moment", async () => {
+    await using world = await createWorld();
+    await using stores = openStores(world.database.connection, { size: 8 });
+    const seeds = Array.from({ length: RUNS }, () => ({}));
+    const runs = await seedRuns(world.database.sql, seeds);
+    const fence = await takeEpoch(stores);
+    const query = await queryNow(stores);
+    await using watch = await watchSessions(world.database.url);
+    await Promise.all(
+      runs.map(async ({ id }, index) => {
+        const run = await readRun(stores, id);
+        const suspicion = sighting(null, "sandbox gone", 0);
+        if (index % 3 === 0) await stores.store.defer(deferring(run, { suspicion }), fence);
+        if (index % 3 === 1) await stores.store.deferUnasked([id], query, 45_000, fence);
+        await stores.store.noteError({ runId: id, cause: "c", retryInMs: 60_000 }, fence);
+        await stores.store.apply(failing(await readRun(stores, id)), fence);
+        await stores.store.dropSuspicions(fence);
+      }),
+    );
+    const seen = await watch.end();
+    const { sql } = world.database;
+    expect(await sql`SELECT FROM watchdog.verdicts`).toHaveLength(RUNS);
+    expect(await sql`SELECT FROM watchdog.suspicions`).toHaveLength(0);
+    expect(seen.active).toBeGreaterThan(0);
+    expect(seen.idleInTransaction).toBe(0);
   });
 });
 

@@ -6,7 +6,7 @@ import { seedRun } from "../../../src/demo/seed.ts";
 import { PostgresLease } from "../../../src/io/postgres/lease.ts";
 import { createDatabase } from "../../support/database.ts";
 import { tourStores } from "../../support/store-tour.ts";
-import { deferring, openStores, readRun, takeEpoch } from "../../support/stores.ts";
+import { deferring, openStores, queryNow, readRun, takeEpoch } from "../../support/stores.ts";
 
 const OLDEST = 14;
 const INSTALLED = "/usr/lib/postgresql";
@@ -65,8 +65,7 @@ describe.each(servers)("on %s", (_, nativeDir) => {
     await using database = await createDatabase({ server: server.url() });
     await using stores = openStores(database.connection);
     await seedRun(database.sql, { timeoutAt: "-infinity" });
-    const horizon = await stores.leadership.horizon();
-    const backlog = await stores.store.backlog({ horizon, nullDeadlineAfterMs: 0 });
+    const backlog = await stores.store.backlog(await queryNow(stores));
     expect(backlog.count).toBe(1);
   });
 });

@@ -126,7 +126,7 @@ describe("Pool", () => {
 async function setup(size: number) {
   await using resources = new AsyncDisposableStack();
   const database = resources.use(await createDatabase());
-  const pool = new Pool({ ...database.connection, size, pooler: "off" }, silentLog);
+  const pool = new Pool({ endpoint: () => database.connection, size, pooler: "off" }, silentLog);
   resources.defer(() => pool.close(100));
   const opened = resources.move();
   return {

@@ -36,7 +36,7 @@ describe("an endpoint that refuses start-up parameters", () => {
     const outcome = queryNow(world.stores);
     await expect(outcome).rejects.toThrow(StoreUnavailableError);
     await expect(outcome).rejects.toThrow(
-      /failed: unsupported startup parameter: statement_timeout \(SQLSTATE 08P01\)$/,
+      /failed: unsupported startup parameter: statement_timeout \(SQLSTATE 08P01\): .*WATCHDOG_DB_POOLER=on$/,
     );
     expect(world.gate.asked).toHaveLength(1);
   });

@@ -1,3 +1,4 @@
+import { sql } from "drizzle-orm";
 import { describe, expect, it, vi } from "vitest";
 import { seedRun } from "../../../src/demo/seed.ts";
 import { PostgresLease } from "../../../src/io/postgres/lease.ts";
@@ -48,9 +49,18 @@ describe("a role that has times printed in its own way", () => {
 });
 
 describe("a database whose transactions are repeatable reads", () => {
-  it("lets a whole sweep through", async () => {
+  it("has no say in what level a direct connection works at", async () => {
     await using database = await withSettings({ default_transaction_isolation: "serializable" });
     await using stores = openStores(database.connection);
+    const [row] = await stores.database.run("asking", ({ db }) =>
+      db.execute(sql`SELECT current_setting('transaction_isolation') AS level`),
+    );
+    expect(row).toEqual({ level: "read committed" });
+  });
+
+  it("lets a whole sweep through by way of a pooler", async () => {
+    await using database = await withSettings({ default_transaction_isolation: "serializable" });
+    await using stores = openStores(database.connection, { pooler: "on" });
     await tourStores(stores, database.sql);
   });
 
@@ -105,7 +115,8 @@ async function repeatable() {
   await using resources = new AsyncDisposableStack();
   const settings = { default_transaction_isolation: "repeatable read" };
   const database = resources.use(await withSettings(settings));
-  const stores = resources.use(openStores(database.connection));
+  // A direct connection would ask for another level.
+  const stores = resources.use(openStores(database.connection, { pooler: "on" }));
   const { sql } = database;
   const opened = resources.move();
   return {

@@ -1,0 +1,99 @@
+import { spawn } from "node:child_process";
+import { once } from "node:events";
+import { join } from "node:path";
+import process from "node:process";
+import { createInterface } from "node:readline";
+import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { seedRuns } from "../../src/demo/seed.ts";
+import { createDatabase } from "../support/database.ts";
+import { type BuiltWorker, buildWorker } from "./built-worker.ts";
+
+/** More than the sixteen that are verified at once. */
+const RUNS = 20;
+const ALLOWED_MB = 256;
+
+const SEARCH = "agent_server bash_events_search";
+
+interface Flood {
+  /** As flood-host.ts knows it. */
+  readonly kind: string;
+  readonly action: "completed" | "undetermined";
+  readonly reason: string;
+}
+
+const floods: readonly Flood[] = [
+  { kind: "legal-answers", action: "completed", reason: "exit_code=0" },
+  {
+    kind: "one-byte-chunks",
+    action: "undetermined",
+    reason: `${SEARCH} answered in more than 100000 pieces`,
+  },
+  {
+    kind: "large-chunks",
+    action: "undetermined",
+    reason: `${SEARCH} answered with more than 16777216 bytes`,
+  },
+  {
+    kind: "many-elements",
+    action: "undetermined",
+    reason: `${SEARCH} answered with more than 524288 bytes besides long texts`,
+  },
+  {
+    kind: "endless-extension",
+    action: "undetermined",
+    reason: `${SEARCH} answered with more than 20971520 bytes`,
+  },
+  {
+    kind: "interim-answers",
+    action: "undetermined",
+    reason: `${SEARCH} answered with more than 100 interim answers`,
+  },
+  {
+    kind: "endless-headers",
+    action: "undetermined",
+    reason: `${SEARCH} transport error: UND_ERR_HEADERS_OVERFLOW`,
+  },
+];
+
+describe("The built worker at its default settings", () => {
+  let worker: BuiltWorker;
+
+  beforeAll(async () => {
+    worker = await buildWorker();
+  });
+
+  afterAll(async () => {
+    await worker?.[Symbol.asyncDispose]();
+  });
+
+  for (const { kind, action, reason } of floods) {
+    it(`stays under ${ALLOWED_MB} MB when sixteen agent servers at once send ${kind}`, async () => {
+      await using database = await createDatabase();
+      await seedRuns(database.sql, Array(RUNS).fill({}));
+      await using host = await startFloodHost(kind);
+      const { report, peakMb } = await worker.sweep({
+        DATABASE_URL: database.url,
+        AUTOMATION_OPENHANDS_API_BASE_URL: host.url,
+        AUTOMATION_SERVICE_KEY: "service-key",
+      });
+      const outcomes = report.runs.map((run) => `${run.action}: ${run.reason}`);
+      expect(outcomes).toEqual(Array(RUNS).fill(`${action}: ${reason}`));
+      expect(peakMb).toBeGreaterThan(0);
+      expect(peakMb).toBeLessThan(ALLOWED_MB);
+    }, 120_000);
+  }
+});
+
+async function startFloodHost(kind: string): Promise<AsyncDisposable & { readonly url: string }> {
+  const script = join(import.meta.dirname, "flood-host.ts");
+  const child = spawn(process.execPath, [script, kind], { stdio: ["pipe", "pipe", "inherit"] });
+  const [url] = await once(createInterface({ input: child.stdout }), "line");
+  return {
+    url: String(url),
+    async [Symbol.asyncDispose]() {
+      const gone = once(child, "close");
+      child.kill("SIGKILL");
+      await gone;
+    },
+  };
+}
