@@ -1,3 +1,4 @@
+import { StoreUnavailableError } from "./ports.ts";
 import { endsTheSweep } from "./sweep-end.ts";
 
 /**
@@ -14,7 +15,9 @@ export async function alone(
   try {
     await work();
   } catch (error) {
-    if (signal.aborted || endsTheSweep(error)) throw error;
+    // A statement that took too long was held up by what it touched, and others touch something else.
+    const late = error instanceof StoreUnavailableError && error.late;
+    if (signal.aborted || (endsTheSweep(error) && !late)) throw error;
     onTrouble(error);
   }
 }

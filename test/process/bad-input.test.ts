@@ -42,6 +42,17 @@ describe("--help and --version", () => {
   });
 });
 
+describe("a proxy that is none", () => {
+  it("is named without its value, which may hold a password", async () => {
+    const http_proxy = "http://user:hunter2@no host:3128";
+    const ended = await runOnce({ ...MINIMAL, http_proxy, HTTPS_PROXY: "proxy:3128" }, ["once"]);
+    expect(ended).toMatchObject({ code: 2, stdout: "" });
+    expect(ended.stderr).toContain("http_proxy must be a url such as http://");
+    expect(ended.stderr).toContain("HTTPS_PROXY must be a url such as http://");
+    expect(ended.stderr).not.toContain("hunter2");
+  });
+});
+
 describe("wrong variables", () => {
   const wrong = {
     ...MINIMAL,

@@ -116,7 +116,7 @@ const failing: readonly Failing[] = [
     name: "a proxy's address is no URL",
     env: () => ({ http_proxy: `http://${PROXY}@no host:${plantedSecret("port")}` }),
     says: "",
-    exitCode: 1,
+    exitCode: 2,
   },
 ];
 

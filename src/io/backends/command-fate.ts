@@ -16,12 +16,11 @@ import { gone } from "./sandbox-answer.ts";
 import { urlBelow } from "./url.ts";
 
 /**
- * How much younger than the command the server must be. Uptime is cut to whole seconds, which makes a server look up to
- * a second younger than it is; Date can come from an ingress, whose clock is another one. A command is often started as
- * soon as its server is up, and must not be taken for an older one. The margin costs little: it hides only restarts
- * within the first seconds of a command.
+ * How much younger than the command the server must be. A command is often started as soon as its server is up, uptime is
+ * cut to whole seconds, and Date can come from an ingress, whose clock is another one than that which stamped the command.
+ * The margin hides restarts in the first minute of a command; those runs wait for their hard deadline.
  */
-const RESTART_MARGIN_MS = 5000;
+const RESTART_MARGIN_MS = 60_000;
 
 const BASH_EVENT: CallName = { source: "agent_server", operation: "get_bash_event" };
 const SERVER_INFO: CallName = { source: "agent_server", operation: "server_info" };

@@ -1,0 +1,31 @@
+import { expect, it } from "vitest";
+import { completeRun } from "../../src/demo/callback.ts";
+import { journal, seedExited } from "../races/fleet.ts";
+import { inGap } from "../races/gaps.ts";
+import { pauseCommits } from "../races/paused-commit.ts";
+import { deletions } from "../support/cleanup-rows.ts";
+import { createWorld } from "../support/world.ts";
+
+it("nothing is deleted before the verdict has committed", async () => {
+  await using world = await createWorld();
+  const run = await seedExited(world, 1);
+  await using commits = await pauseCommits(world.database);
+  const sweeping = world.sweep();
+  await commits.waiting(1);
+  expect(world.host.traffic.of("delete").seen).toBe(0);
+  await commits.release();
+  await sweeping;
+  expect(deletions(world)).toEqual([run.sandboxId]);
+});
+
+it("nothing is deleted for a verdict that somebody else's came before", async () => {
+  await using world = await createWorld();
+  const { id } = await seedExited(world, 1);
+  const callback = { runId: id, status: "FAILED", error: "said the callback" } as const;
+  const intrude = () => completeRun(world.database.sql, callback);
+  const report = await world.sweep({ replace: inGap("between the answer and the write", intrude) });
+  expect(report.counts).toMatchObject({ lostRace: 1, failed: 0 });
+  expect(await journal(world)).toEqual([]);
+  // The host deletes the sandboxes of its own callbacks.
+  expect(deletions(world)).toEqual([]);
+});
