@@ -4,6 +4,9 @@ import type { Player } from "./cast.ts";
 import type { HostWrite } from "./directions.ts";
 import type { FakeHost } from "./fake-host.ts";
 import type { LockFigures } from "./lock-watch.ts";
+import type { MassStop } from "./mass-stop.ts";
+import type { Sightings } from "./sightings.ts";
+import { TIMING } from "./stage.ts";
 
 export interface Check {
   readonly ok: boolean;
@@ -16,16 +19,23 @@ export interface AuditFacts {
   readonly players: readonly Player[];
   readonly writes: readonly HostWrite[];
   readonly locks: LockFigures;
+  readonly mass: MassStop;
+  readonly sightings: Pick<Sightings, "of">;
 }
 
 export async function audit(facts: AuditFacts): Promise<readonly Check[]> {
+  const { mass } = facts;
   const rows = await readRows(facts.sql);
+  const players = [...facts.players, ...mass.players];
   return [
     firstWriterWins(facts.writes, rows),
-    deadHaveVerdict(facts.players, facts.writes, rows),
-    livingAreLeftAlone(facts.players, rows),
-    sandboxes(facts.host, facts.players, rows),
-    firstOutcomes(facts.players, rows),
+    deadHaveVerdict(players, facts.writes, rows),
+    livingAreLeftAlone(players, rows),
+    presumptionsAreConfirmed(facts.sightings, rows),
+    massIsHeld(mass, rows),
+    massEndsByOverride(mass, rows),
+    sandboxes(facts.host, players, rows),
+    firstOutcomes(players, rows),
     noOpenTransaction(facts.locks),
     nobodyWaited(facts.locks),
   ];
@@ -35,6 +45,8 @@ interface Row {
   readonly id: string;
   readonly status: string;
   readonly conversation_id: string | null;
+  /** Unix milliseconds. */
+  readonly completed_at: number | null;
   readonly first_run: string | null;
   /** What the journal says, oldest first. */
   readonly verdicts: readonly JournalEntry[];
@@ -44,15 +56,25 @@ interface JournalEntry {
   readonly outcome: string;
   readonly basis: string;
   readonly cleanup: string;
+  readonly sandbox: string | null;
+  /** Unix milliseconds. */
+  readonly decided: number;
+  /** The reason of an override. */
+  readonly override: string | null;
 }
 
 type Rows = ReadonlyMap<string, Row>;
 
 async function readRows(sql: Sql): Promise<Rows> {
   const rows = await sql<(Omit<Row, "verdicts"> & { readonly verdicts: string })[]>`
-    SELECT r.id, r.status, r.conversation_id, a.preset_metadata #>> '{first_run,status}' AS first_run,
+    SELECT r.id, r.status, r.conversation_id,
+           (extract(epoch FROM r.completed_at) * 1000)::float8 AS completed_at,
+           a.preset_metadata #>> '{first_run,status}' AS first_run,
            coalesce((SELECT json_agg(json_build_object('outcome', v.outcome, 'basis', v.basis,
-                                                       'cleanup', v.cleanup_state) ORDER BY v.id)
+                                                       'cleanup', v.cleanup_state,
+                                                       'sandbox', v.sandbox_id,
+                                                       'decided', extract(epoch FROM v.decided_at) * 1000,
+                                                       'override', v.override_reason) ORDER BY v.id)
                      FROM watchdog.verdicts v WHERE v.run_id = r.id), '[]')::text AS verdicts
     FROM automation_runs r JOIN automations a ON a.id = r.automation_id`;
   return new Map(rows.map((row) => [row.id, { ...row, verdicts: JSON.parse(row.verdicts) }]));
@@ -105,6 +127,37 @@ function livingAreLeftAlone(players: readonly Player[], rows: Rows): Check {
     return row?.status === "RUNNING" && row.verdicts.length === 0;
   });
   return outOf(left.length, living.length, "runs that may be alive are still RUNNING");
+}
+
+/** By what the host was asked before each verdict, not by what a watchdog says. */
+function presumptionsAreConfirmed(sightings: Pick<Sightings, "of">, rows: Rows): Check {
+  const presumed = [...rows.values()].flatMap(({ verdicts }) =>
+    verdicts.filter(({ basis }) => basis === "presumption"),
+  );
+  const confirmed = presumed.filter(({ sandbox, decided }) => {
+    const times = sightings.of(sandbox ?? "").filter((at) => at <= decided);
+    return Math.max(...times) - Math.min(...times) >= TIMING.deferS * 1000;
+  });
+  const text = `presumptions rest on two sightings, at least ${TIMING.deferS} s apart`;
+  return outOf(confirmed.length, presumed.length, text);
+}
+
+function massIsHeld({ players, overriddenAtMs }: MassStop, rows: Rows): Check {
+  const stayed = players.filter(({ run }) => {
+    const endedAtMs = rows.get(run.id)?.completed_at ?? null;
+    return endedAtMs === null || endedAtMs >= overriddenAtMs;
+  });
+  return outOf(stayed.length, players.length, "of the mass stayed RUNNING until the override");
+}
+
+function massEndsByOverride({ players, reason, overriddenAtMs }: MassStop, rows: Rows): Check {
+  const ended = players.filter(({ run }) => {
+    const { status, verdicts = [] } = rows.get(run.id) ?? {};
+    const [verdict] = verdicts;
+    const journaled = verdict?.override === reason && verdict.decided >= overriddenAtMs;
+    return status === "FAILED" && journaled;
+  });
+  return outOf(ended.length, players.length, "of the mass ended by it, its reason in the journal");
 }
 
 /** Deleted is what a proof allows to be deleted, and nothing else. */

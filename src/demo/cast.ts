@@ -1,6 +1,6 @@
 /** Which runs the demo has, and in which order they are due. */
 import type { Sandbox } from "./fake-host-model.ts";
-import { type Ending, MINUTE_MS, ROLES, type Role, type RoleName } from "./roles.ts";
+import { type Ending, MINUTE_MS, ROLES, type Role, type RoleName, STOPPED } from "./roles.ts";
 import type { AutomationSeed, RunSeed, SeededRun } from "./seed.ts";
 
 export interface Member {
@@ -40,6 +40,23 @@ export function castOf(runs: number): readonly Member[] {
   const held = placed.filter(({ member }) => member.held);
   const ordered = [...free.slice(0, OPENING), ...held, ...free.slice(OPENING)];
   return ordered.map(({ member }, at) => withDeadline(member, 1 - at / runs));
+}
+
+/** More than a quarter of all that the watchdogs then get an answer about. */
+const STOPPED_AT_ONCE = 50;
+
+/** All with the same deadline, so that a sweep meets all of them or none. */
+export function massOf(): readonly Member[] {
+  const { name: role, group, ending, sandbox } = STOPPED;
+  return Array.from({ length: STOPPED_AT_ONCE }, () => ({
+    role,
+    ending,
+    held: false,
+    automation: { name: group },
+    shared: true,
+    seed: { startedAgoMs: 13 * MINUTE_MS, overdueMs: MINUTE_MS },
+    sandbox,
+  }));
 }
 
 /** So many runs have an earlier deadline than those that are held back: the first leader gets through them in a second. */

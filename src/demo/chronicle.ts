@@ -7,9 +7,23 @@ export interface ChronicleOptions {
   readonly onSweep: () => void;
 }
 
+export interface Held {
+  readonly count: number;
+  readonly by: Watchdog;
+}
+
 export class Chronicle {
   readonly #options: ChronicleOptions;
-  readonly #counts = { deferred: 0, undetermined: 0, lostRace: 0, busy: 0, errors: 0 };
+  readonly #counts = {
+    deferred: 0,
+    suspected: 0,
+    held: 0,
+    undetermined: 0,
+    lostRace: 0,
+    busy: 0,
+    errors: 0,
+  };
+  #mostHeld: Held | null = null;
   #sweeps = 0;
   #errorCause: string | null = null;
   #broken: Error | null = null;
@@ -32,8 +46,15 @@ export class Chronicle {
     return this.#errorCause ?? "";
   }
 
+  /** The most verdicts that one sweep held back. */
+  get mostHeld(): Held | null {
+    return this.#mostHeld;
+  }
+
+  /** But for suspicions and what is held, for which a mass is to come. */
   get everythingWasSeen(): boolean {
-    return this.#errorCause !== null && COUNTED.every((key) => this.#counts[key] > 0);
+    const { suspected: _, held: __, ...seen } = this.#counts;
+    return this.#errorCause !== null && Object.values(seen).every((count) => count > 0);
   }
 
   /** The rest is not worth a line any more. */
@@ -68,17 +89,20 @@ export class Chronicle {
   }
 
   #hearSweep(
-    { letter }: Watchdog,
+    watchdog: Watchdog,
     { durationMs = 0 }: LogEntry,
     counts: NonNullable<LogEntry["counts"]>,
   ): void {
     this.#options.onSweep();
     this.#sweeps += 1;
     for (const key of COUNTED) this.#counts[key] += counts[key];
+    if (counts.held > (this.#mostHeld?.count ?? 0)) {
+      this.#mostHeld = { count: counts.held, by: watchdog };
+    }
     if (counts.stale === 0) return;
     const tookS = (durationMs / 1000).toFixed(1);
     this.#options.tell(
-      `${letter} swept ${counted(counts.stale, "run")} in ${tookS} s: ${countsText(counts)}`,
+      `${watchdog.letter} swept ${counted(counts.stale, "run")} in ${tookS} s: ${countsText(counts)}`,
     );
   }
 }

@@ -2,11 +2,10 @@
 import { once } from "node:events";
 import { relative } from "node:path";
 import type { Watchdog } from "./fleet.ts";
+import { healthOf } from "./health.ts";
 import type { Program } from "./program.ts";
 import { INDENT, type Screen, wrapped } from "./screen.ts";
 import type { Stage } from "./stage.ts";
-
-const HEALTH_WITHIN_MS = 5000;
 
 export interface EpilogueOptions {
   readonly keep: boolean;
@@ -33,34 +32,14 @@ export async function tellEpilogue(
   if (!signal.aborted) await once(signal, "abort");
 }
 
-async function healthLines(
-  { letter, healthUrl }: Watchdog,
-  signal: AbortSignal,
-): Promise<readonly string[]> {
-  const url = `${healthUrl}/health`;
-  const { status, role, reasons } = await healthOf(url, signal);
+async function healthLines(watchdog: Watchdog, signal: AbortSignal): Promise<readonly string[]> {
+  const { letter, healthUrl } = watchdog;
+  const { status, role, reasons } = await healthOf(watchdog, signal);
   const why = reasons.flatMap((reason) => wrapped(`(${reason})`, INDENT));
   return [
-    `  ${letter}  ${url}  ${[status, role].filter((word) => word !== "").join(", ")}`,
+    `  ${letter}  ${healthUrl}/health  ${[status, role].filter((word) => word !== "").join(", ")}`,
     ...why,
   ];
-}
-
-interface Health {
-  readonly status: string;
-  readonly role: string;
-  readonly reasons: readonly string[];
-}
-
-async function healthOf(url: string, signal: AbortSignal): Promise<Health> {
-  signal.throwIfAborted();
-  try {
-    const response = await fetch(url, { signal: AbortSignal.timeout(HEALTH_WITHIN_MS) });
-    // Our own program's answer.
-    return (await response.json()) as Health;
-  } catch {
-    return { status: "does not answer", role: "", reasons: [] };
-  }
 }
 
 function nextLines(self: string): readonly string[] {

@@ -18,6 +18,8 @@ export interface VerdictCounts {
   readonly completed: number;
   readonly failedProven: number;
   readonly failedPresumed: number;
+  /** Presumed, and let pass by a person. */
+  readonly failedOverridden: number;
 }
 
 export class Ledger {
@@ -33,6 +35,13 @@ export class Ledger {
              coalesce(extract(epoch FROM sweep_started_at) * 1000, 0)::float8 AS "startedAtMs"
       FROM watchdog.leadership`;
     return row ?? null;
+  }
+
+  /** The database's time, Unix milliseconds. */
+  async now(): Promise<number> {
+    const [row] = await this.#sql<{ readonly nowMs: number }[]>`
+      SELECT (extract(epoch FROM clock_timestamp()) * 1000)::float8 AS "nowMs"`;
+    return row?.nowMs ?? 0;
   }
 
   /** By id of the run. */
@@ -54,9 +63,10 @@ export class Ledger {
     const [row] = await this.#sql<VerdictCounts[]>`
       SELECT count(*) FILTER (WHERE outcome = 'COMPLETED')::int AS completed,
              count(*) FILTER (WHERE outcome = 'FAILED' AND basis = 'proof')::int AS "failedProven",
-             count(*) FILTER (WHERE basis = 'presumption')::int AS "failedPresumed"
+             count(*) FILTER (WHERE basis = 'presumption' AND override_reason IS NULL)::int AS "failedPresumed",
+             count(*) FILTER (WHERE override_reason IS NOT NULL)::int AS "failedOverridden"
       FROM watchdog.verdicts`;
-    return row ?? { completed: 0, failedProven: 0, failedPresumed: 0 };
+    return row ?? { completed: 0, failedProven: 0, failedPresumed: 0, failedOverridden: 0 };
   }
 
   /** What a sweep still has to do after its verdicts: deletions that need not wait, first outcomes. */

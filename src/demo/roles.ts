@@ -39,11 +39,12 @@ const NONE: Ending = { kind: "none" };
 
 const MEANWHILE = "callback or cancel meanwhile";
 
+/** The presumed dead are few beside those that may live, whatever the number of runs: the guard lets them pass. */
 export const ROLES = [
   {
     name: "finished",
     group: "finished, exit code 0",
-    share: 0.17,
+    share: 0.27,
     held: 1 / 3,
     ending: COMPLETED,
     sandbox: (commandId) => exited(commandId, 0),
@@ -89,7 +90,8 @@ export const ROLES = [
   {
     name: "vanished",
     group: "sandbox missing, gone or paused",
-    share: 0.09,
+    share: 0.02,
+    most: 18,
     held: 0,
     ending: PRESUMED,
     sandbox: (_, index) => [{ status: "MISSING" } as const, null, PAUSED][index % 3] ?? null,
@@ -97,7 +99,8 @@ export const ROLES = [
   {
     name: "overdue",
     group: "past the hard deadline",
-    share: 0.03,
+    share: 0.005,
+    most: 6,
     held: 0,
     ending: PRESUMED,
     seed: { startedAgoMs: 120 * MINUTE_MS },
@@ -151,7 +154,8 @@ export const ROLES = [
   {
     name: "late",
     group: MEANWHILE,
-    share: 0.02,
+    share: 0.005,
+    most: 6,
     held: 0,
     ending: BY_HOST,
     sandbox: () => PAUSED,
@@ -159,7 +163,8 @@ export const ROLES = [
   {
     name: "running",
     group: "running or starting",
-    share: 0.08,
+    share: 0.09,
+    most: 60,
     held: 0,
     ending: NONE,
     sandbox: () => ({}),
@@ -168,6 +173,7 @@ export const ROLES = [
     name: "starting",
     group: "running or starting",
     share: 0.04,
+    most: 30,
     held: 0,
     ending: NONE,
     sandbox: () => ({ status: "STARTING" }),
@@ -184,6 +190,7 @@ export const ROLES = [
     name: "no command",
     group: "no bash_command_id",
     share: 0.02,
+    most: 20,
     held: 0,
     ending: NONE,
     seed: { bashCommandId: null },
@@ -207,10 +214,20 @@ export const ROLES = [
   },
 ] as const satisfies readonly Role[];
 
-export type RoleName = (typeof ROLES)[number]["name"];
+/** Those whose sandboxes stop all at once; they come when all the others are settled. */
+export const STOPPED = {
+  name: "stopped",
+  group: "stopped all at once",
+  ending: PRESUMED,
+  sandbox: () => ({ status: "MISSING" }),
+} as const satisfies Partial<Role>;
+
+export type RoleName = (typeof ROLES)[number]["name"] | typeof STOPPED.name;
 
 /** The rows of the tables, in their order. */
-export const GROUPS: readonly string[] = [...new Set(ROLES.map(({ group }) => group))];
+export const GROUPS: readonly string[] = [
+  ...new Set([...ROLES, STOPPED].map(({ group }) => group)),
+];
 
 const PAUSED = { status: "PAUSED" } as const;
 

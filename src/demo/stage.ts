@@ -24,6 +24,8 @@ export interface Stage extends AsyncDisposable {
   readonly sql: Sql;
   readonly host: FakeHost;
   readonly players: readonly Player[];
+  /** Rows and sandboxes for runs that come later. */
+  readonly seat: (members: readonly Member[]) => Promise<readonly Player[]>;
   /** Holds the logs; whatever runs under it ends with us. */
   readonly place: Throwaway;
   readonly databaseUrl: string;
@@ -82,6 +84,7 @@ export async function openStage(options: StageOptions, signal: AbortSignal): Pro
     sql,
     host,
     players,
+    seat: (members) => seat(sql, host, members),
     place,
     databaseUrl,
     env,
@@ -118,7 +121,7 @@ async function migrate(program: Program, databaseUrl: string, signal: AbortSigna
   if (exitCode !== 0) throw new Error(`migrate ended with exit code ${exitCode}: ${stderr.trim()}`);
 }
 
-/** Rows for the whole cast, and the sandboxes that their rows name. */
+/** Rows for all of them, and the sandboxes that their rows name. */
 async function seat(
   sql: Sql,
   host: FakeHost,
@@ -140,10 +143,11 @@ async function seat(
   return members.flatMap((member, at): Player[] => {
     const run = runs[at];
     if (run === undefined) return [];
-    const { sandboxId, userId, orgId } = run;
-    const sandbox = member.sandbox(run.bashCommandId ?? "");
+    const { sandboxId, userId, orgId, bashCommandId } = run;
+    const sandbox = member.sandbox(bashCommandId ?? "");
     if (sandbox !== null && sandboxId !== null) {
-      host.addSandbox({ id: sandboxId, userId, orgId, ...sandbox });
+      const commands = bashCommandId === null ? [] : [{ id: bashCommandId }];
+      host.addSandbox({ id: sandboxId, userId, orgId, commands, ...sandbox });
     }
     return [{ ...member, run }];
   });

@@ -8,8 +8,10 @@ import { Fleet, type Watchdog } from "./fleet.ts";
 import { Ledger } from "./ledger.ts";
 import { LiveTable } from "./live-table.ts";
 import { LockWatch } from "./lock-watch.ts";
+import { type MassStop, tellMassStop } from "./mass-stop.ts";
 import { type Program, runProgram } from "./program.ts";
 import type { Screen } from "./screen.ts";
+import { Sightings } from "./sightings.ts";
 import { openStage, type Stage, TIMING } from "./stage.ts";
 import { checkLines, counted, deedLines, runTable, slowestLine } from "./summary.ts";
 
@@ -40,13 +42,15 @@ export async function tellStory(
   await story.killTheLeader();
   await story.untilSettled();
   const skipped = await story.askForOneOnTime();
-  const checks = await story.conclude(skipped);
+  const mass = await story.stopMany();
+  const checks = await story.conclude(skipped, mass);
   await tellEpilogue(stage, story.watchdogs, options, signal);
   return checks.filter(({ ok }) => !ok);
 }
 
 const LEAD_WITHIN_MS = 30_000;
 const SETTLE_WITHIN_MS = 40_000;
+const HELD_WITHIN_MS = 60_000;
 const LOOK_EVERY_MS = 50;
 
 class Story implements AsyncDisposable {
@@ -55,6 +59,7 @@ class Story implements AsyncDisposable {
   readonly #signal: AbortSignal;
   readonly #ledger: Ledger;
   readonly #directions: Directions;
+  readonly #sightings: Sightings;
   readonly #fleet: Fleet;
   readonly #locks: LockWatch;
   readonly #table: LiveTable;
@@ -66,6 +71,7 @@ class Story implements AsyncDisposable {
     this.#signal = signal;
     this.#ledger = new Ledger(stage.sql);
     this.#directions = new Directions(stage);
+    this.#sightings = new Sightings(stage.host);
     this.#locks = new LockWatch(stage.databaseUrl);
     this.#chronicle = new Chronicle({
       tell: options.screen.tell,
@@ -157,12 +163,28 @@ class Story implements AsyncDisposable {
     return exitCode === 0 && stdout.includes("skipped");
   }
 
-  async conclude(skipped: boolean): Promise<readonly Check[]> {
+  async stopMany(): Promise<MassStop> {
+    const { program, screen } = this.#options;
+    const scene = {
+      stage: this.#stage,
+      ledger: this.#ledger,
+      chronicle: this.#chronicle,
+      program,
+      screen,
+      watchdogs: () => this.watchdogs,
+      until: (what: string, check: () => Promise<boolean>) =>
+        this.#until(what, HELD_WITHIN_MS, check),
+    };
+    return await tellMassStop(scene, this.#signal);
+  }
+
+  async conclude(skipped: boolean, mass: MassStop): Promise<readonly Check[]> {
     const { sql, host, players } = this.#stage;
+    const sightings = this.#sightings;
     this.#directions.check();
     const locks = await this.#locks.end();
     const { writes } = this.#directions;
-    const checks = await audit({ sql, host, players, writes, locks });
+    const checks = await audit({ sql, host, players, writes, locks, mass, sightings });
     const table = runTable(await this.#ledger.groups());
     const { counts, sweeps, errorCause } = this.#chronicle;
     const verdicts = await this.#ledger.verdicts();
@@ -178,6 +200,7 @@ class Story implements AsyncDisposable {
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
+    this.#sightings[Symbol.dispose]();
     await this.#table.end().catch(() => undefined);
     const ended = await Promise.allSettled([
       this.#fleet[Symbol.asyncDispose](),

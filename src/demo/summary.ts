@@ -38,7 +38,15 @@ function dashed(count: number): string {
   return count === 0 ? "-" : String(count);
 }
 
-export const COUNTED = ["deferred", "undetermined", "lostRace", "busy", "errors"] as const;
+export const COUNTED = [
+  "deferred",
+  "suspected",
+  "held",
+  "undetermined",
+  "lostRace",
+  "busy",
+  "errors",
+] as const;
 
 export type Counted = Pick<SweepCounts, (typeof COUNTED)[number]>;
 
@@ -53,12 +61,15 @@ export interface Deeds {
 
 export function deedLines(deeds: Deeds): readonly string[] {
   const { counts, skipped, errorCause } = deeds;
-  const { completed, failedProven, failedPresumed } = deeds.verdicts;
-  const failed = `${failedProven} proven by an exit code, ${failedPresumed} presumed`;
+  const { completed, failedProven, failedPresumed, failedOverridden } = deeds.verdicts;
+  const failed = failedProven + failedPresumed + failedOverridden;
+  const why = `${failedProven} proven by an exit code, ${failedPresumed} presumed, ${failedOverridden} by override`;
   const lines: readonly (readonly [string, number, string])[] = [
     ["completed", completed, "exit code 0"],
-    ["failed", failedProven + failedPresumed, failed],
+    ["failed", failed, why],
     ["deferred", counts.deferred, `may well be alive: asked again after ${TIMING.deferS} s`],
+    ["suspected", counts.suspected, "seems dead: has to be seen once more"],
+    ["held", counts.held, "dead by all signs, but too many at once: left to a person"],
     ["undetermined", counts.undetermined, "429 or 502 is no proof: asked again"],
     ["lost-race", counts.lostRace, "a callback or cancel was first: left alone"],
     ["busy", counts.busy, "somebody else was writing the row: not waited for"],
@@ -86,6 +97,8 @@ const NAMES: readonly (readonly [keyof SweepCounts, string])[] = [
   ["completed", "completed"],
   ["failed", "failed"],
   ["deferred", "deferred"],
+  ["suspected", "suspected"],
+  ["held", "held"],
   ["undetermined", "undetermined"],
   ["lostRace", "lost-race"],
   ["busy", "busy"],

@@ -97,7 +97,7 @@ export function health(facts: HealthFacts): Health {
   if (facts.apiRefusal !== null) degraded.push(`the backend is not asked: ${facts.apiRefusal}`);
   if (facts.failingRuns > 0) {
     degraded.push(
-      `${facts.failingRuns} runs cannot be handled, watchdog.suspicions.error_cause says why`,
+      `runs that cannot be handled: ${facts.failingRuns}, watchdog.suspicions.error_cause says why`,
     );
   }
   const status = failing.length > 0 ? "failing" : degraded.length > 0 ? "degraded" : "ok";

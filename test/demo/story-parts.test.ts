@@ -2,11 +2,16 @@ import { PassThrough } from "node:stream";
 import type { Sql } from "postgres";
 import postgres from "postgres";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
-import { castOf, FEWEST_RUNS, MOST_RUNS } from "../../src/demo/cast.ts";
+import { EnvReader } from "../../src/config/env-reader.ts";
+import { readGuard } from "../../src/config/sweep.ts";
+import { castOf, FEWEST_RUNS, type Member, MOST_RUNS, massOf } from "../../src/demo/cast.ts";
+import { startFakeHost } from "../../src/demo/fake-host.ts";
 import { LockWatch } from "../../src/demo/lock-watch.ts";
-import { GROUPS } from "../../src/demo/roles.ts";
+import { GROUPS, type RoleName, STOPPED } from "../../src/demo/roles.ts";
 import { openScreen } from "../../src/demo/screen.ts";
 import { seedRun } from "../../src/demo/seed.ts";
+import { Sightings } from "../../src/demo/sightings.ts";
+import { isMass } from "../../src/rules/guard.ts";
 import { createDatabase, type TestDatabase } from "../support/database.ts";
 
 describe("castOf", () => {
@@ -17,7 +22,9 @@ describe("castOf", () => {
       const cast = castOf(runs);
       expect(cast).toHaveLength(runs);
       expect(new Set(cast.map(({ role }) => role))).toEqual(roles);
-      expect(new Set(cast.map(({ automation }) => automation.name))).toEqual(new Set(GROUPS));
+      const groups = [...cast, ...massOf()].map(({ automation }) => automation.name);
+      expect(new Set(groups)).toEqual(new Set(GROUPS));
+      expect(cast.map(({ automation }) => automation.name)).not.toContain(STOPPED.group);
       expect(cast.filter(({ role }) => role === "protected")).toHaveLength(1);
     });
   }
@@ -30,6 +37,57 @@ describe("castOf", () => {
     expect(Math.min(...late)).toBeGreaterThan(0);
     expect(cast.findIndex(({ held }) => held)).toBe(40);
     expect(cast.filter(({ held }) => held).length).toBeGreaterThan(16);
+  });
+});
+
+describe("castOf and massOf under the guard's defaults", () => {
+  const guard = readGuard(new EnvReader({}, () => ""));
+  const DEAD: ReadonlySet<RoleName> = new Set(["vanished", "overdue", "late"]);
+  const LIVING: ReadonlySet<RoleName> = new Set(["running", "starting", "no command"]);
+  const count = (cast: readonly Member[], roles: ReadonlySet<RoleName>) =>
+    cast.filter(({ role }) => roles.has(role)).length;
+  const isMassOf = (presumed: number, living: number) => {
+    const answered = presumed + living;
+    return isMass({ life: "seen", presumed, answered, appliedLastHour: 0 }, guard);
+  };
+  const casts = Array.from({ length: MOST_RUNS - FEWEST_RUNS + 1 }, (_, at) =>
+    castOf(FEWEST_RUNS + at),
+  );
+
+  it("keep the presumed dead few, and below the cap of an hour, for every number of runs", () => {
+    for (const cast of casts) {
+      const dead = count(cast, DEAD);
+      expect(isMassOf(dead, count(cast, LIVING)), `${cast.length} runs`).toBe(false);
+      expect(dead).toBeLessThan(guard.perHour);
+    }
+  });
+
+  it("stop so many at once that they are a mass, for every number of runs", () => {
+    for (const cast of casts) {
+      // The protected run answers as well.
+      const living = count(cast, LIVING) + 1;
+      expect(isMassOf(massOf().length, living), `${cast.length} runs`).toBe(true);
+    }
+  });
+});
+
+describe("Sightings", () => {
+  it("notes when a sandbox was looked up, and nothing once it is disposed of", async () => {
+    await using host = await startFakeHost();
+    const before = Date.now();
+    using sightings = new Sightings(host);
+    const lookUp = (id: string) => fetch(`${host.url}/api/v1/sandboxes?id=${id}`);
+    await lookUp("a");
+    await lookUp("a");
+    await fetch(`${host.agentUrl("a")}/server_info`);
+    sightings[Symbol.dispose]();
+    await lookUp("a");
+    const [first = 0, second = 0, ...more] = sightings.of("a");
+    expect(first).toBeGreaterThanOrEqual(before);
+    expect(second).toBeGreaterThanOrEqual(first);
+    expect(second).toBeLessThanOrEqual(Date.now());
+    expect(more).toEqual([]);
+    expect(sightings.of("b")).toEqual([]);
   });
 });
 

@@ -45,7 +45,17 @@ describe("demo", () => {
       );
       expect(text).toMatch(/[AB] is killed in the middle of its sweep/);
       expect(text).toMatch(/[AB] took over \d+\.\d s after that \(epoch 2\)/);
-      expect(text.match(/^ {2}ok /gm)).toHaveLength(7);
+      expect(text).toMatch(/ \d+ held/);
+      expect(text).toMatch(/ {2}all 50 are held and stay RUNNING\. \/health of [A-C] says:\n/);
+      expect(text).toMatch(
+        /\n {10}\| degraded, holding: a mass: 50 presumptions, \d+ runs answered\n/,
+      );
+      expect(text).toMatch(/\n {10}\| {3}failed +50 +set to FAILED\n/);
+      expect(text).toMatch(
+        / {2}failed +\d+ {3}\d+ proven by an exit code, \d+ presumed, 50 by override\n/,
+      );
+      expect(text).toMatch(/ {2}stopped all at once +50 +- +50 +- +-\n/);
+      expect(text.match(/^ {2}ok /gm)).toHaveLength(10);
       expect(text).not.toContain("FAIL ");
       expect(text).not.toContain("\u001b");
       expect(text.split("\n").filter((line) => line.length > 80)).toEqual([]);
@@ -119,6 +129,8 @@ const ACTIONS = [
   "completed",
   "failed",
   "deferred",
+  "suspected",
+  "held",
   "undetermined",
   "lost-race",
   "busy",

@@ -168,7 +168,7 @@ describe("health", () => {
     expect(health(facts({ failingRuns: 0 })).status).toBe("ok");
     expect(health(facts({ failingRuns: 1 }))).toEqual({
       status: "degraded",
-      reasons: ["1 runs cannot be handled, watchdog.suspicions.error_cause says why"],
+      reasons: ["runs that cannot be handled: 1, watchdog.suspicions.error_cause says why"],
     });
   });
 
