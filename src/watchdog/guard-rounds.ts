@@ -90,8 +90,8 @@ export class GuardRounds {
   }
 
   async roundWhenDue(signal: AbortSignal): Promise<void> {
-    if (this.#round === null && this.#verifiedSinceRound >= RUNS_PER_ROUND)
-      await this.round(signal);
+    const due = this.#round === null && this.#verifiedSinceRound >= RUNS_PER_ROUND;
+    if (due) await this.round(signal);
   }
 
   /**

@@ -13,14 +13,14 @@ export function normally({ spec }: Job): number {
   return Math.max(spec.deadlineAtMs, spec.truth.atMs) + 2 * MINUTE_MS;
 }
 
-/** Confirmed or held meanwhile, or asked every minute: the second sight comes two intervals after the end of the lies. */
-export function onceTrue(fromMs: number): (job: Job) => number {
-  return (job) => Math.max(normally(job), fromMs + 2 * MINUTE_MS);
+/** After lies everybody has been asked in every sweep, so from the minute of the truth on times are quiet again. */
+export function onceTrue(minute: number): (job: Job) => number {
+  return (job) => Math.max(normally(job), (minute + 2) * MINUTE_MS);
 }
 
-/** After answers that told nothing runs are asked at a growing distance, so it takes up to the longest until it is seen. */
-export function onceAnswered(fromMs: number): (job: Job) => number {
-  return (job) => Math.max(normally(job), fromMs + LONGEST_DISTANCE_MS + 2 * MINUTE_MS);
+/** After silence it takes up to the longest distance until a run is asked about again. */
+export function onceAnswered(minute: number): (job: Job) => number {
+  return (job) => Math.max(normally(job), (minute + 2) * MINUTE_MS + LONGEST_DISTANCE_MS);
 }
 
 /** Whatever happens: hard deadline + the longest wait + the longest distance + the backlog at the guard's pace. */
@@ -67,7 +67,11 @@ export function injustice(
   return isRight ? null : `a job ended with exit code ${exitCode}, and ${ended}`;
 }
 
-/** @returns who has waited too long for a verdict, or `null`. The next sweep comes a minute from now. */
+/**
+ * Of somebody who had no verdict before this sweep, or has none yet. The next sweep comes a minute from now.
+ *
+ * @returns who has waited too long, or `null`.
+ */
 export function delay(
   job: Job,
   { status }: RunState,
@@ -76,7 +80,8 @@ export function delay(
   backlog: number,
 ): string | null {
   const boundMs = Math.min(judgedByMs, atWorst(job, backlog));
-  if (status !== "RUNNING" || nowMs + MINUTE_MS <= boundMs) return null;
+  const decidedAtMs = status === "RUNNING" ? nowMs + MINUTE_MS : nowMs;
+  if (decidedAtMs <= boundMs) return null;
   const { kind, atMs } = job.spec.truth;
-  return `a job that ${kind} at minute ${atMs / MINUTE_MS} is still RUNNING, due by ${boundMs / MINUTE_MS}`;
+  return `a job that ${kind} at minute ${atMs / MINUTE_MS} is ${status}, due by ${boundMs / MINUTE_MS}`;
 }

@@ -5,10 +5,8 @@ import type { Job } from "./replay-jobs.ts";
 
 export interface ApiTraffic {
   readonly calls: number;
-  readonly mints: number;
   /** The sandboxes that were asked about. */
   readonly lookups: readonly string[];
-  readonly deletions: number;
   /** The most that were in flight at once. */
   readonly peak: number;
   /** Questions that were asked more often than a renewed key explains. */
@@ -26,9 +24,7 @@ export function apiTraffic({ traffic }: FakeHost, jobs: readonly Job[]): ApiTraf
   const calls = traffic.requests.filter(isApiCall);
   return {
     calls: calls.length,
-    mints: traffic.of("mint").seen,
     lookups: calls.flatMap(({ kind, sandboxId }) => (kind === "lookup" ? [sandboxId ?? ""] : [])),
-    deletions: traffic.of("delete").seen,
     peak: traffic.of("api").peak,
     repeated: repeatedIn(calls, new Map(jobs.map((job) => [job.sandboxId, job]))),
   };

@@ -85,6 +85,7 @@ export class Replay implements AsyncDisposable {
   readonly #time: ReplayTime;
   readonly #jobs: ReplayJobs;
   readonly #judgedBy: (job: Job) => number;
+  readonly #judged = new Set<Job>();
   readonly #state: WorkerState;
   readonly #resources: AsyncDisposableStack;
 
@@ -194,9 +195,12 @@ export class Replay implements AsyncDisposable {
     const wrong = this.jobs.flatMap((job) => {
       const run = runs.get(job.id);
       if (run === undefined) return [`there is no run ${job.id}`];
-      const complaint =
-        injustice(job, run, atMs, this.host) ?? delay(job, run, atMs, this.#judgedBy(job), dead);
-      return complaint === null ? [] : [complaint];
+      const wronged = injustice(job, run, atMs, this.host);
+      if (wronged !== null) return [wronged];
+      if (this.#judged.has(job)) return [];
+      if (run.status !== "RUNNING") this.#judged.add(job);
+      const delayed = delay(job, run, atMs, this.#judgedBy(job), dead);
+      return delayed === null ? [] : [delayed];
     });
     expect(wrong, `minute ${minute}`).toEqual([]);
     expect(api.repeated, `minute ${minute}: questions asked twice`).toEqual([]);

@@ -1,0 +1,164 @@
+import { describe, expect, it, vi } from "vitest";
+import type { SeededRun } from "../../src/demo/seed.ts";
+import { healthOf, LEASE_STORES, PATIENCE } from "../process/crew.ts";
+import { journal, seedExited } from "../races/fleet.ts";
+import { pauseCommits } from "../races/paused-commit.ts";
+import { askHealth, untilNotReady, untilReady } from "../support/ask-health.ts";
+import { parseDocument } from "../support/report-document.ts";
+import { startTcpProxy, type TcpProxy } from "../support/tcp-proxy.ts";
+import { runOnce, startWorker, type WorkerProcess } from "../support/worker-process.ts";
+import { createWorld, type World } from "../support/world.ts";
+
+/** A tick comes every second here: away for a minute means that whole ticks find nobody. */
+const QUICK = {
+  WATCHDOG_SCHEDULE: "* * * * * *",
+  WATCHDOG_LEASE_TTL: "5s",
+  WATCHDOG_LEASE_RENEW: "1s",
+  WATCHDOG_LEASE_MARGIN: "500ms",
+  WATCHDOG_DEFER: "1s",
+  WATCHDOG_CONFIRMATIONS: "2",
+  WATCHDOG_GUARD_MIN: "5",
+  WATCHDOG_GUARD_PER_HOUR: "60",
+  LOG_LEVEL: "debug",
+};
+const ONCE = ["once", "--output", "json"];
+const WITHIN = { timeout: 60_000, interval: 200 };
+const EACH = 2;
+
+describe.each(LEASE_STORES)("run while Postgres is away ($name lease)", ({ open }) => {
+  it("goes on by itself, ends nobody wrongly and everybody once", PATIENCE, async () => {
+    await using world = await createWorld();
+    await using store = await open(world);
+    await using proxy = await proxyTo(world);
+    const fleet = await seedFleet(world);
+    const goAway = await inTheMiddle(world, proxy, fleet);
+    const env = { ...world.env, ...QUICK, ...store.env };
+    await using worker = await startWorker({ ...env, DATABASE_URL: proxy.url(world.database.url) });
+    await goAway();
+    await untilNotReady(worker, /ECONNREFUSED/);
+    for (let tick = 0; tick < 3; tick += 1) await untilTickFails(worker);
+    expect((await askHealth(worker, "/livez")).status).toBe(200);
+    await expectNobodyWronged(world, fleet);
+
+    await proxy.heal();
+    await untilReady(worker);
+    await vi.waitFor(() => expectAllSettledOnce(world, fleet), WITHIN);
+    await vi.waitFor(async () => {
+      expect(await healthOf(worker)).toMatchObject({ status: "ok", reasons: [] });
+    }, WITHIN);
+  });
+});
+
+describe("once while Postgres is away", () => {
+  it(
+    "exits with 1 when it goes in the middle, with 69 until it is back, and with 0 then",
+    PATIENCE,
+    async () => {
+      await using world = await createWorld();
+      await using proxy = await proxyTo(world);
+      const fleet = await seedFleet(world);
+      const goAway = await inTheMiddle(world, proxy, fleet);
+      const env = { ...world.env, ...QUICK, DATABASE_URL: proxy.url(world.database.url) };
+      await using worker = await startWorker(env, ONCE);
+      await goAway();
+      expect(await worker.exited, worker.stderr()).toEqual({ code: 1, signal: null });
+      expect(parseDocument(worker.stdout())).toMatchObject({ status: "error", exitCode: 1 });
+      const during = await runOnce(env, ONCE);
+      expect(during).toMatchObject({ code: 69 });
+      expect(parseDocument(during.stdout)).toMatchObject({ status: "unavailable", exitCode: 69 });
+      await expectNobodyWronged(world, fleet);
+
+      await proxy.heal();
+      // The lease of the one that could not give it back runs out.
+      expect(await runOnce(env, [...ONCE, "--wait", "1m"])).toMatchObject({ code: 0 });
+      // Presumed dead at the first sight, ended at the second.
+      await vi.waitFor(async () => {
+        expect(await runOnce(env, [...ONCE, "--run", fleet.dead.id])).toMatchObject({ code: 0 });
+        await expectAllSettledOnce(world, fleet);
+      }, WITHIN);
+    },
+  );
+});
+
+interface Fleet {
+  /** Judged before Postgres goes away. */
+  readonly before: readonly SeededRun[];
+  /** Whose verdicts commit, and nobody is told. */
+  readonly unacknowledged: readonly SeededRun[];
+  /** Whose answers come when nothing can be written. */
+  readonly after: readonly SeededRun[];
+  readonly live: SeededRun;
+  readonly dead: SeededRun;
+}
+
+async function seedFleet(world: World): Promise<Fleet> {
+  const exited = async () => [await seedExited(world, 0), await seedExited(world, 1)];
+  return {
+    before: await exited(),
+    unacknowledged: await exited(),
+    after: await exited(),
+    live: await world.seed(),
+    dead: await world.seed({}, { status: "PAUSED" }),
+  };
+}
+
+function proxyTo({ database }: World): Promise<TcpProxy> {
+  const { hostname, port } = new URL(database.url);
+  return startTcpProxy({ host: hostname, port: Number(port || 5432) });
+}
+
+/** To be called before the sweep begins; the returned function takes Postgres away in the middle of it. */
+async function inTheMiddle(world: World, proxy: TcpProxy, fleet: Fleet) {
+  const gates = new Map<string | null, Promise<undefined>>();
+  const [middle, late] = [fleet.unacknowledged, fleet.after].map((runs) => {
+    const { promise, resolve } = Promise.withResolvers<undefined>();
+    for (const { sandboxId } of runs) gates.set(sandboxId, promise);
+    return () => resolve(undefined);
+  });
+  world.host.intercept(({ kind, sandboxId }) =>
+    kind === "lookup" ? gates.get(sandboxId) : undefined,
+  );
+  return async () => {
+    await vi.waitFor(async () => expect(await journal(world)).toHaveLength(EACH), WITHIN);
+    await using commits = await pauseCommits(world.database);
+    middle?.();
+    await commits.waiting(EACH);
+    await proxy.refuse();
+    await commits.release();
+    await vi.waitFor(async () => expect(await journal(world)).toHaveLength(2 * EACH), WITHIN);
+    late?.();
+  };
+}
+
+async function untilTickFails(worker: WorkerProcess): Promise<void> {
+  await worker.waitForLog("cannot sweep", { since: worker.logs.length });
+}
+
+async function expectNobodyWronged(world: World, { after, live, dead }: Fleet): Promise<void> {
+  for (const { id, sandboxId } of [...after, live, dead]) {
+    expect(await world.row(id)).toMatchObject({ status: "RUNNING", completed_at: null });
+    expect(world.host.sandbox(sandboxId ?? ""), "a sandbox without a verdict").toBeDefined();
+  }
+}
+
+async function expectAllSettledOnce(world: World, fleet: Fleet): Promise<void> {
+  const { sql } = world.database;
+  const proven = [...fleet.before, ...fleet.unacknowledged, ...fleet.after];
+  // Deletions whose outcome could not be recorded are due only later.
+  await sql`
+    UPDATE watchdog.verdicts SET cleanup_next_at = now()
+    WHERE cleanup_state = 'pending' AND basis = 'proof'`;
+  for (const [index, { id, sandboxId }] of proven.entries()) {
+    const [status, error] = index % 2 === 0 ? ["COMPLETED", null] : ["FAILED", "exit_code=1"];
+    expect(await world.row(id)).toMatchObject({ status, error_detail: error });
+    expect(world.host.sandbox(sandboxId ?? ""), "a sandbox was left over").toBeUndefined();
+  }
+  expect((await world.row(fleet.dead.id)).error_detail).toBe("Timed out: Sandbox not available");
+  expect((await world.row(fleet.live.id)).status).toBe("RUNNING");
+  expect(world.host.sandbox(fleet.live.sandboxId ?? "")).toBeDefined();
+  const verdicts = await journal(world);
+  const ended = [...proven, fleet.dead].map(({ id }) => id);
+  expect(verdicts.map(({ run_id }) => run_id).sort()).toEqual(ended.sort());
+  const open = verdicts.filter(({ cleanup_state }) => cleanup_state !== "done");
+  expect(open.map(({ run_id }) => run_id)).toEqual([fleet.dead.id]);
+}
