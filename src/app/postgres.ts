@@ -5,7 +5,8 @@ import { PostgresJournal } from "../io/postgres/journal.ts";
 import { PostgresLeadership } from "../io/postgres/leadership.ts";
 import { PostgresRunStore } from "../io/postgres/run-store.ts";
 import type { ConnectionOptions } from "../io/postgres/session.ts";
-import type { Journal, Leadership, Log, RunStore } from "../watchdog/ports.ts";
+import type { Log } from "../watchdog/ports.ts";
+import type { Journal, Leadership, RunStore } from "../watchdog/store-ports.ts";
 
 /** A statement that has no answer after this long is given up with its connection. Design section 6. */
 const CALL_DEADLINE_MS = 15_000;

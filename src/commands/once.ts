@@ -12,13 +12,13 @@ import type { SweepReport } from "../rules/report.ts";
 import { conductSweep } from "../watchdog/conduct.ts";
 import type { Conducted, SweepRequest, SweepWatch } from "../watchdog/conduct-model.ts";
 import {
-  type LeadershipView,
   LeaseUnavailableError,
   type Log,
   StoreSchemaError,
   StoreUnavailableError,
 } from "../watchdog/ports.ts";
 import { rehearseSweep } from "../watchdog/rehearse.ts";
+import type { LeadershipView } from "../watchdog/store-ports.ts";
 import { endOf } from "../watchdog/sweep-end.ts";
 import { makeReport } from "../watchdog/sweep-report.ts";
 import type { Surroundings } from "./surroundings.ts";

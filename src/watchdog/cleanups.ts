@@ -7,16 +7,8 @@ import {
 import { alone } from "./alone.ts";
 import { forEachConcurrently } from "./each.ts";
 import { LinkedController } from "./linked-signal.ts";
-import type {
-  Backend,
-  CleanupResult,
-  CleanupTask,
-  Clock,
-  Fence,
-  Journal,
-  Log,
-  Random,
-} from "./ports.ts";
+import type { Backend, CleanupResult, Clock, Fence, Log, Random } from "./ports.ts";
+import type { CleanupTask, Journal } from "./store-ports.ts";
 import { untilAborted } from "./until-aborted.ts";
 
 export interface CleanupDeps {

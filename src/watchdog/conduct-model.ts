@@ -5,18 +5,14 @@ import type { LeaseTiming } from "../rules/timing.ts";
 import type { CleanupSlots } from "./chores.ts";
 import type {
   Backend,
-  Backlog,
   Clock,
-  Journal,
-  Leadership,
-  LeadershipView,
   Lease,
   LeaseKind,
   Log,
   Random,
-  RunStore,
   StoreUnavailableError,
 } from "./ports.ts";
+import type { Backlog, Journal, Leadership, LeadershipView, RunStore } from "./store-ports.ts";
 import type { SweepOptions } from "./sweep-model.ts";
 
 export interface ConductDeps {

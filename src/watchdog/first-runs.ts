@@ -1,6 +1,7 @@
 import { withFirstRun } from "../rules/first-run.ts";
 import { alone } from "./alone.ts";
-import type { Fence, FirstRunTask, Journal, Log } from "./ports.ts";
+import type { Fence, Log } from "./ports.ts";
+import type { FirstRunTask, Journal } from "./store-ports.ts";
 
 export interface FirstRunDeps {
   readonly journal: Journal;

@@ -4,9 +4,9 @@ import { askAgainInMs, type SuspicionChange } from "../rules/suspicion.ts";
 import { hardDeadline } from "../rules/verdict.ts";
 import { showLife } from "./canaries.ts";
 import { forEachConcurrently } from "./each.ts";
-import type { GuardFacts, StaleQuery } from "./ports.ts";
 import { containTrouble, outcomeOf } from "./run-outcome.ts";
 import type { RunWriter } from "./run-writer.ts";
+import type { GuardFacts, StaleQuery } from "./store-ports.ts";
 import type { SweepDeps, SweepOptions, SweepTerm } from "./sweep-model.ts";
 
 /** A presumption that was seen often enough. */

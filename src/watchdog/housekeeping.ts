@@ -1,5 +1,6 @@
 import { alone } from "./alone.ts";
-import type { Backend, Fence, Journal, Log, RunStore } from "./ports.ts";
+import type { Backend, Fence, Log } from "./ports.ts";
+import type { Journal, RunStore } from "./store-ports.ts";
 
 export interface HousekeepingDeps {
   readonly journal: Pick<Journal, "adoptLateSandboxes" | "prune">;

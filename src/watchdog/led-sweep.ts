@@ -5,8 +5,9 @@ import type { ConductDeps, Conducted, ConductOptions, SweepRequest } from "./con
 import { housekeep } from "./housekeeping.ts";
 import { LeaseLostError, type LeaseTerm } from "./lease-term.ts";
 import { LinkedController } from "./linked-signal.ts";
-import type { ApiRestraint, Fence, Horizon } from "./ports.ts";
+import type { ApiRestraint, Fence } from "./ports.ts";
 import { FencedError } from "./settle.ts";
+import type { Horizon } from "./store-ports.ts";
 import { patientStore } from "./store-wrappers.ts";
 import { queryOf, sweep } from "./sweep.ts";
 import { endOf } from "./sweep-end.ts";

@@ -9,9 +9,9 @@ import {
 } from "../rules/suspicion.ts";
 import { judge } from "../rules/verdict.ts";
 import type { GuardRounds } from "./guard-rounds.ts";
-import type { StaleQuery } from "./ports.ts";
 import { containTrouble, outcomeOf } from "./run-outcome.ts";
 import type { RunWriter } from "./run-writer.ts";
+import type { StaleQuery } from "./store-ports.ts";
 import type { SweepDeps, SweepOptions, SweepTerm } from "./sweep-model.ts";
 import type { Unasked } from "./unasked.ts";
 

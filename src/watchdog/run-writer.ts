@@ -1,7 +1,8 @@
 import { summarise } from "../rules/evidence-summary.ts";
 import type { Basis, Evidence, RunSnapshot, Verdict } from "../rules/model.ts";
-import type { DeferWrite, Fence } from "./ports.ts";
+import type { Fence } from "./ports.ts";
 import { type Settled, settle } from "./settle.ts";
+import type { DeferWrite } from "./store-ports.ts";
 import type { SweepDeps, SweepOptions, SweepTerm } from "./sweep-model.ts";
 
 export type TerminalVerdict = Extract<Verdict, { kind: "complete" | "fail" }>;

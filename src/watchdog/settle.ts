@@ -1,11 +1,6 @@
 import type { RunSnapshot } from "../rules/model.ts";
-import {
-  type Fence,
-  type RunStore,
-  StoreUnavailableError,
-  type WriteFacts,
-  type WriteResult,
-} from "./ports.ts";
+import { type Fence, StoreUnavailableError } from "./ports.ts";
+import type { RunStore, WriteFacts, WriteResult } from "./store-ports.ts";
 
 /** A newer epoch was handed out: somebody else sweeps, and nothing of ours may be written any more. */
 export class FencedError extends Error {

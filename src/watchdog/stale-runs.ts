@@ -1,4 +1,4 @@
-import type { PageCursor, RunStore, StalePage, StaleQuery } from "./ports.ts";
+import type { PageCursor, RunStore, StalePage, StaleQuery } from "./store-ports.ts";
 
 /**
  * The ids of all stale runs, oldest deadline first. While one page is worked on the next is already being read, and

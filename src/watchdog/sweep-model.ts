@@ -2,7 +2,8 @@
 import type { GuardPolicy } from "../rules/guard.ts";
 import type { Trigger, VerdictPolicy } from "../rules/model.ts";
 import type { RunOutcome } from "../rules/report.ts";
-import type { Backend, Clock, Fence, Horizon, Log, RunStore } from "./ports.ts";
+import type { Backend, Clock, Fence, Log } from "./ports.ts";
+import type { Horizon, RunStore } from "./store-ports.ts";
 
 export interface SweepDeps {
   readonly store: RunStore;

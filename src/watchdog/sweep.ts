@@ -1,10 +1,11 @@
 import { forEachConcurrently } from "./each.ts";
 import { GuardRounds } from "./guard-rounds.ts";
 import { LinkedController } from "./linked-signal.ts";
-import type { Clock, RunStore, StaleQuery } from "./ports.ts";
+import type { Clock } from "./ports.ts";
 import { RunSweep } from "./run-sweep.ts";
 import { RunWriter } from "./run-writer.ts";
 import { staleRuns } from "./stale-runs.ts";
+import type { RunStore, StaleQuery } from "./store-ports.ts";
 import type { SweepDeps, SweepOptions, SweepTerm } from "./sweep-model.ts";
 import { Unasked } from "./unasked.ts";
 

@@ -1,4 +1,4 @@
-import type { StaleQuery } from "./ports.ts";
+import type { StaleQuery } from "./store-ports.ts";
 import type { SweepDeps, SweepOptions, SweepTerm } from "./sweep-model.ts";
 
 const MICROSECOND_MS = 0.001;

@@ -4,9 +4,7 @@ import type { SweepReport } from "../rules/report.ts";
 import type { SweepWatch } from "./conduct-model.ts";
 import { LeaseLostError } from "./lease-term.ts";
 import {
-  type Backlog,
   type Clock,
-  type LeadershipView,
   type LeaseKind,
   LeaseUnavailableError,
   type Schedule,
@@ -14,6 +12,7 @@ import {
   StoreSchemaError,
   StoreUnavailableError,
 } from "./ports.ts";
+import type { Backlog, LeadershipView } from "./store-ports.ts";
 
 export type Role = "sweeping" | "standby" | "idle";
 

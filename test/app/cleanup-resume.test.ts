@@ -1,6 +1,7 @@
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import type { SeededRun } from "../../src/demo/seed.ts";
-import { type Journal, StoreUnavailableError } from "../../src/watchdog/ports.ts";
+import { StoreUnavailableError } from "../../src/watchdog/ports.ts";
+import type { Journal } from "../../src/watchdog/store-ports.ts";
 import { cleanupOf, deletions, setDueIn } from "../support/cleanup-rows.ts";
 import { journalWith } from "../support/journal-double.ts";
 import {

@@ -1,6 +1,7 @@
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import { type SeededAutomation, seedRuns } from "../../src/demo/seed.ts";
-import { type Journal, StoreUnavailableError } from "../../src/watchdog/ports.ts";
+import { StoreUnavailableError } from "../../src/watchdog/ports.ts";
+import type { Journal } from "../../src/watchdog/store-ports.ts";
 import { journalWith } from "../support/journal-double.ts";
 import { firstRunStates, presetOf, setPreset } from "../support/preset-metadata.ts";
 import { createWorld, exitedWith, randomCommandId, type World } from "../support/world.ts";

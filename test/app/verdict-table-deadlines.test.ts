@@ -1,7 +1,7 @@
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import type { RunSeed } from "../../src/demo/seed.ts";
 import type { SweepReport } from "../../src/rules/report.ts";
-import type { Horizon, Leadership } from "../../src/watchdog/ports.ts";
+import type { Horizon, Leadership } from "../../src/watchdog/store-ports.ts";
 import { createWorld, type World } from "../support/world.ts";
 
 /** The moment everything is compared with; fixed, so that a limit can be met to the microsecond. */

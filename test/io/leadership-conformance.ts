@@ -1,5 +1,6 @@
 import { expect, it } from "vitest";
-import type { ApiRestraint, EpochAnswer } from "../../src/watchdog/ports.ts";
+import type { ApiRestraint } from "../../src/watchdog/ports.ts";
+import type { EpochAnswer } from "../../src/watchdog/store-ports.ts";
 import { MIN_MS, type StoreStand } from "../support/store-stand.ts";
 import { epochRequest, FREELY, noCheck } from "../support/stores.ts";
 

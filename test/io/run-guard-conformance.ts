@@ -1,6 +1,6 @@
 import { expect, it } from "vitest";
 import { inTheDark } from "../../src/rules/suspicion.ts";
-import type { StaleQuery } from "../../src/watchdog/ports.ts";
+import type { StaleQuery } from "../../src/watchdog/store-ports.ts";
 import { MIN_MS, queryOf, type RunChange, type StoreStand } from "../support/store-stand.ts";
 import { DARK, fail, HOUR_MS, leave, PRESUMED, read } from "../support/store-steps.ts";
 import { completing, failing } from "../support/stores.ts";

@@ -1,5 +1,6 @@
 import { expect, it } from "vitest";
-import type { Fence, RunStore } from "../../src/watchdog/ports.ts";
+import type { Fence } from "../../src/watchdog/ports.ts";
+import type { RunStore } from "../../src/watchdog/store-ports.ts";
 import { NOTHING, queryOf, type RunChange, type StoreStand } from "../support/store-stand.ts";
 import { DARK, fail, HOUR_MS, leave } from "../support/store-steps.ts";
 

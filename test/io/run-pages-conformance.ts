@@ -1,6 +1,6 @@
 import { expect, it } from "vitest";
 import { inTheDark } from "../../src/rules/suspicion.ts";
-import type { PageCursor, StaleQuery } from "../../src/watchdog/ports.ts";
+import type { PageCursor, StaleQuery } from "../../src/watchdog/store-ports.ts";
 import { MIN_MS, queryOf, type StoreStand } from "../support/store-stand.ts";
 import { fail, HOUR_MS, leave, PRESUMED } from "../support/store-steps.ts";
 

@@ -1,6 +1,7 @@
 /** The moments of a run's way through a sweep at which somebody else may write to it, made to measure. */
 import type { ConductDeps } from "../../src/watchdog/conduct-model.ts";
-import type { Backend, RunStore } from "../../src/watchdog/ports.ts";
+import type { Backend } from "../../src/watchdog/ports.ts";
+import type { RunStore } from "../../src/watchdog/store-ports.ts";
 
 /** In the order of a sweep; the last two lie around the write. */
 export type Gap =

@@ -1,7 +1,8 @@
 /** A journal with verdicts of the test's choice, the same on PostgreSQL and in memory. */
 import type { Sql } from "postgres";
 import { seedRun } from "../../src/demo/seed.ts";
-import type { Fence, Journal } from "../../src/watchdog/ports.ts";
+import type { Fence } from "../../src/watchdog/ports.ts";
+import type { Journal } from "../../src/watchdog/store-ports.ts";
 import { createDatabase } from "./database.ts";
 import { FakeClock } from "./fake-clock.ts";
 import { MemoryDatabase } from "./memory-database.ts";

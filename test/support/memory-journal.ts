@@ -1,5 +1,6 @@
 import { CLAIM_MS } from "../../src/rules/cleanup-retry.ts";
-import type { CleanupTask, Fence, FirstRunTask, Journal } from "../../src/watchdog/ports.ts";
+import type { Fence } from "../../src/watchdog/ports.ts";
+import type { CleanupTask, FirstRunTask, Journal } from "../../src/watchdog/store-ports.ts";
 import type { MemoryDatabase, MemoryRun, MemoryVerdict } from "./memory-database.ts";
 
 const GIVE_UP_AFTER_MS = 24 * 60 * 60_000;

@@ -1,12 +1,11 @@
+import type { ApiRestraint, Fence } from "../../src/watchdog/ports.ts";
 import type {
-  ApiRestraint,
   EpochAnswer,
   EpochRequest,
-  Fence,
   Horizon,
   Leadership,
   LeadershipView,
-} from "../../src/watchdog/ports.ts";
+} from "../../src/watchdog/store-ports.ts";
 import type { MemoryDatabase } from "./memory-database.ts";
 
 export const INSTALLATION = "7d0c1d8e";

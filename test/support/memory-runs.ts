@@ -1,5 +1,5 @@
 import type { RunSnapshot, Suspicion } from "../../src/rules/model.ts";
-import type { StaleQuery } from "../../src/watchdog/ports.ts";
+import type { StaleQuery } from "../../src/watchdog/store-ports.ts";
 import type { MemoryDatabase, MemoryRun, MemorySuspicion } from "./memory-database.ts";
 
 /** The runs in memory and what is remembered of them, as one query sees them. */

@@ -1,10 +1,10 @@
 import type { RunSnapshot } from "../../src/rules/model.ts";
 import type { SuspicionChange } from "../../src/rules/suspicion.ts";
+import type { Fence } from "../../src/watchdog/ports.ts";
 import type {
   Backlog,
   DeferWrite,
   FailedRun,
-  Fence,
   GuardFacts,
   PageCursor,
   RunStore,
@@ -13,7 +13,7 @@ import type {
   TerminalWrite,
   WriteFacts,
   WriteResult,
-} from "../../src/watchdog/ports.ts";
+} from "../../src/watchdog/store-ports.ts";
 import type { MemoryDatabase, MemoryRun } from "./memory-database.ts";
 import { MemoryRuns, remembered, timeoutText } from "./memory-runs.ts";
 

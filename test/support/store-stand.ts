@@ -1,5 +1,6 @@
 /** Runs and what is remembered of them, the same on PostgreSQL and in memory. */
-import type { Fence, Leadership, RunStore, StaleQuery } from "../../src/watchdog/ports.ts";
+import type { Fence } from "../../src/watchdog/ports.ts";
+import type { Leadership, RunStore, StaleQuery } from "../../src/watchdog/store-ports.ts";
 import { DAY_MS } from "./stores.ts";
 
 export interface StoreStand extends AsyncDisposable {

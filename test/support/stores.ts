@@ -9,16 +9,14 @@ import { PostgresRunStore } from "../../src/io/postgres/run-store.ts";
 import type { ConnectionOptions } from "../../src/io/postgres/session.ts";
 import type { RunSnapshot } from "../../src/rules/model.ts";
 import { CLEARED } from "../../src/rules/suspicion.ts";
+import type { ApiRestraint, Fence, Log } from "../../src/watchdog/ports.ts";
 import type {
-  ApiRestraint,
   DeferWrite,
   EpochRequest,
-  Fence,
   Horizon,
-  Log,
   StaleQuery,
   TerminalWrite,
-} from "../../src/watchdog/ports.ts";
+} from "../../src/watchdog/store-ports.ts";
 
 export interface TestStores extends AsyncDisposable {
   readonly database: Database;

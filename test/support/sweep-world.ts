@@ -9,7 +9,8 @@ import type {
   SweepRequest,
   SweepWatch,
 } from "../../src/watchdog/conduct-model.ts";
-import type { Fence, Horizon, Log } from "../../src/watchdog/ports.ts";
+import type { Fence, Log } from "../../src/watchdog/ports.ts";
+import type { Horizon } from "../../src/watchdog/store-ports.ts";
 import { sweep } from "../../src/watchdog/sweep.ts";
 import type { SweepOptions } from "../../src/watchdog/sweep-model.ts";
 import { FakeClock } from "./fake-clock.ts";

@@ -1,11 +1,8 @@
 import { describe, expect, it, vi } from "vitest";
 import { LeaseLostError } from "../../src/watchdog/lease-term.ts";
-import {
-  type EpochAnswer,
-  LeaseUnavailableError,
-  StoreUnavailableError,
-} from "../../src/watchdog/ports.ts";
+import { LeaseUnavailableError, StoreUnavailableError } from "../../src/watchdog/ports.ts";
 import { StopRequestedError } from "../../src/watchdog/stop.ts";
+import type { EpochAnswer } from "../../src/watchdog/store-ports.ts";
 import { settle } from "../support/fake-clock.ts";
 import { INSTALLATION } from "../support/memory-leadership.ts";
 import { reportOf, type SweepWorld, sweepWorld } from "../support/sweep-world.ts";

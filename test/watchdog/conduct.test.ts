@@ -1,5 +1,5 @@
 import { describe, expect, it, vi } from "vitest";
-import type { EpochAnswer } from "../../src/watchdog/ports.ts";
+import type { EpochAnswer } from "../../src/watchdog/store-ports.ts";
 import { INSTALLATION } from "../support/memory-leadership.ts";
 import { HOLDER, type SweepWorld, sweepWorld } from "../support/sweep-world.ts";
 

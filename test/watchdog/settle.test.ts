@@ -1,11 +1,7 @@
 import { describe, expect, it, vi } from "vitest";
-import {
-  type Fence,
-  StoreUnavailableError,
-  type WriteFacts,
-  type WriteResult,
-} from "../../src/watchdog/ports.ts";
+import { type Fence, StoreUnavailableError } from "../../src/watchdog/ports.ts";
 import { FencedError, settle } from "../../src/watchdog/settle.ts";
+import type { WriteFacts, WriteResult } from "../../src/watchdog/store-ports.ts";
 import { snapshot } from "../support/snapshot.ts";
 import { sweepWorld } from "../support/sweep-world.ts";
 

@@ -1,11 +1,7 @@
 import { describe, expect, it, vi } from "vitest";
-import {
-  type PageCursor,
-  type StalePage,
-  type StaleQuery,
-  StoreUnavailableError,
-} from "../../src/watchdog/ports.ts";
+import { StoreUnavailableError } from "../../src/watchdog/ports.ts";
 import { staleRuns } from "../../src/watchdog/stale-runs.ts";
+import type { PageCursor, StalePage, StaleQuery } from "../../src/watchdog/store-ports.ts";
 import { settle } from "../support/fake-clock.ts";
 import { sweepWorld } from "../support/sweep-world.ts";
 

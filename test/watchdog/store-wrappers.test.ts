@@ -1,6 +1,7 @@
 import { describe, expect, it, vi } from "vitest";
 import { sighting } from "../../src/rules/suspicion.ts";
-import { type RunStore, StoreUnavailableError } from "../../src/watchdog/ports.ts";
+import { StoreUnavailableError } from "../../src/watchdog/ports.ts";
+import type { RunStore } from "../../src/watchdog/store-ports.ts";
 import { dryStore, patientStore } from "../../src/watchdog/store-wrappers.ts";
 import { settle } from "../support/fake-clock.ts";
 import { snapshot } from "../support/snapshot.ts";

@@ -2,12 +2,12 @@ import { describe, expect, it } from "vitest";
 import { health } from "../../src/rules/health.ts";
 import { LeaseLostError } from "../../src/watchdog/lease-term.ts";
 import {
-  type LeadershipView,
   LeaseUnavailableError,
   type SharedApi,
   StoreSchemaError,
   StoreUnavailableError,
 } from "../../src/watchdog/ports.ts";
+import type { LeadershipView } from "../../src/watchdog/store-ports.ts";
 import { WorkerState } from "../../src/watchdog/worker-state.ts";
 import { FakeClock } from "../support/fake-clock.ts";
 import { reportOf, sweepWorld } from "../support/sweep-world.ts";

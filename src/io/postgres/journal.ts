@@ -1,5 +1,6 @@
 import { eq, sql } from "drizzle-orm";
-import type { CleanupTask, Fence, FirstRunTask, Journal } from "../../watchdog/ports.ts";
+import type { Fence } from "../../watchdog/ports.ts";
+import type { CleanupTask, FirstRunTask, Journal } from "../../watchdog/store-ports.ts";
 import {
   adoptStatement,
   claimStatement,

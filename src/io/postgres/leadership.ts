@@ -1,16 +1,18 @@
 import { eq, sql } from "drizzle-orm";
 import {
   type ApiRestraint,
-  type EpochAnswer,
-  type EpochRequest,
   type Fence,
-  type Horizon,
-  type Leadership,
-  type LeadershipView,
   type LeaseKind,
   StoreSchemaError,
   StoreUnavailableError,
 } from "../../watchdog/ports.ts";
+import type {
+  EpochAnswer,
+  EpochRequest,
+  Horizon,
+  Leadership,
+  LeadershipView,
+} from "../../watchdog/store-ports.ts";
 import type { Connection } from "./connection.ts";
 import type { Database } from "./database.ts";
 import { RowBusyError } from "./errors.ts";

@@ -1,9 +1,9 @@
 import type { RunSnapshot } from "../../rules/model.ts";
+import type { Fence } from "../../watchdog/ports.ts";
 import type {
   Backlog,
   DeferWrite,
   FailedRun,
-  Fence,
   GuardFacts,
   PageCursor,
   RunStore,
@@ -12,7 +12,7 @@ import type {
   TerminalWrite,
   WriteFacts,
   WriteResult,
-} from "../../watchdog/ports.ts";
+} from "../../watchdog/store-ports.ts";
 import type { Connection } from "./connection.ts";
 import type { Database } from "./database.ts";
 import { RowBusyError, StatementRefusedError } from "./errors.ts";

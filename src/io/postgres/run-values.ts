@@ -1,5 +1,6 @@
 import type { RunSnapshot, Suspicion } from "../../rules/model.ts";
-import type { DeferWrite, Fence, StaleQuery, TerminalWrite } from "../../watchdog/ports.ts";
+import type { Fence } from "../../watchdog/ports.ts";
+import type { DeferWrite, StaleQuery, TerminalWrite } from "../../watchdog/store-ports.ts";
 import type { SnapshotRow } from "./run-reads.ts";
 import { toMillis } from "./sql.ts";
 

@@ -1,6 +1,7 @@
 import { describe, expect, it } from "vitest";
 import { seedRun } from "../../../src/demo/seed.ts";
-import type { Fence, Journal } from "../../../src/watchdog/ports.ts";
+import type { Fence } from "../../../src/watchdog/ports.ts";
+import type { Journal } from "../../../src/watchdog/store-ports.ts";
 import { createDatabase } from "../../support/database.ts";
 import { type PostgresJournalStand, postgresJournalStand } from "../../support/journal-stand.ts";
 import { completing, everything, openStores, readRun, takeEpoch } from "../../support/stores.ts";

@@ -1,7 +1,8 @@
 import { randomUUID } from "node:crypto";
 import { describe, expect, it } from "vitest";
 import { seedAutomation, seedRun } from "../../../src/demo/seed.ts";
-import type { Fence, FirstRunTask } from "../../../src/watchdog/ports.ts";
+import type { Fence } from "../../../src/watchdog/ports.ts";
+import type { FirstRunTask } from "../../../src/watchdog/store-ports.ts";
 import { createDatabase } from "../../support/database.ts";
 import {
   completing,

@@ -1,5 +1,5 @@
 import { describe, expect, it, vi } from "vitest";
-import type { EpochAnswer, EpochRequest } from "../../../src/watchdog/ports.ts";
+import type { EpochAnswer, EpochRequest } from "../../../src/watchdog/store-ports.ts";
 import { createDatabase, type TestDatabase } from "../../support/database.ts";
 import {
   epochRequest,

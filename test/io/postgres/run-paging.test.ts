@@ -1,6 +1,6 @@
 import { describe, expect, it } from "vitest";
 import { type RunSeed, type SeededRun, seedAutomation, seedRuns } from "../../../src/demo/seed.ts";
-import type { StaleQuery } from "../../../src/watchdog/ports.ts";
+import type { StaleQuery } from "../../../src/watchdog/store-ports.ts";
 import { createDatabase, type TestDatabase } from "../../support/database.ts";
 import {
   DAY_MS,

@@ -1,8 +1,9 @@
 import { describe, expect, it, vi } from "vitest";
 import { seedRun } from "../../../src/demo/seed.ts";
 import type { RunSnapshot } from "../../../src/rules/model.ts";
-import type { Fence, WriteResult } from "../../../src/watchdog/ports.ts";
+import type { Fence } from "../../../src/watchdog/ports.ts";
 import { settle } from "../../../src/watchdog/settle.ts";
+import type { WriteResult } from "../../../src/watchdog/store-ports.ts";
 import { createDatabase, type TestDatabase } from "../../support/database.ts";
 import { createRole, WORKER_GRANTS } from "../../support/database-role.ts";
 import {

@@ -1,0 +1,257 @@
+/** What the work needs from Postgres. The promises of ports.ts hold here as well. */
+import type { RunSnapshot, Trigger, Verdict } from "../rules/model.ts";
+import type { SuspicionChange } from "../rules/suspicion.ts";
+import type { ApiRestraint, Fence, LeaseKind } from "./ports.ts";
+
+/**
+ * Keyset cursor: pages of runs with a deadline first, by (deadline, id), then runs without one, by id, and last, if the
+ * query includes them, suspected runs whose deadline was moved past the horizon, by id.
+ */
+export type PageCursor =
+  | { readonly part: "deadline"; readonly timeoutAt: string; readonly id: string }
+  | { readonly part: "no-deadline"; readonly id: string | null }
+  | { readonly part: "suspected"; readonly id: string | null };
+
+/** The database's time at the start of a sweep, with which everything in it is compared. */
+export interface Horizon {
+  /** As PostgreSQL prints it, with microseconds. */
+  readonly text: string;
+  /** Unix milliseconds, with fractions. */
+  readonly ms: number;
+}
+
+export interface StaleQuery {
+  readonly horizon: Horizon;
+  readonly nullDeadlineAfterMs: number;
+  /** A run that earlier sweeps remember counts as stale whatever its deadline says now. */
+  readonly includeSuspected: boolean;
+}
+
+export interface StalePage {
+  readonly ids: readonly string[];
+  /** Where the next page starts; `null` after the last one. */
+  readonly next: PageCursor | null;
+}
+
+export interface TerminalWrite {
+  readonly run: RunSnapshot;
+  readonly verdict: Extract<Verdict, { kind: "complete" | "fail" }>;
+  /** Statuses, codes and sizes only; goes to the journal. */
+  readonly evidence: Readonly<Record<string, unknown>>;
+  readonly holder: string;
+  readonly trigger: Trigger;
+  /** Milliseconds until the sandbox may be deleted; `null` when it stays. */
+  readonly cleanupInMs: number | null;
+  /** Why a person let it pass the guard; `null` when nobody had to. */
+  readonly overrideReason: string | null;
+}
+
+export interface DeferWrite {
+  readonly run: RunSnapshot;
+  readonly deferMs: number;
+  /** Unix milliseconds; the new deadline is the earlier of this and now + deferMs. */
+  readonly notAfterMs: number | null;
+  /** JSON text for `status_detail`, such as `null`; `null` leaves the column as it is. */
+  readonly statusDetail: string | null;
+  readonly suspicion: SuspicionChange;
+}
+
+/**
+ * `none`: no row matched the guard. `busy`: somebody else is writing this run right now. `refused`: Postgres rejected
+ * the statement for what it contains (a constraint, a trigger); `cause` is its message without row data.
+ */
+export type WriteResult =
+  | { readonly kind: "written" }
+  | { readonly kind: "none" }
+  | { readonly kind: "busy" }
+  | { readonly kind: "refused"; readonly cause: string };
+
+/** A run that could not be handled, and why, in fixed vocabulary. */
+export interface FailedRun {
+  readonly runId: string;
+  readonly cause: string;
+  readonly retryInMs: number;
+}
+
+/** What the database knows about a write that returned no row, read in one statement. */
+export interface WriteFacts {
+  /** The journal holds a verdict on this run with our epoch. */
+  readonly journaled: boolean;
+  readonly epochIsOurs: boolean;
+  /** The row still is what the write's guard asked for. */
+  readonly rowMatches: boolean;
+}
+
+/** Runs that are still RUNNING past the deadline they had before anybody deferred them. */
+export interface Backlog {
+  /** Stale at the horizon: what a sweep takes up. */
+  readonly count: number;
+  /** Deferred beyond the horizon by earlier sweeps. */
+  readonly deferred: number;
+  /** Of all of them, those that the guard holds back. */
+  readonly held: number;
+  /** Of all of them, those whose handling failed at the last attempt. */
+  readonly failing: number;
+  /** How long the oldest of all is overdue, counted from its original deadline; `null` when there is none. */
+  readonly oldestOverdueMs: number | null;
+}
+
+/** What the guard has to know before a sweep begins. */
+export interface GuardFacts {
+  /** Stale runs that one more sighting would confirm. */
+  readonly confirmable: readonly string[];
+  /** Presumptions that the journal has of the last hour, without those a person let pass. */
+  readonly presumedLastHour: number;
+}
+
+export interface RunStore {
+  /** All stale runs, counted. */
+  backlog(query: StaleQuery): Promise<Backlog>;
+  /** Runs still RUNNING past their deadline at the horizon; at most `limit` a page. */
+  stalePage(query: StaleQuery, cursor: PageCursor | null, limit: number): Promise<StalePage>;
+  /** `null` when there is no such run. */
+  read(runId: string, query: StaleQuery): Promise<RunSnapshot | null>;
+  /** Ends a run and writes the journal in one statement that commits at once. Never waits for a row lock. */
+  apply(write: TerminalWrite, fence: Fence): Promise<WriteResult>;
+  /** Moves the deadline of a run that stays RUNNING and notes what is suspected, in one statement, under the same guard. */
+  defer(write: DeferWrite, fence: Fence): Promise<WriteResult>;
+  /**
+   * Defers those of the given runs that are still stale, in one statement, without a note on any of them; rows that
+   * somebody is writing are left alone, and all of them when Postgres refuses one. Their original deadlines are kept
+   * like those of other deferred runs.
+   *
+   * They keep their order, a microsecond apart, and as `deferMs` is counted from the horizon they come before all that
+   * the sweep has asked about: whoever had to wait is first in the next one.
+   */
+  deferUnasked(
+    runIds: readonly string[],
+    query: StaleQuery,
+    deferMs: number,
+    fence: Fence,
+  ): Promise<void>;
+  /**
+   * Remembers that a run could not be handled: no page shows it again before `retryInMs` have passed. Does not touch
+   * the host's row, which may be the trouble.
+   */
+  noteError(run: FailedRun, fence: Fence): Promise<void>;
+  /** Forgets what is suspected of runs that are not RUNNING any more. */
+  dropSuspicions(fence: Fence): Promise<void>;
+  guardFacts(query: StaleQuery, confirmations: number): Promise<GuardFacts>;
+  /** RUNNING runs that are not stale, have a sandbox and a command, and are not suspected; those with most time left. */
+  canaries(query: StaleQuery, limit: number): Promise<readonly RunSnapshot[]>;
+  facts(run: RunSnapshot, epoch: number): Promise<WriteFacts>;
+}
+
+/** The leadership row, for health and for deciding whether to contend. */
+export interface LeadershipView {
+  readonly installation: string;
+  readonly epoch: number;
+  readonly holder: string | null;
+  readonly leaseKind: LeaseKind | null;
+  readonly sweepStartedAt: string | null;
+  readonly sweepFinishedAt: string | null;
+  /** How long ago, by the database's clock; `null` for never. */
+  readonly sinceProgressMs: number | null;
+  readonly sinceFinishMs: number | null;
+  /** What the last full sweep came to, as its report says it; `null` when there is none. */
+  readonly lastStatus: string | null;
+  readonly readAt: string;
+}
+
+export interface EpochRequest {
+  /** `host/pid/random`. */
+  readonly holder: string;
+  /** The value under which the lease is held: holder and term token. */
+  readonly leaseValue: string;
+  readonly leaseKind: LeaseKind;
+  readonly trigger: Trigger;
+  /** False for a partial sweep: it takes an epoch and leaves the sweep columns alone. */
+  readonly full: boolean;
+  /** A cron tick is refused when the last full sweep finished and began less than half of this ago. */
+  readonly intervalMs: number;
+  /** After this long without progress, a worker with another kind of lease may take over. */
+  readonly otherKindAfterMs: number;
+}
+
+export type EpochAnswer =
+  | {
+      readonly kind: "begun";
+      readonly epoch: number;
+      readonly horizon: Horizon;
+      /** What the shared API had asked the leader before us for. */
+      readonly restraint: ApiRestraint;
+    }
+  | { readonly kind: "already-swept" }
+  | { readonly kind: "other-lease-kind"; readonly noted: LeaseKind }
+  /** Postgres lease only: the row no longer names us, or the lease has run out. */
+  | { readonly kind: "lease-lost" };
+
+export interface Leadership {
+  /** @throws StoreSchemaError when the worker's or the host's tables cannot be used as they are. */
+  read(): Promise<LeadershipView>;
+  /** One conditional UPDATE; a refusal changes nothing. */
+  begin(request: EpochRequest, check: () => void): Promise<EpochAnswer>;
+  /** The horizon of a sweep that takes no epoch (dry run). */
+  horizon(): Promise<Horizon>;
+  /** Tells the fleet that the sweep moves on, and what the API asks for. False when the epoch is no longer ours. */
+  progress(fence: Fence, restraint: ApiRestraint): Promise<boolean>;
+  /** Records the end of a full sweep. False when the epoch is no longer ours. */
+  finish(fence: Fence, report: object, restraint: ApiRestraint): Promise<boolean>;
+  /** After a graceful stop: lets a worker with another kind of lease take over at once. */
+  clearLeaseKind(epoch: number): Promise<void>;
+}
+
+export interface CleanupTask {
+  readonly id: number;
+  readonly runId: string;
+  readonly userId: string | null;
+  readonly orgId: string | null;
+  readonly sandboxId: string;
+  readonly attempts: number;
+}
+
+/** A first outcome that is still to be recorded on its automation. */
+export interface FirstRunTask {
+  readonly automationId: string;
+  readonly outcome: string;
+  /** The automation's `preset_metadata` as text; `null` when it has none or is gone. */
+  readonly metadata: string | null;
+  /** The database's clock, ISO 8601 UTC with microseconds. */
+  readonly readAt: string;
+}
+
+export interface Journal {
+  /**
+   * Claims due deletions, counting the attempt and moving the next one away, so that two workers never delete the
+   * same sandbox at once, also when several verdicts name it: one of them is claimed, when all of them are due.
+   * Presumptions whose run was overturned or whose sandbox is kept are settled, not claimed; a sandbox that a RUNNING
+   * run names is put off without counting an attempt.
+   */
+  claimCleanups(fence: Fence, limit: number): Promise<readonly CleanupTask[]>;
+  /**
+   * Settles every pending verdict on the same sandbox. `note` says what was doubtful about it; `null` for a deletion
+   * that the API confirmed.
+   */
+  cleanupDone(id: number, note: string | null, fence: Fence): Promise<void>;
+  /** Tells whether the deletion will be tried again; a day after the verdict it is given up. */
+  cleanupFailed(
+    id: number,
+    error: string,
+    retryInMs: number,
+    fence: Fence,
+  ): Promise<"pending" | "abandoned">;
+  pendingCleanups(): Promise<number>;
+  /** One per automation, its oldest open verdict; in the order of `afterAutomation`, an automation's id. */
+  openFirstRuns(afterAutomation: string | null, limit: number): Promise<readonly FirstRunTask[]>;
+  /** Compare-and-set of `preset_metadata`; false when it changed meanwhile or somebody is writing it. */
+  recordFirstRun(task: FirstRunTask, metadata: string, fence: Fence): Promise<boolean>;
+  /** Closes every open verdict of the automation. */
+  firstRunDone(automationId: string, fence: Fence): Promise<void>;
+  /**
+   * Schedules the deletion of sandboxes that their runs named only after our presumption had ended them; an hour after
+   * the verdict nobody looks any more. Tells how many.
+   */
+  adoptLateSandboxes(delayMs: number, fence: Fence): Promise<number>;
+  /** Removes verdicts older than that, except those with something left to do. Tells how many, at most `limit`. */
+  prune(olderThanMs: number, limit: number, fence: Fence): Promise<number>;
+}
