@@ -11,6 +11,7 @@ export function humanReport(report: SweepReport): string {
   if (done + pending + abandoned > 0) {
     lines.push(`  sandboxes     ${done} deleted, ${pending} pending, ${abandoned} abandoned`);
   }
+  if (report.counts.held > 0) lines.push("", ...HELD);
   const shown = worthShowing(report.runs);
   if (shown.length > 0) lines.push("", ...shown.slice(0, MAX_RUNS_SHOWN).map(runLine));
   const more = shown.length - MAX_RUNS_SHOWN;
@@ -32,6 +33,11 @@ const COUNTED: readonly (readonly [keyof SweepCounts, string, string])[] = [
   ["errors", "errors", "could not be handled"],
 ];
 
+const HELD = [
+  "  Held runs stay RUNNING. Look at the backend first; if they really are dead, let them pass:",
+  '  run-watchdog once --override-guard "<why they are dead>"',
+];
+
 function headline(report: SweepReport): string {
   const { counts, durationMs } = report;
   const took = `${(durationMs / 1000).toFixed(1)} s`;
@@ -51,10 +57,15 @@ function headline(report: SweepReport): string {
     case "ok":
       return `${dry}${stale === 0 ? `no stale runs, looked for ${took}` : swept}`;
     case "partial":
-      return `${dry}${swept}, ${counts.errors > 0 ? `${counts.errors} could not be handled` : "none got an answer from the backend"}`;
+      return `${dry}${swept}, ${whatIsMissing(counts)}`;
     case "held":
       return `${dry}${swept}, ${counts.held} held back by the guard`;
   }
+}
+
+function whatIsMissing({ errors, skipped }: SweepCounts): string {
+  if (errors > 0) return `${errors} could not be handled`;
+  return skipped > 0 ? `${skipped} not asked about` : "none got an answer from the backend";
 }
 
 function countLines(counts: SweepCounts): readonly string[] {

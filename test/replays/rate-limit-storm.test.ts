@@ -1,7 +1,7 @@
 import { describe, expect, it } from "vitest";
 import { json } from "../../src/demo/fake-host-model.ts";
 import { API_CONCURRENCY, type Replay, type Swept, startReplay } from "../support/replay.ts";
-import { normally } from "../support/replay-checks.ts";
+import { normally, onceAnswered } from "../support/replay-checks.ts";
 import { dies, ends, type Job, type JobSpec, job } from "../support/replay-jobs.ts";
 import { MINUTE_MS } from "../support/replay-time.ts";
 import { isApiCall } from "../support/replay-traffic.ts";
@@ -15,6 +15,7 @@ interface Storm {
   readonly everyMs: number;
   readonly saysWhen: boolean;
   readonly mostRefused: number;
+  readonly judgedBy: (job: Job) => number;
   /** Why runs are left out in most of the sweeps; `null` where waiting within the sweep may do. */
   readonly because: string | null;
 }
@@ -26,6 +27,7 @@ const storms: readonly Storm[] = [
     everyMs: MINUTE_MS,
     saysWhen: true,
     mostRefused: API_CONCURRENCY,
+    judgedBy: inTurn,
     because: "the backend is not asked: sandbox_api asked for a pause",
   },
   {
@@ -34,6 +36,7 @@ const storms: readonly Storm[] = [
     everyMs: MINUTE_MS,
     saysWhen: false,
     mostRefused: 2 * API_CONCURRENCY,
+    judgedBy: inTurn,
     because: "the backend is not asked: sandbox_api keeps failing, its circuit breaker is open",
   },
   {
@@ -42,6 +45,7 @@ const storms: readonly Storm[] = [
     everyMs: 1000,
     saysWhen: true,
     mostRefused: API_CONCURRENCY,
+    judgedBy: onceAnswered(LAST + 0.5),
     because: null,
   },
 ];
@@ -49,7 +53,7 @@ const storms: readonly Storm[] = [
 describe("an API that for 40 minutes answers 429 to", () => {
   for (const storm of storms) {
     it(storm.name, async () => {
-      await using replay = await startReplay({ judgedBy });
+      await using replay = await startReplay({ judgedBy: storm.judgedBy });
       // Long enough for calls to meet each other.
       replay.host.latencyMs = 5;
       await replay.add(Array.from({ length: 70 }, (_, index) => liveJob(1, index)));
@@ -79,8 +83,8 @@ function expectRunsLeftOut(during: readonly Swept[], because: string): void {
   expect(during[0]?.health.reasons).toContain(because);
 }
 
-/** All take turns: who has waited goes first, so nobody waits longer than the longest distance. */
-function judgedBy(one: Job): number {
+/** Who was left out goes first in the next sweep, so all take turns while the storm goes on. */
+function inTurn(one: Job): number {
   return normally(one) + 15 * MINUTE_MS;
 }
 

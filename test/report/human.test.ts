@@ -27,6 +27,10 @@ const headlines: readonly { readonly report: Partial<SweepReport>; readonly line
     line: "swept 9 stale runs in 0.4 s, none got an answer from the backend",
   },
   {
+    report: { status: "partial", counts: { ...NO_COUNTS, stale: 9, undetermined: 2, skipped: 7 } },
+    line: "swept 2 stale runs in 0.4 s, 7 not asked about",
+  },
+  {
     report: { status: "held", counts: { ...NO_COUNTS, stale: 9, held: 8 } },
     line: "swept 9 stale runs in 0.4 s, 8 held back by the guard",
   },
@@ -79,6 +83,13 @@ describe("humanReport", () => {
         "",
       ].join("\n"),
     );
+  });
+
+  it("says what a person can do about held runs, and only then", () => {
+    const remedy = '  run-watchdog once --override-guard "<why they are dead>"';
+    const held = aReport({ status: "held", counts: { ...NO_COUNTS, stale: 1, held: 1 } });
+    expect(humanReport(held).split("\n")).toContain(remedy);
+    expect(humanReport(aReport())).not.toContain("--override-guard");
   });
 
   it("leaves out runs that go on or that others changed", () => {
