@@ -1,7 +1,7 @@
 import { describe, expect, it } from "vitest";
 import { json } from "../../src/demo/fake-host-model.ts";
 import { API_CONCURRENCY, type Replay, type Swept, startReplay } from "../support/replay.ts";
-import { normally, onceAnswered } from "../support/replay-checks.ts";
+import { normally } from "../support/replay-checks.ts";
 import { dies, ends, type Job, type JobSpec, job } from "../support/replay-jobs.ts";
 import { MINUTE_MS } from "../support/replay-time.ts";
 import { isApiCall } from "../support/replay-traffic.ts";
@@ -45,7 +45,7 @@ const storms: readonly Storm[] = [
     everyMs: 1000,
     saysWhen: true,
     mostRefused: API_CONCURRENCY,
-    judgedBy: onceAnswered(LAST + 0.5),
+    judgedBy: inTurn,
     because: null,
   },
 ];

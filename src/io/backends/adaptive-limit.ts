@@ -37,12 +37,14 @@ export class AdaptiveLimit {
     return this.#slots.acquire(signal);
   }
 
-  /** A call is being sent. What it came to is told to the function returned. */
-  send(): (outcome: Outcome) => void {
+  /** A call is being sent. What it came to is told to the function returned, which tells whether that was news. */
+  send(): (outcome: Outcome) => boolean {
     this.#sent += 1;
     const number = this.#sent;
     return (outcome) => {
-      if (number > this.#sentBeforeReduction) this.#learn(outcome);
+      const isNews = number > this.#sentBeforeReduction;
+      if (isNews) this.#learn(outcome);
+      return isNews;
     };
   }
 

@@ -132,9 +132,10 @@ export class ApiGate implements SharedApi {
     const fair = isFair(budget);
     const answer = await this.#http.request(call, budget, signal);
     const outcome = outcomeOf(call, answer, fair);
-    learn(outcome);
+    const isNews = learn(outcome);
     if (answer.kind === "status") this.#pauseFor(answer.retryAfterMs ?? 0);
-    return { answer, outcome };
+    // A burst of 429s to calls that were under way together is one refusal, for the circuit as well.
+    return { answer, outcome: isNews || outcome !== "rate-limited" ? outcome : "none" };
   }
 
   get #pauseMs(): number {

@@ -17,7 +17,8 @@ import type { Outcome } from "./call-outcome.ts";
 
 const FAILURES_TO_OPEN = 5;
 const FIRST_WAIT_MS = 10_000;
-const LONGEST_WAIT_MS = 60_000;
+/** Less than a minute, so that each tick of the usual schedule finds a try that is due. */
+const LONGEST_WAIT_MS = 50_000;
 
 /** cockatiel lets a call through when more time has passed than this: always. */
 const AT_ANY_TIME = Number.NEGATIVE_INFINITY;

@@ -118,7 +118,7 @@ describe("Circuit", () => {
       await clock.advance(circuit.waitMs);
       await end("failure");
     }
-    expect(waits).toEqual([10_000, 20_000, 40_000, 60_000, 60_000]);
+    expect(waits).toEqual([10_000, 20_000, 40_000, 50_000, 50_000]);
   });
 
   it("closes with the first success, and then takes five failures again and waits ten seconds", async () => {
