@@ -1,0 +1,60 @@
+/** The README promises what happens when things go wrong; here stands which tests hold it to that. */
+import { existsSync, readFileSync } from "node:fs";
+import { join } from "node:path";
+import { describe, expect, it } from "vitest";
+
+const PROVED_BY: Readonly<Record<string, readonly string[]>> = {
+  "the backend is down": [
+    "replays/agent-servers-502.test.ts",
+    "io/backends/openhands-cloud-gate.test.ts",
+    "watchdog/unasked.test.ts",
+  ],
+  "it answers 429": [
+    "replays/rate-limit-storm.test.ts",
+    "io/backends/adaptive-limit.test.ts",
+    "watchdog/led-sweep-restraint.test.ts",
+  ],
+  "it refuses valid keys (401)": [
+    "replays/valid-keys-refused.test.ts",
+    "io/backends/key-cache.test.ts",
+  ],
+  "it says that every sandbox is gone": ["replays/empty-lists-for-everybody.test.ts"],
+  "really all sandboxes were stopped": ["replays/mass-stop.test.ts"],
+  "an agent server hangs": ["watchdog/confirmations.test.ts", "app/hostile-neighbours.test.ts"],
+  "Redis is down": ["process/outages-redis.test.ts"],
+  "Redis forgets the lease": [
+    "process/outages-redis-lost-key.test.ts",
+    "process/takeover-redis.test.ts",
+  ],
+  "Postgres is down": [
+    "replays/postgres-away-for-a-minute.test.ts",
+    "process/outages-postgres.test.ts",
+  ],
+  "clocks are apart": ["replays/clocks-five-minutes-apart.test.ts"],
+  "two leaders": ["races/two-watchdogs.test.ts", "app/cleanup-shared.test.ts"],
+  "a worker is killed": ["process/takeover.test.ts", "app/cleanup-resume.test.ts"],
+  "a row cannot be written": [
+    "watchdog/run-trouble.test.ts",
+    "io/postgres/substrate-refused-writes.test.ts",
+  ],
+};
+
+describe("what happens when", () => {
+  const readme = readFileSync(join(import.meta.dirname, "..", "README.md"), "utf8");
+  const [, section = ""] = readme.split("\n## What happens when\n");
+  const [table = ""] = section.split("\n## ");
+  const rows = table.split("\n").filter((line) => line.startsWith("| "));
+  const cases = rows.slice(2).map((line) => line.split("|")[1]?.trim() ?? "");
+
+  it("has a test for every line of the README", () => {
+    expect(cases.length).toBeGreaterThan(5);
+    expect(cases.filter((name) => PROVED_BY[name] === undefined)).toEqual([]);
+    expect(Object.keys(PROVED_BY).filter((name) => !cases.includes(name))).toEqual([]);
+  });
+
+  it("names tests that are there", () => {
+    const files = Object.values(PROVED_BY).flat();
+    const missing = files.filter((file) => !existsSync(join(import.meta.dirname, file)));
+    expect(missing).toEqual([]);
+  });
+});
