@@ -1,17 +1,13 @@
 /** Afterwards, from the database's own rows: did the watchdogs keep what they promise? */
 import type { Sql } from "postgres";
 import type { Player } from "./cast.ts";
+import type { Check } from "./check.ts";
 import type { HostWrite } from "./directions.ts";
 import type { FakeHost } from "./fake-host.ts";
 import type { LockFigures } from "./lock-watch.ts";
 import type { MassStop } from "./mass-stop.ts";
 import type { Sightings } from "./sightings.ts";
 import { TIMING } from "./stage.ts";
-
-export interface Check {
-  readonly ok: boolean;
-  readonly text: string;
-}
 
 export interface AuditFacts {
   readonly sql: Sql;

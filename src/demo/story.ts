@@ -1,6 +1,7 @@
 /** The demo from the first line to the last: what happens in which order, and what is said about it. */
 import { setTimeout as sleep } from "node:timers/promises";
-import { audit, type Check } from "./audit.ts";
+import { audit } from "./audit.ts";
+import type { Check } from "./check.ts";
 import { Chronicle } from "./chronicle.ts";
 import { Directions } from "./directions.ts";
 import { tellEpilogue } from "./epilogue.ts";

@@ -1,6 +1,6 @@
 /** The demo's tables and lists, as lines of at most 80 columns. */
 import type { SweepCounts } from "../rules/report.ts";
-import type { Check } from "./audit.ts";
+import type { Check } from "./check.ts";
 import type { HostWrite } from "./directions.ts";
 import type { GroupCount, VerdictCounts } from "./ledger.ts";
 import { GROUPS } from "./roles.ts";
