@@ -99,9 +99,14 @@ describe("a connection that breaks", () => {
     await using stores = openStores(database.connection);
     const before = await stores.leadership.read();
     await server.kill();
-    await expectUnavailable(
-      stores.leadership.read(),
-      /(ECONNREFUSED|ECONNRESET|EPIPE|CONNECTION_CLOSED)$/,
+    // The backend of a killed server notices a moment later, and answers until then.
+    await vi.waitFor(
+      () =>
+        expectUnavailable(
+          stores.leadership.read(),
+          /(ECONNREFUSED|ECONNRESET|EPIPE|CONNECTION_CLOSED)$/,
+        ),
+      10_000,
     );
     await expectUnavailable(stores.leadership.read(), /ECONNREFUSED$/);
     await server.start();
