@@ -8,12 +8,13 @@ import { openHandsCloudBackend } from "../io/backends/openhands-cloud.ts";
 import type { Secret } from "../io/backends/secret.ts";
 import { systemClock } from "../io/clock.ts";
 import type { Backend, Log } from "../watchdog/ports.ts";
+import { youngCollector } from "./heap.ts";
 
 export type OpenBackend = Backend & AsyncDisposable;
 
 /** The backend the configuration names. Connects when it is asked something. */
 export function openBackend(config: Config, proxy: ProxySettings | null, log: Log): OpenBackend {
-  const http = new HttpClient({ proxy, clock: systemClock });
+  const http = new HttpClient({ proxy, clock: systemClock, onBulk: youngCollector() });
   return Object.assign(chooseBackend(config, http, log), {
     [Symbol.asyncDispose]: () => http.close(),
   });

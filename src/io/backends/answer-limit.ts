@@ -17,14 +17,21 @@ export class FloodError extends Error {
   override readonly name = "FloodError";
 }
 
-/** Connects as `connect` says, to servers whose answers have up to `maxBytes` with everything around their bodies. */
-export function limitAnswers(connect: Pool.Options["connect"], maxBytes: number): Connector {
+export interface WireLimits {
+  /** Of one answer, with everything around its body. */
+  readonly maxBytes: number;
+  /** Told of everything that comes in, over all connections. */
+  readonly onReceived: (bytes: number) => void;
+}
+
+/** Connects as `connect` says, to servers whose answers stay within the limits. */
+export function limitAnswers(connect: Pool.Options["connect"], limits: WireLimits): Connector {
   const open = typeof connect === "function" ? connect : buildConnector(connect);
   return (options, callback) =>
     open(options, (...result) => {
       const [, connection] = result;
       // After a failure undici leaves it out, whatever its types say.
-      if (connection) watch(connection, maxBytes);
+      if (connection) watch(connection, limits);
       callback(...result);
     });
 }
@@ -40,7 +47,7 @@ export function limitInterimAnswers(): () => void {
 }
 
 /** There is one question at a time on a connection, so whatever comes after one was sent belongs to its answer. */
-function watch(connection: Connection, maxBytes: number): void {
+function watch(connection: Connection, { maxBytes, onReceived }: WireLimits): void {
   let sent = 0;
   let received = 0;
   let answerFrom = 0;
@@ -49,6 +56,7 @@ function watch(connection: Connection, maxBytes: number): void {
       sent = connection.bytesWritten;
       answerFrom = received;
     }
+    onReceived(connection.bytesRead - received);
     received = connection.bytesRead;
     if (received - answerFrom <= maxBytes) return;
     connection.destroy(new FloodError(`answered with more than ${maxBytes} bytes`));

@@ -1,6 +1,6 @@
 import type { LookupFunction } from "node:net";
 import { Agent, type Dispatcher, EnvHttpProxyAgent, Pool } from "undici";
-import { limitAnswers } from "./answer-limit.ts";
+import { limitAnswers, type WireLimits } from "./answer-limit.ts";
 
 /** The proxy variables' values; `null` for one that is not set. */
 export interface ProxySettings {
@@ -14,8 +14,8 @@ export interface DispatcherOptions {
   readonly proxy: ProxySettings | null;
   readonly lookup: LookupFunction;
   readonly connectTimeoutMs: number;
-  /** A longer answer, with everything around its body, ends its connection. */
-  readonly maxAnswerBytes: number;
+  /** An answer that goes beyond them ends its connection. */
+  readonly wire: WireLimits;
 }
 
 /** Idle connections are few and short: every sandbox is another host, and most are asked once. */
@@ -27,7 +27,7 @@ const KEEP_ALIVE_MAX_MS = 10_000;
  * signal. No timeouts but the one for connecting: the client's own deadline covers the rest.
  */
 export function openDispatcher(settings: DispatcherOptions): Dispatcher {
-  const { proxy, lookup, connectTimeoutMs, maxAnswerBytes } = settings;
+  const { proxy, lookup, connectTimeoutMs, wire } = settings;
   const options = {
     allowH2: false,
     connect: { lookup, allowH2: false, timeout: connectTimeoutMs },
@@ -38,7 +38,7 @@ export function openDispatcher(settings: DispatcherOptions): Dispatcher {
     keepAliveMaxTimeout: KEEP_ALIVE_MAX_MS,
     // Whatever undici connects to comes by here: servers, proxies, and servers behind proxies.
     factory: (origin: string | URL, pool: Pool.Options) =>
-      new Pool(origin, { ...pool, connect: limitAnswers(pool.connect, maxAnswerBytes) }),
+      new Pool(origin, { ...pool, connect: limitAnswers(pool.connect, wire) }),
   };
   if (proxy === null) return new Agent(options);
   return new EnvHttpProxyAgent({

@@ -35,7 +35,11 @@ export interface HttpClientOptions {
   readonly limits?: Partial<AnswerLimits>;
   /** 10 s by default: an unreachable host should not use up a whole verification. */
   readonly connectTimeoutMs?: number;
+  /** Called each time that `BULK_BYTES` more have come in: as many have become garbage. */
+  readonly onBulk?: () => void;
 }
+
+const BULK_BYTES = 16 * 1024 * 1024;
 
 export interface AnswerLimits extends BodyLimits {
   /** More ends the connection: status line, headers, body and framing, all that comes for one call. */
@@ -95,13 +99,18 @@ export class HttpClient {
   readonly #limits: AnswerLimits;
   readonly #open: Dispatcher;
   readonly #guarded: Dispatcher;
+  readonly #onBulk: () => void;
+  #bulkBytes = 0;
 
   constructor(options: HttpClientOptions) {
     const { proxy, clock, lookup = systemLookup, connectTimeoutMs = 10_000 } = options;
     this.#clock = clock;
     this.#connectTimeoutMs = connectTimeoutMs;
     this.#limits = { ...LIMITS, ...options.limits };
-    const settings = { proxy, connectTimeoutMs, maxAnswerBytes: this.#limits.maxAnswerBytes };
+    this.#onBulk = options.onBulk ?? (() => {});
+    const { maxAnswerBytes: maxBytes } = this.#limits;
+    const wire = { maxBytes, onReceived: (bytes: number) => this.#received(bytes) };
+    const settings = { proxy, connectTimeoutMs, wire };
     this.#open = openDispatcher({ ...settings, lookup });
     this.#guarded = openDispatcher({ ...settings, lookup: guardLookup(lookup) });
   }
@@ -132,6 +141,13 @@ export class HttpClient {
   /** Cuts off whatever is in flight; later calls fail. */
   async close(): Promise<void> {
     await Promise.all([this.#open.destroy(), this.#guarded.destroy()]);
+  }
+
+  #received(bytes: number): void {
+    this.#bulkBytes += bytes;
+    if (this.#bulkBytes < BULK_BYTES) return;
+    this.#bulkBytes = 0;
+    this.#onBulk();
   }
 
   async #exchange(call: HttpCall, signal: AbortSignal): Promise<HttpAnswer> {

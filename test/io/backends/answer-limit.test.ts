@@ -1,5 +1,5 @@
 import { connect } from "node:net";
-import { describe, expect, it } from "vitest";
+import { describe, expect, it, vi } from "vitest";
 import { certificate, trustAuthority } from "../../support/certificates.ts";
 import { type HttpServer, startHttpServer } from "../../support/http-server.ts";
 import { ask, message } from "./asking.ts";
@@ -47,6 +47,23 @@ describe("limitAnswers", () => {
       expect(await ask(client.http, server.origin)).toMatchObject({ kind: "json" });
     }
     expect(ports.size).toBeLessThan(10);
+  });
+
+  it("tells of each 16 MiB that have come in, over all connections", async () => {
+    const body = `"${"x".repeat(1024 * 1024 - 2)}"`;
+    await using server = await startHttpServer((_, response) => {
+      response.setHeader("content-type", "application/json").end(body);
+    });
+    const onBulk = vi.fn();
+    await using client = openClient({ onBulk });
+    const answers = (count: number) =>
+      Promise.all(Array.from({ length: count }, () => ask(client.http, server.origin)));
+    await answers(15);
+    expect(onBulk).not.toHaveBeenCalled();
+    await answers(1);
+    expect(onBulk).toHaveBeenCalledTimes(1);
+    await answers(16);
+    expect(onBulk).toHaveBeenCalledTimes(2);
   });
 
   it("cuts off a flood that comes by way of a proxy", async () => {
