@@ -85,7 +85,7 @@ export const verdicts = watchdog.table(
 
 /**
  * What is remembered of runs that stay RUNNING past their deadline; a verdict removes it. A row counts as long as its
- * run has the sandbox and the command of which all this was said.
+ * run has the start, the sandbox and the command of which all this was said.
  */
 export const suspicions = watchdog.table(
   "suspicions",
@@ -108,6 +108,15 @@ export const suspicions = watchdog.table(
     errorRetryAt: instant("error_retry_at"),
     /** Since when the guard holds the verdict back. */
     heldSince: instant("held_since"),
+    /** When the attempt began of which all this is said: a run that was started anew is another one. */
+    beganAt: instant("began_at"),
+    /** Our own next look at the run, while its deadline still is the shield. */
+    lookAt: instant("look_at"),
+    /** The deadline that we set, so that the host's own watchdog never meets the run; any other one is the host's. */
+    shieldAt: instant("shield_at"),
   },
-  (table) => [index("suspicions_presumed").on(table.runId).where(sql`${table.presumedTimes} > 0`)],
+  (table) => [
+    index("suspicions_presumed").on(table.runId).where(sql`${table.presumedTimes} > 0`),
+    index("suspicions_look_at").on(table.lookAt, table.runId),
+  ],
 );

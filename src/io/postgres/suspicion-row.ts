@@ -28,6 +28,9 @@ export function newRow(run: RunColumns, firstDeadlineAt: SQLWrapper) {
     errorCause: NULL_TEXT,
     errorRetryAt: NULL_INSTANT,
     heldSince: NULL_INSTANT,
+    beganAt: NULL_INSTANT,
+    lookAt: NULL_INSTANT,
+    shieldAt: NULL_INSTANT,
   };
 }
 
