@@ -8,6 +8,8 @@ export interface HousekeepingDeps {
   readonly backend: Pick<Backend, "cleans">;
   readonly log: Log;
   readonly onProgress: () => void;
+  /** Told how many suspected or held runs somebody else has ended as timed out; not called for none. */
+  readonly onEndedElsewhere: (count: number) => void;
 }
 
 export interface HousekeepingOptions {
@@ -48,8 +50,11 @@ async function adopt(deps: HousekeepingDeps, delayMs: number, fence: Fence): Pro
 }
 
 async function forget(deps: HousekeepingDeps, fence: Fence): Promise<void> {
-  await deps.store.dropSuspicions(fence);
+  const count = await deps.store.dropSuspicions(fence);
   deps.onProgress();
+  if (count === 0) return;
+  deps.log.warn({ count }, "another watchdog ends runs");
+  deps.onEndedElsewhere(count);
 }
 
 /** Bounded, so that the first pruning of a large journal takes many sweeps and holds up none. */

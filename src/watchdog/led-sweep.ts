@@ -117,7 +117,11 @@ export class LedSweep {
     const { log } = this.#deps;
     const { journalRetentionMs, sweep } = this.#options;
     const options = { journalRetentionMs, cleanupDelayMs: sweep.cleanupDelayMs };
-    const deps = { ...this.#deps, onProgress: () => this.#progressed() };
+    const deps = {
+      ...this.#deps,
+      onProgress: () => this.#progressed(),
+      onEndedElsewhere: (count: number) => this.#deps.watch.onEndedElsewhere?.(count),
+    };
     try {
       await housekeep(deps, options, this.#fence, signal);
       await this.#chores.run(signal);

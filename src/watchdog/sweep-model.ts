@@ -24,6 +24,8 @@ export interface SweepOptions {
   readonly concurrency: number;
   readonly pageSize: number;
   readonly deferMs: number;
+  /** How much longer than until our next look a run's deadline hides it from the host's own watchdog. */
+  readonly shieldMs: number;
   readonly nullDeadlineAfterMs: number;
   readonly cleanupDelayMs: number;
   readonly policy: VerdictPolicy;

@@ -1,5 +1,11 @@
 import type { Evidence, RunSnapshot } from "../../src/rules/model.ts";
-import type { Backend, CleanupResult, CleanupTarget, SharedApi } from "../../src/watchdog/ports.ts";
+import type {
+  Backend,
+  CleanupResult,
+  CleanupTarget,
+  RunIdName,
+  SharedApi,
+} from "../../src/watchdog/ports.ts";
 
 /** An answer that is under way for as long as the test likes. */
 export interface Held<T> {
@@ -13,6 +19,7 @@ export interface Held<T> {
 export class ScriptedBackend implements Backend {
   readonly name = "scripted";
   cleans = true;
+  needs: readonly RunIdName[] = [];
   api?: SharedApi;
   /** Run ids in the order in which they were asked about. */
   readonly asked: string[] = [];

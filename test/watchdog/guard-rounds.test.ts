@@ -1,8 +1,9 @@
 import { describe, expect, it, vi } from "vitest";
 import type { Evidence } from "../../src/rules/model.ts";
+import { StoreUnavailableError } from "../../src/watchdog/ports.ts";
 import { settle } from "../support/fake-clock.ts";
 import { failure } from "../support/snapshot.ts";
-import { GUARD, sweepStand } from "../support/sweep-world.ts";
+import { GUARD, SHIELD_MS, sweepStand } from "../support/sweep-world.ts";
 
 const GONE: Evidence = { kind: "gone", reason: "missing", detail: "" };
 const ALIVE: Evidence = { kind: "running", output: "none" };
@@ -77,7 +78,10 @@ describe("the guard with few presumptions", () => {
         reason: "sandbox missing, no sign of life from any run",
       });
       expect(onHold.mock.calls).toEqual([["no sign of life from any run"]]);
-      expect(run).toMatchObject({ status: "RUNNING", timeoutAtMs: db.nowMs() + 45_000 });
+      expect(run).toMatchObject({
+        status: "RUNNING",
+        timeoutAtMs: db.nowMs() + 45_000 + SHIELD_MS,
+      });
       expect(db.suspicions.get(run?.id ?? "")).toMatchObject({
         presumedTimes: 1,
         heldSinceMs: db.nowMs(),
@@ -184,21 +188,132 @@ describe("the guard with a mass", () => {
     await sweep();
     expect(actions()).toEqual({ held: 30, failed: 35 });
   });
+});
 
-  it("does not count what a sweep of named runs cannot confirm", async () => {
-    const { db, actions, seed, sweep } = stand();
-    const dead = seed(10, GONE);
+describe("the guard of a limited sweep", () => {
+  const TWICE = { guard: { ...GUARD, confirmations: 2 } };
+
+  it("does not let a mass pass in pieces", async () => {
+    const { db, clock, actions, seed, sweep } = stand();
+    seed(10, ALIVE);
+    const dead = seed(40, GONE);
     for (const { id } of dead) suspectOnce(db, id);
-    const runIds = dead.slice(0, 3).map(({ id }) => id);
-    await sweep({ guard: { ...GUARD, confirmations: 2 }, runIds });
-    expect(actions()).toEqual({ failed: 3 });
+    for (let piece = 0; piece < 8; piece += 1) {
+      const runIds = dead.slice(5 * piece, 5 * piece + 5).map(({ id }) => id);
+      await sweep({ ...TWICE, runIds });
+      await clock.advance(60_000);
+    }
+    expect(actions()).toEqual({ held: 40 });
+    expect(db.verdicts).toEqual([]);
+  });
+
+  it("does not let a mass pass in pieces that were first seen one by one", async () => {
+    const { db, clock, actions, seed, sweep } = stand();
+    db.add(NOT_STALE);
+    const dead = seed(40, GONE);
+    for (let piece = 0; piece < 8; piece += 1) {
+      const runIds = dead.slice(5 * piece, 5 * piece + 5).map(({ id }) => id);
+      for (const _ of [1, 2]) {
+        await sweep({ ...TWICE, runIds });
+        await clock.advance(60_000);
+      }
+    }
+    expect(actions()).toEqual({ suspected: 40, failed: 5, held: 35 });
   });
 
   it("is not outwitted by a limit", async () => {
     const { db, actions, seed, sweep } = stand();
     for (const { id } of seed(10, GONE)) suspectOnce(db, id);
-    await sweep({ guard: { ...GUARD, confirmations: 2 }, limit: 3 });
+    await sweep({ ...TWICE, limit: 3 });
     expect(actions()).toEqual({ held: 3 });
+  });
+
+  it("lets exactly those pass that a person names with a reason", async () => {
+    const { db, actions, seed, sweep } = stand();
+    const dead = seed(40, GONE);
+    for (const { id } of dead) suspectOnce(db, id);
+    const runIds = dead.slice(3, 8).map(({ id }) => id);
+    await sweep({ ...TWICE, runIds, overrideReason: "stopped by hand" });
+    expect(actions()).toEqual({ failed: 5 });
+    const ended = dead.filter(({ status }) => status === "FAILED").map(({ id }) => id);
+    expect(ended).toEqual(runIds);
+  });
+
+  for (const [lastAnswered, expected] of [
+    [27, "held"],
+    [28, "failed"],
+  ] as const) {
+    it(`is ${expected} where six others are suspected and the last full sweep answered ${lastAnswered}`, async () => {
+      const { db, actions, seed, sweep } = stand();
+      db.add(NOT_STALE);
+      const [named] = seed(7, GONE);
+      for (const { id } of db.runs.values()) if (id !== "run-00001") suspectOnce(db, id);
+      db.leadership.lastReport = { counts: { deferred: lastAnswered - 2, failed: 1, held: 1 } };
+      await sweep({ ...TWICE, runIds: [named?.id ?? ""] });
+      expect(actions()).toEqual({ [expected]: 1 });
+    });
+  }
+
+  it("does not take the runs that somebody chose for the measure of what is normal", async () => {
+    const { db, actions, seed, sweep } = stand();
+    const chosen = [...seed(60, ALIVE), ...seed(6, GONE)];
+    for (const { id } of chosen.slice(60)) suspectOnce(db, id);
+    await sweep({ ...TWICE, runIds: chosen.map(({ id }) => id) });
+    expect(actions()).toEqual({ deferred: 60, held: 6 });
+  });
+});
+
+describe("the guard's cap of an hour", () => {
+  it("follows what was proven in the last hour", async () => {
+    const { db, actions, seed, sweep } = stand();
+    for (let count = 0; count < 400; count += 1) {
+      db.addVerdict({ basis: "proof", cleanupState: "none" });
+    }
+    seed(400, ALIVE);
+    seed(101, GONE, { beganAtMs: db.nowMs() - 86_400_000 });
+    await sweep({ guard: { ...GUARD, ratio: 0.25 }, concurrency: 1 });
+    expect(actions()).toEqual({ deferred: 400, failed: 100, held: 1 });
+  });
+});
+
+describe("control samples", () => {
+  const ids: readonly (readonly [string, object])[] = [
+    ["both ids", {}],
+    ["no ids", { sandboxId: null, bashCommandId: null }],
+    ["a sandbox id only", { bashCommandId: null }],
+    ["a command id only", { sandboxId: null }],
+    ["no deadline", { timeoutAtMs: null }],
+  ];
+  for (const [what, run] of ids) {
+    it(`are asked where the runs have ${what} and the backend needs none`, async () => {
+      const { db, actions, seed, sweep, backend } = stand();
+      seed(4, GONE, { ...run, timeoutAtMs: db.nowMs() - 1000 });
+      for (let count = 0; count < 10; count += 1) {
+        backend.says(db.add({ ...NOT_STALE, ...run }).id, GONE);
+      }
+      await sweep();
+      expect(actions()).toEqual({ held: 4 });
+      expect(backend.asked).toHaveLength(7);
+    });
+  }
+
+  it("are only those with the ids that the backend needs", async () => {
+    const { db, seed, sweep, backend } = stand();
+    backend.needs = ["bashCommandId"];
+    seed(1, GONE);
+    db.add({ ...NOT_STALE, bashCommandId: null });
+    const fit = db.add({ ...NOT_STALE, sandboxId: null });
+    await sweep();
+    expect(backend.asked.slice(1)).toEqual([fit.id]);
+  });
+
+  it("are not replaced by runs about which nobody could be asked", async () => {
+    const { db, actions, seed, sweep, backend } = stand();
+    seed(2, GONE);
+    seed(3, { kind: "no-command", sandbox: "not-asked" });
+    backend.says(db.add(NOT_STALE).id, GONE);
+    await sweep();
+    expect(actions()).toEqual({ held: 2, deferred: 3 });
   });
 });
 
@@ -244,6 +359,45 @@ describe("the rounds of the guard", () => {
     expect(dead?.status).toBe("RUNNING");
     held.answer(ALIVE);
     await swept;
+  });
+
+  for (const [waitedMs, expected] of [
+    [30_000, { failed: 1 }],
+    [30_001, { suspected: 1 }],
+  ] as const) {
+    it(`look at the age of an answer where the fence is: after ${waitedMs} ms of waiting to be sent`, async () => {
+      const { store, db, clock, actions, seed, sweep } = stand();
+      const [dead] = seed(1, GONE);
+      db.add(NOT_STALE);
+      const { apply } = store;
+      vi.spyOn(store, "apply").mockImplementation(async (write, fence) => {
+        // A pool whose connections are all in use.
+        clock.block(waitedMs);
+        return await apply.call(store, write, fence);
+      });
+      await sweep();
+      expect(actions()).toEqual(expected);
+      expect(dead?.status).toBe("failed" in expected ? "FAILED" : "RUNNING");
+    });
+  }
+
+  it("look at the age of an answer again before a write is repeated", async () => {
+    const { store, db, clock, actions, seed, sweep } = stand();
+    const [dead] = seed(1, GONE);
+    db.add(NOT_STALE);
+    const { apply } = store;
+    let attempts = 0;
+    vi.spyOn(store, "apply").mockImplementation(async (write, fence) => {
+      attempts += 1;
+      if (attempts > 1) return await apply.call(store, write, fence);
+      fence.check();
+      clock.block(30_001);
+      throw new StoreUnavailableError("no answer");
+    });
+    await sweep();
+    expect(attempts).toBe(2);
+    expect(actions()).toEqual({ suspected: 1 });
+    expect(dead?.status).toBe("RUNNING");
   });
 
   it("act on what was said thirty seconds ago", async () => {

@@ -42,6 +42,18 @@ describe("housekeep", () => {
     ]);
   });
 
+  it("tells of runs that another watchdog ended, and of none when there was none", async () => {
+    const { run, lines, onEndedElsewhere } = setup({ endedElsewhere: 3 });
+    await run();
+    expect(onEndedElsewhere.mock.calls).toEqual([[3]]);
+    expect(lines).toEqual([
+      { level: "warn", message: "another watchdog ends runs", fields: { count: 3 } },
+    ]);
+    const quiet = setup();
+    await quiet.run();
+    expect(quiet.onEndedElsewhere).not.toHaveBeenCalled();
+  });
+
   it("prunes on after full batches, and no more after one that is not", async () => {
     const { run, prune } = setup({ removed: [1000, 1000, 999, 1000] });
     await run();
@@ -98,13 +110,20 @@ type Step = (typeof STEPS)[number];
 interface Script {
   readonly cleans?: boolean;
   readonly adopted?: number;
+  readonly endedElsewhere?: number;
   /** By each batch; none after the last of them. */
   readonly removed?: readonly number[];
   /** Happens while the step's statement is under way. */
   readonly during?: (step: Step) => void;
 }
 
-function setup({ cleans = true, adopted = 0, removed = [], during = () => {} }: Script = {}) {
+function setup({
+  cleans = true,
+  adopted = 0,
+  endedElsewhere = 0,
+  removed = [],
+  during = () => {},
+}: Script = {}) {
   const steps: Step[] = [];
   const begin = (step: Step) => {
     steps.push(step);
@@ -116,12 +135,16 @@ function setup({ cleans = true, adopted = 0, removed = [], during = () => {} }: 
       begin("adoptLateSandboxes");
       return adopted;
     }),
-    dropSuspicions: vi.fn(async () => begin("dropSuspicions")),
+    dropSuspicions: vi.fn(async () => {
+      begin("dropSuspicions");
+      return endedElsewhere;
+    }),
     prune: vi.fn(async () => {
       begin("prune");
       return batches.shift() ?? 0;
     }),
     onProgress: vi.fn(),
+    onEndedElsewhere: vi.fn(),
   };
   const lines: Logged[] = [];
   const deps = {
@@ -130,6 +153,7 @@ function setup({ cleans = true, adopted = 0, removed = [], during = () => {} }: 
     backend: { cleans },
     log: recordTo(lines),
     onProgress: doubles.onProgress,
+    onEndedElsewhere: doubles.onEndedElsewhere,
   };
   const options = { cleanupDelayMs: 300_000, journalRetentionMs: 90_000 };
   const run = (signal = new AbortController().signal) => housekeep(deps, options, FENCE, signal);

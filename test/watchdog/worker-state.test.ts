@@ -47,6 +47,7 @@ describe("WorkerState facts", () => {
       apiRefusal: null,
       heldFor: null,
       failingRuns: 0,
+      endedElsewhere: 0,
       otherLeaseKind: null,
       endlessLeaseKey: null,
       lastSweep: null,
