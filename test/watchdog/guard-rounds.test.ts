@@ -1,6 +1,7 @@
 import { describe, expect, it, vi } from "vitest";
 import type { Evidence } from "../../src/rules/model.ts";
 import { StoreUnavailableError } from "../../src/watchdog/ports.ts";
+import type { WriteResult } from "../../src/watchdog/store-ports.ts";
 import { settle } from "../support/fake-clock.ts";
 import { failure } from "../support/snapshot.ts";
 import { GUARD, SHIELD_MS, sweepStand } from "../support/sweep-world.ts";
@@ -413,6 +414,120 @@ describe("the rounds of the guard", () => {
     held.answer(ALIVE);
     await swept;
   });
+
+  it("come again and again: a later one decides on what came after the first", async () => {
+    const { db, clock, seed, sweep, backend } = stand();
+    db.add(NOT_STALE);
+    const [first] = seed(1, GONE);
+    const second = db.add();
+    const answers = [backend.holds(second.id), backend.holds(db.add().id)];
+    const swept = sweep();
+    await clock.advance(10_000);
+    expect(first?.status).toBe("FAILED");
+    answers[0]?.answer(GONE);
+    await clock.advance(10_000);
+    expect(second.status).toBe("FAILED");
+    answers[1]?.answer(ALIVE);
+    await swept;
+  });
+
+  for (const [alive, expected] of [
+    [17, { deferred: 17, held: 6 }],
+    [18, { deferred: 18, failed: 6 }],
+  ] as const) {
+    it(`measure six presumptions by all that answered: ${alive} alive`, async () => {
+      const { actions, seed, sweep } = stand();
+      seed(alive, ALIVE);
+      seed(6, GONE);
+      await sweep();
+      expect(actions()).toEqual(expected);
+    });
+  }
+
+  it("are waited for at the end, so that the last one knows what they have applied", async () => {
+    const { store, db, clock, actions, seed, sweep, backend } = stand();
+    db.add(NOT_STALE);
+    const [first] = seed(1, GONE);
+    const second = db.add();
+    const late = backend.holds(second.id);
+    const gate = Promise.withResolvers<void>();
+    const { apply } = store;
+    vi.spyOn(store, "apply").mockImplementationOnce(async (write, fence) => {
+      await gate.promise;
+      return await apply.call(store, write, fence);
+    });
+    const swept = sweep({ guard: { ...GUARD, perHour: 1 } });
+    await clock.advance(10_000);
+    late.answer(GONE);
+    await settle();
+    gate.resolve();
+    await swept;
+    expect(actions()).toEqual({ failed: 1, held: 1 });
+    expect(first?.status).toBe("FAILED");
+  });
+
+  it("are waited for when the sweep cannot go on: what they write has ended by then", async () => {
+    const { store, db, clock, seed, sweep, backend } = stand();
+    db.add(NOT_STALE);
+    seed(1, GONE);
+    const other = backend.holds(db.add().id);
+    const gate = Promise.withResolvers<void>();
+    const { apply } = store;
+    vi.spyOn(store, "apply").mockImplementationOnce(async (write, fence) => {
+      const result = await apply.call(store, write, fence);
+      await gate.promise;
+      return result;
+    });
+    const failure = new StoreUnavailableError("away");
+    vi.spyOn(store, "defer").mockRejectedValue(failure);
+    vi.spyOn(store, "facts").mockRejectedValue(failure);
+    let ended = false;
+    const swept = sweep().catch((error: unknown) => {
+      ended = true;
+      return error;
+    });
+    await clock.advance(10_000);
+    other.answer(ALIVE);
+    await settle();
+    await settle();
+    expect(ended).toBe(false);
+    gate.resolve();
+    expect(await swept).toBe(failure);
+  });
+
+  it("end the sweep with what they could not go on with, though runs hang", async () => {
+    const { store, db, clock, seed, sweep, backend } = stand();
+    db.add(NOT_STALE);
+    seed(1, GONE);
+    backend.holds(db.add().id);
+    const failure = new StoreUnavailableError("away");
+    vi.spyOn(store, "canaries").mockRejectedValue(failure);
+    const swept = expect(sweep()).rejects.toBe(failure);
+    await clock.advance(10_000);
+    await swept;
+  });
+
+  const unwritten: readonly (readonly [string, WriteResult])[] = [
+    ["busy", { kind: "busy" }],
+    ["lost-race", { kind: "none" }],
+    ["error", { kind: "refused", cause: "SQLSTATE 23514" }],
+  ];
+  for (const [action, result] of unwritten) {
+    it(`count a run that came to ${action} not as one of the hour`, async () => {
+      const { store, db, actions, seed, sweep } = stand();
+      db.add(NOT_STALE);
+      const [, second] = seed(2, GONE);
+      vi.spyOn(store, "apply").mockImplementationOnce(async (write) => {
+        if (action === "lost-race") db.change(write.run.id, { status: "COMPLETED" });
+        return result;
+      });
+      const limits = { guard: { ...GUARD, perHour: 1 }, concurrency: 1 };
+      // The second one comes in a round of its own.
+      await sweep({ ...limits, runIds: ["run-00002"] });
+      await sweep({ ...limits, runIds: [second?.id ?? ""] });
+      expect(actions()).toEqual({ [action]: 1, failed: 1 });
+    });
+  }
 
   it("leave a run to a callback that came while its verdict waited", async () => {
     const { db, clock, actions, seed, sweep, backend } = stand();

@@ -104,6 +104,19 @@ describe("LedSweep that reaches its end", () => {
     expect(watch.onProgress).toHaveBeenCalledTimes(6);
   });
 
+  it("counts and tells of runs about which nobody was asked", async () => {
+    const { db, backend, conduct } = sweepWorld();
+    const ids = [db.add().id, db.add().id];
+    const restraint = { pausedForMs: 0, concurrency: null };
+    backend.api = { restraint, breaker: "open", refusal: "the breaker is open", restore() {} };
+    const told: string[] = [];
+    const report = reportOf(await conduct({}, { onOutcome: ({ runId }) => told.push(runId) }));
+    expect(report).toMatchObject({ status: "partial", exitCode: 3 });
+    expect(report.counts).toMatchObject({ stale: 2, skipped: 2 });
+    expect(report.runs).toMatchObject(ids.map((runId) => ({ runId, action: "skipped" })));
+    expect(told).toEqual(ids);
+  });
+
   it("waits for a database that restarts when it reads", async () => {
     const { db, store, clock, conduct } = sweepWorld();
     db.add();
