@@ -125,13 +125,11 @@ export class GuardRounds {
     this.#verifiedSinceRound = 0;
     if (this.#waiting.length === 0) return;
     const life = await this.#findLife(signal);
-    const waiting = this.#waiting;
-    this.#waiting = [];
-    const old = waiting.filter((candidate) => !this.#isFresh(candidate));
-    const fresh = waiting.filter((candidate) => this.#isFresh(candidate));
+    const old = this.#waiting.filter((candidate) => !this.#isFresh(candidate));
+    const fresh = this.#waiting.filter((candidate) => this.#isFresh(candidate));
     const { apply, hold, reason } = this.#verdictOn(fresh, life);
     const refused = hold.map((candidate) => ({ ...candidate, heldFor: reason }));
-    if (!last) this.#waiting = [...refused, ...this.#waiting];
+    this.#waiting = refused;
 
     await this.#each(apply, (candidate) => this.#apply(candidate, signal), signal);
     const leave = last ? [...old, ...refused] : old;
@@ -183,8 +181,7 @@ export class GuardRounds {
     };
     try {
       const settled = await this.#writer.end(run, verdict, evidence, signal, check);
-      const counts = settled.kind === "written" && this.#options.overrideReason === null;
-      if (counts) this.#appliedLastHour += 1;
+      if (settled.kind === "written") this.#appliedLastHour += 1;
       return outcomeOf(run.id, { action: "failed", basis, reason, verifyMs }, settled);
     } catch (error) {
       if (!(error instanceof StaleEvidenceError)) throw error;

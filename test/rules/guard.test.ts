@@ -105,7 +105,7 @@ describe("decide", () => {
   });
 
   it("lets more pass in an hour when a share of what was proven is more, and not one beyond it", () => {
-    const scene = { ...QUIET, appliedLastHour: 99, provenLastHour: 400 };
+    const scene = { ...QUIET, appliedLastHour: 99, provenLastHour: 403 };
     const decision = decide([2, 1], same, scene, POLICY);
     expect(decision).toEqual({ apply: [2], hold: [1], reason: "100 presumptions in an hour" });
   });
