@@ -2,7 +2,7 @@ import { describe, expect, it, vi } from "vitest";
 import { StoreUnavailableError } from "../../src/watchdog/ports.ts";
 import type { WriteResult } from "../../src/watchdog/store-ports.ts";
 import { settle } from "../support/fake-clock.ts";
-import { ALIVE, GONE, guardStand, NOT_STALE } from "../support/guard-stand.ts";
+import { ALIVE, GONE, guardStand, NOT_STALE, SILENT } from "../support/guard-stand.ts";
 import { GUARD } from "../support/sweep-world.ts";
 
 describe("the rounds of the guard", () => {
@@ -130,6 +130,15 @@ describe("the rounds of the guard", () => {
       expect(actions()).toEqual(expected);
     });
   }
+
+  it("measure them by no run that gave no answer", async () => {
+    const { db, actions, seed, sweep } = guardStand();
+    db.add(NOT_STALE);
+    seed(18, SILENT);
+    seed(6, GONE);
+    await sweep();
+    expect(actions()).toEqual({ undetermined: 18, held: 6 });
+  });
 
   it("are waited for at the end, so that the last one knows what they have applied", async () => {
     const { store, db, clock, actions, seed, sweep, backend } = guardStand();

@@ -1,7 +1,7 @@
 import { describe, expect, it, vi } from "vitest";
 import type { Evidence } from "../../src/rules/model.ts";
 import { StoreUnavailableError } from "../../src/watchdog/ports.ts";
-import { reportOf, sweepWorld } from "../support/sweep-world.ts";
+import { HOLDER, reportOf, sweepWorld } from "../support/sweep-world.ts";
 
 const EXITED: Evidence = { kind: "exited", exitCode: 1, stdout: "", stderr: "" };
 const AWAY = new StoreUnavailableError("ECONNREFUSED");
@@ -102,6 +102,13 @@ describe("LedSweep that reaches its end", () => {
     expect(watch.onBegin.mock.calls).toEqual([[{ epoch: 1, backlog }]]);
     expect(watch.onOutcome.mock.calls).toMatchObject([[{ runId: id, action: "deferred" }]]);
     expect(watch.onProgress).toHaveBeenCalledTimes(6);
+  });
+
+  it("says in the journal what made it sweep, and who swept", async () => {
+    const { db, backend, conduct } = sweepWorld();
+    backend.says(db.add().id, EXITED);
+    await conduct({ trigger: "once" });
+    expect(db.verdicts).toMatchObject([{ trigger: "once", holder: HOLDER, epoch: 1 }]);
   });
 
   it("counts and tells of runs about which nobody was asked", async () => {
