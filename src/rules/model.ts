@@ -88,6 +88,7 @@ export type Evidence =
       readonly stdout: string;
       readonly stderr: string;
     }
+  /** `none` only where the backend looked for output; it decides the wording at the hard deadline. */
   | { readonly kind: "running"; readonly output: "none" | "partial" }
   | { readonly kind: "starting" }
   | { readonly kind: "gone"; readonly reason: GoneReason; readonly detail: string }

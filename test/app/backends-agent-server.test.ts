@@ -62,7 +62,7 @@ verdictTable(
       run: { startedAgoMs: 1_500_000 },
       expected: presumed({
         reason: "still running",
-        detail: "Command still running",
+        detail: "No bash output found",
         kind: "timeout",
         outcome: "still_running",
         asked: INQUIRED,

@@ -107,7 +107,7 @@ describe("judge", () => {
       name: "fails a command without output at the hard deadline",
       evidence: { kind: "running", output: "none" },
       atMs: HARD_DEADLINE_MS,
-      expected: presumes("still running", "Command still running", "timeout", "still_running"),
+      expected: presumes("still running", "No bash output found", "timeout", "still_running"),
     },
     {
       name: "defers a starting sandbox one millisecond before the hard deadline",
