@@ -1,10 +1,15 @@
-/** One agent server shared by all runs, as in local installations: no keys to mint, no sandboxes to delete. */
+/**
+ * One agent server shared by all runs, as in local installations: no keys to mint, no sandboxes to delete.
+ *
+ * Commands outlive this server: their process groups go on when it restarts, and what it has forgotten may still call
+ * back. So its age and its memory prove nothing, and it is not asked for them: without an exit code a run is running
+ * until its hard deadline.
+ */
 import type { Evidence, RunSnapshot } from "../../rules/model.ts";
 import type { Backend, Clock } from "../../watchdog/ports.ts";
 import { ApiGate } from "./api-gate.ts";
-import { BASH_SEARCH } from "./bash-events.ts";
+import { BASH_SEARCH, searchBashOutput } from "./bash-events.ts";
 import { CallBudget } from "./call-budget.ts";
-import { askForFate } from "./command-fate.ts";
 import type { HttpClient } from "./http-client.ts";
 import { type Secret, withSecret } from "./secret.ts";
 
@@ -52,7 +57,7 @@ async function verify(
   const budget = new CallBudget(options.verifyTimeoutMs);
   const { evidence, unauthorised } = await withSecret(
     options.apiKey,
-    (sessionKey) => askForFate(gate, { ...search, sessionKey }, budget, signal),
+    (sessionKey) => searchBashOutput(gate, { ...search, sessionKey }, budget, signal),
     (answer) => answer.unauthorised,
   );
   if (unauthorised) await gate.refused(BASH_SEARCH, run);

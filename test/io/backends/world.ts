@@ -127,7 +127,7 @@ export async function cloudWorld(setup: CloudSetup = {}): Promise<CloudWorld> {
     lookup: (_, response) => sendJson(response, 200, [sandbox()]),
     search: (_, response) => sendJson(response, 200, { items: [bashOutput()], next_page_id: null }),
     event: (_, response) => sendJson(response, 200, bashCommand()),
-    info: (_, response) => sendJson(response, 200, { uptime: 3600 }),
+    info: (_, response) => sendJson(response, 200, { uptime: 3600, idle_time: 600 }),
     remove: (_, response) => sendJson(response, 200, { success: true }),
     ...setup.routes,
   };
