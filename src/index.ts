@@ -22,7 +22,10 @@ export type {
 export type { WorkerFacts } from "./watchdog/worker-state.ts";
 
 export interface WatchdogOptions {
-  /** Instead of the one the configuration names. */
+  /**
+   * Instead of the one the configuration names. A question that outlasts `WATCHDOG_VERIFY_TIMEOUT` is left behind, and an
+   * answer of another shape teaches nothing.
+   */
   readonly backend?: Backend;
   /** pino's methods; nothing is logged without it. */
   readonly log?: Log;

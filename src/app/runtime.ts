@@ -1,5 +1,6 @@
 import { randomBytes } from "node:crypto";
 import { type Config, ConfigError, configFingerprint } from "../config.ts";
+import { foreignBackend } from "../io/backends/foreign-backend.ts";
 import { systemClock, systemRandom } from "../io/clock.ts";
 import { cronSchedule } from "../io/schedule.ts";
 import type { ConductDeps } from "../watchdog/conduct-model.ts";
@@ -43,7 +44,10 @@ export function openRuntime(
   const resources = new AsyncDisposableStack();
   const stores = resources.use(openPostgres(config.database, log));
   const lease = resources.use(openLease(config, log));
-  const backend = extras.backend ?? resources.use(openBackend(config, proxyOf(extras.env), log));
+  const { verifyTimeoutMs } = config.sweep;
+  const backend = extras.backend
+    ? foreignBackend(extras.backend, { log, verifyTimeoutMs })
+    : resources.use(openBackend(config, proxyOf(extras.env), log));
   const { store, leadership, journal } = stores;
   const clock = systemClock;
   const random = systemRandom;

@@ -48,7 +48,7 @@ export interface Suspicion {
 
 /** Why a question got no usable answer. Texts hold neither addresses nor anything a tenant wrote. */
 export interface Failure {
-  /** Which system was asked: `sandbox_api`, `agent_server`, `service_api`, `verify_endpoint`. */
+  /** Which system was asked: `sandbox_api`, `agent_server`, `service_api`, `verify_endpoint`, `backend`. */
   readonly source: string;
   /** What it was asked: `get_sandbox`, `bash_events_search`, `mint_api_key`, `verify`. */
   readonly operation: string;

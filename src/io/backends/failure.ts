@@ -7,7 +7,7 @@ import type { CleanupResult } from "../../watchdog/ports.ts";
 
 /** Who is asked, and what: both appear in every message. */
 export interface CallName {
-  readonly source: "service_api" | "sandbox_api" | "agent_server" | "verify_endpoint";
+  readonly source: "service_api" | "sandbox_api" | "agent_server" | "verify_endpoint" | "backend";
   readonly operation: string;
 }
 
