@@ -29,10 +29,11 @@ class DeadlineError extends Error {
 }
 
 export function foreignBackend(backend: Backend, options: ForeignBackendOptions): Backend {
-  const { name, cleans, api } = backend;
+  const { name, cleans, needs, api } = backend;
   return {
     name,
     cleans,
+    ...(needs ? { needs } : {}),
     ...(api ? { api: foreignApi(api, options.log) } : {}),
     verify: (run, signal) => verify(backend, options, run, signal),
     // Whoever asks for a deletion gives it a time of its own.
@@ -102,7 +103,11 @@ const evidenceShape: z.ZodType<Evidence> = z.discriminatedUnion("kind", [
     ]),
     detail: z.string(),
   }),
-  z.object({ kind: z.literal("no-command") }),
+  // Who says nothing of a sandbox has not shown a living one.
+  z.object({
+    kind: z.literal("no-command"),
+    sandbox: z.enum(["running", "not-asked"]).default("not-asked"),
+  }),
   z.object({ kind: z.literal("unreachable"), failure }),
   z.object({ kind: z.literal("malformed"), failure }),
   z.object({ kind: z.literal("not-asked"), reason: shortText }),

@@ -62,7 +62,7 @@ const proper: readonly Evidence[] = [
     reason,
     detail: "why",
   })),
-  { kind: "no-command" },
+  { kind: "no-command", sandbox: "running" },
   { kind: "unreachable", failure: FAILURE },
   { kind: "malformed", failure: { ...FAILURE, statusCode: null, retryAfterMs: null } },
   { kind: "not-asked", reason: "closed on Sundays" },
@@ -106,6 +106,18 @@ describe("foreignBackend.verify", () => {
       expect(await verifySaying(answer)).toEqual({ kind: "malformed", failure: malformed });
     });
   }
+
+  it("takes no command for no sign of life unless the sandbox is said to run", async () => {
+    expect(await verifySaying({ kind: "no-command" })).toEqual({
+      kind: "no-command",
+      sandbox: "not-asked",
+    });
+  });
+
+  it("passes on which ids a question needs, and none when nothing is said", () => {
+    expect(foreign({ needs: ["sandboxId"] }).needs).toEqual(["sandboxId"]);
+    expect(foreign({}).needs).toBeUndefined();
+  });
 
   it("takes an answer that does not come as a promise", async () => {
     const backend = foreign({ verify: () => ({ kind: "starting" }) });

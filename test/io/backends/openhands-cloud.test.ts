@@ -87,7 +87,7 @@ describe("openHandsCloudBackend.verify", () => {
     it(`does not ask the sandbox when the command id is ${JSON.stringify(bashCommandId)}`, async () => {
       await using world = await cloudWorld();
       const evidence = await world.backend.verify(runOf({ bashCommandId }), calm());
-      expect(evidence).toEqual({ kind: "no-command" });
+      expect(evidence).toEqual({ kind: "no-command", sandbox: "running" });
       expect(world.calls("search")).toBe(0);
     });
   }
