@@ -40,6 +40,18 @@ describe("the guard of a limited sweep", () => {
     expect(actions()).toEqual({ held: 3 });
   });
 
+  it("writes a person's reason to presumptions alone", async () => {
+    const { db, seed, sweep } = guardStand();
+    seed(1, GONE);
+    seed(1, { kind: "exited", exitCode: 1, stdout: "", stderr: "" });
+    await sweep({ overrideReason: "stopped by hand" });
+    const reasons = db.verdicts.map(({ basis, overrideReason }) => [basis, overrideReason]).sort();
+    expect(reasons).toEqual([
+      ["presumption", "stopped by hand"],
+      ["proof", null],
+    ]);
+  });
+
   it("lets exactly those pass that a person names with a reason", async () => {
     const { db, actions, seed, sweep } = guardStand();
     const dead = seed(40, GONE);
