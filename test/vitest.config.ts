@@ -1,4 +1,8 @@
 import { defineConfig } from "vitest/config";
+import { memoryFolder } from "./support/memory-folder.ts";
+
+const folder = memoryFolder();
+if (folder !== null) process.env["TMPDIR"] ??= folder;
 
 export default defineConfig({
   test: {
@@ -22,7 +26,7 @@ export default defineConfig({
           name: "real",
           root: import.meta.dirname,
           include: ["{io,app,commands,demo,races,replays,defects,process}/**/*.test.ts"],
-          globalSetup: ["support/global-setup.ts"],
+          globalSetup: ["support/global-setup.ts", "support/program-setup.ts"],
           testTimeout: 60_000,
           hookTimeout: 60_000,
         },
