@@ -3,7 +3,7 @@ import { Redis } from "ioredis";
 import { describe, expect, it, vi } from "vitest";
 import { RedisLease } from "../../../src/io/redis/lease.ts";
 import { redisUrl, startRedis } from "../../support/redis.ts";
-import { likeRedis, ScriptedRedis } from "../../support/scripted-redis.ts";
+import { forgetful, likeRedis, ScriptedRedis } from "../../support/scripted-redis.ts";
 import { describeLease } from "../lease-conformance.ts";
 import {
   connectionsOf,
@@ -60,6 +60,13 @@ describe("RedisLease", () => {
     });
     const { lease, installation } = setup(redis.url);
     const answer = await lease.acquire(installation, "w1/t", TTL_MS);
+    expect(answer).toEqual({ kind: "held", value: null, expiresInMs: 0 });
+  });
+
+  it("says 0 when what it has set ran out before it could keep it", async () => {
+    await using redis = await ScriptedRedis.start(forgetful);
+    const { lease, installation } = setup(redis.url);
+    const answer = await lease.acquire(installation, "w1/t", 0);
     expect(answer).toEqual({ kind: "held", value: null, expiresInMs: 0 });
   });
 

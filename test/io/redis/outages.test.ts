@@ -1,6 +1,6 @@
 import { describe, expect, it, vi } from "vitest";
 import { redisUrl, startRedis } from "../../support/redis.ts";
-import { likeRedis, ScriptedRedis } from "../../support/scripted-redis.ts";
+import { forgetful, likeRedis, ScriptedRedis } from "../../support/scripted-redis.ts";
 import { BOUNDS, connectionsOf, expectUnavailable, NEVER_MS, setup, TTL_MS } from "./stand.ts";
 
 describe("RedisLease when Redis is in trouble", () => {
@@ -108,6 +108,35 @@ describe("RedisLease when Redis is in trouble", () => {
     expect(await lease.acquire(installation, "w1/t", TTL_MS)).toEqual({ kind: "acquired" });
   });
 
+  it("takes a server that forgets at once for unavailable, also in a ping, and says why", async () => {
+    await using redis = await ScriptedRedis.start(forgetful);
+    const { lease, installation } = setup(redis.url);
+    const why =
+      /^keeping the lease at redis .* failed: the key was gone as soon as it was set: set maxmemory-policy noeviction, and let REDIS_URL lead to the master itself$/;
+    await expectUnavailable(lease.acquire(installation, "w1/t", TTL_MS), why);
+    await expectUnavailable(lease.ping(), why);
+    expect(redis.commands.filter((command) => command.startsWith("set "))).toHaveLength(2);
+  });
+
+  const effects = [
+    { name: "a server that refuses", answer: () => "-OOM command not allowed", without: true },
+    { name: "a server that lets nobody in", answer: () => null, without: true },
+    { name: "a SET without an answer", answer: silentOn("set "), without: false },
+    { name: "a SET before something without an answer", answer: silentOn("eval "), without: false },
+    {
+      name: "a SET before something that is refused",
+      answer: (command: string) => (command.startsWith("eval ") ? "-NOPERM no" : "+OK"),
+      without: false,
+    },
+    { name: "a server that forgets at once", answer: forgetful, without: false },
+  ];
+  it.each(effects)("tells whether an acquire may have taken effect: $name", async (one) => {
+    await using redis = await ScriptedRedis.start(one.answer);
+    const { lease, installation } = setup(redis.url);
+    const error = await expectUnavailable(lease.acquire(installation, "w1/t", TTL_MS));
+    expect(error.withoutEffect).toBe(one.without);
+  });
+
   it("gives up a server that accepts connections and says nothing", async () => {
     await using redis = await ScriptedRedis.start(() => null);
     const { lease, installation } = setup(redis.url);
@@ -154,6 +183,10 @@ describe("RedisLease when Redis is in trouble", () => {
     expect(await renewed).toBe(true);
   });
 });
+
+function silentOn(start: string) {
+  return (command: string) => (command.startsWith(start) ? null : likeRedis(command));
+}
 
 function blockEventLoop(ms: number): void {
   Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, ms);

@@ -50,7 +50,10 @@ export function optionsFor(text: string) {
   };
 }
 
-export async function expectUnavailable(call: Promise<unknown>, message = /./): Promise<Error> {
+export async function expectUnavailable(
+  call: Promise<unknown>,
+  message = /./,
+): Promise<LeaseUnavailableError> {
   const error = await call.then(
     (value) => expect.unreachable(`settled with ${inspect(value)}`),
     (reason: unknown) => reason,
