@@ -4,6 +4,13 @@ import { memoryFolder } from "./support/memory-folder.ts";
 const folder = memoryFolder();
 if (folder !== null) process.env["TMPDIR"] ??= folder;
 
+/** Bounds for what hangs, not for what is slow: a machine may be very busy. */
+const PATIENT = {
+  testTimeout: 240_000,
+  hookTimeout: 240_000,
+  expect: { poll: { timeout: 90_000 } },
+};
+
 export default defineConfig({
   test: {
     // Many tests wait for processes and ticks: more of them fit on a small machine than it has cores.
@@ -19,6 +26,7 @@ export default defineConfig({
             "report/**/*.test.ts",
             "*.test.ts",
           ],
+          ...PATIENT,
         },
       },
       {
@@ -27,8 +35,7 @@ export default defineConfig({
           root: import.meta.dirname,
           include: ["{io,app,commands,demo,races,replays,defects,process}/**/*.test.ts"],
           globalSetup: ["support/global-setup.ts", "support/program-setup.ts"],
-          testTimeout: 60_000,
-          hookTimeout: 60_000,
+          ...PATIENT,
         },
       },
       {
@@ -42,8 +49,7 @@ export default defineConfig({
             "app/{cleanup-proof,cleanup-resume,first-run-races,incident,verdict-table-proofs}*.test.ts",
           ],
           globalSetup: ["support/global-setup.ts", "support/pgbouncer-setup.ts"],
-          testTimeout: 60_000,
-          hookTimeout: 60_000,
+          ...PATIENT,
         },
       },
     ],

@@ -7,7 +7,7 @@ import { createInterface } from "node:readline";
 import { afterEach, beforeEach, describe, expect, inject, it } from "vitest";
 import "../support/provided.ts";
 
-const DEMO_WITHIN_MS = 150_000;
+const DEMO_WITHIN_MS = 300_000;
 
 /** What a user may have set for a deployment of their own; the demo's world must not hear of it. */
 const SETTINGS_OF_THE_USER = {
@@ -191,9 +191,9 @@ function start(...args: readonly string[]): Demo {
 /** Processes die and folders go a moment after a demo that was killed. */
 async function expectNothingLeft(demo: Demo): Promise<void> {
   const pids = [...demo.text.matchAll(/\(pid (\d+)\)/g)].map(([, pid]) => Number(pid));
-  await expect.poll(() => readdir(temporary), { timeout: 20_000 }).toEqual([]);
-  await expect.poll(() => pids.filter(isAlive), { timeout: 20_000 }).toEqual([]);
-  await expect.poll(processesHere, { timeout: 20_000 }).toEqual([]);
+  await expect.poll(() => readdir(temporary), { timeout: 90_000 }).toEqual([]);
+  await expect.poll(() => pids.filter(isAlive), { timeout: 90_000 }).toEqual([]);
+  await expect.poll(processesHere, { timeout: 90_000 }).toEqual([]);
 }
 
 function isAlive(pid: number): boolean {

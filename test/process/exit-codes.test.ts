@@ -109,7 +109,7 @@ describe("the document of once", () => {
         SELECT pid FROM pg_stat_activity
         WHERE datname = current_database() AND application_name = 'run-watchdog'`;
       expect(connections).toHaveLength(0);
-    }, 10_000);
+    }, 90_000);
     shell.stdin.end("\n");
     expect((await stdout).length).toBeGreaterThan(PIPE_BYTES);
     expect(parseDocument(await stdout).runs).toHaveLength(1000);

@@ -8,8 +8,8 @@ import { inject } from "vitest";
 import { Throwaway } from "../../src/demo/throwaway.ts";
 import "./provided.ts";
 
-const LOG_WITHIN_MS = 30_000;
-const EXIT_WITHIN_MS = 60_000;
+const LOG_WITHIN_MS = 90_000;
+const EXIT_WITHIN_MS = 90_000;
 
 /** The whole environment of the child: nothing is inherited. */
 export type ProcessEnv = Readonly<Record<string, string>>;

@@ -2,7 +2,7 @@ import { inspect } from "node:util";
 import { describe, expect, it } from "vitest";
 import { startRedis } from "../../support/redis.ts";
 import { HANG_UP, likeRedis, RESET, ScriptedRedis } from "../../support/scripted-redis.ts";
-import { connectionsOf, expectUnavailable, setup, TTL_MS } from "./stand.ts";
+import { connectionsOf, expectUnavailable, IMPATIENT, setup, TTL_MS } from "./stand.ts";
 
 const NOBODY_SEES = "hunter2";
 
@@ -24,7 +24,8 @@ describe("RedisLease logging in", () => {
 
   it("sends nothing behind a step that has no answer yet", async () => {
     await using redis = await ScriptedRedis.start(() => null);
-    const { lease, installation } = setup(redis.url, { password: "pw", database: 3 });
+    const options = { ...IMPATIENT, password: "pw", database: 3 };
+    const { lease, installation } = setup(redis.url, options);
     await expectUnavailable(lease.release(installation, "w1/t"), /no connection within/);
     expect(redis.commands).toEqual(["auth pw"]);
   });
