@@ -1,9 +1,31 @@
+import { join } from "node:path";
 import { defineConfig } from "vitest/config";
+import { memoryFolder } from "./support/memory-folder.ts";
+
+const folder = memoryFolder();
+if (folder !== null) process.env["TMPDIR"] ??= folder;
+
+/** Bounds for what hangs, not for what is slow: a machine may be very busy. */
+const PATIENT = {
+  testTimeout: 240_000,
+  hookTimeout: 240_000,
+  expect: { poll: { timeout: 90_000 } },
+};
+
+/** drizzle is some two hundred files: one by one they cost every test file that needs it half a second. */
+const DRIZZLE = [
+  "drizzle-orm",
+  "drizzle-orm/errors",
+  "drizzle-orm/pg-core",
+  "drizzle-orm/postgres-js",
+];
+const BUNDLED = { optimizer: { ssr: { enabled: true, include: DRIZZLE } } };
+const cacheDir = join(import.meta.dirname, "..", "node_modules", ".vite");
 
 export default defineConfig({
   test: {
     // Many tests wait for processes and ticks: more of them fit on a small machine than it has cores.
-    maxWorkers: 3,
+    maxWorkers: 4,
     projects: [
       {
         test: {
@@ -15,20 +37,23 @@ export default defineConfig({
             "report/**/*.test.ts",
             "*.test.ts",
           ],
+          ...PATIENT,
         },
       },
       {
+        cacheDir,
         test: {
           name: "real",
           root: import.meta.dirname,
           include: ["{io,app,commands,demo,races,replays,defects,process}/**/*.test.ts"],
-          globalSetup: ["support/global-setup.ts"],
-          testTimeout: 60_000,
-          hookTimeout: 60_000,
+          globalSetup: ["support/global-setup.ts", "support/program-setup.ts"],
+          deps: BUNDLED,
+          ...PATIENT,
         },
       },
       {
         // The stores and whole sweeps once more, with a transaction pooler between the worker and its database.
+        cacheDir,
         test: {
           name: "pooled",
           root: import.meta.dirname,
@@ -38,8 +63,8 @@ export default defineConfig({
             "app/{cleanup-proof,cleanup-resume,first-run-races,incident,verdict-table-proofs}*.test.ts",
           ],
           globalSetup: ["support/global-setup.ts", "support/pgbouncer-setup.ts"],
-          testTimeout: 60_000,
-          hookTimeout: 60_000,
+          deps: BUNDLED,
+          ...PATIENT,
         },
       },
     ],

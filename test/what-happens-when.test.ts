@@ -24,6 +24,7 @@ const PROVED_BY: Readonly<Record<string, readonly string[]>> = {
   "Redis is down": ["process/outages-redis.test.ts"],
   "Redis forgets the lease": [
     "process/outages-redis-lost-key.test.ts",
+    "io/redis/outages.test.ts",
     "process/takeover-redis.test.ts",
   ],
   "Postgres is down": [

@@ -11,6 +11,7 @@ export interface LeaseTiming {
 
 const RENEWAL_RETRY_MS = 1000;
 const CONTEND_JITTER_MS = 200;
+const CONTEND_AGAIN_MS = 1000;
 
 /**
  * The first moment at which the lease is no longer trusted.
@@ -34,13 +35,20 @@ export function leaseRenewalRetryAtMs(sentAtMs: number): number {
 
 /**
  * How long a refused worker waits before it contends again: until the lease runs out, and a little more, so that not
- * all of them arrive at once.
+ * all of them arrive at once. Once it has come back for that, never less than a second: the lease that it is refused may
+ * be one that nobody can have.
  *
  * @param expiresInMs 0 when the lease is free by now; `null` when it never expires by itself.
  * @param fraction uniform in [0, 1).
+ * @param refusals how often it was refused in a row, since its tick.
  * @returns `null` when waiting is of no use.
  */
-export function leaseContendInMs(expiresInMs: number | null, fraction: number): number | null {
+export function leaseContendInMs(
+  expiresInMs: number | null,
+  fraction: number,
+  refusals = 1,
+): number | null {
   if (expiresInMs === null) return null;
-  return expiresInMs <= 0 ? 0 : expiresInMs + fraction * CONTEND_JITTER_MS;
+  const waitMs = expiresInMs <= 0 ? 0 : expiresInMs + fraction * CONTEND_JITTER_MS;
+  return refusals <= 1 ? waitMs : Math.max(waitMs, CONTEND_AGAIN_MS);
 }

@@ -46,7 +46,8 @@ export type TermAnswer =
  *
  * @param signal ends the term when it aborts. After a rejection it also ends what goes on in the background, so abort
  * it before closing the lease store.
- * @throws LeaseUnavailableError when it is unknown whether the attempt took effect; it is being taken back then.
+ * @throws LeaseUnavailableError when the store does not serve. An attempt that may have taken effect is being taken back
+ *   then.
  * @throws signal.reason when it is aborted; what was taken is given back then.
  */
 export async function acquireTerm(
@@ -61,7 +62,9 @@ export async function acquireTerm(
   try {
     answer = await deps.lease.acquire(options.installation, value, options.ttlMs);
   } catch (error) {
-    const withdrawn = withdraw(deps, options, value, signal);
+    // In an outage every attempt would leave a loop behind that has nothing to take back.
+    const nothing = error instanceof LeaseUnavailableError && error.withoutEffect;
+    const withdrawn = nothing ? null : withdraw(deps, options, value, signal);
     if (signal.aborted) await withdrawn;
     signal.throwIfAborted();
     throw error;

@@ -181,10 +181,11 @@ export class LeaseTerm {
       this.#lose("keeping the lease failed unexpectedly", error);
       return;
     }
+    const level = this.#failure === undefined ? "warn" : "debug";
     this.#failure = error;
     this.#renewAtMs = leaseRenewalRetryAtMs(renewal.sentAtMs);
     const trustedForMs = Math.round(this.#trustedUntilMs - this.#deps.clock.monotonicMs());
-    this.#deps.log.warn({ err: error, trustedForMs }, "renewing the lease failed");
+    this.#deps.log[level]({ err: error, trustedForMs }, "renewing the lease failed");
   }
 
   #endWhenDue(): void {

@@ -65,6 +65,20 @@ export class StoreSchemaError extends Error {
 /** The lease store could not be reached, or an answer did not come in time. */
 export class LeaseUnavailableError extends Error {
   override readonly name = "LeaseUnavailableError";
+  /** What was asked for has not happened and never will: it was not sent, or refused. */
+  readonly withoutEffect: boolean;
+
+  constructor(
+    message: string,
+    { withoutEffect = false, ...options }: LeaseUnavailableOptions = {},
+  ) {
+    super(message, options);
+    this.withoutEffect = withoutEffect;
+  }
+}
+
+interface LeaseUnavailableOptions extends ErrorOptions {
+  readonly withoutEffect?: boolean;
 }
 
 /** The right to write: an epoch and the trust that it still holds. */

@@ -27,6 +27,10 @@ export class Worker {
   #lastEpoch: number | null = null;
   /** What is wrong, as far as it was logged; `null` when nothing is. */
   #complaint: string | null = null;
+  /** What is unusual about standing by, as far as it was logged; `null` when nothing is. */
+  #oddity: string | null = null;
+  /** How often in a row a lease was refused that is free. */
+  #freeRefusals = 0;
 
   constructor(deps: WorkerDeps, options: WorkerOptions) {
     this.#deps = deps;
@@ -64,10 +68,11 @@ export class Worker {
   /** Contends for the lease until it swept, somebody else did, or the next tick begins a new attempt. */
   async #contend(signal: AbortSignal): Promise<void> {
     this.#tick = Promise.withResolvers();
-    while (!signal.aborted) {
+    for (let refusals = 1; !signal.aborted; refusals += 1) {
       const conducted = await this.#attempt(signal);
       if (conducted?.kind !== "lease-held") break;
-      const waitMs = leaseContendInMs(conducted.expiresInMs, this.#deps.random.fraction());
+      const { expiresInMs } = conducted;
+      const waitMs = leaseContendInMs(expiresInMs, this.#deps.random.fraction(), refusals);
       if (await this.#untilTick(waitMs, signal)) return;
       if (waitMs === null) return;
     }
@@ -103,34 +108,52 @@ export class Worker {
   }
 
   #note(conducted: Conducted): void {
-    const { log } = this.#deps;
+    const isFree = conducted.kind === "lease-held" && conducted.expiresInMs === 0;
+    this.#freeRefusals = isFree ? this.#freeRefusals + 1 : 0;
     switch (conducted.kind) {
       case "swept":
         this.#lastEpoch = conducted.report.epoch;
         this.#state.swept(conducted.report);
         if (conducted.report.exitCode === 1) this.#state.failed(conducted.error);
+        this.#oddity = null;
         this.#logReport(conducted.report);
         return;
       case "lease-held":
         this.#state.standby(conducted.holder, conducted.expiresInMs);
-        log.debug({ holder: conducted.holder, expiresInMs: conducted.expiresInMs }, "standing by");
-        if (conducted.expiresInMs === null) {
-          const { endlessLeaseKey: key } = this.#state.facts();
-          log.error({ holder: conducted.holder, key }, "the lease has no expiry, delete its key");
-        }
+        this.#logStandby(conducted.holder, conducted.expiresInMs);
         return;
-      case "other-lease-kind":
-        this.#state.standbyOtherKind(conducted.noted);
-        log.warn(
-          { noted: conducted.noted },
-          "standing by, other workers use another kind of lease",
-        );
+      case "other-lease-kind": {
+        const { noted } = conducted;
+        this.#state.standbyOtherKind(noted);
+        this.#odd("warn", { noted }, "standing by, other workers use another kind of lease");
         return;
+      }
       case "already-swept":
         this.#state.idle();
-        log.debug({}, "this tick was swept already");
+        this.#oddity = null;
+        this.#deps.log.debug({}, "this tick was swept already");
         return;
     }
+  }
+
+  #logStandby(holder: string | null, expiresInMs: number | null): void {
+    if (expiresInMs === null) {
+      const { endlessLeaseKey: key } = this.#state.facts();
+      this.#odd("error", { holder, key }, "the lease has no expiry, delete its key");
+    } else if (this.#freeRefusals > 1) {
+      // Once, it may have run out between two questions.
+      this.#odd("warn", { holder }, "the lease is refused although it is free");
+    } else {
+      this.#oddity = null;
+      this.#deps.log.debug({ holder, expiresInMs }, "standing by");
+    }
+  }
+
+  /** Logged at its level once per change, however often it is met in between. */
+  #odd(level: "warn" | "error", fields: object, message: string): void {
+    const oddity = `${message} ${JSON.stringify(fields)}`;
+    this.#deps.log[oddity === this.#oddity ? "debug" : level](fields, message);
+    this.#oddity = oddity;
   }
 
   #logReport(report: SweepReport): void {

@@ -127,7 +127,7 @@ describe("LockWatch", () => {
     await worker.begin(async (transaction) => {
       await transaction`UPDATE automation_runs SET status = 'FAILED' WHERE id = ${id}`;
       waiting = sql`UPDATE automation_runs SET cost = 1 WHERE id = ${id}`.execute();
-      await expect.poll(() => watch.figures.blockedWriters, { timeout: 20_000 }).toBeGreaterThan(0);
+      await expect.poll(() => watch.figures.blockedWriters, { timeout: 90_000 }).toBeGreaterThan(0);
     });
     await waiting;
     expect((await watch.end()).idleInTransaction).toBeGreaterThan(0);

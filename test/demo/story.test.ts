@@ -4,10 +4,10 @@ import { chmod, mkdtemp, readdir, readFile, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { createInterface } from "node:readline";
-import { afterEach, beforeEach, describe, expect, it } from "vitest";
+import { afterEach, beforeEach, describe, expect, inject, it } from "vitest";
+import "../support/provided.ts";
 
-const MAIN = join(import.meta.dirname, "..", "..", "src", "main.ts");
-const DEMO_WITHIN_MS = 150_000;
+const DEMO_WITHIN_MS = 300_000;
 
 /** What a user may have set for a deployment of their own; the demo's world must not hear of it. */
 const SETTINGS_OF_THE_USER = {
@@ -58,7 +58,9 @@ describe("demo", () => {
       expect(text.match(/^ {2}ok /gm)).toHaveLength(10);
       expect(text).not.toContain("FAIL ");
       expect(text).not.toContain("\u001b");
-      expect(text.split("\n").filter((line) => line.length > 80)).toEqual([]);
+      // How the program is called is as long as it is.
+      const lines = text.split("\n").filter((line) => !line.includes(inject("program")));
+      expect(lines.filter((line) => line.length > 80)).toEqual([]);
       await expectNothingLeft(demo);
     },
     DEMO_WITHIN_MS,
@@ -151,7 +153,7 @@ interface Demo {
 }
 
 function start(...args: readonly string[]): Demo {
-  const child = spawn(process.execPath, [MAIN, "demo", ...args], {
+  const child = spawn(process.execPath, [inject("program"), "demo", ...args], {
     env: { PATH: process.env["PATH"], ...SETTINGS_OF_THE_USER, TMPDIR: temporary },
     stdio: ["ignore", "pipe", "pipe"],
   });
@@ -189,9 +191,9 @@ function start(...args: readonly string[]): Demo {
 /** Processes die and folders go a moment after a demo that was killed. */
 async function expectNothingLeft(demo: Demo): Promise<void> {
   const pids = [...demo.text.matchAll(/\(pid (\d+)\)/g)].map(([, pid]) => Number(pid));
-  await expect.poll(() => readdir(temporary), { timeout: 20_000 }).toEqual([]);
-  await expect.poll(() => pids.filter(isAlive), { timeout: 20_000 }).toEqual([]);
-  await expect.poll(processesHere, { timeout: 20_000 }).toEqual([]);
+  await expect.poll(() => readdir(temporary), { timeout: 90_000 }).toEqual([]);
+  await expect.poll(() => pids.filter(isAlive), { timeout: 90_000 }).toEqual([]);
+  await expect.poll(processesHere, { timeout: 90_000 }).toEqual([]);
 }
 
 function isAlive(pid: number): boolean {

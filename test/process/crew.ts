@@ -12,7 +12,7 @@ import {
 import type { World } from "../support/world.ts";
 
 /** Starting processes and missing a tick of `twiceAMinute` take their time. */
-export const PATIENCE = { timeout: 120_000 };
+export const PATIENCE = { timeout: 300_000 };
 
 /** A question may be held back for as long as a test likes. */
 const PATIENT = { WATCHDOG_VERIFY_TIMEOUT: "5m", LOG_LEVEL: "debug" };
@@ -62,13 +62,13 @@ export async function startPair(env: ProcessEnv): Promise<Pair> {
             ? { sweeping: a, standby: b }
             : { sweeping: b, standby: a };
         },
-        { timeout: 60_000, interval: 100 },
+        { timeout: 90_000, interval: 100 },
       ),
     [Symbol.asyncDispose]: () => opened.disposeAsync(),
   };
 }
 
-const EXPIRY = { timeout: 20_000, interval: 50 };
+const EXPIRY = { timeout: 90_000, interval: 50 };
 
 export interface LeaseStore extends AsyncDisposable {
   readonly env: Readonly<Record<string, string>>;
@@ -156,7 +156,7 @@ export async function healthOf(worker: WorkerProcess): Promise<HealthBody> {
 /** Settles when `/health` shows what is expected: it knows what the last tick has found. */
 export async function healthBecomes(worker: WorkerProcess, expected: object): Promise<void> {
   await vi.waitFor(async () => expect(await healthOf(worker)).toMatchObject(expected), {
-    timeout: 20_000,
+    timeout: 90_000,
     interval: 100,
   });
 }

@@ -115,7 +115,7 @@ async function holdWrites(world: World) {
           SELECT pid FROM pg_stat_activity
           WHERE wait_event = 'advisory' AND datname = current_database()`;
         expect(rows).toHaveLength(1);
-      }, 20_000),
+      }, 90_000),
     open: () => guard`SELECT pg_advisory_unlock(42)`,
     async [Symbol.asyncDispose]() {
       await guard`SELECT pg_advisory_unlock_all()`;

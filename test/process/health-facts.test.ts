@@ -176,5 +176,5 @@ async function until(worker: WorkerProcess, expected: object) {
     const { body } = await askHealth(worker, "/health");
     expect(body).toMatchObject(expected);
     return body;
-  }, 30_000);
+  }, 90_000);
 }

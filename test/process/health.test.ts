@@ -116,7 +116,7 @@ describe("the health endpoint", () => {
     const complaint = await worker.waitForLog("health endpoint cannot listen, going on without it");
     expect(complaint).toMatchObject({ level: "error", port: Number(port) });
     expect(JSON.stringify(complaint)).toContain("EADDRINUSE");
-    await vi.waitFor(async () => expect((await world.row(id)).status).toBe("FAILED"), 20_000);
+    await vi.waitFor(async () => expect((await world.row(id)).status).toBe("FAILED"), 90_000);
     squatter.close();
   });
 

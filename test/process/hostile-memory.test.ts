@@ -3,10 +3,10 @@ import { once } from "node:events";
 import { join } from "node:path";
 import process from "node:process";
 import { createInterface } from "node:readline";
-import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { describe, expect, it } from "vitest";
 import { seedRuns } from "../../src/demo/seed.ts";
 import { createDatabase } from "../support/database.ts";
-import { type BuiltWorker, buildWorker } from "./built-worker.ts";
+import { measureSweep } from "./measured-sweep.ts";
 
 /** More than the sixteen that are verified at once. */
 const RUNS = 20;
@@ -56,22 +56,12 @@ const floods: readonly Flood[] = [
 ];
 
 describe("The built worker at its default settings", () => {
-  let worker: BuiltWorker;
-
-  beforeAll(async () => {
-    worker = await buildWorker();
-  });
-
-  afterAll(async () => {
-    await worker?.[Symbol.asyncDispose]();
-  });
-
   for (const { kind, action, reason } of floods) {
     it(`stays under ${ALLOWED_MB} MB when sixteen agent servers at once send ${kind}`, async () => {
       await using database = await createDatabase();
       await seedRuns(database.sql, Array(RUNS).fill({}));
       await using host = await startFloodHost(kind);
-      const { report, peakMb } = await worker.sweep({
+      const { report, peakMb } = await measureSweep({
         DATABASE_URL: database.url,
         AUTOMATION_OPENHANDS_API_BASE_URL: host.url,
         AUTOMATION_SERVICE_KEY: "service-key",

@@ -89,7 +89,7 @@ describe("run behind a half-open connection to Postgres", () => {
     await proxy.heal();
     await untilReady(worker);
     await untilEachEndedOnce(world, ids);
-  }, 120_000);
+  }, 300_000);
 });
 
 function startServer(): Promise<EmbeddedPostgres> {

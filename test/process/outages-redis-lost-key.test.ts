@@ -23,7 +23,7 @@ import {
 import { expectOneWriterAtATime, expectUnharmed, QUICK, untilWell } from "./redis-trouble.ts";
 
 const RUNS = 4;
-const WITHIN = { timeout: 20_000, interval: 50 };
+const WITHIN = { timeout: 90_000, interval: 50 };
 
 describe("workers whose lease is lost in Redis", () => {
   const losses = [

@@ -116,7 +116,7 @@ describe("a worker whose sweep is longer than its schedule", () => {
         ticks.add((await healthOf(worker)).sweep.nextAt);
         expect(ticks.size).toBeGreaterThan(3);
       },
-      { timeout: 30_000, interval: 100 },
+      { timeout: 90_000, interval: 100 },
     );
     expect(await epochOf(world)).toBe(1);
     expect(world.host.traffic.of("lookup").seen).toBe(RUNS);

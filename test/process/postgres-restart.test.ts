@@ -44,5 +44,5 @@ describe.each(STOPS)("run while Postgres restarts (%s)", (_, signal) => {
 async function stop(server: EmbeddedPostgres, signal: NodeJS.Signals): Promise<void> {
   if (server.pid === null) throw new Error("the server is down already");
   process.kill(server.pid, signal);
-  await vi.waitFor(() => expect(server.pid).toBeNull(), { timeout: 20_000 });
+  await vi.waitFor(() => expect(server.pid).toBeNull(), { timeout: 90_000 });
 }

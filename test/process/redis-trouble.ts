@@ -13,7 +13,7 @@ export const QUICK = {
   WATCHDOG_DEFER: "1s",
 };
 
-const WITHIN = { timeout: 45_000, interval: 100 };
+const WITHIN = { timeout: 90_000, interval: 100 };
 
 /** Settles when `/readyz` and `/health` say what is wrong with the lease, and `/livez` asks for no restart. */
 export async function untilTold(worker: WorkerProcess, reason: RegExp): Promise<void> {

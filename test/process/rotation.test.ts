@@ -8,7 +8,7 @@ import { SecretVolume } from "../support/secret-volume.ts";
 import { startWorker } from "../support/worker-process.ts";
 import { createWorld, exitedWith, randomCommandId } from "../support/world.ts";
 
-const WITHIN = { timeout: 45_000, interval: 200 };
+const WITHIN = { timeout: 90_000, interval: 200 };
 const OFTEN = { WATCHDOG_SCHEDULE: "* * * * * *", WATCHDOG_DEFER: "1s", LOG_LEVEL: "debug" };
 
 interface Secrets {

@@ -8,7 +8,7 @@ import { createWorld, exitedWith, randomCommandId, type World } from "../support
 import { LEASE_KIND_CHANGES } from "./lease-kind-change.ts";
 import { expectOneWriterAtATime, expectUnharmed, QUICK, untilWell } from "./redis-trouble.ts";
 
-const PATIENCE = { timeout: 180_000 };
+const PATIENCE = { timeout: 300_000 };
 const EVERY_MS = 100;
 const STANDING_BY = "standing by, other workers use another kind of lease";
 
@@ -108,7 +108,7 @@ async function untilJudgedBy({ database: { sql } }: World, ...workers: readonly 
           SELECT FROM watchdog.verdicts WHERE holder IN ${sql(holders)} LIMIT 1`;
         return rows.length;
       },
-      { timeout: 45_000, interval: 100 },
+      { timeout: 90_000, interval: 100 },
     )
     .toBe(1);
 }
@@ -120,5 +120,5 @@ async function untilMore({ database }: World): Promise<void> {
     return Number(row?.["verdicts"]);
   };
   const before = await count();
-  await expect.poll(count, { timeout: 45_000, interval: 100 }).toBeGreaterThan(before);
+  await expect.poll(count, { timeout: 90_000, interval: 100 }).toBeGreaterThan(before);
 }

@@ -16,7 +16,7 @@ import {
   withRedis,
 } from "./crew.ts";
 
-const WITHIN = { timeout: 20_000, interval: 50 };
+const WITHIN = { timeout: 90_000, interval: 50 };
 
 describe("a worker whose Redis fails during a sweep", () => {
   it(

@@ -83,7 +83,7 @@ async function inTheMiddle(world: World, commits: PausedCommits): Promise<Middle
 /** What a worker does first when it is told to stop. */
 async function questionsBrokenOff({ host }: World): Promise<void> {
   await vi.waitFor(() => expect(host.traffic.of("lookup").inFlight).toBe(0), {
-    timeout: 10_000,
+    timeout: 90_000,
     interval: 20,
   });
 }

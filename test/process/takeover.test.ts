@@ -56,7 +56,7 @@ describe.each(LEASE_STORES)("two workers on one $name lease", ({ open }) => {
       };
       await using pair = await startPair(env);
       const { sweeping, standby } = await pair.roles();
-      await vi.waitFor(async () => expect(await journal(world)).toHaveLength(2), 10_000);
+      await vi.waitFor(async () => expect(await journal(world)).toHaveLength(2), 90_000);
       await world.host.traffic.until("lookup", 4);
       const { sweep: before } = await healthOf(standby);
       sweeping.kill("SIGKILL");

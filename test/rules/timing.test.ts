@@ -48,4 +48,17 @@ describe("leaseContendInMs", () => {
       expect(leaseContendInMs(expiresInMs, fraction)).toBe(wait);
     });
   }
+
+  const again = [
+    { name: "waits a second when it is refused a free one again", expiresInMs: 0, wait: 1000 },
+    { name: "waits a second for one that expires sooner", expiresInMs: 999, wait: 1000 },
+    { name: "waits longer for one that expires later", expiresInMs: 1001, wait: 1001 },
+    { name: "never waits for one without an expiry", expiresInMs: null, wait: null },
+  ];
+  for (const { name, expiresInMs, wait } of again) {
+    it(`${name}, when it has come back`, () => {
+      expect(leaseContendInMs(expiresInMs, 0, 2)).toBe(wait);
+      expect(leaseContendInMs(expiresInMs, 0, 100)).toBe(wait);
+    });
+  }
 });

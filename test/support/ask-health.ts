@@ -11,7 +11,7 @@ export interface HealthAnswer {
 }
 
 /** A statement without an answer is given up after 15 s, and so is the connection made after it. */
-const WITHIN_MS = 45_000;
+const WITHIN_MS = 90_000;
 
 /** What the worker says about itself on `/livez`, `/readyz` or `/health`. */
 export async function askHealth(worker: WorkerProcess, path: string): Promise<HealthAnswer> {

@@ -1,15 +1,17 @@
-import { randomBytes } from "node:crypto";
-import { readdir, readFile } from "node:fs/promises";
-import { join } from "node:path";
-import postgres, { type Sql } from "postgres";
+import type { Sql } from "postgres";
 import { inject } from "vitest";
-import { migrate } from "../../src/io/postgres/migrate.ts";
 import type { ConnectionOptions } from "../../src/io/postgres/session.ts";
 import "./provided.ts";
-
-const HOST_TABLES = join(import.meta.dirname, "..", "..", "drizzle", "host");
-const BREAKPOINT = "--> statement-breakpoint";
-const CALL_DEADLINE_MS = 15_000;
+import {
+  completeCopy,
+  connect,
+  connectionOptions,
+  createNamed,
+  databaseUrl,
+  dropNamed,
+  fill,
+  withClient,
+} from "./server-databases.ts";
 
 export interface DatabaseOptions {
   /** Creates the host's tables; default true. */
@@ -31,28 +33,35 @@ export interface TestDatabase extends AsyncDisposable {
 
 /** An empty database of one's own, dropped when it is disposed of, whoever is still connected. */
 export async function createDatabase(options: DatabaseOptions = {}): Promise<TestDatabase> {
-  const server = options.server ?? inject("postgresUrl");
-  const name = `watchdog_test_${randomBytes(6).toString("hex")}`;
-  await asAdmin(server, (admin) => admin`CREATE DATABASE ${admin(name)}`);
-  const direct = new URL(server);
-  direct.pathname = `/${name}`;
+  const { server = inject("postgresUrl"), hostTables = true, migrate: migrated = true } = options;
+  const copies = options.server === undefined && hostTables && migrated;
+  const template = copies ? inject("templateDatabase") : null;
+  const name = await asAdmin(options.server, (admin) => createNamed(admin, template));
+  const direct = databaseUrl(server, name);
   const url = options.server === undefined ? behindPooler(direct) : direct;
   const connection = connectionOptions(url);
   const sql = connect(direct.href, 10);
   const dispose = async () => {
     await sql.end({ timeout: 1 });
-    await asAdmin(server, (admin) => admin`DROP DATABASE IF EXISTS ${admin(name)} WITH (FORCE)`);
+    await asAdmin(options.server, (admin) => dropNamed(admin, name));
   };
   try {
-    if (options.hostTables !== false) await applyFolder(sql, HOST_TABLES);
-    if (options.migrate !== false) {
-      await migrate(connection, { check: false, withHostTables: false });
-    }
+    if (copies) await completeCopy(sql);
+    else await fill(sql, connection, { hostTables, migrated });
   } catch (error) {
     await dispose();
     throw error;
   }
   return { url: url.href, connection, name, sql, [Symbol.asyncDispose]: dispose };
+}
+
+let admin: Sql | null = null;
+
+/** On the test run's server all databases of a file are made by one connection, which ends with the file's process. */
+function asAdmin<T>(server: string | undefined, work: (admin: Sql) => Promise<T>): Promise<T> {
+  if (server !== undefined) return withClient(server, work);
+  admin ??= connect(inject("postgresUrl"), 1);
+  return work(admin);
 }
 
 /** The same database by way of the pooler, where the test run has one. */
@@ -63,41 +72,4 @@ function behindPooler(direct: URL): URL {
   url.hostname = pooler.host;
   url.port = String(pooler.port);
   return url;
-}
-
-function connectionOptions(url: URL): ConnectionOptions {
-  return {
-    host: url.hostname,
-    port: Number(url.port || 5432),
-    path: null,
-    database: url.pathname.slice(1),
-    user: decodeURIComponent(url.username),
-    password: decodeURIComponent(url.password),
-    tls: url.searchParams.get("sslmode") === "require" ? "require" : "off",
-    callDeadlineMs: CALL_DEADLINE_MS,
-  };
-}
-
-/** Runs the SQL files of a folder, in the order of their names. */
-async function applyFolder(sql: Sql, folder: string): Promise<void> {
-  const files = (await readdir(folder)).filter((file) => file.endsWith(".sql")).sort();
-  for (const file of files) {
-    const text = await readFile(join(folder, file), "utf8");
-    await sql.begin(async (transaction) => {
-      for (const statement of text.split(BREAKPOINT)) await transaction.unsafe(statement);
-    });
-  }
-}
-
-async function asAdmin(server: string, work: (admin: Sql) => Promise<unknown>): Promise<void> {
-  const admin = connect(server, 1);
-  try {
-    await work(admin);
-  } finally {
-    await admin.end({ timeout: 5 });
-  }
-}
-
-function connect(url: string, max: number): Sql {
-  return postgres(url, { max, fetch_types: false, onnotice: () => undefined });
 }

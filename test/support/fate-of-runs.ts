@@ -1,7 +1,7 @@
 import { expect, vi } from "vitest";
 import type { World } from "./world.ts";
 
-const WITHIN_MS = 60_000;
+const WITHIN_MS = 90_000;
 
 /** Settles when every one of these runs has ended; fails when one of them was judged more or less than once. */
 export async function untilEachEndedOnce(world: World, runIds: readonly string[]): Promise<void> {

@@ -1,6 +1,7 @@
 import type { TestProject } from "vitest/node";
 import { findDocker } from "./docker.ts";
 import "./provided.ts";
+import { createTemplate, dropNamed, withClient } from "./server-databases.ts";
 import { findPooler, openPostgres, openRedis } from "./services.ts";
 
 const resources = new AsyncDisposableStack();
@@ -16,9 +17,13 @@ export async function setup(project: TestProject): Promise<void> {
   }
   try {
     const [postgres, redis] = await Promise.all(opening);
+    const template = await createTemplate(postgres.url);
+    // Before the server: it may be somebody's, who keeps it.
+    resources.defer(() => withClient(postgres.url, (admin) => dropNamed(admin, template)));
     const pooler = await findPooler();
     print(`${project.name} tests use ${postgres.label}, ${redis.label} and ${pooler.label}`);
     project.provide("postgresUrl", postgres.url);
+    project.provide("templateDatabase", template);
     project.provide("redisUrl", redis.url);
     project.provide("redisProgram", redis.program);
     project.provide("pgbouncerProgram", pooler.program);

@@ -6,7 +6,11 @@ declare module "vitest" {
   interface ProvidedContext {
     /** A PostgreSQL whose user may create databases. */
     readonly postgresUrl: string;
+    /** On that server: what `createDatabase` copies. */
+    readonly templateDatabase: string;
     readonly redisUrl: string;
+    /** The built program, to be run with Node. */
+    readonly program: string;
     /** For servers of a test's own; `null` when this machine has no redis-server. */
     readonly redisProgram: RedisProgram | null;
     /** For poolers of a test's own; `null` when this machine has no pgbouncer. */

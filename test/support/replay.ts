@@ -187,6 +187,8 @@ export class Replay implements AsyncDisposable {
 
   async #conduct(request: SweepRequest): Promise<SweepReport> {
     const { deps, options } = this.#runtime;
+    // A replay may take longer than a scheduler is waited for.
+    this.#state.ticked();
     const conducted = await conductSweep(
       { ...deps, backend: this.#backend, watch: this.#state.watch },
       options,

@@ -4,6 +4,16 @@ import { createServer, type Server, type Socket } from "node:net";
 /** How one connection ended, as the server saw it. */
 export type Ending = "closed" | "reset";
 
+/** Instead of an answer, the connection is closed, or broken. */
+export const HANG_UP = Symbol("hang up");
+export const RESET = Symbol("reset");
+
+/**
+ * Gets a command's words in lower case, separated by spaces, and returns what is sent back, without CRLF; `null` keeps
+ * silent.
+ */
+export type Answering = (command: string) => string | null | typeof HANG_UP | typeof RESET;
+
 /**
  * A TCP server that speaks Redis as far as a test tells it to: for answers that a real server gives only in situations
  * that cannot be forced, and for silence.
@@ -17,23 +27,24 @@ export class ScriptedRedis implements AsyncDisposable {
   firstByte: number | null = null;
   /** Everything that was asked, in lower case. */
   readonly commands: string[] = [];
-  readonly #answer: (command: string) => string | null;
+  readonly #answer: Answering;
+  readonly #farewell: string | null;
   readonly #server: Server;
   readonly #sockets = new Set<Socket>();
 
-  private constructor(answer: (command: string) => string | null) {
+  private constructor(answer: Answering, farewell: string | null) {
     this.#answer = answer;
+    this.#farewell = farewell;
     this.#server = createServer((socket) => this.#serve(socket));
   }
 
   /**
    * Listens on a free port of 127.0.0.1.
    *
-   * @param answer gets a command's words in lower case, separated by spaces, and returns what is sent back, without
-   * CRLF; `null` keeps silent.
+   * @param farewell what everybody is told, unasked, before the connection is closed.
    */
-  static async start(answer: (command: string) => string | null): Promise<ScriptedRedis> {
-    const redis = new ScriptedRedis(answer);
+  static async start(answer: Answering, farewell: string | null = null): Promise<ScriptedRedis> {
+    const redis = new ScriptedRedis(answer, farewell);
     redis.#server.listen(0, "127.0.0.1");
     await once(redis.#server, "listening");
     return redis;
@@ -51,9 +62,18 @@ export class ScriptedRedis implements AsyncDisposable {
     await once(this.#server, "close");
   }
 
+  /** Closes every connection; new ones are served. */
+  hangUp(): void {
+    for (const socket of this.#sockets) socket.end();
+  }
+
   #serve(socket: Socket): void {
     this.connections += 1;
     this.#sockets.add(socket);
+    if (this.#farewell !== null) {
+      socket.write(`${this.#farewell}\r\n`);
+      socket.destroySoon();
+    }
     let reset = false;
     socket.on("error", () => {
       reset = true;
@@ -67,8 +87,9 @@ export class ScriptedRedis implements AsyncDisposable {
       for (const command of commandsIn(data.toString("latin1"))) {
         this.commands.push(command);
         const reply = this.#answer(command);
-        if (reply !== null) socket.write(`${reply}\r\n`);
-        if (command === "quit") socket.end();
+        if (typeof reply === "string") socket.write(`${reply}\r\n`);
+        if (reply === HANG_UP || command === "quit") socket.end();
+        if (reply === RESET) socket.resetAndDestroy();
       }
     });
   }
@@ -77,6 +98,11 @@ export class ScriptedRedis implements AsyncDisposable {
 /** Agrees to everything, as a server does that nobody else uses. */
 export function likeRedis(command: string): string {
   return command.startsWith("eval ") ? ":1" : "+OK";
+}
+
+/** Agrees to every SET, and the key is not there afterwards. */
+export function forgetful(command: string): string {
+  return command.startsWith("eval ") ? ":0" : "+OK";
 }
 
 /** Small commands arrive whole; lines with lengths are left out. */

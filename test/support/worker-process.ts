@@ -1,15 +1,15 @@
 /** The program itself as a child process: started, read, signalled, and gone when the test is over. */
 import { type ChildProcess, spawn } from "node:child_process";
 import { once } from "node:events";
-import { join } from "node:path";
 import process from "node:process";
 import { createInterface } from "node:readline";
 import { setTimeout as sleep } from "node:timers/promises";
+import { inject } from "vitest";
 import { Throwaway } from "../../src/demo/throwaway.ts";
+import "./provided.ts";
 
-const MAIN = join(import.meta.dirname, "..", "..", "src", "main.ts");
-const LOG_WITHIN_MS = 30_000;
-const EXIT_WITHIN_MS = 60_000;
+const LOG_WITHIN_MS = 90_000;
+const EXIT_WITHIN_MS = 90_000;
 
 /** The whole environment of the child: nothing is inherited. */
 export type ProcessEnv = Readonly<Record<string, string>>;
@@ -51,14 +51,14 @@ export interface WorkerProcess extends AsyncDisposable {
   kill(signal?: NodeJS.Signals): void;
 }
 
-/** Starts `src/main.ts`; ended with SIGKILL when it is disposed of or this process dies. */
+/** Starts the built program; ended with SIGKILL when it is disposed of or this process dies. */
 export async function startWorker(
   env: ProcessEnv,
   args: readonly string[] = ["run"],
 ): Promise<WorkerProcess> {
   // The program's working directory is an empty folder: it depends on no file around it.
   const place = await Throwaway.create({ name: "run-watchdog-worker", stopSignal: "TERM" });
-  const child = spawn(process.execPath, [MAIN, ...args], {
+  const child = spawn(process.execPath, [inject("program"), ...args], {
     cwd: place.folder,
     env,
     stdio: ["ignore", "pipe", "pipe"],

@@ -120,6 +120,18 @@ describe("acquireTerm", () => {
     expect(calls.release).toHaveBeenCalledTimes(1);
   });
 
+  it("takes nothing back after an attempt that had no effect, however often that happens", async () => {
+    const { clock, calls, acquire, leftBehind } = leaseWorld();
+    const refused = new LeaseUnavailableError("connect ECONNREFUSED", { withoutEffect: true });
+    calls.acquire.mockRejectedValue(refused);
+    for (let attempt = 0; attempt < 10; attempt += 1) {
+      await expect(acquire()).rejects.toBe(refused);
+      await clock.advance(1_000);
+    }
+    expect(calls.release).not.toHaveBeenCalled();
+    expect(leftBehind()).toBe(0);
+  });
+
   it("asks nobody when the signal is aborted already", async () => {
     const { calls, acquire, parent } = leaseWorld();
     const reason = new Error("stopping");

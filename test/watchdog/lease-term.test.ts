@@ -82,7 +82,11 @@ describe("LeaseTerm renewing", () => {
     expect(calls.renew).toHaveBeenCalledTimes(3);
     await clock.advance(1);
     expect(calls.renew).toHaveBeenCalledTimes(4);
-    expect(logged).toEqual(Array(2).fill("warn renewing the lease failed"));
+    const failed = "renewing the lease failed";
+    expect(logged).toEqual([`warn ${failed}`, `debug ${failed}`]);
+    calls.renew.mockRejectedValueOnce(UNKNOWN);
+    await clock.advance(5_000);
+    expect(logged.at(-1)).toBe(`warn ${failed}`);
   });
 
   it("tries again at once when the failure itself took longer than a second", async () => {

@@ -137,6 +137,39 @@ describe("Worker that is refused", () => {
     expect(db.leadership.epoch).toBe(1);
   });
 
+  it("tries no more than once a second when it is refused a free lease for ever, and says so once", async () => {
+    const { clock, lease, run, tick, logged } = workerWorld();
+    const free = { kind: "held", value: null, expiresInMs: 0 } as const;
+    const acquire = vi.spyOn(lease, "acquire").mockResolvedValue(free);
+    run();
+    await settle();
+    await tick();
+    expect(acquire).toHaveBeenCalledTimes(2);
+    await clock.advance(60_000);
+    expect(acquire).toHaveBeenCalledTimes(62);
+    await tick();
+    await clock.advance(60_000);
+    const told = "warn the lease is refused although it is free";
+    expect(logged().filter((line) => !line.startsWith("debug"))).toEqual([told]);
+    acquire.mockRestore();
+    await tick();
+    vi.spyOn(lease, "acquire").mockResolvedValue(free);
+    await tick();
+    expect(logged().filter((line) => line === told)).toHaveLength(2);
+  });
+
+  it("does not speak of a free lease that is refused once", async () => {
+    const { lease, run, tick, logged } = workerWorld();
+    const acquire = vi.spyOn(lease, "acquire");
+    run();
+    await settle();
+    for (let count = 0; count < 3; count += 1) {
+      acquire.mockResolvedValueOnce({ kind: "held", value: null, expiresInMs: 0 });
+      await tick();
+    }
+    expect(logged().filter((line) => !line.startsWith("debug"))).toEqual([]);
+  });
+
   it("ends its waiting with the next tick, and tries once for it", async () => {
     const { clock, lease, run, tick } = workerWorld();
     await lease.acquire(INSTALLATION, OTHER, 100_000);
@@ -173,13 +206,17 @@ describe("Worker that is refused", () => {
     expect(acquire).toHaveBeenCalledTimes(1);
     await tick();
     expect(acquire).toHaveBeenCalledTimes(2);
+    expect(lines.filter(({ level }) => level === "error")).toHaveLength(1);
+    acquire.mockResolvedValue({ ...held, value: "host-3/1/ef56/t" });
+    await tick();
+    expect(lines.filter(({ level }) => level === "error")).toHaveLength(2);
     acquire.mockRestore();
     await tick();
     expect(facts()).toMatchObject({ role: "idle", endlessLeaseKey: null });
   });
 
-  it("stands by for workers with another kind of lease until they are gone", async () => {
-    const { db, clock, lease, run, tick, facts } = workerWorld();
+  it("stands by for workers with another kind of lease until they are gone, and says so once", async () => {
+    const { db, clock, lease, run, tick, facts, logged } = workerWorld();
     db.leadership.leaseKind = "postgres";
     db.leadership.progressedAtMs = db.nowMs();
     const acquire = vi.spyOn(lease, "acquire");
@@ -190,6 +227,7 @@ describe("Worker that is refused", () => {
     await clock.advance(89_999);
     await tick();
     expect(acquire).not.toHaveBeenCalled();
+    expect(logged().filter((line) => line.startsWith("warn"))).toHaveLength(1);
     await clock.advance(1);
     await tick();
     expect(db.leadership).toMatchObject({ epoch: 1, leaseKind: "redis" });

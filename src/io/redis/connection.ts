@@ -8,9 +8,9 @@
  */
 import { once } from "node:events";
 import { TLSSocket } from "node:tls";
-import { Redis } from "ioredis";
+import { Redis, ReplyError } from "ioredis";
 import { LeaseUnavailableError, type Log } from "../../watchdog/ports.ts";
-import { logIn } from "./log-in.ts";
+import { logIn, nameConnection } from "./log-in.ts";
 import { remedyFor } from "./remedy.ts";
 
 const GOODBYE_WITHIN_MS = 1000;
@@ -34,6 +34,8 @@ export class RedisConnection implements AsyncDisposable {
   readonly #options: () => RedisConnectionOptions;
   readonly #calls = new Set<Promise<unknown>>();
   #link: Link | null = null;
+  /** A proxy that hangs up on CLIENT is talked to without the name. */
+  #nameless = false;
   #closing: Promise<void> | null = null;
 
   /** Does not connect. `options` is asked before every connection: address, user and password may change. */
@@ -42,13 +44,15 @@ export class RedisConnection implements AsyncDisposable {
   }
 
   /**
-   * Sends one command, connecting first when necessary. Settles within the two bounds of the options.
+   * Sends one command, connecting first when necessary. Settles within the two bounds of the options, or, behind a proxy
+   * that hangs up on the connection's name, within twice that.
    *
    * @param operation what is being done, for the message: `renewing the lease`.
-   * @throws LeaseUnavailableError for every failure. The command may still take effect later.
+   * @throws LeaseUnavailableError for every failure. Unless it is `withoutEffect`, the command may still take effect later.
    */
   async run<T>(operation: string, command: (client: Redis) => Promise<T>): Promise<T> {
-    if (this.#closing !== null) throw unavailable(`${operation} at redis`, closedByUs());
+    if (this.#closing !== null)
+      throw unavailable(`${operation} at redis`, closedByUs(), null, true);
     const call = this.#run(operation, command);
     this.#calls.add(call);
     try {
@@ -72,13 +76,31 @@ export class RedisConnection implements AsyncDisposable {
     this.#link ??= this.#open(this.#options());
     const link = this.#link;
     const { host, port, connectTimeoutMs, commandTimeoutMs } = link.options;
+    let sent = false;
     try {
       await within(link.ready, connectTimeoutMs, "no connection");
-      return await within(command(link.client), commandTimeoutMs, "no answer");
+      sent = true;
+      const answer = await within(command(link.client), commandTimeoutMs, "no answer");
+      link.welcome = true;
+      return answer;
     } catch (error) {
       this.#drop(link, error);
+      const brokeOnName = link.naming && isHangUp(link.failure);
+      if (brokeOnName && this.#closing === null) return await this.#runNameless(operation, command);
       const remedy = remedyFor(link.failure, { ...link.options, welcome: link.welcome });
-      throw unavailable(`${operation} at redis ${host}:${port}`, link.failure, remedy);
+      const what = `${operation} at redis ${host}:${port}`;
+      throw unavailable(what, link.failure, remedy, !sent || isAnswer(error));
+    }
+  }
+
+  /** Once more; it may have been something else that the connection broke on, and then the name stays. */
+  async #runNameless<T>(operation: string, command: (client: Redis) => Promise<T>): Promise<T> {
+    this.#nameless = true;
+    try {
+      return await this.#run(operation, command);
+    } catch (error) {
+      this.#nameless = false;
+      throw error;
     }
   }
 
@@ -104,25 +126,30 @@ export class RedisConnection implements AsyncDisposable {
     const link: Link = {
       options,
       client,
+      nameless: this.#nameless,
       ready: ready.promise,
       fail: ready.reject,
+      naming: false,
       welcome: false,
       failure: null,
     };
     // The listener stays for the client's life: an 'error' event without one would end the process.
     client.on("error", (error) => this.#drop(link, error));
-    client.once("end", () => this.#drop(link, new Error("the server closed the connection")));
+    client.once("end", () => this.#drop(link, new Error(HUNG_UP)));
     client.once("ready", () => {
-      logIn(client, options).then(
-        () => {
-          link.welcome = true;
-          ready.resolve();
-        },
-        (error) => this.#drop(link, error),
-      );
+      this.#prepare(link).then(ready.resolve, (error) => this.#drop(link, error));
     });
     client.connect().catch(() => undefined);
     return link;
+  }
+
+  async #prepare(link: Link): Promise<void> {
+    link.welcome = await logIn(link.client, link.options);
+    if (link.nameless) return;
+    link.naming = true;
+    await nameConnection(link.client);
+    link.naming = false;
+    link.welcome = true;
   }
 
   #drop(link: Link, error: unknown): void {
@@ -153,9 +180,12 @@ export class RedisConnection implements AsyncDisposable {
 interface Link {
   readonly options: RedisConnectionOptions;
   readonly client: Redis;
+  readonly nameless: boolean;
   readonly ready: Promise<void>;
   readonly fail: (error: unknown) => void;
-  /** Whether it has been ready. */
+  /** Whether the name is on its way, and nothing else. */
+  naming: boolean;
+  /** Whether the server has answered. */
   welcome: boolean;
   /** Why it was dropped; `null` while it is in use. */
   failure: unknown;
@@ -200,16 +230,38 @@ function closedByUs(): Error {
   return new Error("closed by us");
 }
 
-function unavailable(what: string, cause: unknown, remedy: string | null = null): Error {
+function isHangUp(failure: unknown): boolean {
+  if (!(failure instanceof Error)) return false;
+  if (failure.message === HUNG_UP || failure.message === CONNECTION_IS_CLOSED) return true;
+  return "code" in failure && /^(ECONNRESET|EPIPE)$/.test(String(failure.code));
+}
+
+const HUNG_UP = "the server closed the connection";
+/** What ioredis says to commands that had no answer yet. */
+const CONNECTION_IS_CLOSED = "Connection is closed.";
+
+/** The server has read the command and carried nothing out. */
+function isAnswer(error: unknown): boolean {
+  return error instanceof ReplyError;
+}
+
+function unavailable(
+  what: string,
+  cause: unknown,
+  remedy: string | null,
+  withoutEffect: boolean,
+): Error {
   const reason = reasonOf(cause).replace(/[.:\s]+$/, "");
   const message = [`${what} failed`, reason, remedy].filter((part) => part !== null).join(": ");
-  return new LeaseUnavailableError(message, { cause });
+  return new LeaseUnavailableError(message, { cause, withoutEffect });
 }
 
 /** A refused connection to several addresses has an empty message and a code; OpenSSL's has source lines around it. */
 function reasonOf(cause: unknown): string {
   if (!(cause instanceof Error)) return String(cause);
   if ("reason" in cause && "library" in cause) return String(cause.reason);
+  // The first sentence: what follows in some of Redis's answers is a manual.
+  if (cause instanceof ReplyError) return cause.message.split(/\. (?=[A-Z])/)[0] ?? "";
   if (cause.message !== "") return cause.message;
   return "code" in cause ? String(cause.code) : cause.name;
 }

@@ -6,8 +6,9 @@
  */
 import { randomUUID } from "node:crypto";
 import { leaseKeyOf } from "../../rules/lease-key.ts";
-import type { AcquireAnswer, Lease } from "../../watchdog/ports.ts";
+import { type AcquireAnswer, type Lease, LeaseUnavailableError } from "../../watchdog/ports.ts";
 import { RedisConnection, type RedisConnectionOptions } from "./connection.ts";
+import { FORGOTTEN } from "./remedy.ts";
 
 const READ = `return {redis.call('get', KEYS[1]), redis.call('pttl', KEYS[1])}`;
 
@@ -57,18 +58,34 @@ export class RedisLease implements Lease, AsyncDisposable {
 
   async acquire(installation: string, value: string, ttlMs: number): Promise<AcquireAnswer> {
     const key = leaseKeyOf(installation);
+    const sentAtMs = performance.now();
     const reply = await this.#connection.run("acquiring the lease", (redis) =>
       redis.set(key, value, "PX", ttlMs, "NX"),
     );
     if (reply === "OK") {
-      // Holding it takes more than getting it: what this user may not do shows now, not in the middle of a sweep.
-      if (await this.renew(installation, value, ttlMs)) return { kind: "acquired" };
+      const ranOut = () => performance.now() - sentAtMs >= ttlMs;
+      if (await this.#keep(key, value, ttlMs, ranOut)) return { kind: "acquired" };
       return { kind: "held", value: null, expiresInMs: 0 };
     }
     const state = await this.#connection.run("reading the lease", (redis) =>
       redis.eval(READ, 1, key),
     );
     return heldBy(state);
+  }
+
+  /** Holding it takes more than getting it: what is missing for that shows now, not in the middle of a sweep. */
+  async #keep(key: string, value: string, ttlMs: number, ranOut: () => boolean): Promise<boolean> {
+    try {
+      return await this.#connection.run("keeping the lease", async (redis) => {
+        if ((await redis.eval(RENEW, 1, key, value, ttlMs)) === 1) return true;
+        if (ranOut()) return false;
+        throw new Error(FORGOTTEN);
+      });
+    } catch (error) {
+      if (!(error instanceof LeaseUnavailableError)) throw error;
+      // Whatever became of this command, the one before it has set the key.
+      throw new LeaseUnavailableError(error.message, { cause: error });
+    }
   }
 
   async renew(installation: string, value: string, ttlMs: number): Promise<boolean> {

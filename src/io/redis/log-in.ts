@@ -1,4 +1,4 @@
-import type { Redis } from "ioredis";
+import { type Redis, ReplyError } from "ioredis";
 
 export interface Credentials {
   readonly user: string | null;
@@ -12,22 +12,38 @@ const NAME = "run-watchdog";
 /**
  * Makes a fresh connection fit for use. Rejects with the server's answer when it does not want us.
  *
- * One step after the other: a server without room for another client says so in its first answer and hangs up, and a
- * command behind the first one would make a broken pipe of it. ioredis, left to itself, sends all of them at once.
+ * One step after the other: a server that lets nobody in says so in its first answer and hangs up, and a command behind
+ * the first one would make a broken pipe of it. ioredis, left to itself, sends all of them at once.
+ *
+ * @returns whether there was anything to do, and so an answer.
  */
-export async function logIn(client: Redis, { user, password, database }: Credentials) {
+export async function logIn(
+  client: Redis,
+  { user, password, database }: Credentials,
+): Promise<boolean> {
   if (user !== null) await client.auth(user, password ?? "");
   else if (password !== null) await client.auth(password).catch(unlessOpenToEverybody);
   if (database !== 0) await client.select(database);
-  await client.client("SETNAME", NAME).catch(unlessFull);
+  return user !== null || password !== null || database !== 0;
+}
+
+/**
+ * For people who look at CLIENT LIST. Resolves also when the server minds: not every user may set a name, and not every
+ * proxy knows how. Some proxies hang up on it.
+ */
+export async function nameConnection(client: Redis): Promise<void> {
+  await client.client("SETNAME", NAME).catch(unlessLetIn);
 }
 
 /** A password for a server that asks for none does no harm. */
 function unlessOpenToEverybody(error: Error): void {
-  if (!/without any password configured|no password is set/.test(error.message)) throw error;
+  if (!/^ERR .*(without any password configured|no password is set)/.test(error.message)) {
+    throw error;
+  }
 }
 
-/** The name is for people who look at CLIENT LIST: not every user may set one, and not every proxy knows how. */
-function unlessFull(error: Error): void {
-  if (/max number of clients/.test(error.message)) throw error;
+/** What a server says before it hangs up on everybody is its answer to whatever comes first. */
+function unlessLetIn(error: Error): void {
+  if (!(error instanceof ReplyError)) throw error;
+  if (/^DENIED|max number of clients/.test(error.message)) throw error;
 }

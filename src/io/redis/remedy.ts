@@ -4,7 +4,7 @@ export interface Circumstances {
   readonly user: string | null;
   /** The number of the logical database. */
   readonly database: number;
-  /** Whether the server had let us in before it failed. */
+  /** Whether the server had answered before it failed. */
   readonly welcome: boolean;
 }
 
@@ -23,6 +23,9 @@ export function remedyFor(failure: unknown, circumstances: Circumstances): strin
 
 type Remedy = (circumstances: Circumstances) => string;
 
+/** No answer of Redis's: what we see when it has agreed to everything and the key is not there. */
+export const FORGOTTEN = "the key was gone as soon as it was set";
+
 const ANSWERS: readonly { readonly says: RegExp; readonly remedy: Remedy }[] = [
   {
     says: /^(WRONGPASS|NOAUTH)|invalid password/,
@@ -37,6 +40,11 @@ const ANSWERS: readonly { readonly says: RegExp; readonly remedy: Remedy }[] = [
     },
   },
   {
+    says: /^DENIED .*protected mode/,
+    remedy: () =>
+      "give Redis a password and put it into REDIS_URL, or set protected-mode no where only friends reach it",
+  },
+  {
     says: /^(READONLY|MASTERDOWN)/,
     remedy: () => "REDIS_URL has to lead to the master, also after a failover",
   },
@@ -49,6 +57,10 @@ const ANSWERS: readonly { readonly says: RegExp; readonly remedy: Remedy }[] = [
     remedy: () => "raise maxclients of Redis, or close connections that nobody uses",
   },
   { says: /^OOM/, remedy: () => "raise maxmemory of Redis, or free some" },
+  {
+    says: new RegExp(`^${FORGOTTEN}$`),
+    remedy: () => "set maxmemory-policy noeviction, and let REDIS_URL lead to the master itself",
+  },
   {
     says: /DB index/,
     remedy: () => "check the number of the database at the end of REDIS_URL",

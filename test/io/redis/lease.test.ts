@@ -3,11 +3,12 @@ import { Redis } from "ioredis";
 import { describe, expect, it, vi } from "vitest";
 import { RedisLease } from "../../../src/io/redis/lease.ts";
 import { redisUrl, startRedis } from "../../support/redis.ts";
-import { likeRedis, ScriptedRedis } from "../../support/scripted-redis.ts";
+import { forgetful, likeRedis, ScriptedRedis } from "../../support/scripted-redis.ts";
 import { describeLease } from "../lease-conformance.ts";
 import {
   connectionsOf,
   expectUnavailable,
+  IMPATIENT,
   keyOf,
   optionsFor,
   PATIENT,
@@ -63,6 +64,13 @@ describe("RedisLease", () => {
     expect(answer).toEqual({ kind: "held", value: null, expiresInMs: 0 });
   });
 
+  it("says 0 when what it has set ran out before it could keep it", async () => {
+    await using redis = await ScriptedRedis.start(forgetful);
+    const { lease, installation } = setup(redis.url);
+    const answer = await lease.acquire(installation, "w1/t", 0);
+    expect(answer).toEqual({ kind: "held", value: null, expiresInMs: 0 });
+  });
+
   it("uses one connection, named run-watchdog, for calls that begin at once", async () => {
     await using server = await startRedis();
     const { lease, raw, installation } = setup(server.url);
@@ -85,7 +93,7 @@ describe("RedisLease", () => {
       expect.stringMatching(/^eval .*pexpire/s),
       "quit",
     ]);
-    await vi.waitFor(() => expect(redis.endings).toEqual(["closed"]));
+    await vi.waitFor(() => expect(redis.endings).toEqual(["closed"]), 90_000);
   });
 
   it("uses the user, the password and the database it is given", async () => {
@@ -105,7 +113,7 @@ describe("RedisLease", () => {
 
   it("speaks TLS when told to", async () => {
     await using redis = await ScriptedRedis.start(() => null);
-    const { lease, installation } = setup(redis.url, { tls: true });
+    const { lease, installation } = setup(redis.url, { ...IMPATIENT, tls: true });
     await expectUnavailable(lease.release(installation, "w1/t"));
     const handshake = 0x16;
     expect(redis.firstByte).toBe(handshake);
@@ -117,7 +125,7 @@ describe("RedisLease", () => {
       const { lease, raw, installation } = setup(server.url);
       await lease.acquire(installation, "w1/t", TTL_MS);
       await lease.close();
-      await vi.waitFor(async () => expect(await connectionsOf(raw)).toHaveLength(0), 20_000);
+      await vi.waitFor(async () => expect(await connectionsOf(raw)).toHaveLength(0), 90_000);
       await expectUnavailable(lease.renew(installation, "w1/t", TTL_MS), /closed by us/);
       expect(await connectionsOf(raw)).toHaveLength(0);
     });
@@ -143,9 +151,9 @@ describe("RedisLease", () => {
 
     it("settles while the connection is being opened", async () => {
       await using redis = await ScriptedRedis.start(() => null);
-      const { lease, installation } = setup(redis.url, PATIENT);
+      const { lease, installation } = setup(redis.url);
       const acquired = expectUnavailable(lease.acquire(installation, "w1/t", TTL_MS), /closed by/);
-      await vi.waitFor(() => expect(redis.connections).toBe(1));
+      await vi.waitFor(() => expect(redis.connections).toBe(1), 90_000);
       await lease.close();
       await acquired;
     });

@@ -1,10 +1,14 @@
 import { inspect } from "node:util";
 import { describe, expect, it } from "vitest";
 import { startRedis } from "../../support/redis.ts";
-import { likeRedis, ScriptedRedis } from "../../support/scripted-redis.ts";
-import { connectionsOf, expectUnavailable, setup, TTL_MS } from "./stand.ts";
+import { HANG_UP, likeRedis, RESET, ScriptedRedis } from "../../support/scripted-redis.ts";
+import { connectionsOf, expectUnavailable, IMPATIENT, setup, TTL_MS } from "./stand.ts";
 
 const NOBODY_SEES = "hunter2";
+
+function hangsUpOnNames(command: string) {
+  return command.startsWith("client ") ? HANG_UP : likeRedis(command);
+}
 
 describe("RedisLease logging in", () => {
   it("takes one step after the other, and its name is the last", async () => {
@@ -20,7 +24,8 @@ describe("RedisLease logging in", () => {
 
   it("sends nothing behind a step that has no answer yet", async () => {
     await using redis = await ScriptedRedis.start(() => null);
-    const { lease, installation } = setup(redis.url, { password: "pw", database: 3 });
+    const options = { ...IMPATIENT, password: "pw", database: 3 };
+    const { lease, installation } = setup(redis.url, options);
     await expectUnavailable(lease.release(installation, "w1/t"), /no connection within/);
     expect(redis.commands).toEqual(["auth pw"]);
   });
@@ -54,6 +59,44 @@ describe("RedisLease logging in", () => {
     const { lease, installation } = setup(redis.url);
     expect(await lease.acquire(installation, "w1/t", TTL_MS)).toEqual({ kind: "acquired" });
     expect(redis.connections).toBe(1);
+  });
+
+  it("goes without its name behind a proxy that hangs up on it, and stays so", async () => {
+    await using redis = await ScriptedRedis.start(hangsUpOnNames);
+    const { lease, installation } = setup(redis.url, { password: "pw" });
+    await Promise.all([
+      lease.renew(installation, "w1/t", TTL_MS),
+      lease.renew(installation, "w1/t", TTL_MS),
+    ]);
+    expect(redis.connections).toBe(2);
+    redis.hangUp();
+    await expect.poll(() => redis.endings).toHaveLength(2);
+    expect(await lease.acquire(installation, "w1/t", TTL_MS)).toEqual({ kind: "acquired" });
+    expect(redis.connections).toBe(3);
+    expect(redis.commands.filter((command) => command.startsWith("client "))).toHaveLength(1);
+    expect(redis.commands.filter((command) => command === "auth pw")).toHaveLength(3);
+  });
+
+  it("uses its name again when it was not the name that a server hung up on", async () => {
+    let wellAgain = false;
+    await using redis = await ScriptedRedis.start((command) =>
+      wellAgain ? likeRedis(command) : HANG_UP,
+    );
+    const { lease, installation } = setup(redis.url);
+    await expectUnavailable(lease.renew(installation, "w1/t", TTL_MS));
+    expect(redis.connections).toBe(2);
+    wellAgain = true;
+    expect(await lease.renew(installation, "w1/t", TTL_MS)).toBe(true);
+    expect(redis.commands.filter((command) => command.startsWith("client "))).toHaveLength(2);
+  });
+
+  it("doubts the scheme of a server that hangs up on whatever comes", async () => {
+    await using redis = await ScriptedRedis.start(() => RESET);
+    const { lease, installation } = setup(redis.url);
+    await expectUnavailable(
+      lease.renew(installation, "w1/t", TTL_MS),
+      /if it answers others, a server with TLS needs rediss:\/\/ in REDIS_URL$/,
+    );
   });
 
   it("logs in anew on the connection that follows a failure", async () => {

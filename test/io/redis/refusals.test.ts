@@ -3,6 +3,7 @@ import type { Redis } from "ioredis";
 import { describe, expect, it } from "vitest";
 import type { RedisConnectionOptions } from "../../../src/io/redis/connection.ts";
 import { startRedis } from "../../support/redis.ts";
+import { likeRedis, ScriptedRedis } from "../../support/scripted-redis.ts";
 import { expectUnavailable, setup, TTL_MS } from "./stand.ts";
 
 interface Refusal {
@@ -67,6 +68,10 @@ const refusals: readonly Refusal[] = [
   },
 ];
 
+/** How Redis 7.0 begins; four remedies follow. It says so to everybody who is not on its own machine. */
+const PROTECTED =
+  "-DENIED Redis is running in protected mode because protected mode is enabled and no password is set for the default user. In this mode connections are only accepted from the loopback interface. If you want to connect from external computers to Redis you may adopt one of the following solutions: 1) Just disable protected mode sending the command 'CONFIG SET protected-mode no' from the loopback interface by connecting to Redis from the same host the server is running, however MAKE SURE Redis is not publicly accessible from internet if you do so.";
+
 describe("RedisLease on a server that refuses", () => {
   it.each(refusals)("$name says so, and works without it", async (refusal) => {
     const { options, arrange, mend, says } = refusal;
@@ -102,6 +107,21 @@ describe("RedisLease on a server that refuses", () => {
     const { lease, installation } = setup(server.url, options);
     await expectUnavailable(lease.acquire(installation, "w1/t", TTL_MS), says);
     await expectUnavailable(lease.ping(), says);
+  });
+
+  const credentials = [
+    { name: "nothing", options: {} },
+    { name: "a password", options: { password: "any" } },
+    { name: "a user and a database", options: { user: "me", password: "any", database: 3 } },
+  ];
+  it.each(credentials)("in protected mode says so to a client with $name", async ({ options }) => {
+    await using redis = await ScriptedRedis.start(likeRedis, PROTECTED);
+    const { lease, installation } = setup(redis.url, options);
+    const says =
+      /^acquiring the lease at redis [\d.:]+ failed: DENIED Redis is running in protected mode because protected mode is enabled and no password is set for the default user: give Redis a password /;
+    await expectUnavailable(lease.acquire(installation, "w1/t", TTL_MS), says);
+    await expectUnavailable(lease.ping(), /DENIED/);
+    expect(redis.connections).toBe(2);
   });
 
   it("does not go on with another database when its own is refused", async () => {

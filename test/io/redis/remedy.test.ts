@@ -49,6 +49,11 @@ describe("remedyFor what Redis says", () => {
     expect(remedyFor(new Error(message), PLAIN)).toMatch(/unset REDIS_URL/);
   });
 
+  it("leads out of protected mode", () => {
+    const message = "DENIED Redis is running in protected mode because protected mode is enabled";
+    expect(remedyFor(new Error(message), PLAIN)).toMatch(/give Redis a password/);
+  });
+
   it.each(["READONLY You can't write", "MASTERDOWN Link with MASTER is down"])(
     "leads to the master when it says %s",
     (message) => {

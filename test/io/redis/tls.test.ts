@@ -5,7 +5,7 @@ import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { AUTHORITY_FILE } from "../../support/certificates.ts";
 import { startRedis } from "../../support/redis.ts";
 import { startTlsRedis } from "../../support/redis-tls.ts";
-import { expectUnavailable, optionsFor, setup, TTL_MS } from "./stand.ts";
+import { expectUnavailable, IMPATIENT, setup, TTL_MS } from "./stand.ts";
 
 describe("RedisLease over TLS", () => {
   const ordinary = getCACertificates("default");
@@ -19,7 +19,7 @@ describe("RedisLease over TLS", () => {
 
   it.each(["127.0.0.1", "localhost"])("works for %s, which the certificate names", async (host) => {
     await using redis = await startTlsRedis("server");
-    const { lease, installation, key } = over(redis.url, { host });
+    const { lease, installation, key } = setup(redis.url, { host });
     const { raw } = setup(redis.plainUrl);
     await lease.ping();
     expect(await lease.acquire(installation, "w1/t", TTL_MS)).toEqual({ kind: "acquired" });
@@ -31,7 +31,7 @@ describe("RedisLease over TLS", () => {
 
   it("connects anew after the server hung up", async () => {
     await using redis = await startTlsRedis("server");
-    const { lease, installation } = over(redis.url);
+    const { lease, installation } = setup(redis.url);
     const { raw } = setup(redis.plainUrl);
     await lease.acquire(installation, "w1/t", TTL_MS);
     await raw.call("CLIENT", "KILL", "TYPE", "normal");
@@ -42,7 +42,7 @@ describe("RedisLease over TLS", () => {
 
   it("refuses a certificate for another name, and names the remedy", async () => {
     await using redis = await startTlsRedis("elsewhere");
-    const { lease } = over(redis.url, { host: "localhost" });
+    const { lease } = setup(redis.url, { host: "localhost" });
     await expectUnavailable(
       lease.ping(),
       /localhost.* not in the cert's altnames: DNS:elsewhere\.example: REDIS_URL has to use a name/,
@@ -51,7 +51,7 @@ describe("RedisLease over TLS", () => {
 
   it("refuses a certificate that has expired, until it is renewed", async () => {
     await using redis = await startTlsRedis("expired");
-    const { lease } = over(redis.url);
+    const { lease } = setup(redis.url);
     const expired = /certificate has expired: renew the server's certificate$/;
     await expectUnavailable(lease.ping(), expired);
     await redis.show("server");
@@ -62,14 +62,14 @@ describe("RedisLease over TLS", () => {
     await using redis = await startTlsRedis("server");
     await redis.askForCertificates();
     await expectUnavailable(
-      over(redis.url).lease.ping(),
+      setup(redis.url).lease.ping(),
       /failed: tlsv1\.?3 alert certificate required: a server that asks its clients for certificates/,
     );
   });
 
   it("names the scheme when the server keeps silent because it speaks no TLS", async () => {
     await using server = await startRedis();
-    const { lease } = setup(server.url, { tls: true });
+    const { lease } = setup(server.url, { ...IMPATIENT, tls: true });
     await expectUnavailable(lease.ping(), /: if it answers others, .* needs redis:\/\/ in REDIS_/);
   });
 
@@ -79,7 +79,7 @@ describe("RedisLease over TLS", () => {
     await expect.poll(() => other.listening).toBe(true);
     const address = other.address();
     const port = typeof address === "object" ? address?.port : 0;
-    const { lease } = over(`rediss://127.0.0.1:${port}`);
+    const { lease } = setup(`rediss://127.0.0.1:${port}`);
     await expectUnavailable(lease.ping(), /: a server without TLS needs redis:\/\/ in REDIS_URL$/);
   });
 
@@ -92,26 +92,20 @@ describe("RedisLease over TLS", () => {
   it("says nothing of schemes when a server that spoke TLS falls silent", async () => {
     await using redis = await startTlsRedis("server");
     const { raw } = setup(redis.plainUrl);
-    const { lease } = over(redis.url, { commandTimeoutMs: 300 });
+    const { lease } = setup(redis.url, { commandTimeoutMs: 1000 });
     await expect.poll(() => lease.ping().then(() => "well", String)).toBe("well");
     await raw.call("CLIENT", "PAUSE", "60000", "WRITE");
-    await expectUnavailable(lease.ping(), /failed: no answer within 300 ms$/);
+    await expectUnavailable(lease.ping(), /failed: no answer within 1000 ms$/);
   });
 });
 
 describe("RedisLease over TLS to a server whose authority nobody trusts", () => {
   it("refuses, and names NODE_EXTRA_CA_CERTS", async () => {
     await using redis = await startTlsRedis("server");
-    const { lease, installation } = over(redis.url);
+    const { lease, installation } = setup(redis.url);
     await expectUnavailable(
       lease.acquire(installation, "w1/t", TTL_MS),
       /self-signed certificate in certificate chain: let NODE_EXTRA_CA_CERTS name a file with/,
     );
   });
 });
-
-/** A handshake takes its time on a busy machine. */
-function over(url: string, changes = {}) {
-  const patient = { commandTimeoutMs: 10_000, connectTimeoutMs: 10_000 };
-  return setup(url, { ...optionsFor(url), ...patient, ...changes });
-}
