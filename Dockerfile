@@ -1,11 +1,11 @@
-# The worker as one bundled file on the Node it was tested with.
+# The worker, bundled, on the Node it was tested with.
 FROM node:24-slim AS build
 WORKDIR /app
 COPY package.json package-lock.json ./
 RUN npm ci --ignore-scripts --no-audit --no-fund
 COPY tsconfig.json ./
 COPY src ./src
-RUN npx rolldown src/main.ts --file dist/main.js --format esm --platform node --no-codeSplitting
+RUN npm run build:main
 
 FROM node:24-slim
 LABEL org.opencontainers.image.title="run-watchdog" \
@@ -15,7 +15,7 @@ ENV NODE_ENV=production
 WORKDIR /app
 COPY package.json ./
 COPY drizzle ./drizzle
-COPY --from=build /app/dist/main.js ./dist/main.js
+COPY --from=build /app/dist ./dist
 # Nothing is written at run time: works with a read-only root file system and any uid.
 USER node
 EXPOSE 9464

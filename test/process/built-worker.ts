@@ -25,12 +25,14 @@ export interface Measured {
 export async function buildWorker(): Promise<BuiltWorker> {
   const place = await Throwaway.create({ name: "run-watchdog-built", stopSignal: "TERM" });
   try {
-    const main = join(place.folder, "main.js");
-    const command = packageJson.scripts["build:main"].replace("dist/main.js", main);
+    const command = packageJson.scripts["build:main"].replace(
+      "--dir dist",
+      `--dir ${place.folder}`,
+    );
     await promisify(execFile)(process.execPath, [ROLLDOWN, ...command.split(" ").slice(1)], {
       cwd: ROOT,
     });
-    return new BuiltWorker(place, main);
+    return new BuiltWorker(place, join(place.folder, "main.js"));
   } catch (error) {
     await place.dispose();
     throw error;

@@ -1,0 +1,105 @@
+import { appendFileSync } from "node:fs";
+import { hostname } from "node:os";
+import packageJson from "../package.json" with { type: "json" };
+import { keepHeapSmall } from "./app/heap.ts";
+import { fileReader } from "./app/read-file.ts";
+import { type Command, parseArgv } from "./cli.ts";
+import { migrate } from "./commands/migrate.ts";
+import { once } from "./commands/once.ts";
+import { run } from "./commands/run.ts";
+import type { Surroundings } from "./commands/surroundings.ts";
+import { ConfigError } from "./config.ts";
+import { StoreSchemaError, StoreUnavailableError } from "./watchdog/ports.ts";
+import { StopRequestedError } from "./watchdog/stop.ts";
+
+/**
+ * From arguments to an exit code.
+ *
+ * @param stop aborts with the name of the signal that asks for an orderly end.
+ */
+export async function main(process: NodeJS.Process, stop: AbortSignal): Promise<number> {
+  // A reader that went away (`| head`) is no reason for a stack trace.
+  process.stdout.on("error", () => {});
+  process.stderr.on("error", () => {});
+  keepHeapSmall();
+  const exitCode = await obey(process, stopRequest(stop));
+  await Promise.all([flushed(process.stdout), flushed(process.stderr)]);
+  return exitCode;
+}
+
+function stopRequest(stop: AbortSignal): AbortSignal {
+  const request = new AbortController();
+  const ask = () => request.abort(new StopRequestedError(stop.reason));
+  if (stop.aborted) ask();
+  else stop.addEventListener("abort", ask);
+  return request.signal;
+}
+
+async function obey(process: NodeJS.Process, signal: AbortSignal): Promise<number> {
+  const parsed = parseArgv(process.argv.slice(2), packageJson.version);
+  if (parsed.kind === "text") {
+    (parsed.exitCode === 0 ? process.stdout : process.stderr).write(parsed.text);
+    return parsed.exitCode;
+  }
+  try {
+    return await execute(parsed.command, surroundingsOf(process), signal);
+  } catch (error) {
+    return explain(error, process.stderr);
+  }
+}
+
+function surroundingsOf(process: NodeJS.Process): Surroundings {
+  return {
+    env: process.env,
+    readFile: fileReader(),
+    appendFile: (path, text) => appendFileSync(path, text),
+    stdout: process.stdout,
+    stderr: process.stderr,
+    hostname: hostname(),
+    pid: process.pid,
+    version: packageJson.version,
+    nodeVersion: process.version,
+    self: [process.execPath, ...process.execArgv, process.argv[1] ?? ""],
+  };
+}
+
+async function execute(
+  command: Command,
+  surroundings: Surroundings,
+  signal: AbortSignal,
+): Promise<number> {
+  switch (command.name) {
+    case "run":
+      return await run(surroundings, signal);
+    case "once":
+      return await once(surroundings, command, signal);
+    case "migrate":
+      return await migrate(surroundings, command);
+    case "demo": {
+      const { demo } = await import("./commands/demo.ts");
+      return await demo(surroundings, command, signal);
+    }
+  }
+}
+
+/** What went wrong before or instead of the command's own report. */
+function explain(error: unknown, stderr: NodeJS.WriteStream): number {
+  if (error instanceof ConfigError || error instanceof StoreSchemaError) {
+    stderr.write(`run-watchdog: ${error.message}\n`);
+    return 2;
+  }
+  if (error instanceof StoreUnavailableError) {
+    stderr.write(`run-watchdog: ${error.message}\n`);
+    return 69;
+  }
+  const text = error instanceof Error ? (error.stack ?? error.message) : String(error);
+  stderr.write(`run-watchdog: unexpected error: ${text}\n`);
+  return 1;
+}
+
+/** A pipe takes 64 KiB at once: what a slow reader has not fetched yet would be lost with the process. */
+function flushed(stream: NodeJS.WriteStream): Promise<void> {
+  const { promise, resolve } = Promise.withResolvers<void>();
+  stream.write("", () => resolve());
+  return promise;
+}
