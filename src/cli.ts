@@ -165,7 +165,8 @@ function overrideReason(value: string): string {
 
 const EXIT_CODES = `Exit codes:
   0    done
-  1    unexpected error, or the sweep lost its lease, its epoch or its database
+  1    unexpected error, the output could not be written, or the sweep lost its
+       lease, its epoch or its database
   2    bad usage, configuration or schema
   3    a run could not be handled or asked about, or no run got an answer from the backend
   4    the guard held verdicts back

@@ -3,14 +3,18 @@ import { hostname } from "node:os";
 import packageJson from "../package.json" with { type: "json" };
 import { keepHeapSmall } from "./app/heap.ts";
 import { fileReader } from "./app/read-file.ts";
+import { type Stdout, watchStdout } from "./app/stdout.ts";
 import { type Command, parseArgv } from "./cli.ts";
 import { migrate } from "./commands/migrate.ts";
 import { once } from "./commands/once.ts";
 import { run } from "./commands/run.ts";
 import type { Surroundings } from "./commands/surroundings.ts";
 import { ConfigError } from "./config.ts";
+import { exitCodeUntold } from "./rules/exit-code.ts";
 import { StoreSchemaError, StoreUnavailableError } from "./watchdog/ports.ts";
 import { StopRequestedError } from "./watchdog/stop.ts";
+
+const STDERR_WITHIN_MS = 2000;
 
 /**
  * From arguments to an exit code.
@@ -18,12 +22,20 @@ import { StopRequestedError } from "./watchdog/stop.ts";
  * @param stop aborts with the name of the signal that asks for an orderly end.
  */
 export async function main(process: NodeJS.Process, stop: AbortSignal): Promise<number> {
-  // A reader that went away (`| head`) is no reason for a stack trace.
-  process.stdout.on("error", () => {});
-  process.stderr.on("error", () => {});
+  const { stderr } = process;
+  const stdout = watchStdout(process.stdout);
+  // Nobody is left who could be told.
+  stderr.on("error", () => {});
   keepHeapSmall();
-  const exitCode = await obey(process, stopRequest(stop));
-  await Promise.all([flushed(process.stdout), flushed(process.stderr)]);
+  let exitCode = await obey(process, stdout.stream, stopRequest(stop));
+  const failure = await stdout.failure();
+  if (failure !== null) {
+    stderr.write(
+      `run-watchdog: stdout could not be written: ${failure.message} (the command itself ended with exit code ${exitCode})\n`,
+    );
+    exitCode = exitCodeUntold(exitCode);
+  }
+  await flushed(stderr);
   return exitCode;
 }
 
@@ -35,25 +47,25 @@ function stopRequest(stop: AbortSignal): AbortSignal {
   return request.signal;
 }
 
-async function obey(process: NodeJS.Process, signal: AbortSignal): Promise<number> {
+async function obey(process: NodeJS.Process, stdout: Stdout, signal: AbortSignal): Promise<number> {
   const parsed = parseArgv(process.argv.slice(2), packageJson.version);
   if (parsed.kind === "text") {
-    (parsed.exitCode === 0 ? process.stdout : process.stderr).write(parsed.text);
+    (parsed.exitCode === 0 ? stdout : process.stderr).write(parsed.text);
     return parsed.exitCode;
   }
   try {
-    return await execute(parsed.command, surroundingsOf(process), signal);
+    return await execute(parsed.command, surroundingsOf(process, stdout), signal);
   } catch (error) {
     return explain(error, process.stderr);
   }
 }
 
-function surroundingsOf(process: NodeJS.Process): Surroundings {
+function surroundingsOf(process: NodeJS.Process, stdout: Stdout): Surroundings {
   return {
     env: process.env,
     readFile: fileReader(),
     appendFile: (path, text) => appendFileSync(path, text),
-    stdout: process.stdout,
+    stdout,
     stderr: process.stderr,
     hostname: hostname(),
     pid: process.pid,
@@ -97,9 +109,11 @@ function explain(error: unknown, stderr: NodeJS.WriteStream): number {
   return 1;
 }
 
-/** A pipe takes 64 KiB at once: what a slow reader has not fetched yet would be lost with the process. */
-function flushed(stream: NodeJS.WriteStream): Promise<void> {
+/** A pipe takes 64 KiB at once; the rest needs a reader, and one that stalls must not keep the process. */
+async function flushed(stderr: NodeJS.WriteStream): Promise<void> {
   const { promise, resolve } = Promise.withResolvers<void>();
-  stream.write("", () => resolve());
-  return promise;
+  const patience = setTimeout(resolve, STDERR_WITHIN_MS);
+  stderr.write("", () => resolve());
+  await promise;
+  clearTimeout(patience);
 }

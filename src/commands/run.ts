@@ -13,7 +13,7 @@ import type { Surroundings } from "./surroundings.ts";
 export async function run(surroundings: Surroundings, signal: AbortSignal): Promise<number> {
   const { env, readFile, stdout } = surroundings;
   const { config, warnings } = parseConfig(env, readFile);
-  const log = openProcessLog(config.log, stdout, 1);
+  await using log = openProcessLog(config.log, stdout, 1);
   for (const warning of warnings) log.warn({}, warning);
 
   await using runtime = openRuntime(config, surroundings, log, { env });
