@@ -1,4 +1,4 @@
-import type { Config } from "../config.ts";
+import { type Config, ConfigError } from "../config.ts";
 import { type Answer, type HealthServer, openHealthServer } from "../io/health/server.ts";
 import { health, liveness, readiness } from "../rules/health.ts";
 import type { SweepReport } from "../rules/report.ts";
@@ -13,7 +13,9 @@ export interface Build {
 }
 
 /**
- * The health endpoint, or `null` when it is off or its address cannot be used: the worker's job does not depend on it.
+ * The health endpoint, or `null` when it is off.
+ *
+ * @throws ConfigError when it cannot listen: a worker that nobody can ask would look dead, or like the one that can.
  */
 export async function openHealth(
   config: Config["health"],
@@ -36,10 +38,24 @@ export async function openHealth(
     log.info({ url: server.url }, "health endpoint is up");
     return server;
   } catch (error) {
-    log.error({ err: error, host, port }, "health endpoint cannot listen, going on without it");
-    return null;
+    throw new ConfigError([cannotListen(host, port, error)], { cause: error });
   }
 }
+
+function cannotListen(host: string, port: number, error: unknown): string {
+  const code = error instanceof Error && "code" in error ? String(error.code) : "";
+  const address = host.includes(":") ? `[${host}]:${port}` : `${host}:${port}`;
+  const why = code || String(error);
+  return `WATCHDOG_HEALTH_HOST and WATCHDOG_HEALTH_PORT must be an address that is free here, listening on ${address} failed: ${why} (${REMEDIES.get(code) ?? "choose another one"}; WATCHDOG_HEALTH_PORT=off does without)`;
+}
+
+const REMEDIES: ReadonlyMap<string, string> = new Map([
+  ["EADDRINUSE", "stop the program that listens there, or choose another port"],
+  ["EACCES", "this user may not use that port, choose one from 1024 on"],
+  ["EADDRNOTAVAIL", "the host must be an address of this machine"],
+  ["ENOTFOUND", "the host must be a name or address of this machine"],
+  ["EAI_AGAIN", "the host's name cannot be resolved, choose an address"],
+]);
 
 function livezAnswer(facts: WorkerFacts): Answer {
   const { alive, reasons } = liveness(facts);

@@ -8,7 +8,7 @@ import type { Surroundings } from "./surroundings.ts";
 /**
  * The worker, until the signal aborts.
  *
- * @throws ConfigError.
+ * @throws ConfigError, also when the health endpoint cannot listen.
  */
 export async function run(surroundings: Surroundings, signal: AbortSignal): Promise<number> {
   const { env, readFile, stdout } = surroundings;
