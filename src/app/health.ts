@@ -1,6 +1,7 @@
 import { type Config, ConfigError } from "../config.ts";
+import { withoutAddresses } from "../io/health/addresses.ts";
 import { type Answer, type HealthServer, openHealthServer } from "../io/health/server.ts";
-import { health, liveness, readiness } from "../rules/health.ts";
+import { health, liveness, readiness, type Standing } from "../rules/health.ts";
 import type { SweepReport } from "../rules/report.ts";
 import type { Log, SharedApi } from "../watchdog/ports.ts";
 import type { WorkerFacts } from "../watchdog/worker-state.ts";
@@ -18,13 +19,14 @@ export interface Build {
  * @throws ConfigError when it cannot listen: a worker that nobody can ask would look dead, or like the one that can.
  */
 export async function openHealth(
-  config: Config["health"],
+  config: Config,
   build: Build,
-  facts: () => WorkerFacts,
+  workerFacts: () => WorkerFacts,
   log: Log,
 ): Promise<HealthServer | null> {
-  if (config.port === null) return null;
-  const { host, port } = config;
+  const { host, port } = config.health;
+  if (port === null) return null;
+  const facts = () => forAnybody(workerFacts(), config);
   try {
     const server = await openHealthServer({
       host,
@@ -56,6 +58,17 @@ const REMEDIES: ReadonlyMap<string, string> = new Map([
   ["ENOTFOUND", "the host must be a name or address of this machine"],
   ["EAI_AGAIN", "the host's name cannot be resolved, choose an address"],
 ]);
+
+/** Who may ask for health need not know where the stores are. */
+function forAnybody(facts: WorkerFacts, { database, redis }: Config): WorkerFacts {
+  const { host, path } = database.endpoint.current;
+  const known = [host, path, redis?.current.host].filter((part) => part != null);
+  const shown = (standing: Standing): Standing =>
+    typeof standing === "string"
+      ? standing
+      : { problem: withoutAddresses(standing.problem, known) };
+  return { ...facts, postgres: shown(facts.postgres), lease: shown(facts.lease) };
+}
 
 function livezAnswer(facts: WorkerFacts): Answer {
   const { alive, reasons } = liveness(facts);

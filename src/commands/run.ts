@@ -19,7 +19,7 @@ export async function run(surroundings: Surroundings, signal: AbortSignal): Prom
   await using runtime = openRuntime(config, surroundings, log, { env });
   const { deps, options, schedule, build } = runtime;
   const worker = new Worker({ ...deps, schedule }, options);
-  await using health = await openHealth(config.health, build, () => worker.facts(), log);
+  await using health = await openHealth(config, build, () => worker.facts(), log);
   log.info(
     {
       holder: options.holder,
