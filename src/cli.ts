@@ -29,7 +29,12 @@ export interface DemoCommand {
   readonly keep: boolean;
 }
 
-export type Command = { readonly name: "run" } | OnceCommand | MigrateCommand | DemoCommand;
+export type Command =
+  | { readonly name: "run" }
+  | { readonly name: "healthcheck" }
+  | OnceCommand
+  | MigrateCommand
+  | DemoCommand;
 
 /** `text` is what to print: help and version to stdout (exit code 0), usage errors to stderr (2). */
 export type Parsed =
@@ -109,6 +114,11 @@ function usage(version: string, found: (command: Command) => void): Commander {
     .option("--runs <n>", "how many runs to begin with", positive, 200)
     .option("--keep", "leave everything running until Ctrl-C", false)
     .action((options: Omit<DemoCommand, "name">) => found({ name: "demo", ...options }));
+
+  program
+    .command("healthcheck")
+    .description("ask the worker of this container whether it is alive, exit with 1 if not")
+    .action(() => found({ name: "healthcheck" }));
 
   return program;
 }

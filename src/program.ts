@@ -5,9 +5,6 @@ import { keepHeapSmall } from "./app/heap.ts";
 import { fileReader } from "./app/read-file.ts";
 import { type Stdout, watchStdout } from "./app/stdout.ts";
 import { type Command, parseArgv } from "./cli.ts";
-import { migrate } from "./commands/migrate.ts";
-import { once } from "./commands/once.ts";
-import { run } from "./commands/run.ts";
 import type { Surroundings } from "./commands/surroundings.ts";
 import { ConfigError } from "./config.ts";
 import { exitCodeUntold } from "./rules/exit-code.ts";
@@ -80,13 +77,24 @@ async function execute(
   surroundings: Surroundings,
   signal: AbortSignal,
 ): Promise<number> {
+  // Each loads what it needs: a probe that comes every half a minute must not cost as much as the worker.
   switch (command.name) {
-    case "run":
+    case "run": {
+      const { run } = await import("./commands/run.ts");
       return await run(surroundings, signal);
-    case "once":
+    }
+    case "once": {
+      const { once } = await import("./commands/once.ts");
       return await once(surroundings, command, signal);
-    case "migrate":
+    }
+    case "migrate": {
+      const { migrate } = await import("./commands/migrate.ts");
       return await migrate(surroundings, command);
+    }
+    case "healthcheck": {
+      const { healthcheck } = await import("./commands/healthcheck.ts");
+      return await healthcheck(surroundings);
+    }
     case "demo": {
       const { demo } = await import("./commands/demo.ts");
       return await demo(surroundings, command, signal);

@@ -1,10 +1,13 @@
 import { type Config, ConfigError } from "../config.ts";
 import { withoutAddresses } from "../io/health/addresses.ts";
+import { probe } from "../io/health/probe.ts";
 import { type Answer, type HealthServer, openHealthServer } from "../io/health/server.ts";
 import { health, liveness, readiness, type Standing } from "../rules/health.ts";
 import type { SweepReport } from "../rules/report.ts";
 import type { Log, SharedApi } from "../watchdog/ports.ts";
 import type { WorkerFacts } from "../watchdog/worker-state.ts";
+
+const PROBE_WITHIN_MS = 4000;
 
 export interface Build {
   readonly version: string;
@@ -46,9 +49,12 @@ export async function openHealth(
 
 function cannotListen(host: string, port: number, error: unknown): string {
   const code = error instanceof Error && "code" in error ? String(error.code) : "";
-  const address = host.includes(":") ? `[${host}]:${port}` : `${host}:${port}`;
   const why = code || String(error);
-  return `WATCHDOG_HEALTH_HOST and WATCHDOG_HEALTH_PORT must be an address that is free here, listening on ${address} failed: ${why} (${REMEDIES.get(code) ?? "choose another one"}; WATCHDOG_HEALTH_PORT=off does without)`;
+  return `WATCHDOG_HEALTH_HOST and WATCHDOG_HEALTH_PORT must be an address that is free here, listening on ${addressOf(host, port)} failed: ${why} (${REMEDIES.get(code) ?? "choose another one"}; WATCHDOG_HEALTH_PORT=off does without)`;
+}
+
+function addressOf(host: string, port: number): string {
+  return host.includes(":") ? `[${host}]:${port}` : `${host}:${port}`;
 }
 
 const REMEDIES: ReadonlyMap<string, string> = new Map([
@@ -58,6 +64,22 @@ const REMEDIES: ReadonlyMap<string, string> = new Map([
   ["ENOTFOUND", "the host must be a name or address of this machine"],
   ["EAI_AGAIN", "the host's name cannot be resolved, choose an address"],
 ]);
+
+/** What a worker on this machine says on /livez, or why it says nothing. */
+export async function askLiveness(
+  host: string,
+  port: number,
+): Promise<{ readonly alive: boolean; readonly answer: string }> {
+  try {
+    const { status, body } = await probe(host, port, "/livez", PROBE_WITHIN_MS);
+    return { alive: status === 200, answer: body };
+  } catch (error) {
+    return {
+      alive: false,
+      answer: `no answer from ${addressOf(host, port)}: ${error instanceof Error ? error.message : String(error)}`,
+    };
+  }
+}
 
 /** Who may ask for health need not know where the stores are. */
 function forAnybody(facts: WorkerFacts, { database, redis }: Config): WorkerFacts {

@@ -3,6 +3,7 @@
 import { once } from "node:events";
 import { connect, createServer } from "node:net";
 import { describe, expect, it } from "vitest";
+import { freePort } from "../../src/demo/free-port.ts";
 import { openHealthServer } from "../../src/io/health/server.ts";
 import { askHealth, untilReady } from "../support/ask-health.ts";
 import { redisUrl } from "../support/redis.ts";
@@ -130,6 +131,25 @@ describe("the health endpoint", () => {
     }
     expect((await world.row(id)).status).toBe("RUNNING");
     squatter.close();
+  });
+
+  it("is found by healthcheck in the same environment", async () => {
+    await using world = await createWorld();
+    const env = {
+      ...world.env,
+      ...NEVER,
+      WATCHDOG_HEALTH_PORT: String(await freePort("127.0.0.1")),
+    };
+    await using worker = await startWorker(env);
+    await worker.healthUrl();
+    const proxy = { NODE_USE_ENV_PROXY: "1", HTTP_PROXY: "http://127.0.0.1:1" };
+    for (const more of [{}, proxy]) {
+      const { code, stderr } = await runOnce({ ...env, ...more }, ["healthcheck"]);
+      expect({ more, code, stderr }).toEqual({ more, code: 0, stderr: "" });
+    }
+    worker.kill();
+    await worker.exited;
+    expect(await runOnce(env, ["healthcheck"])).toMatchObject({ code: 1, stdout: "" });
   });
 
   it("does not exist when it is off", async () => {
