@@ -1,5 +1,6 @@
 import { appendFileSync } from "node:fs";
 import { hostname } from "node:os";
+import { setImmediate } from "node:timers/promises";
 import packageJson from "../package.json" with { type: "json" };
 import { keepHeapSmall } from "./app/heap.ts";
 import { fileReader } from "./app/read-file.ts";
@@ -24,6 +25,8 @@ export async function main(process: NodeJS.Process, stop: AbortSignal): Promise<
   // Nobody is left who could be told.
   stderr.on("error", () => {});
   keepHeapSmall();
+  // A signal that came while the program was loaded is heard with the next look for events, which is before the second.
+  for (let turn = 0; turn < 2; turn += 1) await setImmediate();
   let exitCode = await obey(process, stdout.stream, stopRequest(stop));
   const failure = await stdout.failure();
   if (failure !== null) {
@@ -89,7 +92,7 @@ async function execute(
     }
     case "migrate": {
       const { migrate } = await import("./commands/migrate.ts");
-      return await migrate(surroundings, command);
+      return await migrate(surroundings, command, signal);
     }
     case "healthcheck": {
       const { healthcheck } = await import("./commands/healthcheck.ts");
@@ -111,6 +114,10 @@ function explain(error: unknown, stderr: NodeJS.WriteStream): number {
   if (error instanceof StoreUnavailableError) {
     stderr.write(`run-watchdog: ${error.message}\n`);
     return 69;
+  }
+  if (error instanceof StopRequestedError) {
+    stderr.write(`run-watchdog: ${error.message}\n`);
+    return error.signal === "SIGTERM" ? 143 : 130;
   }
   const text = error instanceof Error ? (error.stack ?? error.message) : String(error);
   stderr.write(`run-watchdog: unexpected error: ${text}\n`);

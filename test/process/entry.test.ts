@@ -44,6 +44,15 @@ describe("a signal that comes while the program is loaded", () => {
     expect(code).toBe(143);
     expect(parseDocument(stdout)).toMatchObject({ status: "interrupted", exitCode: 143 });
   });
+
+  it("ends migrate with 143 before it has begun", async () => {
+    await using world = await createWorld({ migrate: false });
+    const { code, stdout, stderr } = await runOnce(signalled(world), ["migrate"]);
+    expect({ code, stdout }).toEqual({ code: 143, stdout: "" });
+    expect(stderr).toBe("run-watchdog: stopped by SIGTERM\n");
+    const schemas = await world.database.sql`SELECT FROM pg_namespace WHERE nspname = 'watchdog'`;
+    expect(schemas).toHaveLength(0);
+  });
 });
 
 describe("a Node.js that is too old", () => {
