@@ -96,6 +96,19 @@ export function parseDatabaseConfig(
   return finished(reader, readDatabase(reader));
 }
 
+/**
+ * What a probe of the health endpoint needs; it has the worker's environment.
+ *
+ * @throws ConfigError with every problem at once.
+ */
+export function parseHealthConfig(
+  env: Env,
+  readFile: (path: string) => string,
+): Parsed<HealthConfig> {
+  const reader = new EnvReader(env, readFile);
+  return finished(reader, readHealth(reader));
+}
+
 /** Equal for workers with the same settings, whatever their secrets: to compare replicas. 12 hex digits. */
 export function configFingerprint(config: Config): string {
   const settings = JSON.stringify(config, (key, value: unknown) => {

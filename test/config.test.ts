@@ -54,7 +54,7 @@ describe("parseConfig", () => {
           serviceKey: "service-key",
           agentHosts: [],
         },
-        health: { host: "0.0.0.0", port: 9464 },
+        health: { host: "::", port: 9464 },
         log: { level: "info", format: null },
       },
     });

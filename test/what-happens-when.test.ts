@@ -34,6 +34,7 @@ const PROVED_BY: Readonly<Record<string, readonly string[]>> = {
   "clocks are apart": ["replays/clocks-five-minutes-apart.test.ts"],
   "two leaders": ["races/two-watchdogs.test.ts", "app/cleanup-shared.test.ts"],
   "a worker is killed": ["process/takeover.test.ts", "app/cleanup-resume.test.ts"],
+  "the log cannot be written": ["io/log-sink.test.ts", "process/unwritable-output.test.ts"],
   "a row cannot be written": [
     "watchdog/run-trouble.test.ts",
     "io/postgres/substrate-refused-writes.test.ts",

@@ -169,6 +169,7 @@ export interface RunStore {
 export interface LeadershipView {
   readonly installation: string;
   readonly epoch: number;
+  /** Who took the epoch, without the token of the lease. */
   readonly holder: string | null;
   readonly leaseKind: LeaseKind | null;
   readonly sweepStartedAt: string | null;
