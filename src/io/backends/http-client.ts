@@ -29,7 +29,7 @@ import { parseHttpDate, parseRetryAfter } from "./retry-after.ts";
 export interface HttpClientOptions {
   /** `null`: every connection is direct. */
   readonly proxy: ProxySettings | null;
-  readonly clock: Pick<Clock, "now" | "monotonicMs">;
+  readonly clock: Pick<Clock, "now" | "monotonicMs" | "sleep">;
   /** The system's resolver by default. */
   readonly lookup?: LookupFunction;
   readonly limits?: Partial<AnswerLimits>;
@@ -124,7 +124,10 @@ export class HttpClient {
     const own = new AbortController();
     const onAbort = () => own.abort(signal.reason);
     signal.addEventListener("abort", onAbort, { once: true });
-    const timer = setTimeout(() => own.abort(new DeadlineError()), budget.leftMs);
+    this.#clock.sleep(budget.leftMs, own.signal).then(
+      () => own.abort(new DeadlineError()),
+      () => {},
+    );
     try {
       // undici notices an abort only once it has a connection.
       return await abortable(this.#exchange(call, own.signal), own.signal);
@@ -132,8 +135,8 @@ export class HttpClient {
       signal.throwIfAborted();
       return this.#failure(call, error, budget);
     } finally {
-      clearTimeout(timer);
       signal.removeEventListener("abort", onAbort);
+      own.abort();
       budget.spend(this.#clock.monotonicMs() - sentMs);
     }
   }
