@@ -54,6 +54,6 @@ async function verify(
     (sessionKey) => askForFate(gate, { ...search, sessionKey }, budget, signal),
     (answer) => answer.unauthorised,
   );
-  if (unauthorised) await gate.refused(BASH_SEARCH, run);
+  if (unauthorised) gate.refused(BASH_SEARCH, run);
   return evidence;
 }
