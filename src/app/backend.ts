@@ -1,10 +1,10 @@
 import type { Rotating } from "../config/rotating.ts";
 import type { Config } from "../config.ts";
 import { agentServerBackend } from "../io/backends/agent-server.ts";
-import type { ProxySettings } from "../io/backends/dispatcher.ts";
 import { genericHttpBackend } from "../io/backends/generic-http.ts";
 import { HttpClient } from "../io/backends/http-client.ts";
 import { openHandsCloudBackend } from "../io/backends/openhands-cloud.ts";
+import type { ProxySettings } from "../io/backends/routes.ts";
 import type { Secret } from "../io/backends/secret.ts";
 import { systemClock } from "../io/clock.ts";
 import type { Backend, Log } from "../watchdog/ports.ts";
