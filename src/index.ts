@@ -58,10 +58,7 @@ export function createWatchdog(config: Config, options: WatchdogOptions = {}): W
     nodeVersion: "embedded",
   };
   const { backend } = options;
-  const runtime = openRuntime(config, facts, log, {
-    env: {},
-    ...(backend === undefined ? {} : { backend }),
-  });
+  const runtime = openRuntime(config, facts, log, backend === undefined ? {} : { backend });
   const { deps, schedule } = runtime;
   const worker = new Worker({ ...deps, schedule }, runtime.options);
   return {

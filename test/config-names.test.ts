@@ -26,7 +26,8 @@ describe("the list of names", () => {
     const parts = { DATABASE_URL: undefined, AUTOMATION_DB_HOST: "db" };
     const http = { WATCHDOG_BACKEND: "http", WATCHDOG_HTTP_VERIFY_URL: "http://x/{run_id}" };
     const agent = { AUTOMATION_AGENT_SERVER_URL: "http://agent" };
-    for (const changes of [{}, { ...parts, ...http }, agent]) {
+    const proxy = { HTTP_PROXY: "http://proxy" };
+    for (const changes of [{}, { ...parts, ...http }, agent, proxy]) {
       const env = new Proxy<Record<string, string | undefined>>(
         { ...MINIMAL_ENV, ...changes },
         {

@@ -54,6 +54,7 @@ describe("parseConfig", () => {
           serviceKey: "service-key",
           agentHosts: [],
         },
+        proxy: null,
         health: { host: "::", port: 9464 },
         log: { level: "info", format: null },
       },

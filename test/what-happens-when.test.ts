@@ -11,6 +11,7 @@ const PROVED_BY: Readonly<Record<string, readonly string[]>> = {
   ],
   "it answers 429": [
     "replays/rate-limit-storm.test.ts",
+    "replays/one-tenants-429.test.ts",
     "io/backends/adaptive-limit.test.ts",
     "watchdog/led-sweep-restraint.test.ts",
   ],

@@ -40,7 +40,7 @@ export async function once(
   for (const warning of warnings) log.warn({}, warning);
 
   signal.addEventListener("abort", () => log.info({}, "stopping, writes in flight end first"));
-  await using runtime = openRuntime(config, surroundings, log, { env });
+  await using runtime = openRuntime(config, surroundings, log);
   const showsBar = command.output === "human" && stderr.isTTY;
   const progress = showsBar ? progressBar(stderr) : noProgress;
   try {

@@ -16,7 +16,7 @@ export async function run(surroundings: Surroundings, signal: AbortSignal): Prom
   await using log = openProcessLog(config.log, stdout, 1);
   for (const warning of warnings) log.warn({}, warning);
 
-  await using runtime = openRuntime(config, surroundings, log, { env });
+  await using runtime = openRuntime(config, surroundings, log);
   const { deps, options, schedule, build } = runtime;
   const worker = new Worker({ ...deps, schedule }, options);
   await using health = await openHealth(config, build, () => worker.facts(), log);

@@ -53,6 +53,14 @@ export const SETTING_NAMES = [
   "WATCHDOG_HEALTH_PORT",
   "LOG_LEVEL",
   "LOG_FORMAT",
+  "HTTP_PROXY",
+  "http_proxy",
+  "HTTPS_PROXY",
+  "https_proxy",
+  "NO_PROXY",
+  "no_proxy",
+  "ALL_PROXY",
+  "all_proxy",
 ] as const;
 
 export type SecretName = (typeof SECRET_NAMES)[number];

@@ -94,7 +94,7 @@ export class Cleanups {
       case "failed":
         return await this.#retry(task, result.failure, result.retryAfterMs);
       case "not-asked":
-        this.#refused = true;
+        this.#refused ||= result.everybody ?? true;
         return await this.#retry(task, result.reason, result.retryAfterMs);
     }
   }

@@ -96,11 +96,16 @@ export interface CleanupTarget {
 
 /**
  * `absent`: the API does not know it, which is no proof that it is gone. `not-asked`: nothing was sent, because the API
- * wants no deletions for so long.
+ * wants no deletions for so long; with `everybody: false`, none of this owner's.
  */
 export type CleanupResult =
   | { readonly kind: "deleted" }
-  | { readonly kind: "not-asked"; readonly reason: string; readonly retryAfterMs: number }
+  | {
+      readonly kind: "not-asked";
+      readonly reason: string;
+      readonly retryAfterMs: number;
+      readonly everybody?: boolean;
+    }
   | { readonly kind: "absent"; readonly failure: string }
   | { readonly kind: "failed"; readonly failure: string; readonly retryAfterMs: number | null };
 

@@ -66,7 +66,7 @@ export async function createWorld(options: DatabaseOptions = {}): Promise<World>
   function open(extra: Readonly<Record<string, string>> = {}): Runtime {
     const { config } = parseConfig({ ...env, ...extra }, () => "");
     const facts = { hostname: "test", pid: process.pid, version: "0", nodeVersion: "0" };
-    return openRuntime(config, facts, silentLog, { env: {} });
+    return openRuntime(config, facts, silentLog);
   }
 
   const opened = resources.move();

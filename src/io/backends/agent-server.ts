@@ -60,6 +60,6 @@ async function verify(
     (sessionKey) => searchBashOutput(gate, { ...search, sessionKey }, budget, signal),
     (answer) => answer.unauthorised,
   );
-  if (unauthorised) await gate.refused(BASH_SEARCH, run);
+  if (unauthorised) gate.refused(BASH_SEARCH, run);
   return evidence;
 }

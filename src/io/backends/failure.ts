@@ -21,6 +21,8 @@ export interface NotAsked {
   readonly kind: "not-asked";
   readonly reason: string;
   readonly retryAfterMs: number;
+  /** False when others may be asked about. */
+  readonly everybody: boolean;
 }
 
 /** Transient statuses and refused credentials are `unreachable`; whatever else is not an answer is `malformed`. */

@@ -2,6 +2,7 @@ import { describe, expect, it } from "vitest";
 import { html, json, type Reply } from "../../../src/demo/fake-host-model.ts";
 import { CallBudget } from "../../../src/io/backends/call-budget.ts";
 import { askForFate } from "../../../src/io/backends/command-fate.ts";
+import { systemClock } from "../../../src/io/clock.ts";
 import type { Evidence } from "../../../src/rules/model.ts";
 import { sendJson, startHttpServer } from "../../support/http-server.ts";
 import { fateOf, NOT_FOUND, RESTARTED, RUNNING } from "./fate.ts";
@@ -101,10 +102,7 @@ describe("askForFate with a server that started", () => {
 
   it("does not measure with its own clock, however far that is off", async () => {
     for (const offByMs of [-86_400_000, 86_400_000]) {
-      const clock = {
-        now: () => new Date(Date.now() + offByMs),
-        monotonicMs: () => performance.now(),
-      };
+      const clock = { ...systemClock, now: () => new Date(Date.now() + offByMs) };
       const { evidence } = await fateOf({ client: { clock } });
       expect(evidence).toEqual(RUNNING);
       const young = await fateOf({ client: { clock }, sandbox: { uptimeS: 60 } });

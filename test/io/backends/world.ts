@@ -10,6 +10,7 @@ import type { Secret } from "../../../src/io/backends/secret.ts";
 import { systemClock } from "../../../src/io/clock.ts";
 import type { Evidence, RunSnapshot } from "../../../src/rules/model.ts";
 import type { Backend } from "../../../src/watchdog/ports.ts";
+import type { FakeClock } from "../../support/fake-clock.ts";
 import {
   type Handler,
   type HttpServer,
@@ -196,3 +197,8 @@ export function accepting(key: string, body: () => unknown): Handler {
 
 /** A route that never answers. */
 export const silent: Handler = () => {};
+
+/** A route that never answers, and at which time passes for whoever waits for it. */
+export function silentFor(ms: number, clock: FakeClock): Handler {
+  return () => clock.advance(ms);
+}
