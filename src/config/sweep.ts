@@ -44,10 +44,13 @@ export function readSweep(reader: EnvReader): SweepConfig {
   };
 }
 
-/** Names, units and defaults are the host service's: both must arrive at the same hard deadline. */
+/**
+ * Names, units and defaults are the host service's, which takes whatever is an integer: both must arrive at the same hard
+ * deadline. Four times the limit after any start is still a date.
+ */
 export function readVerdictPolicy(reader: EnvReader): HardDeadlineConfig {
   function seconds(name: SettingName, fallback: number): number {
-    return reader.seconds(name, { default: fallback, min: 1, max: THIRTY_DAYS_S });
+    return reader.seconds(name, { default: fallback, min: -LONGEST_S, max: LONGEST_S });
   }
   return {
     defaultRunMs: seconds("AUTOMATION_DEFAULT_RUN_DURATION", 600),
@@ -57,7 +60,8 @@ export function readVerdictPolicy(reader: EnvReader): HardDeadlineConfig {
   };
 }
 
-const THIRTY_DAYS_S = 30 * 24 * 60 * 60;
+/** About 3,000 years. */
+const LONGEST_S = 100_000_000_000;
 
 export function readGuard(reader: EnvReader): GuardPolicy {
   return {
