@@ -3,7 +3,7 @@ import type { Backend, Fence, Log } from "./ports.ts";
 import type { Journal, RunStore } from "./store-ports.ts";
 
 export interface HousekeepingDeps {
-  readonly journal: Pick<Journal, "adoptLateSandboxes" | "prune">;
+  readonly journal: Pick<Journal, "adoptLateSandboxes" | "closeOverturnedFirstRuns" | "prune">;
   readonly store: Pick<RunStore, "dropSuspicions">;
   readonly backend: Pick<Backend, "cleans">;
   readonly log: Log;
@@ -18,8 +18,9 @@ export interface HousekeepingOptions {
 }
 
 /**
- * What a sweep does once for the worker's own tables: late sandboxes are scheduled for deletion, what is suspected of
- * ended runs is forgotten, and old verdicts are removed. A step that fails is left to the next sweep.
+ * What a sweep does once for the worker's own tables: late sandboxes are scheduled for deletion, presumptions that were
+ * overturned are no first outcomes any more, what is suspected of ended runs is forgotten, and old verdicts are removed.
+ * A step that fails is left to the next sweep.
  *
  * @throws what ends the sweep, or `signal.reason`.
  */
@@ -31,6 +32,7 @@ export async function housekeep(
 ): Promise<void> {
   const steps: Readonly<Record<string, () => Promise<void>>> = {
     "late sandboxes": () => adopt(deps, options.cleanupDelayMs, fence),
+    "first runs": () => closeOverturned(deps, fence),
     suspicions: () => forget(deps, fence),
     journal: () => prune(deps, options.journalRetentionMs, fence, signal),
   };
@@ -45,6 +47,11 @@ async function adopt(deps: HousekeepingDeps, delayMs: number, fence: Fence): Pro
   const count = await deps.journal.adoptLateSandboxes(delayMs, fence);
   deps.onProgress();
   if (count > 0) deps.log.info({ count }, "sandboxes that were named late will be deleted");
+}
+
+async function closeOverturned(deps: HousekeepingDeps, fence: Fence): Promise<void> {
+  await deps.journal.closeOverturnedFirstRuns(fence);
+  deps.onProgress();
 }
 
 async function forget(deps: HousekeepingDeps, fence: Fence): Promise<void> {

@@ -44,11 +44,10 @@ export class LedSweep {
     this.#horizon = begun.horizon;
     this.#full = full;
     this.#fence = { epoch: begun.epoch, check: () => term.check() };
-    this.#chores = new Chores(
-      { ...deps, onProgress: () => this.#progressed() },
-      this.#fence,
-      options.cleanupSlots,
-    );
+    this.#chores = new Chores({ ...deps, onProgress: () => this.#progressed() }, this.#fence, {
+      slots: options.cleanupSlots,
+      presumedForMs: options.sweep.cleanupDelayMs,
+    });
     this.#begunAtMs = deps.clock.monotonicMs();
   }
 

@@ -213,6 +213,9 @@ export interface CleanupTask {
 /** A first outcome that is still to be recorded on its automation. */
 export interface FirstRunTask {
   readonly automationId: string;
+  readonly runId: string;
+  /** As in a verdict. */
+  readonly basis: string;
   readonly outcome: string;
   /** The automation's `preset_metadata` as text; `null` when it has none or is gone. */
   readonly metadata: string | null;
@@ -241,10 +244,22 @@ export interface Journal {
     fence: Fence,
   ): Promise<"pending" | "abandoned">;
   pendingCleanups(): Promise<number>;
-  /** One per automation, its oldest open verdict; in the order of `afterAutomation`, an automation's id. */
-  openFirstRuns(afterAutomation: string | null, limit: number): Promise<readonly FirstRunTask[]>;
-  /** Compare-and-set of `preset_metadata`; false when it changed meanwhile or somebody is writing it. */
+  /**
+   * One per automation, its oldest open verdict; in the order of `afterAutomation`, an automation's id. A presumption
+   * that is younger than `presumedForMs` may still be overturned, so its automation waits, later verdicts included.
+   */
+  openFirstRuns(
+    afterAutomation: string | null,
+    limit: number,
+    presumedForMs: number,
+  ): Promise<readonly FirstRunTask[]>;
+  /**
+   * Compare-and-set of `preset_metadata`; false when it changed meanwhile, when the task's presumption does not stand any
+   * more, or when somebody is writing the automation or the presumed run.
+   */
   recordFirstRun(task: FirstRunTask, metadata: string, fence: Fence): Promise<boolean>;
+  /** Closes, with nothing recorded, open presumptions whose run is gone or has another end by now. Tells how many. */
+  closeOverturnedFirstRuns(fence: Fence): Promise<number>;
   /** Closes every open verdict of the automation. */
   firstRunDone(automationId: string, fence: Fence): Promise<void>;
   /**

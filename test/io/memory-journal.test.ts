@@ -1,6 +1,7 @@
 import { describe } from "vitest";
 import { memoryJournalStand as open } from "../support/journal-stand.ts";
 import { describeClaims, describeSharedSandboxes } from "./journal-conformance.ts";
+import { describeFirstRuns } from "./journal-first-runs-conformance.ts";
 import { describeAdoption, describeNotes, describePruning } from "./journal-upkeep-conformance.ts";
 
 describe("the in-memory journal's claims", () => describeClaims(open));
@@ -8,4 +9,5 @@ describe("the in-memory journal and verdicts on the same sandbox", () =>
   describeSharedSandboxes(open));
 describe("the in-memory journal's notes", () => describeNotes(open));
 describe("the in-memory journal and sandboxes named late", () => describeAdoption(open));
+describe("the in-memory journal and first runs", () => describeFirstRuns(open));
 describe("the in-memory journal's pruning", () => describePruning(open));

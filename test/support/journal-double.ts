@@ -9,6 +9,7 @@ export function journalWith(journal: Journal, methods: Partial<Journal>): Journa
     pendingCleanups: () => journal.pendingCleanups(),
     openFirstRuns: (...args) => journal.openFirstRuns(...args),
     recordFirstRun: (...args) => journal.recordFirstRun(...args),
+    closeOverturnedFirstRuns: (...args) => journal.closeOverturnedFirstRuns(...args),
     firstRunDone: (...args) => journal.firstRunDone(...args),
     adoptLateSandboxes: (...args) => journal.adoptLateSandboxes(...args),
     prune: (...args) => journal.prune(...args),

@@ -1,6 +1,6 @@
 /** A journal with verdicts of the test's choice, the same on PostgreSQL and in memory. */
 import type { Sql } from "postgres";
-import { seedRun } from "../../src/demo/seed.ts";
+import { type SeededAutomation, seedRun } from "../../src/demo/seed.ts";
 import type { Fence } from "../../src/watchdog/ports.ts";
 import type { Journal } from "../../src/watchdog/store-ports.ts";
 import { createDatabase } from "./database.ts";
@@ -21,6 +21,11 @@ export interface JournalStand extends AsyncDisposable {
   /** The host's automation keeps its sandboxes from now on. */
   keepSandboxes(runId: string): Promise<void>;
   entry(runId: string): Promise<JournalEntry | null>;
+  /** `preset_metadata` of the run's automation. */
+  preset(runId: string): Promise<string | null>;
+  firstRunState(runId: string): Promise<string | null>;
+  /** Somebody else is writing the run's row while `work` goes on. */
+  whileLocked(runId: string, work: () => Promise<void>): Promise<void>;
   /** Lets so much time go by. */
   pass(ms: number): Promise<void>;
   /** Somebody else takes over; `fence` is of the past from now on. */
@@ -36,7 +41,10 @@ export interface VerdictSeed {
   /** Milliseconds until the clean-up is due; 0 by default. */
   readonly dueInMs?: number;
   readonly attempts?: number;
+  /** With `pending` the automation waits for its first outcome. */
   readonly firstRunState?: "none" | "pending" | "done";
+  /** An earlier run, whose automation it shares. */
+  readonly like?: string;
 }
 
 export interface RunChanges {
@@ -55,6 +63,7 @@ export interface JournalEntry {
 }
 
 const PRESUMED = "Timed out: Sandbox not available";
+export const WAITING = '{"template":{}}';
 
 /** What a verdict is when nothing else is asked for. */
 function complete(seed: VerdictSeed) {
@@ -79,11 +88,14 @@ export async function memoryJournalStand(): Promise<JournalStand> {
     fence: { epoch: db.takeEpoch(), check: noCheck },
     async verdict(seed = {}) {
       const { errorDetail, dueInMs, attempts, ...rest } = complete(seed);
-      const { runId } = db.addVerdict({
+      const like = db.runs.get(seed.like ?? "");
+      const { runId, automationId } = db.addVerdict({
         ...rest,
+        ...(like === undefined ? {} : { automationId: like.automationId }),
         cleanupAttempts: attempts,
         cleanupNextAtMs: dueInMs === null ? null : db.nowMs() + dueInMs,
       });
+      if (rest.firstRunState === "pending") db.presets.set(automationId, WAITING);
       db.change(runId, { status: rest.outcome, errorDetail, sandboxId: rest.sandboxId });
       return runId;
     },
@@ -104,6 +116,18 @@ export async function memoryJournalStand(): Promise<JournalStand> {
         sandboxId,
         dueInS: cleanupNextAtMs === null ? null : tens((cleanupNextAtMs - db.nowMs()) / 1000),
       };
+    },
+    async preset(runId) {
+      const { automationId = "" } = db.verdicts.find((verdict) => verdict.runId === runId) ?? {};
+      return db.presets.get(automationId) ?? null;
+    },
+    async firstRunState(runId) {
+      return db.verdicts.find((verdict) => verdict.runId === runId)?.firstRunState ?? null;
+    },
+    async whileLocked(runId, work) {
+      db.locked.add(runId);
+      await work();
+      db.locked.delete(runId);
     },
     pass: (ms) => clock.advance(ms),
     takeOver: async () => ({ epoch: db.takeEpoch(), check: noCheck }),
@@ -127,7 +151,16 @@ export async function postgresJournalStand(): Promise<PostgresJournalStand> {
     fence,
     async verdict(seed = {}) {
       const { outcome: status, errorDetail, sandboxId, ...rest } = complete(seed);
-      const run = await seedRun(sql, { status, errorDetail, sandboxId });
+      const [of] = await sql<SeededAutomation[]>`
+        SELECT id, user_id AS "userId", org_id AS "orgId" FROM automations
+        WHERE id = (SELECT automation_id FROM automation_runs WHERE id = ${seed.like ?? null}::text::uuid)`;
+      const owner = of === undefined ? {} : { of };
+      const run = await seedRun(sql, { status, errorDetail, sandboxId, ...owner });
+      if (rest.firstRunState === "pending") {
+        await sql`
+          UPDATE automations SET preset_metadata = ${WAITING}::text::json
+          WHERE id = ${run.automationId}`;
+      }
       await sql`
         INSERT INTO watchdog.verdicts (run_id, automation_id, user_id, org_id, epoch, holder,
           trigger, decided_at, outcome, basis, reason, evidence, sandbox_id, cleanup_state,
@@ -158,6 +191,24 @@ export async function postgresJournalStand(): Promise<PostgresJournalStand> {
       return row === undefined
         ? null
         : { ...row, dueInS: row.dueInS === null ? null : tens(row.dueInS) };
+    },
+    async preset(runId) {
+      const [row] = await sql<{ preset: string | null }[]>`
+        SELECT preset_metadata::text AS preset
+        FROM watchdog.verdicts v JOIN automations a ON a.id = v.automation_id
+        WHERE v.run_id = ${runId}`;
+      return row?.preset ?? null;
+    },
+    async firstRunState(runId) {
+      const [row] = await sql<{ state: string }[]>`
+        SELECT first_run_state AS state FROM watchdog.verdicts WHERE run_id = ${runId}`;
+      return row?.state ?? null;
+    },
+    async whileLocked(runId, work) {
+      await sql.begin(async (transaction) => {
+        await transaction`SELECT FROM automation_runs WHERE id = ${runId} FOR NO KEY UPDATE`;
+        await work();
+      });
     },
     async pass(ms) {
       await sql`

@@ -129,7 +129,10 @@ export class MemoryDatabase {
 
   /** A verdict of an earlier sweep on a run of its own, with a clean-up that is due, unless told otherwise. */
   addVerdict(verdict: Partial<MemoryVerdict> = {}): MemoryVerdict {
-    const run = this.add({ status: "FAILED", errorDetail: "Timed out: Sandbox not available" });
+    const errorDetail = "Timed out: Sandbox not available";
+    const { automationId } = verdict;
+    const owner = automationId === undefined ? {} : { automationId };
+    const run = this.add({ status: "FAILED", errorDetail, ...owner });
     const added: MemoryVerdict = {
       id: this.verdicts.length + 1,
       runId: run.id,

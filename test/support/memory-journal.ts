@@ -99,6 +99,7 @@ export class MemoryJournal implements Journal {
   async openFirstRuns(
     afterAutomation: string | null,
     limit: number,
+    presumedForMs: number,
   ): Promise<readonly FirstRunTask[]> {
     const oldest = new Map<string, MemoryVerdict>();
     for (const row of this.#db.verdicts) {
@@ -106,11 +107,15 @@ export class MemoryJournal implements Journal {
         if (!oldest.has(row.automationId)) oldest.set(row.automationId, row);
       }
     }
+    const sinceMs = this.#db.nowMs() - presumedForMs;
     return [...oldest.values()]
+      .filter(({ basis, decidedAtMs }) => basis === "proof" || decidedAtMs <= sinceMs)
       .sort((a, b) => (a.automationId < b.automationId ? -1 : 1))
       .slice(0, limit)
-      .map(({ automationId, outcome }) => ({
+      .map(({ automationId, runId, basis, outcome }) => ({
         automationId,
+        runId,
+        basis,
         outcome,
         metadata: this.#db.presets.get(automationId) ?? null,
         readAt: this.#db.nowText(),
@@ -119,13 +124,28 @@ export class MemoryJournal implements Journal {
 
   async recordFirstRun(task: FirstRunTask, metadata: string, fence: Fence): Promise<boolean> {
     fence.check();
-    const { automationId } = task;
+    const { automationId, runId } = task;
     if (this.#db.leadership.epoch !== fence.epoch || this.#db.locked.has(automationId)) {
       return false;
     }
+    const stands = this.#presumedDead(runId) !== null && !this.#db.locked.has(runId);
+    if (task.basis !== "proof" && !stands) return false;
     if (this.#db.presets.get(automationId) !== task.metadata) return false;
     this.#db.presets.set(automationId, metadata);
     return true;
+  }
+
+  async closeOverturnedFirstRuns(fence: Fence): Promise<number> {
+    fence.check();
+    if (this.#db.leadership.epoch !== fence.epoch) return 0;
+    const overturned = this.#db.verdicts.filter(
+      ({ firstRunState, basis, runId }) =>
+        firstRunState === "pending" &&
+        basis === "presumption" &&
+        this.#presumedDead(runId) === null,
+    );
+    for (const row of overturned) row.firstRunState = "none";
+    return overturned.length;
   }
 
   async firstRunDone(automationId: string, fence: Fence): Promise<void> {
@@ -143,10 +163,11 @@ export class MemoryJournal implements Journal {
     if (this.#db.leadership.epoch !== fence.epoch) return 0;
     const nowMs = this.#db.nowMs();
     const late = this.#db.verdicts.flatMap((row) => {
-      const run = this.#presumedDead(row);
+      const run = this.#presumedDead(row.runId);
       const isLate =
         row.basis === "presumption" &&
         row.cleanupState === "none" &&
+        run?.keepAlive === false &&
         !row.sandboxId &&
         nowMs - row.decidedAtMs < ADOPT_WITHIN_MS;
       return isLate && run?.sandboxId ? [{ row, sandboxId: run.sandboxId }] : [];
@@ -182,14 +203,15 @@ export class MemoryJournal implements Journal {
     return this.#db.verdicts.find((row) => row.id === id) ?? null;
   }
 
-  #stillOurs(verdict: MemoryVerdict): boolean {
-    return this.#presumedDead(verdict)?.sandboxId === verdict.sandboxId;
+  #stillOurs({ runId, sandboxId }: MemoryVerdict): boolean {
+    const run = this.#presumedDead(runId);
+    return run?.sandboxId === sandboxId && !run.keepAlive;
   }
 
-  /** The verdict's run as a presumption leaves it, unless its sandbox is kept. */
-  #presumedDead({ runId }: MemoryVerdict): MemoryRun | null {
+  /** The run as a presumption leaves it. */
+  #presumedDead(runId: string): MemoryRun | null {
     const run = this.#db.runs.get(runId);
     const dead = run?.status === "FAILED" && run.errorDetail?.startsWith("Timed out: ") === true;
-    return dead && !run.keepAlive ? run : null;
+    return dead ? run : null;
   }
 }

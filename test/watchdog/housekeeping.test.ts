@@ -4,25 +4,32 @@ import { StoreUnavailableError } from "../../src/watchdog/ports.ts";
 import { FencedError } from "../../src/watchdog/settle.ts";
 import { type Logged, recordTo } from "../support/sweep-world.ts";
 
-const STEPS = ["adoptLateSandboxes", "dropSuspicions", "prune"] as const;
+const STEPS = [
+  "adoptLateSandboxes",
+  "closeOverturnedFirstRuns",
+  "dropSuspicions",
+  "prune",
+] as const;
 const FENCE = { epoch: 7, check() {} };
 const STOP = new Error("stopping");
 
 describe("housekeep", () => {
   it("does each step once, with its limits", async () => {
-    const { run, adoptLateSandboxes, dropSuspicions, prune, onProgress, lines } = setup();
+    const { run, adoptLateSandboxes, closeOverturnedFirstRuns, lines, ...others } = setup();
+    const { dropSuspicions, prune, onProgress } = others;
     await run();
     expect(adoptLateSandboxes.mock.calls).toEqual([[300_000, FENCE]]);
+    expect(closeOverturnedFirstRuns.mock.calls).toEqual([[FENCE]]);
     expect(dropSuspicions.mock.calls).toEqual([[FENCE]]);
     expect(prune.mock.calls).toEqual([[90_000, 1000, FENCE]]);
-    expect(onProgress).toHaveBeenCalledTimes(3);
+    expect(onProgress).toHaveBeenCalledTimes(4);
     expect(lines).toEqual([]);
   });
 
   it("schedules no deletion with a backend that cannot delete", async () => {
     const { run, steps } = setup({ cleans: false });
     await run();
-    expect(steps).toEqual(["dropSuspicions", "prune"]);
+    expect(steps).toEqual(["closeOverturnedFirstRuns", "dropSuspicions", "prune"]);
   });
 
   it("says what it has changed", async () => {
@@ -52,7 +59,7 @@ describe("housekeep", () => {
     const { run, prune, onProgress } = setup({ removed: Array(11).fill(1000) });
     await run();
     expect(prune).toHaveBeenCalledTimes(10);
-    expect(onProgress).toHaveBeenCalledTimes(12);
+    expect(onProgress).toHaveBeenCalledTimes(13);
   });
 
   for (const [index, step] of STEPS.entries()) {
@@ -115,6 +122,10 @@ function setup({ cleans = true, adopted = 0, removed = [], during = () => {} }: 
     adoptLateSandboxes: vi.fn(async () => {
       begin("adoptLateSandboxes");
       return adopted;
+    }),
+    closeOverturnedFirstRuns: vi.fn(async () => {
+      begin("closeOverturnedFirstRuns");
+      return 0;
     }),
     dropSuspicions: vi.fn(async () => begin("dropSuspicions")),
     prune: vi.fn(async () => {

@@ -90,7 +90,7 @@ function fateOf(host: HostColumns): SQL<Fate> {
 }
 
 /** A run as a presumption of ours leaves it: nobody has changed its end since. */
-function presumedDead(): SQL {
+export function presumedDead(): SQL {
   return sql`${runs.status} = 'FAILED' AND ${runs.errorDetail} LIKE 'Timed out: %'`;
 }
 

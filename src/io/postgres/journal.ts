@@ -14,6 +14,7 @@ import { RowBusyError } from "./errors.ts";
 import {
   buildRecordFirstRun,
   buildRecordFirstRunAndTouch,
+  closeOverturnedStatement,
   firstRunDoneStatement,
   openFirstRunsStatement,
 } from "./first-run-statements.ts";
@@ -72,11 +73,12 @@ export class PostgresJournal implements Journal {
   async openFirstRuns(
     afterAutomation: string | null,
     limit: number,
+    presumedForMs: number,
   ): Promise<readonly FirstRunTask[]> {
     const host = await this.#database.columns();
     if (!host.presetMetadata) return [];
     const rows = await this.#database.run("reading first runs", ({ db }) =>
-      openFirstRunsStatement(db, afterAutomation, limit),
+      openFirstRunsStatement(db, afterAutomation, limit, presumedForMs),
     );
     return rows.flatMap(({ automationId, ...task }) =>
       automationId === null ? [] : [{ ...task, automationId }],
@@ -90,6 +92,8 @@ export class PostgresJournal implements Journal {
       const rows = await this.#fenced("recording a first run", fence, (connection) =>
         connection.prepared(build).execute({
           id: task.automationId,
+          runId: task.runId,
+          basis: task.basis,
           seen: task.metadata,
           metadata,
           epoch: fence.epoch,
@@ -100,6 +104,13 @@ export class PostgresJournal implements Journal {
       if (error instanceof RowBusyError) return false;
       throw error;
     }
+  }
+
+  async closeOverturnedFirstRuns(fence: Fence): Promise<number> {
+    const rows = await this.#fenced("closing overturned first runs", fence, ({ db }) =>
+      closeOverturnedStatement(db, fence.epoch),
+    );
+    return rows.length;
   }
 
   async firstRunDone(automationId: string, fence: Fence): Promise<void> {

@@ -109,6 +109,7 @@ describe("PostgresJournal and clean-ups", () => {
     cleanupDone: (journal) => journal.cleanupDone(1, null, refusing),
     cleanupFailed: (journal) => journal.cleanupFailed(1, "HTTP 503", 0, refusing),
     adoptLateSandboxes: (journal) => journal.adoptLateSandboxes(0, refusing),
+    closeOverturnedFirstRuns: (journal) => journal.closeOverturnedFirstRuns(refusing),
     prune: (journal) => journal.prune(0, 5, refusing),
   };
   for (const [name, write] of Object.entries(writes)) {
