@@ -17,6 +17,7 @@ export type {
   CleanupResult,
   CleanupTarget,
   Log,
+  PauseResult,
   SharedApi,
 } from "./watchdog/ports.ts";
 export type { WorkerFacts } from "./watchdog/worker-state.ts";

@@ -243,6 +243,18 @@ const limits: readonly Limit[] = [
     }),
   ),
   {
+    name: "AUTOMATION_SANDBOX_CLEANUP_DELAY_SECONDS",
+    read: (config) => config.cleanup.hostDelayMs,
+    good: [
+      ["0", 0],
+      ["3600", 3_600_000],
+      ["+1_0", 10_000],
+      ["100000000000", 100_000_000_000_000],
+    ],
+    bad: ["-1", "100000000001", "1h", "0.5"],
+    wanted: "must be a whole number of seconds from 0 to 100000000000",
+  },
+  {
     name: "WATCHDOG_HEALTH_HOST",
     read: (config) => config.health.host,
     good: [

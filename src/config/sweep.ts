@@ -22,6 +22,8 @@ export type HardDeadlineConfig = Omit<VerdictPolicy, "unverifiableAfterMs">;
 export interface CleanupConfig {
   /** Before the sandbox of a presumed dead run is deleted; proofs do not wait. */
   readonly delayMs: number;
+  /** Between the end of any run and the deletion of its sandbox, which is paused meanwhile; 0: it goes at once. */
+  readonly hostDelayMs: number;
   readonly journalRetentionMs: number;
 }
 
@@ -81,6 +83,11 @@ export function readGuard(reader: EnvReader): GuardPolicy {
 export function readCleanup(reader: EnvReader): CleanupConfig {
   return {
     delayMs: reader.duration("WATCHDOG_CLEANUP_DELAY", { default: "5m", min: "0s", max: "24h" }),
+    hostDelayMs: reader.seconds("AUTOMATION_SANDBOX_CLEANUP_DELAY_SECONDS", {
+      default: 0,
+      min: 0,
+      max: LONGEST_S,
+    }),
     // The guard counts the last hour in the journal, so that much must never be gone.
     journalRetentionMs: reader.duration("WATCHDOG_JOURNAL_RETENTION", {
       default: "90d",

@@ -115,7 +115,8 @@ export class LedSweep {
   async #clean(signal: AbortSignal): Promise<void> {
     const { log } = this.#deps;
     const { journalRetentionMs, sweep } = this.#options;
-    const options = { journalRetentionMs, cleanupDelayMs: sweep.cleanupDelayMs };
+    const { cleanupDelayMs, hostCleanupDelayMs } = sweep;
+    const options = { journalRetentionMs, cleanupDelayMs, hostCleanupDelayMs };
     const deps = { ...this.#deps, onProgress: () => this.#progressed() };
     try {
       await housekeep(deps, options, this.#fence, signal);

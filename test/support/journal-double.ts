@@ -12,6 +12,7 @@ export function journalWith(journal: Journal, methods: Partial<Journal>): Journa
     closeOverturnedFirstRuns: (...args) => journal.closeOverturnedFirstRuns(...args),
     firstRunDone: (...args) => journal.firstRunDone(...args),
     adoptLateSandboxes: (...args) => journal.adoptLateSandboxes(...args),
+    adoptOverdueStamps: (...args) => journal.adoptOverdueStamps(...args),
     prune: (...args) => journal.prune(...args),
     ...methods,
   };

@@ -15,6 +15,7 @@ export interface MemoryRun {
   /** JSON text; `null` for SQL NULL. */
   statusDetail: string | null;
   completedAtMs: number | null;
+  sandboxCleanupDueAtMs: number | null;
 }
 
 /** A row of the journal. */
@@ -34,6 +35,8 @@ export interface MemoryVerdict {
   cleanupState: "none" | "pending" | "done" | "abandoned";
   cleanupAttempts: number;
   cleanupNextAtMs: number | null;
+  cleanupDueAtMs: number | null;
+  cleanupStampAtMs: number | null;
   cleanupError: string | null;
   firstRunState: "none" | "pending" | "done";
   readonly overrideReason: string | null;
@@ -121,6 +124,7 @@ export class MemoryDatabase {
       errorDetail: null,
       statusDetail: null,
       completedAtMs: null,
+      sandboxCleanupDueAtMs: null,
       ...run,
     };
     this.runs.set(added.id, added);
@@ -149,6 +153,8 @@ export class MemoryDatabase {
       cleanupState: "pending",
       cleanupAttempts: 0,
       cleanupNextAtMs: this.nowMs(),
+      cleanupDueAtMs: null,
+      cleanupStampAtMs: null,
       cleanupError: null,
       firstRunState: "none",
       overrideReason: null,

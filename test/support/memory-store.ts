@@ -114,7 +114,7 @@ export class MemoryStore implements RunStore {
 
   async apply(write: TerminalWrite, fence: Fence): Promise<WriteResult> {
     fence.check();
-    const { run, verdict, cleanupInMs } = write;
+    const { run, verdict, cleanupInMs, deletionInMs } = write;
     const row = this.#guarded(run, fence.epoch);
     if (row === null) return { kind: "none" };
     if (this.#db.locked.has(run.id)) return { kind: "busy" };
@@ -126,6 +126,9 @@ export class MemoryStore implements RunStore {
     row.statusDetail = failed?.statusDetail ?? "null";
     this.#db.suspicions.delete(run.id);
     const cleans = cleanupInMs !== null && Boolean(run.sandboxId) && !run.keepAlive;
+    const stampAtMs = cleans && deletionInMs !== null ? nowMs + deletionInMs : null;
+    row.sandboxCleanupDueAtMs = stampAtMs ?? row.sandboxCleanupDueAtMs;
+    const dueInMs = deletionInMs ?? cleanupInMs ?? 0;
     this.#db.verdicts.push({
       id: this.#db.verdicts.length + 1,
       runId: run.id,
@@ -142,6 +145,8 @@ export class MemoryStore implements RunStore {
       cleanupState: cleans ? "pending" : "none",
       cleanupAttempts: 0,
       cleanupNextAtMs: cleans ? nowMs + cleanupInMs : null,
+      cleanupDueAtMs: cleans && dueInMs > 0 ? nowMs + dueInMs : null,
+      cleanupStampAtMs: stampAtMs,
       cleanupError: null,
       firstRunState: run.firstRunOpen ? "pending" : "none",
       overrideReason: write.overrideReason,

@@ -99,7 +99,9 @@ async function tourJournal(
   expect(await journal.closeOverturnedFirstRuns(fence)).toBe(0);
   await journal.firstRunDone(first.automationId, fence);
   expect(await journal.openFirstRuns(null, 10, 0)).toEqual([]);
-  expect(await journal.adoptLateSandboxes(1000, fence)).toBe(0);
+  const plan = { cleanupInMs: 1000, deletionInMs: 2000 };
+  expect(await journal.adoptLateSandboxes(plan, fence)).toBe(0);
+  expect(await journal.adoptOverdueStamps(10, fence)).toBe(0);
   expect(await journal.prune(60_000, 10, fence)).toBe(0);
 }
 

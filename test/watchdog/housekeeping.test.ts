@@ -6,6 +6,7 @@ import { type Logged, recordTo } from "../support/sweep-world.ts";
 
 const STEPS = [
   "adoptLateSandboxes",
+  "adoptOverdueStamps",
   "closeOverturnedFirstRuns",
   "dropSuspicions",
   "prune",
@@ -15,14 +16,16 @@ const STOP = new Error("stopping");
 
 describe("housekeep", () => {
   it("does each step once, with its limits", async () => {
-    const { run, adoptLateSandboxes, closeOverturnedFirstRuns, lines, ...others } = setup();
-    const { dropSuspicions, prune, onProgress } = others;
+    const { run, adoptLateSandboxes, adoptOverdueStamps, lines, ...others } = setup();
+    const { closeOverturnedFirstRuns, dropSuspicions, prune, onProgress } = others;
     await run();
-    expect(adoptLateSandboxes.mock.calls).toEqual([[300_000, FENCE]]);
+    const plan = { cleanupInMs: 300_000, deletionInMs: 3_600_000 };
+    expect(adoptLateSandboxes.mock.calls).toEqual([[plan, FENCE]]);
+    expect(adoptOverdueStamps.mock.calls).toEqual([[1000, FENCE]]);
     expect(closeOverturnedFirstRuns.mock.calls).toEqual([[FENCE]]);
     expect(dropSuspicions.mock.calls).toEqual([[FENCE]]);
     expect(prune.mock.calls).toEqual([[90_000, 1000, FENCE]]);
-    expect(onProgress).toHaveBeenCalledTimes(4);
+    expect(onProgress).toHaveBeenCalledTimes(5);
     expect(lines).toEqual([]);
   });
 
@@ -32,14 +35,27 @@ describe("housekeep", () => {
     expect(steps).toEqual(["closeOverturnedFirstRuns", "dropSuspicions", "prune"]);
   });
 
+  it("lets a backend that cannot pause wait as long, and takes nothing over from the host", async () => {
+    const { run, steps, adoptLateSandboxes } = setup({ pauses: false });
+    await run();
+    expect(steps).not.toContain("adoptOverdueStamps");
+    const plan = { cleanupInMs: 3_600_000, deletionInMs: null };
+    expect(adoptLateSandboxes.mock.calls).toEqual([[plan, FENCE]]);
+  });
+
   it("says what it has changed", async () => {
-    const { run, lines } = setup({ adopted: 2, removed: [1000, 3] });
+    const { run, lines } = setup({ adopted: 2, overdue: 4, removed: [1000, 3] });
     await run();
     expect(lines).toEqual([
       {
         level: "info",
         message: "sandboxes that were named late will be deleted",
         fields: { count: 2 },
+      },
+      {
+        level: "info",
+        message: "sandboxes that the host has left will be deleted",
+        fields: { count: 4 },
       },
       {
         level: "info",
@@ -59,7 +75,7 @@ describe("housekeep", () => {
     const { run, prune, onProgress } = setup({ removed: Array(11).fill(1000) });
     await run();
     expect(prune).toHaveBeenCalledTimes(10);
-    expect(onProgress).toHaveBeenCalledTimes(13);
+    expect(onProgress).toHaveBeenCalledTimes(14);
   });
 
   for (const [index, step] of STEPS.entries()) {
@@ -104,14 +120,18 @@ type Step = (typeof STEPS)[number];
 
 interface Script {
   readonly cleans?: boolean;
+  readonly pauses?: boolean;
   readonly adopted?: number;
+  readonly overdue?: number;
   /** By each batch; none after the last of them. */
   readonly removed?: readonly number[];
   /** Happens while the step's statement is under way. */
   readonly during?: (step: Step) => void;
 }
 
-function setup({ cleans = true, adopted = 0, removed = [], during = () => {} }: Script = {}) {
+function setup(script: Script = {}) {
+  const { cleans = true, pauses = true, adopted = 0, overdue = 0 } = script;
+  const { removed = [], during = () => {} } = script;
   const steps: Step[] = [];
   const begin = (step: Step) => {
     steps.push(step);
@@ -122,6 +142,10 @@ function setup({ cleans = true, adopted = 0, removed = [], during = () => {} }: 
     adoptLateSandboxes: vi.fn(async () => {
       begin("adoptLateSandboxes");
       return adopted;
+    }),
+    adoptOverdueStamps: vi.fn(async () => {
+      begin("adoptOverdueStamps");
+      return overdue;
     }),
     closeOverturnedFirstRuns: vi.fn(async () => {
       begin("closeOverturnedFirstRuns");
@@ -138,11 +162,15 @@ function setup({ cleans = true, adopted = 0, removed = [], during = () => {} }: 
   const deps = {
     journal: doubles,
     store: doubles,
-    backend: { cleans },
+    backend: { cleans, ...(pauses ? { pause: async () => ({ kind: "paused" }) as const } : {}) },
     log: recordTo(lines),
     onProgress: doubles.onProgress,
   };
-  const options = { cleanupDelayMs: 300_000, journalRetentionMs: 90_000 };
+  const options = {
+    cleanupDelayMs: 300_000,
+    hostCleanupDelayMs: 3_600_000,
+    journalRetentionMs: 90_000,
+  };
   const run = (signal = new AbortController().signal) => housekeep(deps, options, FENCE, signal);
   return { ...doubles, run, steps, lines };
 }

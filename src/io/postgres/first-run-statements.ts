@@ -1,5 +1,5 @@
 import { and, asc, eq, gt, sql } from "drizzle-orm";
-import { presumedDead } from "./cleanup-statements.ts";
+import { presumedDead } from "./ended-runs.ts";
 import { automations, automationRuns as runs } from "./host-tables.ts";
 import { verdicts } from "./schema.ts";
 import type { Db } from "./session.ts";

@@ -131,8 +131,9 @@ export function buildGuardFacts(db: Db) {
 export function buildFacts(db: Db) {
   return db
     .select({
-      journaled: sql<boolean>`EXISTS (SELECT FROM ${verdicts}
-        WHERE ${verdicts.runId} = ${hole("id")}::uuid AND ${verdicts.epoch} = ${hole("epoch")}::bigint)`,
+      // A deletion that the host had left is in the journal as well.
+      journaled: sql<boolean>`EXISTS (SELECT FROM ${verdicts} WHERE ${verdicts.basis} <> 'host'
+        AND ${verdicts.runId} = ${hole("id")}::uuid AND ${verdicts.epoch} = ${hole("epoch")}::bigint)`,
       epochIsOurs: ourEpoch(hole("epoch")),
       rowMatches: sql<boolean>`EXISTS (SELECT FROM ${runs} WHERE ${guard()})`,
     })

@@ -33,6 +33,8 @@ function lockedTarget(db: Db) {
 export function buildApply(db: Db, host: HostColumns) {
   const target = lockedTarget(db);
   const suspicion = lockedSuspicion(db);
+  const deletionAt = sql`now() + ${millisHole("deletionInMs")}`;
+  const cleanupAt = sql`now() + ${millisHole("cleanupInMs")}`;
   const judged = db.$with("judged").as(
     db
       .update(runs)
@@ -41,10 +43,17 @@ export function buildApply(db: Db, host: HostColumns) {
         completedAt: sql`now()`,
         errorDetail: sql`coalesce(${textHole("errorDetail")}, ${runs.errorDetail})`,
         ...(host.statusDetail ? { statusDetail: jsonHole("statusDetail") } : {}),
+        ...(host.sandboxCleanupDueAt
+          ? { sandboxCleanupDueAt: sql`coalesce(${deletionAt}, ${runs.sandboxCleanupDueAt})` }
+          : {}),
       })
       .from(target)
       .where(eq(runs.id, target.id))
-      .returning({ id: runs.id, sandboxId: runs.sandboxId }),
+      .returning({
+        id: runs.id,
+        sandboxId: runs.sandboxId,
+        stampAt: host.sandboxCleanupDueAt ? runs.sandboxCleanupDueAt : NO_STAMP,
+      }),
   );
   const forgotten = db
     .$with("forgotten")
@@ -72,7 +81,15 @@ export function buildApply(db: Db, host: HostColumns) {
       evidence: sql`${textHole("evidence")}::jsonb`.as("evidence"),
       sandboxId: judged.sandboxId,
       cleanupState: textHole("cleanupState").as("cleanup_state"),
-      cleanupNextAt: sql`now() + ${millisHole("cleanupInMs")}`.as("cleanup_next_at"),
+      // A host that cannot be told keeps its sandbox untouched for as long.
+      cleanupNextAt: (host.sandboxCleanupDueAt
+        ? cleanupAt
+        : sql`coalesce(${deletionAt}, ${cleanupAt})`
+      ).as("cleanup_next_at"),
+      cleanupDueAt: sql`nullif(coalesce(${deletionAt}, ${cleanupAt}), now())`.as("cleanup_due_at"),
+      cleanupStampAt: sql`CASE WHEN ${deletionAt} IS NOT NULL THEN ${judged.stampAt} END`.as(
+        "cleanup_stamp_at",
+      ),
       firstRunState: textHole("firstRunState").as("first_run_state"),
       overrideReason: textHole("overrideReason").as("override_reason"),
     })
@@ -85,8 +102,10 @@ export function buildApply(db: Db, host: HostColumns) {
     .prepare("watchdog_apply");
 }
 
+const NO_STAMP = sql`NULL::timestamptz`.as("stamp_at");
+
 /** The journal without its identity column: drizzle's insert-select lists every column of the table it is given. */
-const newVerdicts = watchdog.table("verdicts", verdictEntry);
+export const newVerdicts = watchdog.table("verdicts", verdictEntry);
 
 export function buildDefer(db: Db, host: HostColumns) {
   const target = lockedTarget(db);
