@@ -32,13 +32,8 @@ export function judge(
   policy: VerdictPolicy,
   horizonMs: number,
 ): Verdict {
-  const hardDeadlineMs = hardDeadline(run, policy);
-  const atHardDeadline = horizonMs >= hardDeadlineMs;
-  const defer = (reason: string): Verdict => ({
-    kind: "defer",
-    reason,
-    notAfterMs: hardDeadlineMs,
-  });
+  const atHardDeadline = horizonMs >= hardDeadline(run, policy);
+  const defer = (reason: string): Verdict => ({ kind: "defer", reason });
 
   switch (evidence.kind) {
     case "exited":

@@ -12,6 +12,8 @@ export interface HousekeepingDeps {
   readonly backend: Pick<Backend, "cleans" | "pause">;
   readonly log: Log;
   readonly onProgress: () => void;
+  /** Told how many suspected or held runs somebody else has ended as timed out; not called for none. */
+  readonly onEndedElsewhere: (count: number) => void;
 }
 
 /** A sandbox that was named late is treated as after any presumption. */
@@ -73,8 +75,11 @@ async function closeOverturned(deps: HousekeepingDeps, fence: Fence): Promise<vo
 }
 
 async function forget(deps: HousekeepingDeps, fence: Fence): Promise<void> {
-  await deps.store.dropSuspicions(fence);
+  const count = await deps.store.dropSuspicions(fence);
   deps.onProgress();
+  if (count === 0) return;
+  deps.log.warn({ count }, "another watchdog ends runs");
+  deps.onEndedElsewhere(count);
 }
 
 /** Bounded, so that the first pruning of a large journal takes many sweeps and holds up none. */

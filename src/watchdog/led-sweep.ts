@@ -117,7 +117,11 @@ export class LedSweep {
     const { journalRetentionMs, sweep } = this.#options;
     const { cleanupDelayMs, hostCleanupDelayMs } = sweep;
     const options = { journalRetentionMs, cleanupDelayMs, hostCleanupDelayMs };
-    const deps = { ...this.#deps, onProgress: () => this.#progressed() };
+    const deps = {
+      ...this.#deps,
+      onProgress: () => this.#progressed(),
+      onEndedElsewhere: (count: number) => this.#deps.watch.onEndedElsewhere?.(count),
+    };
     try {
       await housekeep(deps, options, this.#fence, signal);
       await this.#chores.run(signal);

@@ -111,10 +111,18 @@ export interface SharedApi {
   restore(restraint: ApiRestraint): void;
 }
 
+/** The ids that a host gives a run when its command begins, not before. */
+export type RunIdName = "sandboxId" | "bashCommandId";
+
 export interface Backend {
   readonly name: string;
   /** Left out where runs share no API, or nobody minds how often it is asked. */
   readonly api?: SharedApi;
+  /**
+   * Ids without which `verify` cannot ask anybody. A run that lacks one can tell nothing about the others, so it does
+   * not serve as a control sample. None when left out.
+   */
+  readonly needs?: readonly RunIdName[];
   /** Whether `cleanup` can do anything; without it no deletion is ever scheduled. */
   readonly cleans: boolean;
   /** Never rejects because of the remote side: that is evidence. Rejects with `signal.reason` when aborted. */

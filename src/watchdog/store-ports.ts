@@ -2,14 +2,14 @@
 import type { CleanupPlan } from "../rules/cleanup-plan.ts";
 import type { RunSnapshot, Trigger, Verdict } from "../rules/model.ts";
 import type { SuspicionChange } from "../rules/suspicion.ts";
-import type { ApiRestraint, Fence, LeaseKind } from "./ports.ts";
+import type { ApiRestraint, Fence, LeaseKind, RunIdName } from "./ports.ts";
 
 /**
- * Keyset cursor: pages of runs with a deadline first, by (deadline, id), then runs without one, by id, and last, if the
- * query includes them, suspected runs whose deadline was moved past the horizon, by id.
+ * Keyset cursor: pages of runs that are due first, by (time, id), then runs without a deadline, by id, and last, if the
+ * query includes them, suspected runs that are not due, by id.
  */
 export type PageCursor =
-  | { readonly part: "deadline"; readonly timeoutAt: string; readonly id: string }
+  | { readonly part: "due"; readonly dueAt: string; readonly id: string }
   | { readonly part: "no-deadline"; readonly id: string | null }
   | { readonly part: "suspected"; readonly id: string | null };
 
@@ -21,6 +21,11 @@ export interface Horizon {
   readonly ms: number;
 }
 
+/**
+ * A run is stale when it is RUNNING and due before the horizon. It is due at its deadline, unless that is the shield of
+ * an earlier sweep: then at the next look which that sweep decided on. A deadline that somebody has moved since is the
+ * host's again.
+ */
 export interface StaleQuery {
   readonly horizon: Horizon;
   readonly nullDeadlineAfterMs: number;
@@ -52,10 +57,17 @@ export interface TerminalWrite {
   readonly overrideReason: string | null;
 }
 
-export interface DeferWrite {
-  readonly run: RunSnapshot;
+/** When a run that stays RUNNING is looked at again, and how much longer its deadline hides it from others. */
+export interface Deferral {
+  /** Until our next look. */
   readonly deferMs: number;
-  /** Unix milliseconds; the new deadline is the earlier of this and now + deferMs. */
+  /** From our next look until the deadline that is set, the shield. A deadline is never moved back. */
+  readonly shieldMs: number;
+}
+
+export interface DeferWrite extends Deferral {
+  readonly run: RunSnapshot;
+  /** Unix milliseconds; the next look is the earlier of this and now + deferMs. */
   readonly notAfterMs: number | null;
   /** JSON text for `status_detail`, such as `null`; `null` leaves the column as it is. */
   readonly statusDetail: string | null;
@@ -104,10 +116,14 @@ export interface Backlog {
 
 /** What the guard has to know before a sweep begins. */
 export interface GuardFacts {
-  /** Stale runs that one more sighting would confirm. */
+  /** Runs that one more sighting would confirm, in the whole fleet, due or not. */
   readonly confirmable: readonly string[];
   /** Presumptions that the journal has of the last hour, without those a person let pass. */
   readonly presumedLastHour: number;
+  /** Proofs that the journal has of the last hour. */
+  readonly provenLastHour: number;
+  /** Runs for which the last full sweep got an answer. */
+  readonly lastAnswered: number;
 }
 
 export interface RunStore {
@@ -132,7 +148,7 @@ export interface RunStore {
   deferUnasked(
     runIds: readonly string[],
     query: StaleQuery,
-    deferMs: number,
+    deferral: Deferral,
     fence: Fence,
   ): Promise<void>;
   /**
@@ -140,11 +156,18 @@ export interface RunStore {
    * the host's row, which may be the trouble.
    */
   noteError(run: FailedRun, fence: Fence): Promise<void>;
-  /** Forgets what is suspected of runs that are not RUNNING any more. */
-  dropSuspicions(fence: Fence): Promise<void>;
-  guardFacts(query: StaleQuery, confirmations: number): Promise<GuardFacts>;
-  /** RUNNING runs that are not stale, have a sandbox and a command, and are not suspected; those with most time left. */
-  canaries(query: StaleQuery, limit: number): Promise<readonly RunSnapshot[]>;
+  /**
+   * Forgets what is suspected of runs that are not RUNNING any more. Tells how many of them were suspected or held, and
+   * were then ended as timed out by somebody else: there is another watchdog.
+   */
+  dropSuspicions(fence: Fence): Promise<number>;
+  guardFacts(confirmations: number): Promise<GuardFacts>;
+  /** RUNNING runs that are not due, not suspected, and have the ids that are needed; those with most time left. */
+  canaries(
+    query: StaleQuery,
+    needs: readonly RunIdName[],
+    limit: number,
+  ): Promise<readonly RunSnapshot[]>;
   facts(run: RunSnapshot, epoch: number): Promise<WriteFacts>;
 }
 

@@ -25,6 +25,8 @@ export interface SweepOptions extends CleanupDelays {
   readonly concurrency: number;
   readonly pageSize: number;
   readonly deferMs: number;
+  /** How much longer than until our next look a run's deadline hides it from the host's own watchdog. */
+  readonly shieldMs: number;
   readonly nullDeadlineAfterMs: number;
   readonly policy: VerdictPolicy;
   readonly guard: GuardPolicy;

@@ -98,7 +98,7 @@ describe("the hard deadline", () => {
       await setBegin(world, id, began, `${HORIZON}`, hardDeadlineS, "1 millisecond");
       const report = await sweepAt(world, [id], env);
       expect(report.runs).toMatchObject([{ action: "deferred", reason: "running" }]);
-      expect((await world.row(id)).timeout_at).toBe("2026-03-01 12:00:00.001+00");
+      expect(await lookAt(world, id)).toBe("2026-03-01 12:00:00.001+00");
     });
   }
 
@@ -114,8 +114,9 @@ describe("the hard deadline", () => {
     await world.sweep({ runIds: [id] });
     expect(
       await world.database.sql`
-      SELECT (timeout_at - started_at)::text AS length FROM automation_runs WHERE id = ${id}`,
-    ).toEqual([{ length: "00:25:00" }]);
+      SELECT (s.look_at - r.started_at)::text AS looked, (r.timeout_at - s.look_at)::text AS hidden
+      FROM automation_runs r JOIN watchdog.suspicions s ON s.run_id = r.id WHERE r.id = ${id}`,
+    ).toEqual([{ looked: "00:25:00", hidden: "00:03:00" }]);
   });
 
   it("is a date under the longest times, and caps nothing", async () => {
@@ -252,11 +253,17 @@ async function databaseNow({ database: { sql } }: World): Promise<string> {
   return row?.now ?? "";
 }
 
-/** Whether the deadline was moved by that much at some time since then. */
+async function lookAt({ database: { sql } }: World, id: string): Promise<string | undefined> {
+  const [row] = await sql<{ at: string }[]>`
+    SELECT look_at::text AS at FROM watchdog.suspicions WHERE run_id = ${id}`;
+  return row?.at;
+}
+
+/** Whether the next look was put off by that much at some time since then. */
 async function deferredBy({ database: { sql } }: World, id: string, since: string, by: string) {
   const [row] = await sql<{ deferred: boolean }[]>`
-    SELECT timeout_at BETWEEN ${since}::text::timestamptz + ${by}::text::interval
-                          AND now() + ${by}::text::interval AS deferred
-    FROM automation_runs WHERE id = ${id}`;
+    SELECT look_at BETWEEN ${since}::text::timestamptz + ${by}::text::interval
+                       AND now() + ${by}::text::interval AS deferred
+    FROM watchdog.suspicions WHERE run_id = ${id}`;
   return row?.deferred;
 }

@@ -126,6 +126,16 @@ describe("resultOf", () => {
     expect(resultOf({ kind: "finished" }, counts, 0)).toEqual({ status: "ok", exitCode: 0 });
   });
 
+  const answers = ["completed", "failed", "deferred", "suspected"] as const;
+  for (const [index, answer] of answers.entries()) {
+    for (const other of answers.slice(index)) {
+      it(`is ok where some runs gave no answer and others were ${answer} and ${other}`, () => {
+        const counts = { ...NO_COUNTS, undetermined: 3, [answer]: 1, [other]: 1 };
+        expect(resultOf({ kind: "finished" }, counts, 0)).toEqual({ status: "ok", exitCode: 0 });
+      });
+    }
+  }
+
   it("says that verdicts are held rather than that runs were not asked about", () => {
     const counts = { ...NO_COUNTS, held: 1, skipped: 1, errors: 1 };
     expect(resultOf({ kind: "finished" }, counts, 1)).toEqual({ status: "held", exitCode: 4 });

@@ -8,7 +8,7 @@ export interface MemoryRun {
   timeoutAtMs: number | null;
   sandboxId: string | null;
   bashCommandId: string | null;
-  readonly beganAtMs: number;
+  beganAtMs: number;
   readonly timeoutS: number | null;
   keepAlive: boolean;
   errorDetail: string | null;
@@ -46,6 +46,9 @@ export interface MemoryVerdict {
 export interface MemorySuspicion {
   sandboxId: string | null;
   bashCommandId: string | null;
+  beganAtMs: number;
+  lookAtMs: number | null;
+  shieldAtMs: number | null;
   firstDeadlineAtMs: number;
   notedAtMs: number;
   presumedTimes: number;
@@ -171,6 +174,9 @@ export class MemoryDatabase {
     const added: MemorySuspicion = {
       sandboxId: run.sandboxId,
       bashCommandId: run.bashCommandId,
+      beganAtMs: run.beganAtMs,
+      lookAtMs: null,
+      shieldAtMs: null,
       firstDeadlineAtMs: run.timeoutAtMs ?? this.nowMs(),
       notedAtMs: this.nowMs(),
       presumedTimes: 0,

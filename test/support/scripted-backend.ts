@@ -4,6 +4,7 @@ import type {
   CleanupResult,
   CleanupTarget,
   PauseResult,
+  RunIdName,
   SharedApi,
 } from "../../src/watchdog/ports.ts";
 
@@ -19,6 +20,7 @@ export interface Held<T> {
 export class ScriptedBackend implements Backend {
   readonly name = "scripted";
   cleans = true;
+  needs: readonly RunIdName[] = [];
   api?: SharedApi;
   /** Only after `pauses`. */
   pause?: NonNullable<Backend["pause"]>;

@@ -132,6 +132,7 @@ export function deferring(run: RunSnapshot, changes: Partial<DeferWrite> = {}): 
   return {
     run,
     deferMs: 45_000,
+    shieldMs: 0,
     notAfterMs: null,
     statusDetail: null,
     suspicion: CLEARED,

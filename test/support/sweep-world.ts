@@ -52,6 +52,9 @@ export const OPTIONS: ConductOptions = {
   cleanupTailMs: 30_000,
 };
 
+/** Two intervals of the schedule, and a minute. */
+export const SHIELD_MS = 180_000;
+
 export const REQUEST: SweepRequest = {
   trigger: "cron",
   intervalMs: 60_000,
@@ -135,7 +138,14 @@ export function sweepStand() {
           onUnasked: (outcome) => outcomes.push(outcome),
           onHold,
         },
-        { ...OPTIONS.sweep, runIds: null, limit: null, overrideReason: null, ...changes },
+        {
+          ...OPTIONS.sweep,
+          shieldMs: SHIELD_MS,
+          runIds: null,
+          limit: null,
+          overrideReason: null,
+          ...changes,
+        },
         { fence, holder: HOLDER, trigger: "cron", horizon: horizonOf(db) },
         stop.signal,
       );

@@ -99,6 +99,9 @@ export async function createWorld(options: DatabaseOptions = {}): Promise<World>
   };
 }
 
+/** Between our next look at a run and the deadline that hides it: two of the intervals below, and a minute. */
+export const SHIELD_S = 180;
+
 /** One attempt to sweep with an opened runtime. */
 export function conductOnce(runtime: Runtime, options: SweepOptions = {}): Promise<Conducted> {
   const deps: ConductDeps = { ...runtime.deps, watch: {} };

@@ -65,6 +65,18 @@ describe("housekeep", () => {
     ]);
   });
 
+  it("tells of runs that another watchdog ended, and of none when there was none", async () => {
+    const { run, lines, onEndedElsewhere } = setup({ endedElsewhere: 3 });
+    await run();
+    expect(onEndedElsewhere.mock.calls).toEqual([[3]]);
+    expect(lines).toEqual([
+      { level: "warn", message: "another watchdog ends runs", fields: { count: 3 } },
+    ]);
+    const quiet = setup();
+    await quiet.run();
+    expect(quiet.onEndedElsewhere).not.toHaveBeenCalled();
+  });
+
   it("prunes on after full batches, and no more after one that is not", async () => {
     const { run, prune } = setup({ removed: [1000, 1000, 999, 1000] });
     await run();
@@ -123,6 +135,7 @@ interface Script {
   readonly pauses?: boolean;
   readonly adopted?: number;
   readonly overdue?: number;
+  readonly endedElsewhere?: number;
   /** By each batch; none after the last of them. */
   readonly removed?: readonly number[];
   /** Happens while the step's statement is under way. */
@@ -130,7 +143,7 @@ interface Script {
 }
 
 function setup(script: Script = {}) {
-  const { cleans = true, pauses = true, adopted = 0, overdue = 0 } = script;
+  const { cleans = true, pauses = true, adopted = 0, overdue = 0, endedElsewhere = 0 } = script;
   const { removed = [], during = () => {} } = script;
   const steps: Step[] = [];
   const begin = (step: Step) => {
@@ -151,12 +164,16 @@ function setup(script: Script = {}) {
       begin("closeOverturnedFirstRuns");
       return 0;
     }),
-    dropSuspicions: vi.fn(async () => begin("dropSuspicions")),
+    dropSuspicions: vi.fn(async () => {
+      begin("dropSuspicions");
+      return endedElsewhere;
+    }),
     prune: vi.fn(async () => {
       begin("prune");
       return batches.shift() ?? 0;
     }),
     onProgress: vi.fn(),
+    onEndedElsewhere: vi.fn(),
   };
   const lines: Logged[] = [];
   const deps = {
@@ -165,6 +182,7 @@ function setup(script: Script = {}) {
     backend: { cleans, ...(pauses ? { pause: async () => ({ kind: "paused" }) as const } : {}) },
     log: recordTo(lines),
     onProgress: doubles.onProgress,
+    onEndedElsewhere: doubles.onEndedElsewhere,
   };
   const options = {
     cleanupDelayMs: 300_000,

@@ -26,6 +26,7 @@ export function agentServerBackend(options: AgentServerOptions): Backend {
   return {
     name: "agent-server",
     api: gate,
+    needs: ["bashCommandId"],
     cleans: false,
     verify: (run, signal) => verify(options, gate, agentUrl, run, signal),
     cleanup: async () => ({
@@ -45,7 +46,7 @@ async function verify(
 ): Promise<Evidence> {
   signal.throwIfAborted();
   const { bashCommandId: commandId } = run;
-  if (!commandId) return { kind: "no-command" };
+  if (!commandId) return { kind: "no-command", sandbox: "not-asked" };
   // The operator chose this address, so it may well be this host's.
   const search = { agentUrl, commandId, guarded: false };
   const budget = new CallBudget(options.verifyTimeoutMs);

@@ -46,6 +46,7 @@ export function openHandsCloudBackend(options: OpenHandsCloudOptions): Backend {
   return {
     name: "openhands-cloud",
     api: api.gate,
+    needs: ["sandboxId"],
     cleans: true,
     verify: (run, signal) => verify(deps, run, signal),
     cleanup: (target, signal) => cleanup(deps, target, signal),
@@ -69,7 +70,7 @@ async function verify(deps: Deps, run: RunSnapshot, signal: AbortSignal): Promis
   const session = deps.api.session(run, budget);
   const found = await deps.api.lookup(session, sandboxId, signal);
   if (found.kind !== "up") return found;
-  if (!bashCommandId) return { kind: "no-command" };
+  if (!bashCommandId) return { kind: "no-command", sandbox: "running" };
 
   const ask = (search: BashSearch) => askForFate(deps.http, search, budget, signal);
   const search = searchOf(deps, found, bashCommandId);

@@ -18,6 +18,7 @@ export function guardValues(run: RunSnapshot, fence: Pick<Fence, "epoch">) {
     timeoutAt: run.timeoutAt,
     sandboxId: run.sandboxId,
     bashCommandId: run.bashCommandId,
+    beganAt: run.beganAt,
     epoch: fence.epoch,
   };
 }
@@ -47,8 +48,9 @@ export function terminalValues(write: TerminalWrite) {
   };
 }
 
-export function deferValues({ deferMs, notAfterMs, statusDetail, suspicion }: DeferWrite) {
-  return { deferMs, notAfterMs, statusDetail, ...suspicion };
+export function deferValues(write: DeferWrite) {
+  const { deferMs, shieldMs, notAfterMs, statusDetail, suspicion } = write;
+  return { deferMs, shieldMs, notAfterMs, statusDetail, ...suspicion };
 }
 
 /** As Postgres reads an array. */
@@ -67,6 +69,7 @@ export function toSnapshot(row: SnapshotRow): RunSnapshot {
     timeoutAt: row.timeoutAt,
     sandboxId: row.sandboxId,
     bashCommandId: row.bashCommandId,
+    beganAt: row.beganAt,
     beganAtMs: Number(row.beganAtMs),
     timeoutS: row.timeoutS,
     keepAlive: row.keepAlive === true,

@@ -1,5 +1,9 @@
 import { describe, expect, it } from "vitest";
+import { seedRun } from "../../../src/demo/seed.ts";
+import { sighting } from "../../../src/rules/suspicion.ts";
+import { createDatabase } from "../../support/database.ts";
 import { type PostgresJournalStand, postgresJournalStand } from "../../support/journal-stand.ts";
+import { deferring, openStores, readRun, takeEpoch } from "../../support/stores.ts";
 
 const HOUR_MS = 3_600_000;
 
@@ -60,8 +64,27 @@ describe("PostgresJournal and a host without stamps", () => {
   });
 });
 
-describe("PostgresJournal and the guard's figures", () => {
-  it("count no sandbox that was taken over from the host", async () => {
+describe("a sandbox that was taken over from the host", () => {
+  it("is no verdict of ours on its run", async () => {
+    await using database = await createDatabase();
+    const { sql } = database;
+    await using stores = openStores(database.connection);
+    const { store, journal } = stores;
+    const fence = await takeEpoch(stores);
+    const { id } = await seedRun(sql);
+    const run = await readRun(stores, id);
+    const suspicion = sighting(null, "sandbox gone", 0);
+    expect(await store.defer(deferring(run, { suspicion }), fence)).toEqual({ kind: "written" });
+    await sql`
+      UPDATE automation_runs SET status = 'FAILED', error_detail = 'Timed out: x',
+        sandbox_cleanup_due_at = now() - interval '1 hour'`;
+    expect(await journal.adoptOverdueStamps(5, fence)).toBe(1);
+    expect(await store.facts(run, fence.epoch)).toMatchObject({ journaled: false });
+    expect(await store.guardFacts(1)).toMatchObject({ presumedLastHour: 0, provenLastHour: 0 });
+    expect(await store.dropSuspicions(fence)).toBe(1);
+  });
+
+  it("is said to be the host's in the journal", async () => {
     await using stand = await postgresJournalStand();
     const runId = await stand.stamped({ overdueMs: HOUR_MS, status: "FAILED" });
     expect(await stand.journal.adoptOverdueStamps(5, stand.fence)).toBe(1);
