@@ -17,6 +17,7 @@ export type {
   CleanupResult,
   CleanupTarget,
   Log,
+  PauseResult,
   RunIdName,
   SharedApi,
 } from "./watchdog/ports.ts";

@@ -47,7 +47,11 @@ describe("parseConfig", () => {
           perHour: 60,
           unverifiableAfterMs: DAY_MS,
         },
-        cleanup: { delayMs: 5 * MINUTE_MS, journalRetentionMs: 90 * DAY_MS },
+        cleanup: {
+          delayMs: 5 * MINUTE_MS,
+          hostDelayMs: 0,
+          journalRetentionMs: 90 * DAY_MS,
+        },
         backend: {
           kind: "openhands-cloud",
           baseUrl: "https://app.example",

@@ -109,6 +109,9 @@ export type CleanupResult =
   | { readonly kind: "absent"; readonly failure: string }
   | { readonly kind: "failed"; readonly failure: string; readonly retryAfterMs: number | null };
 
+/** `absent`: there is nothing to pause that the API knows of. */
+export type PauseResult = { readonly kind: "paused" } | Exclude<CleanupResult, { kind: "deleted" }>;
+
 /** How hard an API may be asked, as it asked for itself. */
 export interface ApiRestraint {
   /** Nothing is to be sent for so long; 0 for no pause. */
@@ -145,6 +148,11 @@ export interface Backend {
   verify(run: RunSnapshot, signal: AbortSignal): Promise<Evidence>;
   /** Deletes a run's sandbox. Same promise about rejection. */
   cleanup(target: CleanupTarget, signal: AbortSignal): Promise<CleanupResult>;
+  /**
+   * Stops a sandbox that is to be deleted later. Left out where that cannot be done: no deletion is deferred then, as
+   * the host defers it. Same promise about rejection.
+   */
+  pause?(target: CleanupTarget, signal: AbortSignal): Promise<PauseResult>;
 }
 
 export type LeaseKind = "redis" | "postgres";

@@ -1,9 +1,10 @@
+import { planCleanup } from "../rules/cleanup-plan.ts";
 import { summarise } from "../rules/evidence-summary.ts";
 import type { Basis, Evidence, RunSnapshot, Verdict } from "../rules/model.ts";
 import { hardDeadline } from "../rules/verdict.ts";
 import type { Fence } from "./ports.ts";
 import { type Settled, settle } from "./settle.ts";
-import type { DeferWrite } from "./store-ports.ts";
+import type { DeferWrite, TerminalWrite } from "./store-ports.ts";
 import type { SweepDeps, SweepOptions, SweepTerm } from "./sweep-model.ts";
 
 export type TerminalVerdict = Extract<Verdict, { kind: "complete" | "fail" }>;
@@ -41,7 +42,7 @@ export class RunWriter {
       evidence: summarise(evidence),
       holder,
       trigger,
-      cleanupInMs: this.#cleanupInMs(basis),
+      ...this.#cleanup(basis),
       overrideReason: basis === "presumption" ? this.#options.overrideReason : null,
     };
     const settled = await settle(store, run, fence, true, () => store.apply(write, fence));
@@ -67,10 +68,10 @@ export class RunWriter {
     return { shieldMs, notAfterMs: isAhead ? hardDeadlineMs : null };
   }
 
-  /** A presumption may still be overturned by a late callback, so its sandbox is spared for a while. */
-  #cleanupInMs(basis: Basis): number | null {
-    if (!this.#deps.backend.cleans) return null;
-    return basis === "proof" ? 0 : this.#options.cleanupDelayMs;
+  #cleanup(basis: Basis): Pick<TerminalWrite, "cleanupInMs" | "deletionInMs"> {
+    const { backend } = this.#deps;
+    if (!backend.cleans) return { cleanupInMs: null, deletionInMs: null };
+    return planCleanup(basis, this.#options, backend.pause !== undefined);
   }
 }
 

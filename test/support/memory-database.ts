@@ -15,6 +15,7 @@ export interface MemoryRun {
   /** JSON text; `null` for SQL NULL. */
   statusDetail: string | null;
   completedAtMs: number | null;
+  sandboxCleanupDueAtMs: number | null;
 }
 
 /** A row of the journal. */
@@ -34,6 +35,8 @@ export interface MemoryVerdict {
   cleanupState: "none" | "pending" | "done" | "abandoned";
   cleanupAttempts: number;
   cleanupNextAtMs: number | null;
+  cleanupDueAtMs: number | null;
+  cleanupStampAtMs: number | null;
   cleanupError: string | null;
   firstRunState: "none" | "pending" | "done";
   readonly overrideReason: string | null;
@@ -124,6 +127,7 @@ export class MemoryDatabase {
       errorDetail: null,
       statusDetail: null,
       completedAtMs: null,
+      sandboxCleanupDueAtMs: null,
       ...run,
     };
     this.runs.set(added.id, added);
@@ -132,7 +136,10 @@ export class MemoryDatabase {
 
   /** A verdict of an earlier sweep on a run of its own, with a clean-up that is due, unless told otherwise. */
   addVerdict(verdict: Partial<MemoryVerdict> = {}): MemoryVerdict {
-    const run = this.add({ status: "FAILED", errorDetail: "Timed out: Sandbox not available" });
+    const errorDetail = "Timed out: Sandbox not available";
+    const { automationId } = verdict;
+    const owner = automationId === undefined ? {} : { automationId };
+    const run = this.add({ status: "FAILED", errorDetail, ...owner });
     const added: MemoryVerdict = {
       id: this.verdicts.length + 1,
       runId: run.id,
@@ -149,6 +156,8 @@ export class MemoryDatabase {
       cleanupState: "pending",
       cleanupAttempts: 0,
       cleanupNextAtMs: this.nowMs(),
+      cleanupDueAtMs: null,
+      cleanupStampAtMs: null,
       cleanupError: null,
       firstRunState: "none",
       overrideReason: null,

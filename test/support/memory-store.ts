@@ -123,7 +123,7 @@ export class MemoryStore implements RunStore {
 
   async apply(write: TerminalWrite, fence: Fence): Promise<WriteResult> {
     fence.check();
-    const { run, verdict, cleanupInMs } = write;
+    const { run, verdict, cleanupInMs, deletionInMs } = write;
     const row = this.#guarded(run, fence.epoch);
     if (row === null) return { kind: "none" };
     if (this.#db.locked.has(run.id)) return { kind: "busy" };
@@ -135,6 +135,9 @@ export class MemoryStore implements RunStore {
     row.statusDetail = failed?.statusDetail ?? "null";
     this.#db.suspicions.delete(run.id);
     const cleans = cleanupInMs !== null && Boolean(run.sandboxId) && !run.keepAlive;
+    const stampAtMs = cleans && deletionInMs !== null ? nowMs + deletionInMs : null;
+    row.sandboxCleanupDueAtMs = stampAtMs ?? row.sandboxCleanupDueAtMs;
+    const dueInMs = deletionInMs ?? cleanupInMs ?? 0;
     this.#db.verdicts.push({
       id: this.#db.verdicts.length + 1,
       runId: run.id,
@@ -151,6 +154,8 @@ export class MemoryStore implements RunStore {
       cleanupState: cleans ? "pending" : "none",
       cleanupAttempts: 0,
       cleanupNextAtMs: cleans ? nowMs + cleanupInMs : null,
+      cleanupDueAtMs: cleans && dueInMs > 0 ? nowMs + dueInMs : null,
+      cleanupStampAtMs: stampAtMs,
       cleanupError: null,
       firstRunState: run.firstRunOpen ? "pending" : "none",
       overrideReason: write.overrideReason,
@@ -219,7 +224,9 @@ export class MemoryStore implements RunStore {
       this.#db.suspicions.delete(runId);
       const wasSuspected = known.presumedTimes > 0 || known.heldSinceMs !== null;
       const isTimedOut = row?.status === "FAILED" && row.errorDetail?.startsWith("Timed out: ");
-      const isOurs = this.#db.verdicts.some((verdict) => verdict.runId === runId);
+      const isOurs = this.#db.verdicts.some(
+        (verdict) => verdict.runId === runId && verdict.basis !== "host",
+      );
       if (wasSuspected && isTimedOut && !isOurs) endedElsewhere += 1;
     }
     return endedElsewhere;
@@ -227,7 +234,9 @@ export class MemoryStore implements RunStore {
 
   async facts(run: RunSnapshot, epoch: number): Promise<WriteFacts> {
     return {
-      journaled: this.#db.verdicts.some((row) => row.runId === run.id && row.epoch === epoch),
+      journaled: this.#db.verdicts.some(
+        (row) => row.runId === run.id && row.epoch === epoch && row.basis !== "host",
+      ),
       epochIsOurs: this.#db.leadership.epoch === epoch,
       rowMatches: this.#matching(run) !== null,
     };

@@ -105,12 +105,15 @@ async function tourJournal(
   await journal.cleanupDone(done.id, null, fence);
   expect(await journal.cleanupFailed(failed.id, "status 500", 1000, fence)).toBe("pending");
   expect(await journal.pendingCleanups()).toBe(1);
-  const [first] = await journal.openFirstRuns(null, 10);
+  const [first] = await journal.openFirstRuns(null, 10, 0);
   if (!first) throw new Error("no first run is open");
   expect(await journal.recordFirstRun(first, '{"template":"t","first_run":1}', fence)).toBe(true);
+  expect(await journal.closeOverturnedFirstRuns(fence)).toBe(0);
   await journal.firstRunDone(first.automationId, fence);
-  expect(await journal.openFirstRuns(null, 10)).toEqual([]);
-  expect(await journal.adoptLateSandboxes(1000, fence)).toBe(0);
+  expect(await journal.openFirstRuns(null, 10, 0)).toEqual([]);
+  const plan = { cleanupInMs: 1000, deletionInMs: 2000 };
+  expect(await journal.adoptLateSandboxes(plan, fence)).toBe(0);
+  expect(await journal.adoptOverdueStamps(10, fence)).toBe(0);
   expect(await journal.prune(60_000, 10, fence)).toBe(0);
 }
 

@@ -107,6 +107,7 @@ export function completing(run: RunSnapshot, changes: Partial<TerminalWrite> = {
     holder: HOLDER,
     trigger: "cron",
     cleanupInMs: 0,
+    deletionInMs: null,
     overrideReason: null,
     ...changes,
   };

@@ -43,6 +43,7 @@ export const OPTIONS: ConductOptions = {
     deferMs: 45_000,
     nullDeadlineAfterMs: 24 * 3_600_000,
     cleanupDelayMs: 300_000,
+    hostCleanupDelayMs: 0,
     policy: POLICY,
     guard: GUARD,
   },

@@ -101,7 +101,7 @@ describe("LedSweep that reaches its end", () => {
     const backlog = { count: 1, deferred: 0, held: 0, failing: 0, oldestOverdueMs: 5000 };
     expect(watch.onBegin.mock.calls).toEqual([[{ epoch: 1, backlog }]]);
     expect(watch.onOutcome.mock.calls).toMatchObject([[{ runId: id, action: "deferred" }]]);
-    expect(watch.onProgress).toHaveBeenCalledTimes(6);
+    expect(watch.onProgress).toHaveBeenCalledTimes(7);
   });
 
   it("says in the journal what made it sweep, and who swept", async () => {

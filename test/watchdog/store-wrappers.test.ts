@@ -109,6 +109,7 @@ describe("dryStore", () => {
       holder: "h",
       trigger: "once",
       cleanupInMs: 0,
+      deletionInMs: null,
       overrideReason: null,
     } as const;
     expect(await dry.apply(ending, fence)).toEqual({ kind: "written" });

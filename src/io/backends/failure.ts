@@ -57,7 +57,7 @@ export function malformed(call: CallName, what: string): CannotTell {
   return { kind: "malformed", failure: failureOf(call, "unknown", what) };
 }
 
-export function cleanupFailed({ failure }: CannotTell): CleanupResult {
+export function cleanupFailed({ failure }: CannotTell): Extract<CleanupResult, { kind: "failed" }> {
   return { kind: "failed", failure: failure.message, retryAfterMs: failure.retryAfterMs };
 }
 

@@ -7,7 +7,13 @@
 import { z } from "zod";
 import type { Evidence, RunSnapshot } from "../../rules/model.ts";
 import { clean, tail } from "../../rules/text.ts";
-import type { Backend, CleanupResult, Log } from "../../watchdog/ports.ts";
+import type {
+  Backend,
+  CleanupResult,
+  CleanupTarget,
+  Log,
+  PauseResult,
+} from "../../watchdog/ports.ts";
 import { abortable } from "./abortable.ts";
 import { type CallName, cleanupFailed, malformed, timedOut } from "./failure.ts";
 import { foreignApi, pauseMs } from "./foreign-api.ts";
@@ -20,6 +26,7 @@ export interface ForeignBackendOptions {
 
 const VERIFY: CallName = { source: "backend", operation: "verify" };
 const CLEANUP: CallName = { source: "backend", operation: "cleanup" };
+const PAUSE: CallName = { source: "backend", operation: "pause" };
 
 const SHAPE = "answered with an unexpected shape";
 
@@ -36,11 +43,17 @@ export function foreignBackend(backend: Backend, options: ForeignBackendOptions)
     ...(needs ? { needs } : {}),
     ...(api ? { api: foreignApi(api, options.log) } : {}),
     verify: (run, signal) => verify(backend, options, run, signal),
-    // Whoever asks for a deletion gives it a time of its own.
+    // Whoever asks for a deletion or a pause gives it a time of its own.
     async cleanup(target, signal) {
       const result = cleanupShape.safeParse(await backend.cleanup(target, signal));
       return result.success ? result.data : cleanupFailed(malformed(CLEANUP, SHAPE));
     },
+    ...(backend.pause && {
+      async pause(target: CleanupTarget, signal: AbortSignal) {
+        const result = pauseShape.safeParse(await backend.pause?.(target, signal));
+        return result.success ? result.data : cleanupFailed(malformed(PAUSE, SHAPE));
+      },
+    }),
   };
 }
 
@@ -113,8 +126,7 @@ const evidenceShape: z.ZodType<Evidence> = z.discriminatedUnion("kind", [
   z.object({ kind: z.literal("not-asked"), reason: shortText }),
 ]);
 
-const cleanupShape: z.ZodType<CleanupResult> = z.discriminatedUnion("kind", [
-  z.object({ kind: z.literal("deleted") }),
+const unsettled = [
   z.object({ kind: z.literal("not-asked"), reason: shortText, retryAfterMs: pauseMs }),
   z.object({ kind: z.literal("absent"), failure: shortText }),
   z.object({
@@ -122,4 +134,14 @@ const cleanupShape: z.ZodType<CleanupResult> = z.discriminatedUnion("kind", [
     failure: shortText,
     retryAfterMs: pauseMs.nullable(),
   }),
+] as const;
+
+const cleanupShape: z.ZodType<CleanupResult> = z.discriminatedUnion("kind", [
+  z.object({ kind: z.literal("deleted") }),
+  ...unsettled,
+]);
+
+const pauseShape: z.ZodType<PauseResult> = z.discriminatedUnion("kind", [
+  z.object({ kind: z.literal("paused") }),
+  ...unsettled,
 ]);

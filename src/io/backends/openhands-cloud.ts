@@ -6,7 +6,13 @@
  * layer), so each is fetched anew once, and after that the answer is "cannot tell".
  */
 import type { Evidence, RunSnapshot } from "../../rules/model.ts";
-import type { Backend, CleanupResult, CleanupTarget, Clock } from "../../watchdog/ports.ts";
+import type {
+  Backend,
+  CleanupResult,
+  CleanupTarget,
+  Clock,
+  PauseResult,
+} from "../../watchdog/ports.ts";
 import { isLoopbackHost } from "./address-guard.ts";
 import { parseAgentUrl } from "./agent-url.ts";
 import { BASH_SEARCH, type BashSearch } from "./bash-events.ts";
@@ -44,6 +50,7 @@ export function openHandsCloudBackend(options: OpenHandsCloudOptions): Backend {
     cleans: true,
     verify: (run, signal) => verify(deps, run, signal),
     cleanup: (target, signal) => cleanup(deps, target, signal),
+    pause: (target, signal) => pause(deps, target, signal),
   };
 }
 
@@ -106,4 +113,10 @@ async function cleanup(
   signal.throwIfAborted();
   const session = deps.api.session(target, new CallBudget(deps.verifyTimeoutMs));
   return await deps.api.delete(session, target.sandboxId, signal);
+}
+
+async function pause(deps: Deps, target: CleanupTarget, signal: AbortSignal): Promise<PauseResult> {
+  signal.throwIfAborted();
+  const session = deps.api.session(target, new CallBudget(deps.verifyTimeoutMs));
+  return await deps.api.pause(session, target.sandboxId, signal);
 }

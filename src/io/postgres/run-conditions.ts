@@ -1,6 +1,6 @@
-import { type AnyColumn, and, eq, type SQL, sql } from "drizzle-orm";
+import { type AnyColumn, and, eq, ne, type SQL, sql } from "drizzle-orm";
 import { automationRuns as runs } from "./host-tables.ts";
-import { suspicions } from "./schema.ts";
+import { suspicions, verdicts } from "./schema.ts";
 import { hole, instantHole, millisHole, textHole } from "./sql.ts";
 
 /**
@@ -72,6 +72,9 @@ export const isSuspected = sql`(${suspicions.presumedTimes} > 0 AND ${isAboutThi
 
 /** What this sweep noted itself is not to be met by it again. */
 export const isSuspectedBefore = sql`(${isSuspected} AND ${suspicions.notedAt} < ${horizon})`;
+
+/** On the journal: it also holds sandboxes that were taken over from the host. */
+export const isOurVerdict = ne(verdicts.basis, "host");
 
 /** What a write repeats of what its verdict was based on. */
 export function guard(): SQL | undefined {

@@ -1,6 +1,14 @@
 import { and, eq, notExists, sql } from "drizzle-orm";
 import { automationRuns as runs } from "./host-tables.ts";
-import { began, deadline, dueAtOf, horizon, isRunning, isStale } from "./run-conditions.ts";
+import {
+  began,
+  deadline,
+  dueAtOf,
+  horizon,
+  isOurVerdict,
+  isRunning,
+  isStale,
+} from "./run-conditions.ts";
 import { suspicions, verdicts } from "./schema.ts";
 import type { Db } from "./session.ts";
 import { hole, millisHole, ourEpoch, textHole } from "./sql.ts";
@@ -148,7 +156,10 @@ export function buildDropSuspicions(db: Db) {
         sql`${forgotten.wasSuspected} AND ${runs.status} = 'FAILED'`,
         sql`${runs.errorDetail} LIKE 'Timed out: %'`,
         notExists(
-          db.select({ id: verdicts.id }).from(verdicts).where(eq(verdicts.runId, forgotten.runId)),
+          db
+            .select({ id: verdicts.id })
+            .from(verdicts)
+            .where(and(eq(verdicts.runId, forgotten.runId), isOurVerdict)),
         ),
       ),
     )

@@ -11,6 +11,7 @@ import {
   horizon,
   includesSuspected,
   isDue,
+  isOurVerdict,
   isRunning,
   isStale,
   isSuspected,
@@ -158,8 +159,8 @@ export function buildGuardFacts(db: Db) {
 export function buildFacts(db: Db) {
   return db
     .select({
-      journaled: sql<boolean>`EXISTS (SELECT FROM ${verdicts}
-        WHERE ${verdicts.runId} = ${hole("id")}::uuid AND ${verdicts.epoch} = ${hole("epoch")}::bigint)`,
+      journaled: sql<boolean>`EXISTS (SELECT FROM ${verdicts} WHERE ${isOurVerdict}
+        AND ${verdicts.runId} = ${hole("id")}::uuid AND ${verdicts.epoch} = ${hole("epoch")}::bigint)`,
       epochIsOurs: ourEpoch(hole("epoch")),
       rowMatches: sql<boolean>`EXISTS (SELECT FROM ${runs} WHERE ${guard()})`,
     })

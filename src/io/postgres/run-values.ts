@@ -42,6 +42,7 @@ export function terminalValues(write: TerminalWrite) {
     evidence: JSON.stringify(write.evidence),
     cleanupState: cleans ? "pending" : "none",
     cleanupInMs: cleans ? write.cleanupInMs : null,
+    deletionInMs: cleans ? write.deletionInMs : null,
     firstRunState: run.firstRunOpen ? "pending" : "none",
     overrideReason: write.overrideReason,
   };

@@ -34,6 +34,8 @@ function lockedTarget(db: Db) {
 export function buildApply(db: Db, host: HostColumns) {
   const target = lockedTarget(db);
   const suspicion = lockedSuspicion(db);
+  const deletionAt = sql`now() + ${millisHole("deletionInMs")}`;
+  const cleanupAt = sql`now() + ${millisHole("cleanupInMs")}`;
   const judged = db.$with("judged").as(
     db
       .update(runs)
@@ -42,10 +44,17 @@ export function buildApply(db: Db, host: HostColumns) {
         completedAt: sql`now()`,
         errorDetail: sql`coalesce(${textHole("errorDetail")}, ${runs.errorDetail})`,
         ...(host.statusDetail ? { statusDetail: jsonHole("statusDetail") } : {}),
+        ...(host.sandboxCleanupDueAt
+          ? { sandboxCleanupDueAt: sql`coalesce(${deletionAt}, ${runs.sandboxCleanupDueAt})` }
+          : {}),
       })
       .from(target)
       .where(eq(runs.id, target.id))
-      .returning({ id: runs.id, sandboxId: runs.sandboxId }),
+      .returning({
+        id: runs.id,
+        sandboxId: runs.sandboxId,
+        stampAt: host.sandboxCleanupDueAt ? runs.sandboxCleanupDueAt : NO_STAMP,
+      }),
   );
   const forgotten = db
     .$with("forgotten")
@@ -73,7 +82,15 @@ export function buildApply(db: Db, host: HostColumns) {
       evidence: sql`${textHole("evidence")}::jsonb || ${WHAT_WAS_SUSPECTED}`.as("evidence"),
       sandboxId: judged.sandboxId,
       cleanupState: textHole("cleanupState").as("cleanup_state"),
-      cleanupNextAt: sql`now() + ${millisHole("cleanupInMs")}`.as("cleanup_next_at"),
+      // A host that cannot be told keeps its sandbox untouched for as long.
+      cleanupNextAt: (host.sandboxCleanupDueAt
+        ? cleanupAt
+        : sql`coalesce(${deletionAt}, ${cleanupAt})`
+      ).as("cleanup_next_at"),
+      cleanupDueAt: sql`nullif(coalesce(${deletionAt}, ${cleanupAt}), now())`.as("cleanup_due_at"),
+      cleanupStampAt: sql`CASE WHEN ${deletionAt} IS NOT NULL THEN ${judged.stampAt} END`.as(
+        "cleanup_stamp_at",
+      ),
       firstRunState: textHole("firstRunState").as("first_run_state"),
       overrideReason: textHole("overrideReason").as("override_reason"),
     })
@@ -85,6 +102,8 @@ export function buildApply(db: Db, host: HostColumns) {
     .returning({ runId: newVerdicts.runId })
     .prepare("watchdog_apply");
 }
+
+const NO_STAMP = sql`NULL::timestamptz`.as("stamp_at");
 
 /** The verdict removes the row, and whoever asks later how it came about needs it. */
 const WHAT_WAS_SUSPECTED = sql`coalesce((
@@ -100,7 +119,7 @@ const WHAT_WAS_SUSPECTED = sql`coalesce((
     AND ${suspicions.beganAt} IS NOT DISTINCT FROM ${instantHole("beganAt")}), '{}')`;
 
 /** The journal without its identity column: drizzle's insert-select lists every column of the table it is given. */
-const newVerdicts = watchdog.table("verdicts", verdictEntry);
+export const newVerdicts = watchdog.table("verdicts", verdictEntry);
 
 /**
  * Two points in time: our next look, and the deadline that hides the run from others until some time after it. A deadline

@@ -268,3 +268,27 @@ describe("foreignBackend.cleanup", () => {
     });
   }
 });
+
+describe("foreignBackend.pause", () => {
+  it("is left out where the backend cannot pause", () => {
+    expect(foreign({})).not.toHaveProperty("pause");
+  });
+
+  it("passes on what the backend answers", async () => {
+    const pause = vi.fn(async () => ({ kind: "paused" }));
+    const { signal } = new AbortController();
+    expect(await foreign({ pause }).pause?.(TARGET, signal)).toEqual({ kind: "paused" });
+    expect(pause).toHaveBeenCalledWith(TARGET, signal);
+  });
+
+  for (const answer of [undefined, { kind: "deleted" }, { kind: "failed" }]) {
+    it(`takes ${JSON.stringify(answer) ?? "nothing"} for a failure`, async () => {
+      const backend = foreign({ pause: async () => answer });
+      expect(await backend.pause?.(TARGET, calm())).toEqual({
+        kind: "failed",
+        failure: "backend pause answered with an unexpected shape",
+        retryAfterMs: null,
+      });
+    });
+  }
+});

@@ -96,6 +96,7 @@ export interface Routes {
   readonly event: Handler;
   readonly info: Handler;
   readonly remove: Handler;
+  readonly pause: Handler;
 }
 
 export interface CloudWorld extends AsyncDisposable {
@@ -130,6 +131,7 @@ export async function cloudWorld(setup: CloudSetup = {}): Promise<CloudWorld> {
     event: (_, response) => sendJson(response, 200, bashCommand()),
     info: (_, response) => sendJson(response, 200, { uptime: 3600, idle_time: 600 }),
     remove: (_, response) => sendJson(response, 200, { success: true }),
+    pause: (_, response) => sendJson(response, 200, { success: true }),
     ...setup.routes,
   };
   const server = started.use(
@@ -157,7 +159,7 @@ export async function cloudWorld(setup: CloudSetup = {}): Promise<CloudWorld> {
 }
 
 function routeOf({ method, target }: SeenRequest): keyof Routes {
-  if (method === "POST") return "mint";
+  if (method === "POST") return target.endsWith("/pause") ? "pause" : "mint";
   if (method === "DELETE") return "remove";
   if (target.endsWith("/server_info")) return "info";
   if (target.includes("/bash_events/search?")) return "search";
