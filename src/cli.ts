@@ -29,7 +29,12 @@ export interface DemoCommand {
   readonly keep: boolean;
 }
 
-export type Command = { readonly name: "run" } | OnceCommand | MigrateCommand | DemoCommand;
+export type Command =
+  | { readonly name: "run" }
+  | { readonly name: "healthcheck" }
+  | OnceCommand
+  | MigrateCommand
+  | DemoCommand;
 
 /** `text` is what to print: help and version to stdout (exit code 0), usage errors to stderr (2). */
 export type Parsed =
@@ -110,6 +115,11 @@ function usage(version: string, found: (command: Command) => void): Commander {
     .option("--keep", "leave everything running until Ctrl-C", false)
     .action((options: Omit<DemoCommand, "name">) => found({ name: "demo", ...options }));
 
+  program
+    .command("healthcheck")
+    .description("ask the worker of this container whether it is alive, exit with 1 if not")
+    .action(() => found({ name: "healthcheck" }));
+
   return program;
 }
 
@@ -165,7 +175,8 @@ function overrideReason(value: string): string {
 
 const EXIT_CODES = `Exit codes:
   0    done
-  1    unexpected error, or the sweep lost its lease, its epoch or its database
+  1    unexpected error, the output could not be written, or the sweep lost its
+       lease, its epoch or its database
   2    bad usage, configuration or schema
   3    a run could not be handled or asked about, or no run got an answer from the backend
   4    the guard held verdicts back

@@ -9,6 +9,7 @@ import { type Env, EnvReader } from "./config/env-reader.ts";
 import { type HealthConfig, readHealth } from "./config/health.ts";
 import { checkLeaseRelations, type LeaseConfig, readLease } from "./config/lease.ts";
 import { type LogConfig, readLog } from "./config/log.ts";
+import { type ProxyConfig, readProxy } from "./config/proxy.ts";
 import { type RedisConfig, readRedis } from "./config/redis.ts";
 import { Rotating } from "./config/rotating.ts";
 import { readSchedule, type ScheduleConfig, shortestIntervalMs } from "./config/schedule.ts";
@@ -35,6 +36,7 @@ export interface Config {
   readonly guard: GuardPolicy;
   readonly cleanup: CleanupConfig;
   readonly backend: BackendConfig;
+  readonly proxy: Rotating<ProxyConfig | null>;
   readonly health: HealthConfig;
   readonly log: LogConfig;
 }
@@ -74,6 +76,7 @@ export function parseConfig(env: Env, readFile: (path: string) => string): Parse
     guard: readGuard(reader),
     cleanup: readCleanup(reader),
     backend: readBackend(reader),
+    proxy: new Rotating(reader, readProxy),
     health: readHealth(reader),
     log: readLog(reader),
   };
@@ -96,6 +99,19 @@ export function parseDatabaseConfig(
   return finished(reader, readDatabase(reader));
 }
 
+/**
+ * What a probe of the health endpoint needs; it has the worker's environment.
+ *
+ * @throws ConfigError with every problem at once.
+ */
+export function parseHealthConfig(
+  env: Env,
+  readFile: (path: string) => string,
+): Parsed<HealthConfig> {
+  const reader = new EnvReader(env, readFile);
+  return finished(reader, readHealth(reader));
+}
+
 /** Equal for workers with the same settings, whatever their secrets: to compare replicas. 12 hex digits. */
 export function configFingerprint(config: Config): string {
   const settings = JSON.stringify(config, (key, value: unknown) => {
@@ -105,7 +121,14 @@ export function configFingerprint(config: Config): string {
   return createHash("sha256").update(settings).digest("hex").slice(0, 12);
 }
 
-const SECRET_FIELDS: ReadonlySet<string> = new Set(["password", "serviceKey", "apiKey", "token"]);
+const SECRET_FIELDS: ReadonlySet<string> = new Set([
+  "password",
+  "serviceKey",
+  "apiKey",
+  "token",
+  "httpProxy",
+  "httpsProxy",
+]);
 
 function finished<T extends object>(reader: EnvReader, config: T): Parsed<T> {
   if (reader.problems.length > 0) throw new ConfigError([...reader.problems]);

@@ -17,12 +17,17 @@ export type {
   CleanupResult,
   CleanupTarget,
   Log,
+  PauseResult,
+  RunIdName,
   SharedApi,
 } from "./watchdog/ports.ts";
 export type { WorkerFacts } from "./watchdog/worker-state.ts";
 
 export interface WatchdogOptions {
-  /** Instead of the one the configuration names. */
+  /**
+   * Instead of the one the configuration names. A question that outlasts `WATCHDOG_VERIFY_TIMEOUT` is left behind, and an
+   * answer of another shape teaches nothing.
+   */
   readonly backend?: Backend;
   /** pino's methods; nothing is logged without it. */
   readonly log?: Log;
@@ -54,10 +59,7 @@ export function createWatchdog(config: Config, options: WatchdogOptions = {}): W
     nodeVersion: "embedded",
   };
   const { backend } = options;
-  const runtime = openRuntime(config, facts, log, {
-    env: {},
-    ...(backend === undefined ? {} : { backend }),
-  });
+  const runtime = openRuntime(config, facts, log, backend === undefined ? {} : { backend });
   const { deps, schedule } = runtime;
   const worker = new Worker({ ...deps, schedule }, runtime.options);
   return {

@@ -47,14 +47,19 @@ describe("parseConfig", () => {
           perHour: 60,
           unverifiableAfterMs: DAY_MS,
         },
-        cleanup: { delayMs: 5 * MINUTE_MS, journalRetentionMs: 90 * DAY_MS },
+        cleanup: {
+          delayMs: 5 * MINUTE_MS,
+          hostDelayMs: 0,
+          journalRetentionMs: 90 * DAY_MS,
+        },
         backend: {
           kind: "openhands-cloud",
           baseUrl: "https://app.example",
           serviceKey: "service-key",
           agentHosts: [],
         },
-        health: { host: "0.0.0.0", port: 9464 },
+        proxy: null,
+        health: { host: "::", port: 9464 },
         log: { level: "info", format: null },
       },
     });

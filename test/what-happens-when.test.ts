@@ -11,6 +11,7 @@ const PROVED_BY: Readonly<Record<string, readonly string[]>> = {
   ],
   "it answers 429": [
     "replays/rate-limit-storm.test.ts",
+    "replays/one-tenants-429.test.ts",
     "io/backends/adaptive-limit.test.ts",
     "watchdog/led-sweep-restraint.test.ts",
   ],
@@ -34,6 +35,7 @@ const PROVED_BY: Readonly<Record<string, readonly string[]>> = {
   "clocks are apart": ["replays/clocks-five-minutes-apart.test.ts"],
   "two leaders": ["races/two-watchdogs.test.ts", "app/cleanup-shared.test.ts"],
   "a worker is killed": ["process/takeover.test.ts", "app/cleanup-resume.test.ts"],
+  "the log cannot be written": ["io/log-sink.test.ts", "process/unwritable-output.test.ts"],
   "a row cannot be written": [
     "watchdog/run-trouble.test.ts",
     "io/postgres/substrate-refused-writes.test.ts",

@@ -1,7 +1,6 @@
 import type { Rotating } from "../config/rotating.ts";
 import type { Config } from "../config.ts";
 import { agentServerBackend } from "../io/backends/agent-server.ts";
-import type { ProxySettings } from "../io/backends/dispatcher.ts";
 import { genericHttpBackend } from "../io/backends/generic-http.ts";
 import { HttpClient } from "../io/backends/http-client.ts";
 import { openHandsCloudBackend } from "../io/backends/openhands-cloud.ts";
@@ -13,7 +12,8 @@ import { youngCollector } from "./heap.ts";
 export type OpenBackend = Backend & AsyncDisposable;
 
 /** The backend the configuration names. Connects when it is asked something. */
-export function openBackend(config: Config, proxy: ProxySettings | null, log: Log): OpenBackend {
+export function openBackend(config: Config, log: Log): OpenBackend {
+  const proxy = config.proxy.current;
   const http = new HttpClient({ proxy, clock: systemClock, onBulk: youngCollector() });
   return Object.assign(chooseBackend(config, http, log), {
     [Symbol.asyncDispose]: () => http.close(),

@@ -1,9 +1,13 @@
-import type { Config } from "../config.ts";
+import { type Config, ConfigError } from "../config.ts";
+import { withoutAddresses } from "../io/health/addresses.ts";
+import { probe } from "../io/health/probe.ts";
 import { type Answer, type HealthServer, openHealthServer } from "../io/health/server.ts";
-import { health, liveness, readiness } from "../rules/health.ts";
+import { health, liveness, readiness, type Standing } from "../rules/health.ts";
 import type { SweepReport } from "../rules/report.ts";
 import type { Log, SharedApi } from "../watchdog/ports.ts";
 import type { WorkerFacts } from "../watchdog/worker-state.ts";
+
+const PROBE_WITHIN_MS = 4000;
 
 export interface Build {
   readonly version: string;
@@ -13,16 +17,19 @@ export interface Build {
 }
 
 /**
- * The health endpoint, or `null` when it is off or its address cannot be used: the worker's job does not depend on it.
+ * The health endpoint, or `null` when it is off.
+ *
+ * @throws ConfigError when it cannot listen: a worker that nobody can ask would look dead, or like the one that can.
  */
 export async function openHealth(
-  config: Config["health"],
+  config: Config,
   build: Build,
-  facts: () => WorkerFacts,
+  workerFacts: () => WorkerFacts,
   log: Log,
 ): Promise<HealthServer | null> {
-  if (config.port === null) return null;
-  const { host, port } = config;
+  const { host, port } = config.health;
+  if (port === null) return null;
+  const facts = () => forAnybody(workerFacts(), config);
   try {
     const server = await openHealthServer({
       host,
@@ -36,9 +43,53 @@ export async function openHealth(
     log.info({ url: server.url }, "health endpoint is up");
     return server;
   } catch (error) {
-    log.error({ err: error, host, port }, "health endpoint cannot listen, going on without it");
-    return null;
+    throw new ConfigError([cannotListen(host, port, error)], { cause: error });
   }
+}
+
+function cannotListen(host: string, port: number, error: unknown): string {
+  const code = error instanceof Error && "code" in error ? String(error.code) : "";
+  const why = code || String(error);
+  return `WATCHDOG_HEALTH_HOST and WATCHDOG_HEALTH_PORT must be an address that is free here, listening on ${addressOf(host, port)} failed: ${why} (${REMEDIES.get(code) ?? "choose another one"}; WATCHDOG_HEALTH_PORT=off does without)`;
+}
+
+function addressOf(host: string, port: number): string {
+  return host.includes(":") ? `[${host}]:${port}` : `${host}:${port}`;
+}
+
+const REMEDIES: ReadonlyMap<string, string> = new Map([
+  ["EADDRINUSE", "stop the program that listens there, or choose another port"],
+  ["EACCES", "this user may not use that port, choose one from 1024 on"],
+  ["EADDRNOTAVAIL", "the host must be an address of this machine"],
+  ["ENOTFOUND", "the host must be a name or address of this machine"],
+  ["EAI_AGAIN", "the host's name cannot be resolved, choose an address"],
+]);
+
+/** What a worker on this machine says on /livez, or why it says nothing. */
+export async function askLiveness(
+  host: string,
+  port: number,
+): Promise<{ readonly alive: boolean; readonly answer: string }> {
+  try {
+    const { status, body } = await probe(host, port, "/livez", PROBE_WITHIN_MS);
+    return { alive: status === 200, answer: body };
+  } catch (error) {
+    return {
+      alive: false,
+      answer: `no answer from ${addressOf(host, port)}: ${error instanceof Error ? error.message : String(error)}`,
+    };
+  }
+}
+
+/** Who may ask for health need not know where the stores are. */
+function forAnybody(facts: WorkerFacts, { database, redis }: Config): WorkerFacts {
+  const { host, path } = database.endpoint.current;
+  const known = [host, path, redis?.current.host].filter((part) => part != null);
+  const shown = (standing: Standing): Standing =>
+    typeof standing === "string"
+      ? standing
+      : { problem: withoutAddresses(standing.problem, known) };
+  return { ...facts, postgres: shown(facts.postgres), lease: shown(facts.lease) };
 }
 
 function livezAnswer(facts: WorkerFacts): Answer {

@@ -20,6 +20,7 @@ export function workerOptions(config: Config, holder: string): WorkerOptions {
       deferMs,
       nullDeadlineAfterMs,
       cleanupDelayMs: config.cleanup.delayMs,
+      hostCleanupDelayMs: config.cleanup.hostDelayMs,
       policy: { ...config.verdict, unverifiableAfterMs: config.guard.unverifiableAfterMs },
       guard: config.guard,
     },

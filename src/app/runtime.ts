@@ -1,5 +1,6 @@
 import { randomBytes } from "node:crypto";
-import { type Config, ConfigError, configFingerprint } from "../config.ts";
+import { type Config, configFingerprint } from "../config.ts";
+import { foreignBackend } from "../io/backends/foreign-backend.ts";
 import { systemClock, systemRandom } from "../io/clock.ts";
 import { cronSchedule } from "../io/schedule.ts";
 import type { ConductDeps } from "../watchdog/conduct-model.ts";
@@ -28,7 +29,6 @@ export interface Runtime extends AsyncDisposable {
 }
 
 export interface RuntimeExtras {
-  readonly env: Readonly<Record<string, string | undefined>>;
   /** Instead of the one the configuration names; closing it is the caller's business. */
   readonly backend?: Backend;
 }
@@ -38,12 +38,15 @@ export function openRuntime(
   config: Config,
   facts: ProcessFacts,
   log: Log,
-  extras: RuntimeExtras,
+  extras: RuntimeExtras = {},
 ): Runtime {
   const resources = new AsyncDisposableStack();
   const stores = resources.use(openPostgres(config.database, log));
   const lease = resources.use(openLease(config, log));
-  const backend = extras.backend ?? resources.use(openBackend(config, proxyOf(extras.env), log));
+  const { verifyTimeoutMs } = config.sweep;
+  const backend = extras.backend
+    ? foreignBackend(extras.backend, { log, verifyTimeoutMs })
+    : resources.use(openBackend(config, log));
   const { store, leadership, journal } = stores;
   const clock = systemClock;
   const random = systemRandom;
@@ -59,25 +62,4 @@ export function openRuntime(
     },
     [Symbol.asyncDispose]: () => resources.disposeAsync(),
   };
-}
-
-/**
- * As curl and most others read them: lower case wins, and HTTP_PROXY in capitals counts as well.
- *
- * @throws ConfigError for a proxy that is none. Its value may hold a password and is not shown.
- */
-function proxyOf(env: RuntimeExtras["env"]) {
-  const names = ["http_proxy", "HTTP_PROXY", "https_proxy", "HTTPS_PROXY"];
-  const problems = names
-    .filter((name) => env[name] && !isProxyUrl(env[name]))
-    .map((name) => `${name} must be a url such as http://proxy.example.com:3128`);
-  if (problems.length > 0) throw new ConfigError(problems);
-  const httpProxy = env["http_proxy"] || env["HTTP_PROXY"] || null;
-  const httpsProxy = env["https_proxy"] || env["HTTPS_PROXY"] || null;
-  if (httpProxy === null && httpsProxy === null) return null;
-  return { httpProxy, httpsProxy, noProxy: env["no_proxy"] || env["NO_PROXY"] || null };
-}
-
-function isProxyUrl(text: string): boolean {
-  return /^https?:\/\//i.test(text) && URL.canParse(text);
 }

@@ -6,14 +6,17 @@ import type { Surroundings } from "./surroundings.ts";
 /**
  * Creates or updates the worker's own tables.
  *
- * @throws ConfigError, StoreSchemaError, StoreUnavailableError.
+ * @param signal is heard until the work begins; a migration that has begun ends within its transaction.
+ * @throws ConfigError, StoreSchemaError, StoreUnavailableError, signal.reason.
  */
 export async function migrate(
   { env, readFile, stdout, stderr }: Surroundings,
   { check, withHostTables }: MigrateCommand,
+  signal: AbortSignal,
 ): Promise<number> {
   const { config, warnings } = parseDatabaseConfig(env, readFile);
   for (const warning of warnings) stderr.write(`${warning}\n`);
+  signal.throwIfAborted();
   const { applied, total } = await migrateDatabase(config, { check, withHostTables });
   if (applied.length === 0) {
     stdout.write(`schema watchdog is up to date (${total} migrations)\n`);

@@ -6,7 +6,7 @@ import { githubReport, githubSummary } from "../report/github.ts";
 import { humanReport } from "../report/human.ts";
 import { jsonReport } from "../report/json.ts";
 import { noProgress, type Progress, progressBar } from "../report/progress.ts";
-import type { SweepEnd } from "../rules/exit-code.ts";
+import { exitCodeUntold, type SweepEnd } from "../rules/exit-code.ts";
 import { leaseKeyOf } from "../rules/lease-key.ts";
 import type { SweepReport } from "../rules/report.ts";
 import { conductSweep } from "../watchdog/conduct.ts";
@@ -26,7 +26,7 @@ import type { Surroundings } from "./surroundings.ts";
 /**
  * One sweep. Prints its report to stdout, whatever came of it.
  *
- * @returns the exit code.
+ * @returns the exit code, without what becomes of stdout.
  * @throws ConfigError, StoreSchemaError: exit code 2, without a report.
  */
 export async function once(
@@ -36,18 +36,17 @@ export async function once(
 ): Promise<number> {
   const { env, readFile, stderr } = surroundings;
   const { config, warnings } = parseConfig(env, readFile);
-  const log = openProcessLog(config.log, stderr, 2);
+  await using log = openProcessLog(config.log, stderr, 2);
   for (const warning of warnings) log.warn({}, warning);
 
   signal.addEventListener("abort", () => log.info({}, "stopping, writes in flight end first"));
-  await using runtime = openRuntime(config, surroundings, log, { env });
+  await using runtime = openRuntime(config, surroundings, log);
   const showsBar = command.output === "human" && stderr.isTTY;
   const progress = showsBar ? progressBar(stderr) : noProgress;
   try {
     const report = await sweepOnce(runtime, command, progress, log, signal);
     progress.stop();
-    print(surroundings, command, report, log);
-    return report.exitCode;
+    return print(surroundings, command, report);
   } finally {
     progress.stop();
   }
@@ -163,30 +162,33 @@ function watchFor(progress: Progress, { runIds, limit }: OnceCommand): SweepWatc
   };
 }
 
+/** @returns the exit code: of the report, unless a part of it could not be written. */
 function print(
-  surroundings: Surroundings,
+  { stdout, stderr, env, appendFile }: Surroundings,
   { output }: OnceCommand,
   report: SweepReport,
-  log: Log,
-): void {
-  const { stdout, env, appendFile } = surroundings;
+): number {
   switch (output) {
     case "human":
       stdout.write(humanReport(report));
-      return;
+      return report.exitCode;
     case "json":
       stdout.write(jsonReport(report));
-      return;
+      return report.exitCode;
     case "github": {
       stdout.write(githubReport(report));
       const summaryPath = env["GITHUB_STEP_SUMMARY"];
-      if (!summaryPath) return;
+      if (!summaryPath) return report.exitCode;
       try {
         appendFile(summaryPath, githubSummary(report));
+        return report.exitCode;
       } catch (error) {
-        log.warn({ err: error }, "the step summary could not be written");
+        const why = error instanceof Error ? error.message : String(error);
+        stderr.write(
+          `run-watchdog: the summary could not be written to GITHUB_STEP_SUMMARY: ${why} (the sweep itself ended with exit code ${report.exitCode})\n`,
+        );
+        return exitCodeUntold(report.exitCode);
       }
-      return;
     }
   }
 }

@@ -8,18 +8,18 @@ import type { Surroundings } from "./surroundings.ts";
 /**
  * The worker, until the signal aborts.
  *
- * @throws ConfigError.
+ * @throws ConfigError, also when the health endpoint cannot listen.
  */
 export async function run(surroundings: Surroundings, signal: AbortSignal): Promise<number> {
   const { env, readFile, stdout } = surroundings;
   const { config, warnings } = parseConfig(env, readFile);
-  const log = openProcessLog(config.log, stdout, 1);
+  await using log = openProcessLog(config.log, stdout, 1);
   for (const warning of warnings) log.warn({}, warning);
 
-  await using runtime = openRuntime(config, surroundings, log, { env });
+  await using runtime = openRuntime(config, surroundings, log);
   const { deps, options, schedule, build } = runtime;
   const worker = new Worker({ ...deps, schedule }, options);
-  await using health = await openHealth(config.health, build, () => worker.facts(), log);
+  await using health = await openHealth(config, build, () => worker.facts(), log);
   log.info(
     {
       holder: options.holder,

@@ -1,9 +1,12 @@
-/** Everything a command gets from the process it runs in; only main.ts looks at the process itself. */
+import type { Stdout } from "../app/stdout.ts";
+
+/** Everything a command gets from the process it runs in; nothing else looks at the process itself. */
 export interface Surroundings {
   readonly env: Readonly<Record<string, string | undefined>>;
   readonly readFile: (path: string) => string;
   readonly appendFile: (path: string, text: string) => void;
-  readonly stdout: NodeJS.WriteStream;
+  /** For results. */
+  readonly stdout: Stdout;
   readonly stderr: NodeJS.WriteStream;
   readonly hostname: string;
   readonly pid: number;

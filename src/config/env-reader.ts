@@ -143,9 +143,9 @@ export class EnvReader {
     return parseDuration(limits.default);
   }
 
-  /** A variable in plain seconds, shared with the host service. Returns milliseconds. */
+  /** A variable in plain seconds, shared with the host service and read as that does. Returns milliseconds. */
   seconds(name: SettingName, limits: Limits<number>): number {
-    return this.#number(name, limits, /^\d+$/, "a whole number of seconds") * 1_000;
+    return this.#number(name, limits, HOST_INTEGER, "a whole number of seconds") * 1_000;
   }
 
   integer(name: SettingName, limits: Limits<number>): number {
@@ -179,7 +179,8 @@ export class EnvReader {
   #number(name: SettingName, limits: Limits<number>, shape: RegExp, wanted: string): number {
     const text = this.text(name);
     if (text === null) return limits.default;
-    const value = shape.test(text) ? Number(text) : Number.NaN;
+    // Adding 0 leaves no negative zero.
+    const value = shape.test(text) ? Number(text.replaceAll("_", "")) + 0 : Number.NaN;
     if (value >= limits.min && value <= limits.max) return value;
     const orElse = limits.or === undefined ? "" : ` or ${limits.or}`;
     this.problem(
@@ -207,6 +208,9 @@ export function parseDuration(text: string): number {
 export function quoted(value: string): string {
   return JSON.stringify(value.length > 100 ? `${value.slice(0, 100)}…` : value);
 }
+
+/** What the host's settings (pydantic) take for an integer: a sign, `1_000` and `5.0` included. */
+const HOST_INTEGER = /^[+-]?\d+(_\d+)*(\.0+)?$/;
 
 const UNIT_MS: ReadonlyMap<string, number> = new Map([
   ["ms", 1],

@@ -2,13 +2,14 @@ import { type EnvReader, quoted } from "./env-reader.ts";
 import { isHost } from "./host.ts";
 
 export interface HealthConfig {
+  /** `::` is all addresses, IPv4 included. */
   readonly host: string;
   /** 0: any free port; `null`: no health endpoint. */
   readonly port: number | null;
 }
 
 export function readHealth(reader: EnvReader): HealthConfig {
-  const host = reader.text("WATCHDOG_HEALTH_HOST") ?? "0.0.0.0";
+  const host = reader.text("WATCHDOG_HEALTH_HOST") ?? "::";
   if (!isHost(host)) {
     reader.problem(
       "WATCHDOG_HEALTH_HOST",

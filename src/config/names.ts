@@ -49,10 +49,19 @@ export const SETTING_NAMES = [
   "AUTOMATION_MAX_RUN_DURATION",
   "AUTOMATION_SANDBOX_READY_TIMEOUT",
   "AUTOMATION_RUN_TIMEOUT_HARD_GRACE",
+  "AUTOMATION_SANDBOX_CLEANUP_DELAY_SECONDS",
   "WATCHDOG_HEALTH_HOST",
   "WATCHDOG_HEALTH_PORT",
   "LOG_LEVEL",
   "LOG_FORMAT",
+  "HTTP_PROXY",
+  "http_proxy",
+  "HTTPS_PROXY",
+  "https_proxy",
+  "NO_PROXY",
+  "no_proxy",
+  "ALL_PROXY",
+  "all_proxy",
 ] as const;
 
 export type SecretName = (typeof SECRET_NAMES)[number];
@@ -63,7 +72,10 @@ export type UnknownName =
   | { readonly kind: "typo"; readonly name: string; readonly meant: string }
   | { readonly kind: "unknown"; readonly name: string };
 
-/** Variables with our prefix that are not ours. Other prefixes are shared with other programs. */
+/**
+ * Variables that look like ours and are not: every other one with our own prefix, and of those prefixes that we share
+ * what is but a slip away from a name of ours. A wrong alarm stops a worker whose environment nobody may change.
+ */
 export function unknownNames(
   env: Readonly<Record<string, string | undefined>>,
 ): readonly UnknownName[] {
@@ -71,15 +83,49 @@ export function unknownNames(
     ...SETTING_NAMES,
     ...SECRET_NAMES,
     ...SECRET_NAMES.map((name) => `${name}_FILE`),
-  ].filter((name) => name.startsWith(PREFIX));
+  ];
   return Object.entries(env).flatMap(([name, value]): UnknownName[] => {
-    const empty = value === undefined || value === "";
-    if (empty || !name.startsWith(PREFIX) || known.includes(name) || isInjected(name, value)) {
+    const family = FAMILIES.find(({ prefix }) => name.startsWith(prefix));
+    if (family === undefined || !value || known.includes(name) || isInjected(name, value)) {
       return [];
     }
-    const meant = closestMatch(name, known, { maxDistance: 2 });
-    return [meant === undefined ? { kind: "unknown", name } : { kind: "typo", name, meant }];
+    const relatives = known.filter((other) => other.startsWith(family.prefix));
+    const meant = closestMatch(name, relatives, { maxDistance: 2 });
+    if (meant === undefined) return family.users === "we" ? [{ kind: "unknown", name }] : [];
+    if (family.users !== "we" && isAnotherWord(name, meant)) return [];
+    // Where ours is there as well, this one has to be somebody else's.
+    if (family.users === "everybody" && env[meant]) return [];
+    return [{ kind: "typo", name, meant }];
   });
+}
+
+interface Family {
+  readonly prefix: string;
+  readonly users: "we" | "we and the host" | "everybody";
+}
+
+const FAMILIES: readonly Family[] = [
+  { prefix: "WATCHDOG_", users: "we" },
+  { prefix: "AUTOMATION_", users: "we and the host" },
+  { prefix: "LOG_", users: "everybody" },
+  { prefix: "REDIS", users: "everybody" },
+];
+
+/** Two other letters in a short word are no slip: REDIS_SSL does not mean REDIS_URL, nor LOG_LABEL LOG_LEVEL. */
+function isAnotherWord(name: string, meant: string): boolean {
+  const words = meant.split("_");
+  return name.split("_").some((word, index) => {
+    const other = words[index] ?? "";
+    if (word.length !== other.length || word.length > SHORT_WORD) return false;
+    const replaced = Array.from(word).filter((letter, at) => letter !== other[at]);
+    return replaced.length === 2 && !hasSameLetters(word, other);
+  });
+}
+
+const SHORT_WORD = 5;
+
+function hasSameLetters(word: string, other: string): boolean {
+  return Array.from(word).toSorted().join("") === Array.from(other).toSorted().join("");
 }
 
 /** What Kubernetes puts into every pod for a service, as in `X_PORT=tcp://10.0.0.1:80`. */
@@ -87,14 +133,12 @@ export function isServiceLink(value: string): boolean {
   return /^(tcp|udp|sctp):\/\//.test(value);
 }
 
-const PREFIX = "WATCHDOG_";
-
 /** `X_PORT` alone is not enough: WATCHDOG_HEALT_PORT=9465 is a typo that must not be ignored. */
 function isInjected(name: string, value: string): boolean {
   return (
     name === "WATCHDOG_USEC" ||
     name === "WATCHDOG_PID" ||
-    name.includes("_SERVICE_") ||
+    /_SERVICE_(HOST|PORT(_\w+)?)$/.test(name) ||
     /_PORT_\d+_/.test(name) ||
     (name.endsWith("_PORT") && isServiceLink(value))
   );

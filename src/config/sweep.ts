@@ -22,6 +22,8 @@ export type HardDeadlineConfig = Omit<VerdictPolicy, "unverifiableAfterMs">;
 export interface CleanupConfig {
   /** Before the sandbox of a presumed dead run is deleted; proofs do not wait. */
   readonly delayMs: number;
+  /** Between the end of any run and the deletion of its sandbox, which is paused meanwhile; 0: it goes at once. */
+  readonly hostDelayMs: number;
   readonly journalRetentionMs: number;
 }
 
@@ -44,10 +46,13 @@ export function readSweep(reader: EnvReader): SweepConfig {
   };
 }
 
-/** Names, units and defaults are the host service's: both must arrive at the same hard deadline. */
+/**
+ * Names, units and defaults are the host service's, which takes whatever is an integer: both must arrive at the same hard
+ * deadline. Four times the limit after any start is still a date.
+ */
 export function readVerdictPolicy(reader: EnvReader): HardDeadlineConfig {
   function seconds(name: SettingName, fallback: number): number {
-    return reader.seconds(name, { default: fallback, min: 1, max: THIRTY_DAYS_S });
+    return reader.seconds(name, { default: fallback, min: -LONGEST_S, max: LONGEST_S });
   }
   return {
     defaultRunMs: seconds("AUTOMATION_DEFAULT_RUN_DURATION", 600),
@@ -57,7 +62,8 @@ export function readVerdictPolicy(reader: EnvReader): HardDeadlineConfig {
   };
 }
 
-const THIRTY_DAYS_S = 30 * 24 * 60 * 60;
+/** About 3,000 years. */
+const LONGEST_S = 100_000_000_000;
 
 export function readGuard(reader: EnvReader): GuardPolicy {
   return {
@@ -77,6 +83,11 @@ export function readGuard(reader: EnvReader): GuardPolicy {
 export function readCleanup(reader: EnvReader): CleanupConfig {
   return {
     delayMs: reader.duration("WATCHDOG_CLEANUP_DELAY", { default: "5m", min: "0s", max: "24h" }),
+    hostDelayMs: reader.seconds("AUTOMATION_SANDBOX_CLEANUP_DELAY_SECONDS", {
+      default: 0,
+      min: 0,
+      max: LONGEST_S,
+    }),
     // The guard counts the last hour in the journal, so that much must never be gone.
     journalRetentionMs: reader.duration("WATCHDOG_JOURNAL_RETENTION", {
       default: "90d",

@@ -6,6 +6,7 @@ import { existsSync } from "node:fs";
 import { chown, mkdir, readFile, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import process from "node:process";
 import { freePort } from "./free-port.ts";
 import {
   copyBinaries,
@@ -30,7 +31,13 @@ export interface PostgresOptions {
   readonly nativeDir?: string;
 }
 
-export async function startPostgres(options: PostgresOptions = {}): Promise<EmbeddedPostgres> {
+/**
+ * @throws signal.reason when it aborts; nothing is left behind then, however far it had come.
+ */
+export async function startPostgres(
+  options: PostgresOptions = {},
+  signal = new AbortController().signal,
+): Promise<EmbeddedPostgres> {
   const native = options.nativeDir ?? installedBinaries();
   if (!existsSync(join(native, "bin", "initdb"))) {
     throw new Error(`there is no PostgreSQL in ${native}`);
@@ -43,9 +50,9 @@ export async function startPostgres(options: PostgresOptions = {}): Promise<Embe
     stopSignal: "QUIT",
   });
   try {
-    const cluster = await createCluster(place, native, account, options.settings ?? {});
+    const cluster = await createCluster(place, native, account, options.settings ?? {}, signal);
     const postgres = new EmbeddedPostgres(place, cluster);
-    await postgres.start();
+    await postgres.start(signal);
     return postgres;
   } catch (error) {
     await place.dispose();
@@ -85,13 +92,13 @@ export class EmbeddedPostgres implements AsyncDisposable {
   }
 
   /** Starts a server that is down, with its data, on the port it had. */
-  async start(): Promise<void> {
+  async start(signal = new AbortController().signal): Promise<void> {
     if (this.#server !== null) return;
     const deadline = performance.now() + READY_WITHIN_MS;
     const keepPort = this.#port !== 0;
     for (;;) {
       if (!keepPort) this.#port = await freePort(HOST);
-      const attempt = await launch(this.#place, this.#cluster, this.#port, deadline);
+      const attempt = await launch(this.#place, this.#cluster, this.#port, deadline, signal);
       if (attempt.kind === "ready") {
         this.#server = attempt.server;
         attempt.server.once("exit", () => {
@@ -164,6 +171,7 @@ async function createCluster(
   native: string,
   account: Account | null,
   settings: Readonly<Record<string, string>>,
+  signal: AbortSignal,
 ): Promise<Cluster> {
   const { folder } = place;
   let programs = join(native, "bin");
@@ -181,6 +189,7 @@ async function createCluster(
   if (account !== null) {
     for (const path of [data, sockets, passwordFile]) await chown(path, account.uid, account.gid);
   }
+  signal.throwIfAborted();
   const initdb = run(
     join(programs, "initdb"),
     [
@@ -190,7 +199,11 @@ async function createCluster(
     account,
   );
   place.watch(initdb.process);
+  const onAbort = () => endGroup(initdb.process);
+  signal.addEventListener("abort", onAbort, { once: true });
   const [code] = await once(initdb.process, "close");
+  signal.removeEventListener("abort", onAbort);
+  signal.throwIfAborted();
   if (code !== 0) throw new Error(`initdb failed: ${initdb.log()}`);
   await rm(passwordFile);
   return { programs, data, sockets, password, account, settings };
@@ -205,7 +218,9 @@ async function launch(
   cluster: Cluster,
   port: number,
   deadline: number,
+  signal: AbortSignal,
 ): Promise<Attempt> {
+  signal.throwIfAborted();
   const settings: Record<string, string> = {
     listen_addresses: HOST,
     port: String(port),
@@ -225,18 +240,22 @@ async function launch(
   );
   place.watch(server.process);
   const late = Promise.withResolvers<"late">();
-  const timer = setTimeout(() => late.resolve("late"), Math.max(0, deadline - performance.now()));
+  const giveUp = () => late.resolve("late");
+  const timer = setTimeout(giveUp, Math.max(0, deadline - performance.now()));
+  signal.addEventListener("abort", giveUp, { once: true });
   const outcome = await Promise.race([
     server.ready.then(() => "ready" as const),
     once(server.process, "close").then(() => "closed" as const),
     late.promise,
   ]);
   clearTimeout(timer);
+  signal.removeEventListener("abort", giveUp);
   if (outcome === "ready") return { kind: "ready", server: server.process };
   if (outcome === "late") {
     server.process.kill("SIGQUIT");
     await once(server.process, "close");
   }
+  signal.throwIfAborted();
   const log = server.log();
   const again = /Address already in use|pre-existing shared memory block/.test(log);
   return { kind: "failed", again, log };
@@ -263,6 +282,15 @@ function run(program: string, args: readonly string[], account: Account | null) 
     tail += error.message;
   });
   return { process: child, log: () => tail.trim(), ready: ready.promise };
+}
+
+/** A program and what it has started. Only for what is thrown away: none of them gets to tidy up. */
+function endGroup({ pid }: ChildProcess): void {
+  try {
+    if (pid !== undefined) process.kill(-pid, "SIGKILL");
+  } catch {
+    // It has ended by itself.
+  }
 }
 
 /** A killed server leaves its System V segment behind; line 7 of its pid file names it: key, id. */

@@ -44,7 +44,8 @@ export function answerAsAgent(
 function serverInfo(sandbox: Sandbox): HttpReply {
   return json(200, {
     uptime: sandbox.uptimeS,
-    idle_time: 0,
+    // Since its newest command began, or since it started.
+    idle_time: Math.min(sandbox.uptimeS, COMMAND_AGE_MS / 1000),
     version: "1.43.1",
     sdk_version: "1.43.1",
     runtime_idle_timeout_seconds: null,

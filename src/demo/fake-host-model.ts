@@ -57,6 +57,7 @@ export type RequestKind =
   | "mint"
   | "lookup"
   | "delete"
+  | "pause"
   | "events"
   | "event"
   | "server-info"

@@ -224,7 +224,8 @@ function questionFrom(request: IncomingMessage, body: string): SeenRequest {
 
 function apiKind(method: string, path: string): RequestKind {
   if (method === "GET" && path === "/api/v1/sandboxes") return "lookup";
-  if (method === "DELETE" && sandboxIdIn(path) !== null) return "delete";
+  if (method === "DELETE" && SANDBOX.test(path)) return "delete";
+  if (method === "POST" && PAUSE.test(path)) return "pause";
   if (method === "POST" && path.startsWith("/api/service/users/")) return "mint";
   return "other";
 }
@@ -237,8 +238,11 @@ function agentKind(path: string): RequestKind {
   return "other";
 }
 
+const SANDBOX = /^\/api\/v1\/sandboxes\/([^/]+)$/;
+const PAUSE = /^\/api\/v1\/sandboxes\/([^/]+)\/pause$/;
+
 function sandboxIdIn(path: string): string | null {
-  return /^\/api\/v1\/sandboxes\/([^/]+)$/.exec(path)?.[1] ?? null;
+  return (SANDBOX.exec(path) ?? PAUSE.exec(path))?.[1] ?? null;
 }
 
 function decoded(id: string | null): string | null {

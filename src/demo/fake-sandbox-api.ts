@@ -33,6 +33,8 @@ export class FakeSandboxApi {
         return this.#lookup(request);
       case "delete":
         return this.#delete(request);
+      case "pause":
+        return this.#pause(request);
       default:
         return request.path === "/api/service/health"
           ? json(200, { status: "ok", service_auth_configured: true })
@@ -86,6 +88,16 @@ export class FakeSandboxApi {
     if (request.query.get("sandbox_id") !== id) return unprocessable("query", "sandbox_id");
     if (this.#sandboxes.get(id)?.userId !== user) return json(404, { detail: "Sandbox not found" });
     this.#sandboxes.delete(id);
+    return json(200, { success: true });
+  }
+
+  /** Its processes end; it comes back with another key. */
+  #pause(request: SeenRequest): HttpReply {
+    const user = this.#caller(request);
+    if (user === null) return json(401, { detail: "Invalid API key" });
+    const sandbox = this.#sandboxes.get(request.sandboxId ?? "");
+    if (sandbox?.userId !== user) return json(404, { detail: "Sandbox not found" });
+    this.#sandboxes.set(sandbox.id, { ...sandbox, status: "PAUSED" });
     return json(200, { success: true });
   }
 

@@ -1,5 +1,6 @@
 /** Where the demo is shown: lines, and on a terminal a block below them that is kept up to date. */
 import { clearScreenDown, moveCursor } from "node:readline";
+import type { Stdout } from "../app/stdout.ts";
 
 const WIDTH = 80;
 /** Where the text of an event begins. */
@@ -17,7 +18,7 @@ export interface Screen {
 }
 
 /** @param blockLines the most lines that `show` will get. */
-export function openScreen(stdout: NodeJS.WriteStream, blockLines: number): Screen {
+export function openScreen(stdout: Stdout, blockLines: number): Screen {
   const startedAt = performance.now();
   const { columns = 0, rows = 0 } = stdout;
   const live = stdout.isTTY === true && columns >= WIDTH && rows > blockLines + 2;

@@ -45,8 +45,7 @@ export async function openStage(options: StageOptions, signal: AbortSignal): Pro
   const { runs, program, tell } = options;
   await using resources = new AsyncDisposableStack();
   tell("starting PostgreSQL in a folder of its own");
-  const server = resources.use(await startPostgres({ settings: { fsync: "off" } }));
-  signal.throwIfAborted();
+  const server = resources.use(await startPostgres({ settings: { fsync: "off" } }, signal));
   const databaseUrl = server.url();
   const sql = resources.adopt(connect(databaseUrl, OWN_CONNECTIONS), (client) =>
     client.end({ timeout: 1 }),

@@ -1,5 +1,9 @@
-import { type DestinationStream, type Logger, pino } from "pino";
-import pretty from "pino-pretty";
+import { type Logger, pino } from "pino";
+import { prettyFactory } from "pino-pretty";
+import { LogSink } from "./log-sink.ts";
+
+/** A slow reader gets so long for what still waits when the log is closed. */
+const FLUSH_WITHIN_MS = 2000;
 
 export interface LogOptions {
   /** pino's names, or `silent`. */
@@ -10,23 +14,30 @@ export interface LogOptions {
 }
 
 /**
- * JSON lines, or readable ones for a terminal. Written synchronously, so that nothing is lost when the process leaves
- * in a hurry; pino's worker threads do not survive bundling.
+ * JSON lines, or readable ones for a terminal. Never throws and never blocks, see `LogSink`; pino's worker threads do not
+ * survive bundling. Dispose of it at the end, so that a slow reader gets the last lines.
  */
-export function openLog(options: LogOptions): Logger {
-  const settings = {
-    level: options.level,
-    base: {},
-    serializers: { err: describeError },
-    timestamp: pino.stdTimeFunctions.isoTime,
-    formatters: { level: (label: string) => ({ level: label }) },
-  };
-  return pino(settings, destination(options));
-}
-
-function destination(options: LogOptions): DestinationStream {
-  if (!options.pretty) return pino.destination({ fd: options.fd, sync: true });
-  return pretty({ destination: options.fd, sync: true, translateTime: "SYS:HH:MM:ss.l" });
+export function openLog(options: LogOptions): Logger & AsyncDisposable {
+  const formatted = options.pretty
+    ? prettyFactory({ translateTime: "SYS:HH:MM:ss.l" })
+    : (line: string) => line;
+  const sink = new LogSink(options.fd, (dropped) => {
+    // Whatever the level: who reads a log must know what it lacks.
+    log
+      .child({}, { level: "warn" })
+      .warn({ dropped }, "the log could not be written for a while, lines were dropped");
+  });
+  const log = pino(
+    {
+      level: options.level,
+      base: {},
+      serializers: { err: describeError },
+      timestamp: pino.stdTimeFunctions.isoTime,
+      formatters: { level: (label: string) => ({ level: label }) },
+    },
+    { write: (line) => sink.write(formatted(line)) },
+  );
+  return Object.assign(log, { [Symbol.asyncDispose]: () => sink.flush(FLUSH_WITHIN_MS) });
 }
 
 interface DescribedError {

@@ -36,6 +36,11 @@ export function resultOf(end: SweepEnd, counts: SweepCounts, unasked: number): S
   }
 }
 
+/** The exit code of a command whose result could not be told to anybody, in the same order. */
+export function exitCodeUntold(exitCode: number): number {
+  return exitCode === 0 || exitCode === 3 || exitCode === 4 ? 1 : exitCode;
+}
+
 /** Something could not be done, or nobody answered: green would hide that the backend is away. */
 function isPartial(counts: SweepCounts): boolean {
   if (counts.errors > 0) return true;

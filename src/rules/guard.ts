@@ -7,11 +7,12 @@ import type { Evidence } from "./model.ts";
 export interface GuardPolicy {
   /** How often a presumption must be seen before it counts. */
   readonly confirmations: number;
-  /** More presumptions in one sweep than `max(min, ratio * answered)` are a mass. */
+  /** More presumptions than `max(min, ratio * answered)` are a mass. */
   readonly min: number;
   readonly ratio: number;
+  /** At most `max(perHour, ratio * provenLastHour)` presumptions are applied in an hour. */
   readonly perHour: number;
-  /** A presumption waits no longer than this after its hard deadline, except for `perHour`. */
+  /** A presumption waits no longer than this after its hard deadline, except for the hour's cap. */
   readonly unverifiableAfterMs: number;
 }
 
@@ -21,12 +22,14 @@ export type Life = "seen" | "nobody-to-ask" | "none";
 /** What the sweep knows when it decides. */
 export interface GuardScene {
   readonly life: Life;
-  /** Runs of this sweep with authoritative evidence. */
+  /** Runs with authoritative evidence: of this sweep, or of the last full one where this one is limited. */
   readonly answered: number;
-  /** Presumptions confirmed in this sweep, and those that it could still confirm. */
+  /** Presumptions confirmed in this sweep, and all those that one more sighting would confirm. */
   readonly presumed: number;
   /** Presumptions applied in the last hour, this sweep's included; without those a person let pass. */
   readonly appliedLastHour: number;
+  /** Verdicts of the last hour that rest on proof: how much is normal depends on how large the fleet is. */
+  readonly provenLastHour: number;
 }
 
 export interface GuardDecision<T> {
@@ -47,14 +50,15 @@ export function decide<T>(
   policy: GuardPolicy,
 ): GuardDecision<T> {
   const table = allowance(scene, policy);
+  const cap = hourlyCap(scene, policy);
   const apply: T[] = [];
   const hold: T[] = [];
   let reason: string | null = null;
   for (const candidate of waiting.toSorted((a, b) => overdueMs(b) - overdueMs(a))) {
     const atItsBound = overdueMs(candidate) >= policy.unverifiableAfterMs;
-    if (scene.appliedLastHour + apply.length >= policy.perHour) {
+    if (scene.appliedLastHour + apply.length >= cap) {
       hold.push(candidate);
-      reason ??= `${policy.perHour} presumptions in an hour`;
+      reason ??= `${cap} presumptions in an hour`;
     } else if (atItsBound || apply.length < table.atMost) {
       apply.push(candidate);
     } else {
@@ -69,6 +73,11 @@ export function isMass({ presumed, answered }: GuardScene, { min, ratio }: Guard
   return presumed > Math.max(min, ratio * answered);
 }
 
+/** A fixed cap would never let a large fleet catch up, in which more get lost every hour although nothing is wrong. */
+function hourlyCap({ provenLastHour }: GuardScene, { perHour, ratio }: GuardPolicy): number {
+  return Math.max(perHour, Math.floor(ratio * provenLastHour));
+}
+
 /** The backend answered for itself: everything but "cannot tell" and "was not asked". */
 export function isAuthoritative(evidence: Evidence): boolean {
   switch (evidence.kind) {
@@ -76,9 +85,11 @@ export function isAuthoritative(evidence: Evidence): boolean {
     case "failed":
     case "running":
     case "starting":
-    case "gone":
-    case "no-command":
       return true;
+    case "gone":
+      return evidence.reason !== "no-sandbox-id";
+    case "no-command":
+      return evidence.sandbox === "running";
     case "unreachable":
     case "malformed":
     case "not-asked":
@@ -92,8 +103,9 @@ export function showsLife(evidence: Evidence): boolean {
     case "exited":
     case "failed":
     case "running":
-    case "no-command":
       return true;
+    case "no-command":
+      return evidence.sandbox === "running";
     case "gone":
       return evidence.reason === "command-unknown" || evidence.reason === "server-restarted";
     case "starting":

@@ -35,6 +35,8 @@ export interface HealthFacts {
   readonly apiRefusal: string | null;
   /** Runs whose handling failed at the last attempt, as the last sweep found them when it began. */
   readonly failingRuns: number;
+  /** Runs that were suspected or held here and that another watchdog has ended since; 0 when there was none lately. */
+  readonly endedElsewhere: number;
 }
 
 export interface Liveness {
@@ -98,6 +100,11 @@ export function health(facts: HealthFacts): Health {
   if (facts.failingRuns > 0) {
     degraded.push(
       `runs that cannot be handled: ${facts.failingRuns}, watchdog.suspicions.error_cause says why`,
+    );
+  }
+  if (facts.endedElsewhere > 0) {
+    degraded.push(
+      `another watchdog ends runs: ${facts.endedElsewhere} that were suspected or held here, in the last hour`,
     );
   }
   const status = failing.length > 0 ? "failing" : degraded.length > 0 ? "degraded" : "ok";

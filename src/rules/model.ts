@@ -13,7 +13,9 @@ export interface RunSnapshot {
   readonly timeoutAt: string | null;
   readonly sandboxId: string | null;
   readonly bashCommandId: string | null;
-  /** `coalesce(started_at, created_at)`, Unix milliseconds with fractions: microseconds count. */
+  /** `coalesce(started_at, created_at)`, written like `timeoutAt`: which attempt it is that the row is about. */
+  readonly beganAt: string | null;
+  /** The same as Unix milliseconds with fractions: microseconds count. */
   readonly beganAtMs: number;
   /** The automation's own timeout in seconds; `null` means the service's default. */
   readonly timeoutS: number | null;
@@ -23,7 +25,7 @@ export interface RunSnapshot {
   readonly firstRunOpen: boolean;
   /** The stored `status_detail`, parsed; `null` for SQL NULL, JSON null and what cannot be parsed. */
   readonly statusDetail: unknown;
-  /** What earlier sweeps made of it; `null` when nothing, or when it has another sandbox or command since. */
+  /** What earlier sweeps made of this attempt; `null` for nothing, or when its start, sandbox or command is another. */
   readonly suspicion: Suspicion | null;
   /** The database's clock when the row was read: ISO 8601, UTC, microseconds, `+00:00`. */
   readonly readAt: string;
@@ -46,7 +48,7 @@ export interface Suspicion {
 
 /** Why a question got no usable answer. Texts hold neither addresses nor anything a tenant wrote. */
 export interface Failure {
-  /** Which system was asked: `sandbox_api`, `agent_server`, `service_api`, `verify_endpoint`. */
+  /** Which system was asked: `sandbox_api`, `agent_server`, `service_api`, `verify_endpoint`, `backend`. */
   readonly source: string;
   /** What it was asked: `get_sandbox`, `bash_events_search`, `mint_api_key`, `verify`. */
   readonly operation: string;
@@ -86,11 +88,16 @@ export type Evidence =
       readonly stdout: string;
       readonly stderr: string;
     }
+  /** `none` only where the backend looked for output; it decides the wording at the hard deadline. */
   | { readonly kind: "running"; readonly output: "none" | "partial" }
   | { readonly kind: "starting" }
   | { readonly kind: "gone"; readonly reason: GoneReason; readonly detail: string }
-  /** The sandbox runs, but the row does not say which command to look for. */
-  | { readonly kind: "no-command" }
+  /** The row does not say which command to look for. */
+  | {
+      readonly kind: "no-command";
+      /** `running`: the sandbox was asked for and runs. `not-asked`: nothing could be asked without a command. */
+      readonly sandbox: "running" | "not-asked";
+    }
   | { readonly kind: "unreachable"; readonly failure: Failure }
   | { readonly kind: "malformed"; readonly failure: Failure }
   /** Nothing was sent: the API that all runs share is not to be asked now. */
@@ -115,8 +122,6 @@ export type Verdict =
   | {
       readonly kind: "defer";
       readonly reason: string;
-      /** The new deadline never lies after this; Unix milliseconds. */
-      readonly notAfterMs: number;
     }
   | { readonly kind: "undetermined"; readonly reason: string; readonly statusDetail: string }
   | { readonly kind: "skip"; readonly reason: string };

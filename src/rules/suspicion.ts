@@ -45,6 +45,16 @@ export function inTheDark(before: Suspicion | null): SuspicionChange {
   };
 }
 
+const SHIELD_MARGIN_MS = 60_000;
+
+/**
+ * From our next look at a run until its deadline. The host's own watchdog takes up whatever is past its deadline and ends
+ * it at first sight: a look may come a tick late, and a worker that took over another tick after that.
+ */
+export function shieldAfterLookMs(intervalMs: number): number {
+  return 2 * intervalMs + SHIELD_MARGIN_MS;
+}
+
 const LONGEST_MS = 15 * 60_000;
 
 /** How long until a run is asked about again that gave no answer so many times: doubling, up to a quarter of an hour. */

@@ -32,13 +32,8 @@ export function judge(
   policy: VerdictPolicy,
   horizonMs: number,
 ): Verdict {
-  const hardDeadlineMs = hardDeadline(run, policy);
-  const atHardDeadline = horizonMs >= hardDeadlineMs;
-  const defer = (reason: string): Verdict => ({
-    kind: "defer",
-    reason,
-    notAfterMs: hardDeadlineMs,
-  });
+  const atHardDeadline = horizonMs >= hardDeadline(run, policy);
+  const defer = (reason: string): Verdict => ({ kind: "defer", reason });
 
   switch (evidence.kind) {
     case "exited":
@@ -46,7 +41,7 @@ export function judge(
     case "failed":
       return stated(run, evidence.detail, evidence);
     case "running":
-      return atHardDeadline ? presume(run, STILL_RUNNING) : defer("running");
+      return atHardDeadline ? presume(run, stillRunning(evidence.output)) : defer("running");
     case "starting":
       return atHardDeadline ? presume(run, UNAVAILABLE) : defer("starting");
     case "no-command":
@@ -119,12 +114,10 @@ interface Presumption {
   readonly outcome: string;
 }
 
-const STILL_RUNNING: Presumption = {
-  reason: "still running",
-  detail: "Command still running",
-  kind: "timeout",
-  outcome: "still_running",
-};
+function stillRunning(output: "none" | "partial"): Presumption {
+  const detail = output === "none" ? "No bash output found" : "Command still running";
+  return { reason: "still running", detail, kind: "timeout", outcome: "still_running" };
+}
 
 const UNAVAILABLE: Presumption = {
   reason: "starting",

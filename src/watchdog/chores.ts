@@ -12,6 +12,12 @@ export interface CleanupSlots {
   readonly after: number;
 }
 
+export interface ChoresOptions {
+  readonly slots: CleanupSlots;
+  /** From a presumption until it counts as its automation's outcome. */
+  readonly presumedForMs: number;
+}
+
 export interface ChoresSummary {
   readonly done: number;
   readonly abandoned: number;
@@ -24,15 +30,15 @@ export interface ChoresSummary {
 export class Chores {
   readonly #deps: ChoresDeps;
   readonly #fence: Fence;
-  readonly #slots: CleanupSlots;
+  readonly #options: ChoresOptions;
   readonly #cleanups: Cleanups;
   #wake = Promise.withResolvers<void>();
   #sweepEnded = false;
 
-  constructor(deps: ChoresDeps, fence: Fence, slots: CleanupSlots) {
+  constructor(deps: ChoresDeps, fence: Fence, options: ChoresOptions) {
     this.#deps = deps;
     this.#fence = fence;
-    this.#slots = slots;
+    this.#options = options;
     this.#cleanups = new Cleanups(deps, fence);
   }
 
@@ -54,9 +60,10 @@ export class Chores {
 
   /** @throws what the journal or the fence throws, or `signal.reason`. What was in flight has ended by then. */
   async run(signal: AbortSignal): Promise<void> {
+    const { presumedForMs } = this.#options;
     const settled = await Promise.allSettled([
       this.#repeat(() => this.#cleanUp(signal), signal),
-      this.#repeat(() => recordFirstRuns(this.#deps, this.#fence, signal), signal),
+      this.#repeat(() => recordFirstRuns(this.#deps, presumedForMs, this.#fence, signal), signal),
     ]);
     for (const loop of settled) if (loop.status === "rejected") throw loop.reason;
   }
@@ -77,7 +84,11 @@ export class Chores {
   /** A pass beside the sweep ends early with it, so that the next one goes on with more slots. */
   #cleanUp(signal: AbortSignal): Promise<void> {
     const after = this.#sweepEnded;
-    const slots = after ? this.#slots.after : this.#slots.beside;
-    return this.#cleanups.pass(slots, () => after || !this.#sweepEnded, signal);
+    const { slots } = this.#options;
+    return this.#cleanups.pass(
+      after ? slots.after : slots.beside,
+      () => after || !this.#sweepEnded,
+      signal,
+    );
   }
 }

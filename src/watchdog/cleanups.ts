@@ -7,7 +7,7 @@ import {
 import { alone } from "./alone.ts";
 import { forEachConcurrently } from "./each.ts";
 import { LinkedController } from "./linked-signal.ts";
-import type { Backend, CleanupResult, Clock, Fence, Log, Random } from "./ports.ts";
+import type { Backend, CleanupResult, Clock, Fence, Log, PauseResult, Random } from "./ports.ts";
 import type { CleanupTask, Journal } from "./store-ports.ts";
 import { untilAborted } from "./until-aborted.ts";
 
@@ -22,11 +22,11 @@ export interface CleanupDeps {
 
 interface Claim {
   readonly task: CleanupTask;
-  /** Monotonic milliseconds; nothing of the deletion is on its way any more then. */
+  /** Monotonic milliseconds; nothing of it is on its way any more then. */
   readonly untilMs: number;
 }
 
-/** The deletions of one sweep: claims what is due, asks the backend, and notes what came of it. */
+/** The deletions of one sweep, and the pauses before them: claims what is due, asks the backend, notes what came of it. */
 export class Cleanups {
   readonly #deps: CleanupDeps;
   readonly #fence: Fence;
@@ -50,7 +50,7 @@ export class Cleanups {
   }
 
   /**
-   * Deletes until nothing is due any more, `mayGoOn` says no, or the API is not to be asked now.
+   * Deletes and pauses until nothing is due any more, `mayGoOn` says no, or the API is not to be asked now.
    *
    * @throws what the journal or the fence throws, or `signal.reason`. Deletions in flight are aborted and awaited then.
    */
@@ -61,7 +61,7 @@ export class Cleanups {
       (claim, taskSignal) => {
         const { runId, sandboxId } = claim.task;
         return alone(
-          () => this.#delete(claim, taskSignal),
+          () => this.#do(claim, taskSignal),
           (err) => this.#deps.log.error({ err, runId, sandboxId }, "a chore could not be done"),
           taskSignal,
         );
@@ -73,18 +73,43 @@ export class Cleanups {
   async *#claimed(slots: number, mayGoOn: () => boolean): AsyncGenerator<Claim, void, void> {
     const { journal, backend, clock } = this.#deps;
     while (mayGoOn() && !this.#refused && (backend.api?.refusal ?? null) === null) {
-      const untilMs = clock.monotonicMs() + DELETE_WITHIN_MS;
+      const sinceMs = clock.monotonicMs();
       const tasks = await journal.claimCleanups(this.#fence, slots);
       if (tasks.length === 0) return;
-      for (const task of tasks) yield { task, untilMs };
+      for (const task of tasks) {
+        const withinMs = Math.min(task.pauseWithinMs ?? DELETE_WITHIN_MS, DELETE_WITHIN_MS);
+        yield { task, untilMs: sinceMs + withinMs };
+      }
     }
   }
 
-  async #delete({ task, untilMs }: Claim, signal: AbortSignal): Promise<void> {
+  async #do(claim: Claim, signal: AbortSignal): Promise<void> {
     // The task may have waited for a slot since it was claimed.
     this.#fence.check();
-    const result = await this.#ask(task, untilMs, signal);
-    this.#deps.onProgress();
+    await (claim.task.pauseWithinMs === null
+      ? this.#delete(claim, signal)
+      : this.#pause(claim, signal));
+  }
+
+  /** Best effort: whatever comes of it, the sandbox is deleted when that is due. */
+  async #pause({ task, untilMs }: Claim, signal: AbortSignal): Promise<void> {
+    const { backend, log, onProgress } = this.#deps;
+    const result = await this.#ask<PauseResult>(task, untilMs, signal, (scope) =>
+      backend.pause === undefined ? Promise.resolve(CANNOT_PAUSE) : backend.pause(task, scope),
+    );
+    onProgress();
+    if (result.kind === "paused" || result.kind === "absent") return;
+    const reason = result.kind === "failed" ? result.failure : result.reason;
+    const { runId, sandboxId } = task;
+    log.warn({ runId, sandboxId, reason }, "pausing a sandbox failed");
+  }
+
+  async #delete({ task, untilMs }: Claim, signal: AbortSignal): Promise<void> {
+    const { backend, onProgress } = this.#deps;
+    const result = await this.#ask<CleanupResult>(task, untilMs, signal, (scope) =>
+      backend.cleanup(task, scope),
+    );
+    onProgress();
     switch (result.kind) {
       case "deleted":
         return await this.#settle(task, null);
@@ -94,14 +119,19 @@ export class Cleanups {
       case "failed":
         return await this.#retry(task, result.failure, result.retryAfterMs);
       case "not-asked":
-        this.#refused = true;
+        this.#refused ||= result.everybody ?? true;
         return await this.#retry(task, result.reason, result.retryAfterMs);
     }
   }
 
   /** A backend that breaks its promises and rejects, or does not heed its signal, counts as one that failed. */
-  async #ask(task: CleanupTask, untilMs: number, signal: AbortSignal): Promise<CleanupResult> {
-    const { backend, clock, log } = this.#deps;
+  async #ask<Result>(
+    task: CleanupTask,
+    untilMs: number,
+    signal: AbortSignal,
+    send: (scope: AbortSignal) => Promise<Result>,
+  ): Promise<Result | Failed> {
+    const { clock, log } = this.#deps;
     const leftMs = untilMs - clock.monotonicMs();
     if (leftMs <= 0) return failed(TOO_LATE);
     using scope = new LinkedController(signal);
@@ -110,14 +140,14 @@ export class Cleanups {
       () => {},
     );
     try {
-      return await untilAborted(backend.cleanup(task, scope.signal), scope.signal);
+      return await untilAborted(send(scope.signal), scope.signal);
     } catch (error) {
       signal.throwIfAborted();
       if (scope.signal.aborted) return failed(TOO_LATE);
       log.error({ err: error, sandboxId: task.sandboxId }, "the backend rejected");
       return failed("unexpected error");
     } finally {
-      scope.abort(new Error("the deletion has ended"));
+      scope.abort(new Error("the question has ended"));
     }
   }
 
@@ -139,8 +169,11 @@ export class Cleanups {
   }
 }
 
-const TOO_LATE = "no answer before the claim ran out";
+type Failed = Extract<CleanupResult, { kind: "failed" }>;
 
-function failed(failure: string): CleanupResult {
+const TOO_LATE = "no answer before the claim ran out";
+const CANNOT_PAUSE = failed("the backend cannot pause");
+
+function failed(failure: string): Failed {
   return { kind: "failed", failure, retryAfterMs: null };
 }

@@ -36,6 +36,8 @@ export interface SweepWatch {
   onOutcome?(outcome: RunOutcome): void;
   /** The guard holds verdicts back, and why. */
   onHold?(reason: string): void;
+  /** Another watchdog has ended so many runs that were suspected or held here. */
+  onEndedElsewhere?(count: number): void;
   onProgress?(): void;
   /** After every read of runs: `null` when Postgres answered. */
   onStoreTry?(failure: StoreUnavailableError | null): void;
@@ -47,7 +49,7 @@ export interface ConductOptions {
   readonly lease: LeaseTiming;
   /** How long a sweep may go without a finished statement or question before it gives up the lease. */
   readonly progressTimeoutMs: number;
-  readonly sweep: Omit<SweepOptions, "runIds" | "limit" | "overrideReason">;
+  readonly sweep: Omit<SweepOptions, "shieldMs" | "runIds" | "limit" | "overrideReason">;
   readonly journalRetentionMs: number;
   readonly cleanupSlots: CleanupSlots;
   /** How long clean-ups may go on after the last run; the rest waits for the next sweep. */

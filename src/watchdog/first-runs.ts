@@ -12,17 +12,19 @@ export interface FirstRunDeps {
 /**
  * Records the first outcomes that are due, once over all automations. What changed meanwhile stays open.
  *
+ * @param presumedForMs how old a presumption has to be to count as an outcome; a late callback may overturn a younger one.
  * @throws what the journal or the fence throws, or `signal.reason`.
  */
 export async function recordFirstRuns(
   deps: FirstRunDeps,
+  presumedForMs: number,
   fence: Fence,
   signal: AbortSignal,
 ): Promise<void> {
   let after: string | null = null;
   while (true) {
     signal.throwIfAborted();
-    const tasks = await deps.journal.openFirstRuns(after, PAGE);
+    const tasks = await deps.journal.openFirstRuns(after, PAGE, presumedForMs);
     for (const task of tasks) {
       signal.throwIfAborted();
       const { automationId } = task;
@@ -43,7 +45,7 @@ async function record(deps: FirstRunDeps, task: FirstRunTask, fence: Fence): Pro
   const { journal, onProgress } = deps;
   const { metadata, outcome, readAt, automationId } = task;
   const marked = metadata === null ? null : withFirstRun(metadata, outcome, readAt);
-  // Changed meanwhile or locked by a writer: the next pass reads it again.
+  // Changed or overturned meanwhile, or locked by a writer: the next pass reads it again.
   const settled = marked === null || (await journal.recordFirstRun(task, marked, fence));
   if (settled) await journal.firstRunDone(automationId, fence);
   onProgress();

@@ -1,5 +1,6 @@
 import { decide, type GuardScene, isAuthoritative, type Life, showsLife } from "../rules/guard.ts";
 import type { Evidence, RunSnapshot, Verdict } from "../rules/model.ts";
+import type { RunOutcome } from "../rules/report.ts";
 import { askAgainInMs, type SuspicionChange } from "../rules/suspicion.ts";
 import { hardDeadline } from "../rules/verdict.ts";
 import { showLife } from "./canaries.ts";
@@ -39,8 +40,11 @@ export class GuardRounds {
   readonly #term: SweepTerm;
   readonly #query: StaleQuery;
   readonly #writer: RunWriter;
-  /** Runs that this sweep may still confirm; a mass has to be seen before its first victim. */
+  /** Runs that one more sighting would confirm, of the whole fleet: a mass has to be seen before its first victim. */
   readonly #confirmable: Set<string>;
+  readonly #facts: GuardFacts;
+  /** Only some runs were asked for: what such a sweep sees is not the measure of what is normal. */
+  readonly #isLimited: boolean;
   #appliedLastHour: number;
   #confirmed = 0;
   #answered = 0;
@@ -63,18 +67,19 @@ export class GuardRounds {
     this.#term = term;
     this.#query = query;
     this.#writer = writer;
-    const named = options.runIds === null ? null : new Set(options.runIds);
-    this.#confirmable = new Set(facts.confirmable.filter((id) => named?.has(id) ?? true));
+    this.#isLimited = options.runIds !== null || options.limit !== null;
+    this.#facts = facts;
+    this.#confirmable = new Set(facts.confirmable);
     this.#appliedLastHour = facts.presumedLastHour;
   }
 
   /** Every answer counts, whatever it leads to. */
   heard(run: RunSnapshot, evidence: Evidence, verdict: Verdict): void {
     this.#verifiedSinceRound += 1;
+    if (!isUnderSuspicion(verdict)) this.#confirmable.delete(run.id);
     if (!isAuthoritative(evidence)) return;
     this.#answered += 1;
     if (showsLife(evidence)) this.#life = "seen";
-    if (verdict.kind !== "fail" || verdict.basis === "proof") this.#confirmable.delete(run.id);
   }
 
   /** The run is not RUNNING or not stale any more. */
@@ -120,13 +125,11 @@ export class GuardRounds {
     this.#verifiedSinceRound = 0;
     if (this.#waiting.length === 0) return;
     const life = await this.#findLife(signal);
-    const waiting = this.#waiting;
-    this.#waiting = [];
-    const old = waiting.filter((candidate) => !this.#isFresh(candidate));
-    const fresh = waiting.filter((candidate) => this.#isFresh(candidate));
+    const old = this.#waiting.filter((candidate) => !this.#isFresh(candidate));
+    const fresh = this.#waiting.filter((candidate) => this.#isFresh(candidate));
     const { apply, hold, reason } = this.#verdictOn(fresh, life);
     const refused = hold.map((candidate) => ({ ...candidate, heldFor: reason }));
-    if (!last) this.#waiting = [...refused, ...this.#waiting];
+    this.#waiting = refused;
 
     await this.#each(apply, (candidate) => this.#apply(candidate, signal), signal);
     const leave = last ? [...old, ...refused] : old;
@@ -136,15 +139,22 @@ export class GuardRounds {
 
   #verdictOn(waiting: readonly Waiting[], life: Life) {
     if (this.#options.overrideReason !== null) return { apply: waiting, hold: [], reason: null };
-    const scene: GuardScene = {
-      life,
-      answered: this.#answered,
-      presumed: this.#confirmed + this.#confirmable.size,
-      appliedLastHour: this.#appliedLastHour,
-    };
     const { policy, guard } = this.#options;
     const overdueMs = ({ run }: Waiting) => this.#query.horizon.ms - hardDeadline(run, policy);
-    return decide(waiting, overdueMs, scene, guard);
+    return decide(waiting, overdueMs, this.#scene(life), guard);
+  }
+
+  /** Limited sweeps in a row would each see a few of a mass: what others have ended in the last hour counts with them. */
+  #scene(life: Life): GuardScene {
+    const { presumedLastHour, provenLastHour, lastAnswered } = this.#facts;
+    const presumed = this.#confirmed + this.#confirmable.size;
+    return {
+      life,
+      answered: this.#isLimited ? lastAnswered : this.#answered,
+      presumed: this.#isLimited ? presumed + presumedLastHour : presumed,
+      appliedLastHour: this.#appliedLastHour,
+      provenLastHour,
+    };
   }
 
   /** With no life seen so far, a few runs that should be alive are asked, once per sweep. */
@@ -154,7 +164,7 @@ export class GuardRounds {
     if (this.#options.overrideReason !== null) return "none";
     if (this.#life !== null) return this.#life;
     if ((backend.api?.refusal ?? null) !== null) return "none";
-    const canaries = await store.canaries(this.#query, CANARIES);
+    const canaries = await store.canaries(this.#query, backend.needs ?? [], CANARIES);
     onProgress();
     const shown = await showLife(this.#deps, canaries, signal);
     // A run of the sweep may have shown life meanwhile.
@@ -162,20 +172,24 @@ export class GuardRounds {
     return this.#life;
   }
 
-  async #apply(candidate: Waiting, signal: AbortSignal): Promise<void> {
-    // Those before it may have taken their time.
-    if (!this.#isFresh(candidate)) return await this.#leave(candidate, signal);
+  async #apply(candidate: Waiting, signal: AbortSignal): Promise<RunOutcome> {
     const { run, verdict, evidence, verifyMs } = candidate;
     const { basis, reason } = verdict;
-    await this.#report(candidate, signal, async () => {
-      const settled = await this.#writer.end(run, verdict, evidence, signal);
-      const counts = settled.kind === "written" && this.#options.overrideReason === null;
-      if (counts) this.#appliedLastHour += 1;
+    // Those before it may have taken their time, and so may the wait for a connection.
+    const check = () => {
+      if (!this.#isFresh(candidate)) throw new StaleEvidenceError("the answer grew old");
+    };
+    try {
+      const settled = await this.#writer.end(run, verdict, evidence, signal, check);
+      if (settled.kind === "written") this.#appliedLastHour += 1;
       return outcomeOf(run.id, { action: "failed", basis, reason, verifyMs }, settled);
-    });
+    } catch (error) {
+      if (!(error instanceof StaleEvidenceError)) throw error;
+      return await this.#leave(candidate, signal);
+    }
   }
 
-  async #leave(candidate: Waiting, signal: AbortSignal): Promise<void> {
+  async #leave(candidate: Waiting, signal: AbortSignal): Promise<RunOutcome> {
     const { run, verdict, verifyMs, heldFor } = candidate;
     const { basis } = verdict;
     const suspicion = { ...candidate.suspicion, held: heldFor !== null };
@@ -183,31 +197,31 @@ export class GuardRounds {
     const action = heldFor === null ? "suspected" : "held";
     const why = heldFor ?? "the answer grew old";
     const reason = `${verdict.reason}, ${why}`;
-    await this.#report(candidate, signal, async () => {
-      const write = { run, deferMs, notAfterMs: null, statusDetail: null, suspicion };
-      const settled = await this.#writer.leave(write, signal);
-      return outcomeOf(run.id, { action, basis, reason, verifyMs }, settled);
-    });
-  }
-
-  async #report(
-    { run }: Waiting,
-    signal: AbortSignal,
-    work: Parameters<typeof containTrouble>[3]["work"],
-  ): Promise<void> {
-    const errorTimes = () => run.suspicion?.errorTimes ?? 0;
-    const attempt = { runId: run.id, errorTimes, work };
-    const { deferMs } = this.#options;
-    const outcome = await containTrouble(this.#deps, this.#term, deferMs, attempt, signal);
-    if (outcome !== null) this.#deps.onOutcome(outcome);
+    const settled = await this.#writer.leave(
+      { run, deferMs, statusDetail: null, suspicion },
+      signal,
+    );
+    return outcomeOf(run.id, { action, basis, reason, verifyMs }, settled);
   }
 
   #each(
     candidates: readonly Waiting[],
-    task: (candidate: Waiting) => Promise<void>,
+    work: (candidate: Waiting) => Promise<RunOutcome>,
     signal: AbortSignal,
   ): Promise<void> {
-    return forEachConcurrently(oneByOne(candidates), this.#options.concurrency, task, signal);
+    const { concurrency, deferMs } = this.#options;
+    return forEachConcurrently(
+      oneByOne(candidates),
+      concurrency,
+      async (candidate) => {
+        const { run } = candidate;
+        const errorTimes = () => run.suspicion?.errorTimes ?? 0;
+        const attempt = { runId: run.id, errorTimes, work: () => work(candidate) };
+        const outcome = await containTrouble(this.#deps, this.#term, deferMs, attempt, signal);
+        if (outcome !== null) this.#deps.onOutcome(outcome);
+      },
+      signal,
+    );
   }
 
   #isFresh({ heardAtMs }: Waiting): boolean {
@@ -223,6 +237,18 @@ export class GuardRounds {
     this.#deps.log.warn({ held: held.length, reason }, "the guard holds verdicts back");
     this.#deps.onHold(reason);
   }
+}
+
+/** What was heard is too old to act upon; never leaves this file. */
+class StaleEvidenceError extends Error {
+  override readonly name = "StaleEvidenceError";
+}
+
+/** An answer that told nothing leaves a suspicion as it was. */
+function isUnderSuspicion(verdict: Verdict): boolean {
+  const { kind } = verdict;
+  if (kind === "undetermined" || kind === "skip") return true;
+  return kind === "fail" && verdict.basis === "presumption";
 }
 
 async function* oneByOne<T>(items: readonly T[]) {

@@ -17,6 +17,7 @@
  * Postgres keeps the older one from writing. Nor is it promised that an acquire without an answer leaves nothing behind:
  * a command that arrives after its withdrawal was answered keeps everybody out for one TTL.
  */
+import { holderOf } from "../rules/lease-key.ts";
 import { leaseTrustedUntilMs } from "../rules/timing.ts";
 import { LeaseTerm, type LeaseTermDeps, type LeaseTermOptions } from "./lease-term.ts";
 import { type AcquireAnswer, LeaseUnavailableError, type Random } from "./ports.ts";
@@ -110,10 +111,4 @@ async function withdraw(
     if (signal.aborted) return;
     await clock.sleep(WITHDRAW_RETRY_MS, signal).catch(() => undefined);
   } while (clock.monotonicMs() < expiredAtMs);
-}
-
-/** Tokens hold no slash, holders may. */
-function holderOf(value: string): string {
-  const end = value.lastIndexOf("/");
-  return end === -1 ? value : value.slice(0, end);
 }

@@ -44,11 +44,10 @@ export class LedSweep {
     this.#horizon = begun.horizon;
     this.#full = full;
     this.#fence = { epoch: begun.epoch, check: () => term.check() };
-    this.#chores = new Chores(
-      { ...deps, onProgress: () => this.#progressed() },
-      this.#fence,
-      options.cleanupSlots,
-    );
+    this.#chores = new Chores({ ...deps, onProgress: () => this.#progressed() }, this.#fence, {
+      slots: options.cleanupSlots,
+      presumedForMs: options.sweep.cleanupDelayMs,
+    });
     this.#begunAtMs = deps.clock.monotonicMs();
   }
 
@@ -116,8 +115,13 @@ export class LedSweep {
   async #clean(signal: AbortSignal): Promise<void> {
     const { log } = this.#deps;
     const { journalRetentionMs, sweep } = this.#options;
-    const options = { journalRetentionMs, cleanupDelayMs: sweep.cleanupDelayMs };
-    const deps = { ...this.#deps, onProgress: () => this.#progressed() };
+    const { cleanupDelayMs, hostCleanupDelayMs } = sweep;
+    const options = { journalRetentionMs, cleanupDelayMs, hostCleanupDelayMs };
+    const deps = {
+      ...this.#deps,
+      onProgress: () => this.#progressed(),
+      onEndedElsewhere: (count: number) => this.#deps.watch.onEndedElsewhere?.(count),
+    };
     try {
       await housekeep(deps, options, this.#fence, signal);
       await this.#chores.run(signal);

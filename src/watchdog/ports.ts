@@ -96,13 +96,21 @@ export interface CleanupTarget {
 
 /**
  * `absent`: the API does not know it, which is no proof that it is gone. `not-asked`: nothing was sent, because the API
- * wants no deletions for so long.
+ * wants no deletions for so long; with `everybody: false`, none of this owner's.
  */
 export type CleanupResult =
   | { readonly kind: "deleted" }
-  | { readonly kind: "not-asked"; readonly reason: string; readonly retryAfterMs: number }
+  | {
+      readonly kind: "not-asked";
+      readonly reason: string;
+      readonly retryAfterMs: number;
+      readonly everybody?: boolean;
+    }
   | { readonly kind: "absent"; readonly failure: string }
   | { readonly kind: "failed"; readonly failure: string; readonly retryAfterMs: number | null };
+
+/** `absent`: there is nothing to pause that the API knows of. */
+export type PauseResult = { readonly kind: "paused" } | Exclude<CleanupResult, { kind: "deleted" }>;
 
 /** How hard an API may be asked, as it asked for itself. */
 export interface ApiRestraint {
@@ -122,16 +130,29 @@ export interface SharedApi {
   restore(restraint: ApiRestraint): void;
 }
 
+/** The ids that a host gives a run when its command begins, not before. */
+export type RunIdName = "sandboxId" | "bashCommandId";
+
 export interface Backend {
   readonly name: string;
   /** Left out where runs share no API, or nobody minds how often it is asked. */
   readonly api?: SharedApi;
+  /**
+   * Ids without which `verify` cannot ask anybody. A run that lacks one can tell nothing about the others, so it does
+   * not serve as a control sample. None when left out.
+   */
+  readonly needs?: readonly RunIdName[];
   /** Whether `cleanup` can do anything; without it no deletion is ever scheduled. */
   readonly cleans: boolean;
   /** Never rejects because of the remote side: that is evidence. Rejects with `signal.reason` when aborted. */
   verify(run: RunSnapshot, signal: AbortSignal): Promise<Evidence>;
   /** Deletes a run's sandbox. Same promise about rejection. */
   cleanup(target: CleanupTarget, signal: AbortSignal): Promise<CleanupResult>;
+  /**
+   * Stops a sandbox that is to be deleted later. Left out where that cannot be done: no deletion is deferred then, as
+   * the host defers it. Same promise about rejection.
+   */
+  pause?(target: CleanupTarget, signal: AbortSignal): Promise<PauseResult>;
 }
 
 export type LeaseKind = "redis" | "postgres";

@@ -105,8 +105,7 @@ export class RunSweep {
         return outcomeOf(run.id, { action, basis, reason, verifyMs }, settled);
       }
       case "defer": {
-        const { notAfterMs } = verdict;
-        const write = { run, deferMs, notAfterMs, statusDetail: "null", suspicion: CLEARED };
+        const write = { run, deferMs, statusDetail: "null", suspicion: CLEARED };
         const settled = await this.#writer.leave(write, signal);
         return outcomeOf(run.id, { action: "deferred", basis: null, reason, verifyMs }, settled);
       }
@@ -114,7 +113,7 @@ export class RunSweep {
         const { statusDetail } = verdict;
         const suspicion = inTheDark(run.suspicion);
         const againInMs = askAgainInMs(suspicion.unknownTimes, deferMs);
-        const write = { run, deferMs: againInMs, notAfterMs: null, statusDetail, suspicion };
+        const write = { run, deferMs: againInMs, statusDetail, suspicion };
         const settled = await this.#writer.leave(write, signal);
         const intent = { action: "undetermined", basis: null, reason, verifyMs } as const;
         return outcomeOf(run.id, intent, settled);
@@ -139,7 +138,7 @@ export class RunSweep {
       this.#guard.setAside({ run, verdict, evidence, verifyMs, suspicion });
       return null;
     }
-    const write = { run, deferMs, notAfterMs: null, statusDetail: null, suspicion };
+    const write = { run, deferMs, statusDetail: null, suspicion };
     const settled = await this.#writer.leave(write, signal);
     return outcomeOf(run.id, { action: "suspected", basis, reason, verifyMs }, settled);
   }

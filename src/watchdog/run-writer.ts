@@ -1,13 +1,18 @@
+import { planCleanup } from "../rules/cleanup-plan.ts";
 import { summarise } from "../rules/evidence-summary.ts";
 import type { Basis, Evidence, RunSnapshot, Verdict } from "../rules/model.ts";
+import { hardDeadline } from "../rules/verdict.ts";
 import type { Fence } from "./ports.ts";
 import { type Settled, settle } from "./settle.ts";
-import type { DeferWrite } from "./store-ports.ts";
+import type { DeferWrite, TerminalWrite } from "./store-ports.ts";
 import type { SweepDeps, SweepOptions, SweepTerm } from "./sweep-model.ts";
 
 export type TerminalVerdict = Extract<Verdict, { kind: "complete" | "fail" }>;
 
-/** The two things a sweep writes about a run: it ends, or it stays RUNNING with a later deadline. */
+/** What is said of a run that stays RUNNING. */
+export type Leaving = Omit<DeferWrite, "shieldMs" | "notAfterMs">;
+
+/** The two things a sweep writes about a run: it ends, or it stays RUNNING and is looked at again. */
 export class RunWriter {
   readonly #deps: SweepDeps;
   readonly #options: SweepOptions;
@@ -19,23 +24,25 @@ export class RunWriter {
     this.#term = term;
   }
 
+  /** @param check throws when the verdict may not be written any more; asked where the fence is, before each attempt. */
   async end(
     run: RunSnapshot,
     verdict: TerminalVerdict,
     evidence: Evidence,
     signal: AbortSignal,
+    check: () => void = () => {},
   ): Promise<Settled> {
     const { store, onProgress } = this.#deps;
     const { holder, trigger } = this.#term;
     const { basis } = verdict;
-    const fence = endingWith(this.#term.fence, signal);
+    const fence = endingWith(this.#term.fence, signal, check);
     const write = {
       run,
       verdict,
       evidence: summarise(evidence),
       holder,
       trigger,
-      cleanupInMs: this.#cleanupInMs(basis),
+      ...this.#cleanup(basis),
       overrideReason: basis === "presumption" ? this.#options.overrideReason : null,
     };
     const settled = await settle(store, run, fence, true, () => store.apply(write, fence));
@@ -43,28 +50,39 @@ export class RunWriter {
     return settled;
   }
 
-  async leave(write: DeferWrite, signal: AbortSignal): Promise<Settled> {
+  async leave(leaving: Leaving, signal: AbortSignal): Promise<Settled> {
     const { store, onProgress } = this.#deps;
+    const { run } = leaving;
     const fence = endingWith(this.#term.fence, signal);
-    const settled = await settle(store, write.run, fence, false, () => store.defer(write, fence));
+    const write = { ...leaving, ...this.#lookAt(run) };
+    const settled = await settle(store, run, fence, false, () => store.defer(write, fence));
     onProgress();
     return settled;
   }
 
-  /** A presumption may still be overturned by a late callback, so its sandbox is spared for a while. */
-  #cleanupInMs(basis: Basis): number | null {
-    if (!this.#deps.backend.cleans) return null;
-    return basis === "proof" ? 0 : this.#options.cleanupDelayMs;
+  /** No look is put off beyond a hard deadline that is still to come: there the host counts on an end. */
+  #lookAt(run: RunSnapshot): Pick<DeferWrite, "shieldMs" | "notAfterMs"> {
+    const { policy, shieldMs } = this.#options;
+    const hardDeadlineMs = hardDeadline(run, policy);
+    const isAhead = hardDeadlineMs > this.#term.horizon.ms;
+    return { shieldMs, notAfterMs: isAhead ? hardDeadlineMs : null };
+  }
+
+  #cleanup(basis: Basis): Pick<TerminalWrite, "cleanupInMs" | "deletionInMs"> {
+    const { backend } = this.#deps;
+    if (!backend.cleans) return { cleanupInMs: null, deletionInMs: null };
+    return planCleanup(basis, this.#options, backend.pause !== undefined);
   }
 }
 
 /** A write by one run must not start after another run of the same sweep was fenced or found the database gone. */
-function endingWith(fence: Fence, signal: AbortSignal): Fence {
+function endingWith(fence: Fence, signal: AbortSignal, check: () => void = () => {}): Fence {
   return {
     epoch: fence.epoch,
     check() {
       signal.throwIfAborted();
       fence.check();
+      check();
     },
   };
 }

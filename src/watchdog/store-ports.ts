@@ -1,14 +1,15 @@
 /** What the work needs from Postgres. The promises of ports.ts hold here as well. */
+import type { CleanupPlan } from "../rules/cleanup-plan.ts";
 import type { RunSnapshot, Trigger, Verdict } from "../rules/model.ts";
 import type { SuspicionChange } from "../rules/suspicion.ts";
-import type { ApiRestraint, Fence, LeaseKind } from "./ports.ts";
+import type { ApiRestraint, Fence, LeaseKind, RunIdName } from "./ports.ts";
 
 /**
- * Keyset cursor: pages of runs with a deadline first, by (deadline, id), then runs without one, by id, and last, if the
- * query includes them, suspected runs whose deadline was moved past the horizon, by id.
+ * Keyset cursor: pages of runs that are due first, by (time, id), then runs without a deadline, by id, and last, if the
+ * query includes them, suspected runs that are not due, by id.
  */
 export type PageCursor =
-  | { readonly part: "deadline"; readonly timeoutAt: string; readonly id: string }
+  | { readonly part: "due"; readonly dueAt: string; readonly id: string }
   | { readonly part: "no-deadline"; readonly id: string | null }
   | { readonly part: "suspected"; readonly id: string | null };
 
@@ -20,6 +21,11 @@ export interface Horizon {
   readonly ms: number;
 }
 
+/**
+ * A run is stale when it is RUNNING and due before the horizon. It is due at its deadline, unless that is the shield of
+ * an earlier sweep: then at the next look which that sweep decided on. A deadline that somebody has moved since is the
+ * host's again.
+ */
 export interface StaleQuery {
   readonly horizon: Horizon;
   readonly nullDeadlineAfterMs: number;
@@ -40,16 +46,28 @@ export interface TerminalWrite {
   readonly evidence: Readonly<Record<string, unknown>>;
   readonly holder: string;
   readonly trigger: Trigger;
-  /** Milliseconds until the sandbox may be deleted; `null` when it stays. */
+  /** As in a CleanupPlan; `null` when the sandbox stays. */
   readonly cleanupInMs: number | null;
+  /**
+   * As in a CleanupPlan: the row gets the host's stamp with that time. A host that has none is not told, and the sandbox
+   * is not touched before.
+   */
+  readonly deletionInMs: number | null;
   /** Why a person let it pass the guard; `null` when nobody had to. */
   readonly overrideReason: string | null;
 }
 
-export interface DeferWrite {
-  readonly run: RunSnapshot;
+/** When a run that stays RUNNING is looked at again, and how much longer its deadline hides it from others. */
+export interface Deferral {
+  /** Until our next look. */
   readonly deferMs: number;
-  /** Unix milliseconds; the new deadline is the earlier of this and now + deferMs. */
+  /** From our next look until the deadline that is set, the shield. A deadline is never moved back. */
+  readonly shieldMs: number;
+}
+
+export interface DeferWrite extends Deferral {
+  readonly run: RunSnapshot;
+  /** Unix milliseconds; the next look is the earlier of this and now + deferMs. */
   readonly notAfterMs: number | null;
   /** JSON text for `status_detail`, such as `null`; `null` leaves the column as it is. */
   readonly statusDetail: string | null;
@@ -98,10 +116,14 @@ export interface Backlog {
 
 /** What the guard has to know before a sweep begins. */
 export interface GuardFacts {
-  /** Stale runs that one more sighting would confirm. */
+  /** Runs that one more sighting would confirm, in the whole fleet, due or not. */
   readonly confirmable: readonly string[];
   /** Presumptions that the journal has of the last hour, without those a person let pass. */
   readonly presumedLastHour: number;
+  /** Proofs that the journal has of the last hour. */
+  readonly provenLastHour: number;
+  /** Runs for which the last full sweep got an answer. */
+  readonly lastAnswered: number;
 }
 
 export interface RunStore {
@@ -126,7 +148,7 @@ export interface RunStore {
   deferUnasked(
     runIds: readonly string[],
     query: StaleQuery,
-    deferMs: number,
+    deferral: Deferral,
     fence: Fence,
   ): Promise<void>;
   /**
@@ -134,11 +156,18 @@ export interface RunStore {
    * the host's row, which may be the trouble.
    */
   noteError(run: FailedRun, fence: Fence): Promise<void>;
-  /** Forgets what is suspected of runs that are not RUNNING any more. */
-  dropSuspicions(fence: Fence): Promise<void>;
-  guardFacts(query: StaleQuery, confirmations: number): Promise<GuardFacts>;
-  /** RUNNING runs that are not stale, have a sandbox and a command, and are not suspected; those with most time left. */
-  canaries(query: StaleQuery, limit: number): Promise<readonly RunSnapshot[]>;
+  /**
+   * Forgets what is suspected of runs that are not RUNNING any more. Tells how many of them were suspected or held, and
+   * were then ended as timed out by somebody else: there is another watchdog.
+   */
+  dropSuspicions(fence: Fence): Promise<number>;
+  guardFacts(confirmations: number): Promise<GuardFacts>;
+  /** RUNNING runs that are not due, not suspected, and have the ids that are needed; those with most time left. */
+  canaries(
+    query: StaleQuery,
+    needs: readonly RunIdName[],
+    limit: number,
+  ): Promise<readonly RunSnapshot[]>;
   facts(run: RunSnapshot, epoch: number): Promise<WriteFacts>;
 }
 
@@ -146,6 +175,7 @@ export interface RunStore {
 export interface LeadershipView {
   readonly installation: string;
   readonly epoch: number;
+  /** Who took the epoch, without the token of the lease. */
   readonly holder: string | null;
   readonly leaseKind: LeaseKind | null;
   readonly sweepStartedAt: string | null;
@@ -207,12 +237,18 @@ export interface CleanupTask {
   readonly userId: string | null;
   readonly orgId: string | null;
   readonly sandboxId: string;
+  /** To delete it, this one included. */
   readonly attempts: number;
+  /** It is only to be paused, and nothing of that may be on its way after so many milliseconds; `null`: deleted. */
+  readonly pauseWithinMs: number | null;
 }
 
 /** A first outcome that is still to be recorded on its automation. */
 export interface FirstRunTask {
   readonly automationId: string;
+  readonly runId: string;
+  /** As in a verdict. */
+  readonly basis: string;
   readonly outcome: string;
   /** The automation's `preset_metadata` as text; `null` when it has none or is gone. */
   readonly metadata: string | null;
@@ -223,17 +259,22 @@ export interface FirstRunTask {
 export interface Journal {
   /**
    * Claims due deletions, counting the attempt and moving the next one away, so that two workers never delete the
-   * same sandbox at once, also when several verdicts name it: one of them is claimed, when all of them are due.
-   * Presumptions whose run was overturned or whose sandbox is kept are settled, not claimed; a sandbox that a RUNNING
-   * run names is put off without counting an attempt.
+   * same sandbox at once, also when several verdicts name it: one of them is claimed, when all of them are due. The
+   * host's stamp moves to the end of the claim, so that its own watchdog keeps away.
+   *
+   * What is due and whose deletion is not yet is claimed for its pause instead, once, whatever comes of it.
+   *
+   * Settled, not claimed, are presumptions whose run was overturned, sandboxes that are kept by now, and those that
+   * somebody else took over: the stamp that we set is gone, or another. A sandbox that a RUNNING run names is put off
+   * without counting an attempt.
    */
   claimCleanups(fence: Fence, limit: number): Promise<readonly CleanupTask[]>;
   /**
-   * Settles every pending verdict on the same sandbox. `note` says what was doubtful about it; `null` for a deletion
+   * Settles every pending verdict on the same sandbox, and takes our stamps away. `note` says what was doubtful about it; `null` for a deletion
    * that the API confirmed.
    */
   cleanupDone(id: number, note: string | null, fence: Fence): Promise<void>;
-  /** Tells whether the deletion will be tried again; a day after the verdict it is given up. */
+  /** Tells whether the deletion will be tried again; a day after it was first due it is given up. */
   cleanupFailed(
     id: number,
     error: string,
@@ -241,17 +282,34 @@ export interface Journal {
     fence: Fence,
   ): Promise<"pending" | "abandoned">;
   pendingCleanups(): Promise<number>;
-  /** One per automation, its oldest open verdict; in the order of `afterAutomation`, an automation's id. */
-  openFirstRuns(afterAutomation: string | null, limit: number): Promise<readonly FirstRunTask[]>;
-  /** Compare-and-set of `preset_metadata`; false when it changed meanwhile or somebody is writing it. */
+  /**
+   * One per automation, its oldest open verdict; in the order of `afterAutomation`, an automation's id. A presumption
+   * that is younger than `presumedForMs` may still be overturned, so its automation waits, later verdicts included.
+   */
+  openFirstRuns(
+    afterAutomation: string | null,
+    limit: number,
+    presumedForMs: number,
+  ): Promise<readonly FirstRunTask[]>;
+  /**
+   * Compare-and-set of `preset_metadata`; false when it changed meanwhile, when the task's presumption does not stand any
+   * more, or when somebody is writing the automation or the presumed run.
+   */
   recordFirstRun(task: FirstRunTask, metadata: string, fence: Fence): Promise<boolean>;
+  /** Closes, with nothing recorded, open presumptions whose run is gone or has another end by now. Tells how many. */
+  closeOverturnedFirstRuns(fence: Fence): Promise<number>;
   /** Closes every open verdict of the automation. */
   firstRunDone(automationId: string, fence: Fence): Promise<void>;
   /**
    * Schedules the deletion of sandboxes that their runs named only after our presumption had ended them; an hour after
    * the verdict nobody looks any more. Tells how many.
    */
-  adoptLateSandboxes(delayMs: number, fence: Fence): Promise<number>;
+  adoptLateSandboxes(plan: CleanupPlan, fence: Fence): Promise<number>;
+  /**
+   * Takes over the deletions that the host has stamped on finished runs and that nobody made five minutes after they were
+   * due, the oldest first. Those of kept sandboxes are left alone. Tells how many, at most `limit`.
+   */
+  adoptOverdueStamps(limit: number, fence: Fence): Promise<number>;
   /** Removes verdicts older than that, except those with something left to do. Tells how many, at most `limit`. */
   prune(olderThanMs: number, limit: number, fence: Fence): Promise<number>;
 }

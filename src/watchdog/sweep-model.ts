@@ -1,4 +1,5 @@
 /** What one pass over the stale runs needs. */
+import type { CleanupDelays } from "../rules/cleanup-plan.ts";
 import type { GuardPolicy } from "../rules/guard.ts";
 import type { Trigger, VerdictPolicy } from "../rules/model.ts";
 import type { RunOutcome } from "../rules/report.ts";
@@ -20,12 +21,13 @@ export interface SweepDeps {
   readonly onProgress: () => void;
 }
 
-export interface SweepOptions {
+export interface SweepOptions extends CleanupDelays {
   readonly concurrency: number;
   readonly pageSize: number;
   readonly deferMs: number;
+  /** How much longer than until our next look a run's deadline hides it from the host's own watchdog. */
+  readonly shieldMs: number;
   readonly nullDeadlineAfterMs: number;
-  readonly cleanupDelayMs: number;
   readonly policy: VerdictPolicy;
   readonly guard: GuardPolicy;
   /** Only these runs; `null` for all. */

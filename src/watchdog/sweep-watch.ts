@@ -1,11 +1,13 @@
 import type { RunOutcome } from "../rules/report.ts";
+import { shieldAfterLookMs } from "../rules/suspicion.ts";
 import type { ConductOptions, SweepRequest, SweepWatch } from "./conduct-model.ts";
 import type { SweepDeps, SweepOptions } from "./sweep-model.ts";
 import type { Tally } from "./tally.ts";
 
 export function sweepOptionsOf(options: ConductOptions, request: SweepRequest): SweepOptions {
-  const { runIds, limit, overrideReason } = request;
-  return { ...options.sweep, runIds, limit, overrideReason };
+  const { intervalMs, runIds, limit, overrideReason } = request;
+  const shieldMs = shieldAfterLookMs(intervalMs);
+  return { ...options.sweep, shieldMs, runIds, limit, overrideReason };
 }
 
 /** Counts what the sweep tells and passes it on to those who watch. */

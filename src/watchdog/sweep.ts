@@ -25,7 +25,7 @@ export async function sweep(
   signal: AbortSignal,
 ): Promise<void> {
   const query = queryOf(options, term);
-  const facts = await deps.store.guardFacts(query, options.guard.confirmations);
+  const facts = await deps.store.guardFacts(options.guard.confirmations);
   const writer = new RunWriter(deps, options, term);
   const guard = new GuardRounds(deps, options, term, query, writer, facts);
   const unasked = new Unasked(deps, options, term, query);

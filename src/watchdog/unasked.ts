@@ -35,7 +35,8 @@ export class Unasked {
     this.#waiting = new Map();
     // Behind those that were deferred before them.
     const deferMs = this.#options.deferMs + this.#deferred * MICROSECOND_MS;
-    await store.deferUnasked([...runs.keys()], this.#query, deferMs, this.#term.fence);
+    const deferral = { deferMs, shieldMs: this.#options.shieldMs };
+    await store.deferUnasked([...runs.keys()], this.#query, deferral, this.#term.fence);
     this.#deferred += runs.size;
     onProgress();
     for (const [runId, reason] of runs) {

@@ -40,6 +40,9 @@ export interface WorkerIdentity {
   readonly api: SharedApi | null;
 }
 
+/** How long after the last such run another watchdog is spoken of. */
+const SAID_FOR_MS = 3_600_000;
+
 /** Collects facts as the worker meets them; answers from memory. */
 export class WorkerState {
   readonly #clock: Clock;
@@ -58,6 +61,7 @@ export class WorkerState {
   #ownLastSweep: SweepReport | null = null;
   #heldFor: string | null = null;
   #backlog: WorkerFacts["backlog"] = null;
+  #endedElsewhere: { readonly count: number; readonly atMs: number } | null = null;
 
   constructor(clock: Clock, schedule: Schedule, identity: WorkerIdentity) {
     this.#clock = clock;
@@ -94,6 +98,7 @@ export class WorkerState {
       heldFor: this.#ownSweepIsLast ? this.#heldFor : null,
       apiRefusal: this.#identity.api?.refusal ?? null,
       failingRuns: this.#backlog?.failing ?? 0,
+      endedElsewhere: this.#endedElsewhereLately,
       role: this.#role,
       leaseHolder:
         this.#role === "sweeping" ? this.#identity.holder : (this.#heldBy?.holder ?? null),
@@ -121,6 +126,12 @@ export class WorkerState {
   get #endlessLeaseKey(): string | null {
     if (this.#heldBy === null || this.#heldBy.expiresAt !== null) return null;
     return leaseKeyOf(this.#fleet?.view.installation ?? "*");
+  }
+
+  get #endedElsewhereLately(): number {
+    const seen = this.#endedElsewhere;
+    const isRecent = seen !== null && this.#clock.monotonicMs() - seen.atMs < SAID_FOR_MS;
+    return isRecent ? seen.count : 0;
   }
 
   get #ownSweepIsLast(): boolean {
@@ -202,6 +213,12 @@ export class WorkerState {
     },
     onHold: (reason) => {
       this.#heldFor = reason;
+    },
+    onEndedElsewhere: (count) => {
+      this.#endedElsewhere = {
+        count: this.#endedElsewhereLately + count,
+        atMs: this.#clock.monotonicMs(),
+      };
     },
     onStoreTry: (failure) => {
       if (failure === null) this.#postgres = "ok";

@@ -13,8 +13,6 @@ import { createWorld, exitedWith, randomCommandId } from "../support/world.ts";
 
 const SHARED = "shared";
 const KEY = "local-key";
-/** No exit: the server is asked for the command, and for its own age, which is a question about no run. */
-const INQUIRED = "events event";
 const SEARCH = { source: "agent_server", operation: "bash_events_search" } as const;
 /** Runs on a shared agent server have no sandbox. */
 const LOCAL = { sandboxId: null };
@@ -49,23 +47,36 @@ verdictTable(
     {
       name: "no output is deferred before the hard deadline",
       run: LOCAL,
-      expected: deferred("running", INQUIRED),
+      expected: deferred("running", "events"),
     },
     {
       name: "no exit code is deferred before the hard deadline",
       run: LOCAL,
       output: { exitCode: null, stdout: "step 1" },
-      expected: deferred("running", INQUIRED),
+      expected: deferred("running", "events"),
     },
     {
       name: "no output is presumed dead at the hard deadline, and nothing is to be deleted",
       run: { startedAgoMs: 1_500_000 },
       expected: presumed({
         reason: "still running",
+        detail: "No bash output found",
+        kind: "timeout",
+        outcome: "still_running",
+        asked: "events",
+        cleanup: "none",
+      }),
+    },
+    {
+      name: "no exit code is presumed dead at the hard deadline, and nothing is to be deleted",
+      run: { startedAgoMs: 1_500_000 },
+      output: { exitCode: null, stdout: "step 1" },
+      expected: presumed({
+        reason: "still running",
         detail: "Command still running",
         kind: "timeout",
         outcome: "still_running",
-        asked: INQUIRED,
+        asked: "events",
         cleanup: "none",
       }),
     },

@@ -102,7 +102,8 @@ describe("recording a first run", () => {
     const last = all.at(-1)?.id ?? "";
     await world.database.sql.begin(async (transaction) => {
       await transaction`SELECT FROM automations WHERE id <> ${last} FOR UPDATE`;
-      expect((await world.sweep()).counts).toMatchObject({ completed: 1, failed: 50 });
+      const { counts } = await world.sweep({ env: { WATCHDOG_CLEANUP_DELAY: "0s" } });
+      expect(counts).toMatchObject({ completed: 1, failed: 50 });
     });
     const marked = await world.database.sql`
       SELECT id FROM automations WHERE preset_metadata->'first_run' IS NOT NULL`;

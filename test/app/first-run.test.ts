@@ -12,6 +12,9 @@ import {
 
 const TEMPLATE = '{"template": {"id": "t1", "version": 3}}';
 
+/** Presumptions count as soon as they are written. */
+const AT_ONCE = { WATCHDOG_CLEANUP_DELAY: "0s" };
+
 function mark(status: "success" | "failure", version: unknown = 3): string {
   const stage = status === "success" ? null : "watchdog";
   return JSON.stringify({
@@ -54,7 +57,7 @@ describe("the first run of an automation made from a template", () => {
 
   it("is recorded as a failure when the run is presumed dead", async () => {
     await seedRun({ status: "ERROR" }, null);
-    await world.sweep();
+    await world.sweep({ env: AT_ONCE });
     await expectRecorded(
       `{"template": {"id": "t1", "version": 3}, "first_run": ${mark("failure")}}`,
     );
@@ -101,7 +104,7 @@ describe("the first run of an automation made from a template", () => {
       });
       await world.seed({ of }, { status: "ERROR" });
     }
-    await world.sweep();
+    await world.sweep({ env: AT_ONCE });
     expect(
       await world.database.sql`
       SELECT count(*)::int AS marked FROM automations

@@ -25,10 +25,29 @@ const OWN_TIMES = {
   AUTOMATION_RUN_TIMEOUT_HARD_GRACE: "4000",
 };
 
+/** As upstream's own recipes have them. */
+const UPSTREAMS_TIMES = {
+  AUTOMATION_SANDBOX_READY_TIMEOUT: "0",
+  AUTOMATION_RUN_TIMEOUT_HARD_GRACE: "-45",
+};
+
+const BELOW_ZERO = {
+  AUTOMATION_DEFAULT_RUN_DURATION: "0",
+  AUTOMATION_MAX_RUN_DURATION: "-60",
+  AUTOMATION_SANDBOX_READY_TIMEOUT: "-5",
+};
+
+const LONGEST_TIMES = {
+  AUTOMATION_DEFAULT_RUN_DURATION: "100000000000",
+  AUTOMATION_MAX_RUN_DURATION: "100_000_000_000",
+  AUTOMATION_RUN_TIMEOUT_HARD_GRACE: "-99999999000",
+};
+
 const hardDeadlines: readonly HardDeadlineCase[] = [
   { name: "without a timeout of its own", timeoutS: null, hardDeadlineS: 300 + 600 + 600 },
   { name: "with a timeout of one minute", timeoutS: 60, hardDeadlineS: 300 + 60 + 600 },
   { name: "with a timeout of nothing", timeoutS: 0, hardDeadlineS: 300 + 600 },
+  { name: "with a timeout below nothing", timeoutS: -100, hardDeadlineS: 300 - 100 + 600 },
   { name: "with the longest timeout", timeoutS: 1800, hardDeadlineS: 300 + 1800 + 600 },
   { name: "with a timeout above the longest", timeoutS: 1801, hardDeadlineS: 300 + 1800 + 600 },
   { name: "that never started", timeoutS: null, hardDeadlineS: 1500, began: "created" },
@@ -40,6 +59,19 @@ const hardDeadlines: readonly HardDeadlineCase[] = [
   },
   { name: "under other times", timeoutS: null, hardDeadlineS: 300 + 10 + 4000, env: OWN_TIMES },
   { name: "under another longest", timeoutS: 60, hardDeadlineS: 300 + 20 + 4000, env: OWN_TIMES },
+  { name: "with upstream's times", timeoutS: 60, hardDeadlineS: 0 + 60 - 45, env: UPSTREAMS_TIMES },
+  {
+    name: "under times below nothing",
+    timeoutS: null,
+    hardDeadlineS: -5 - 60 + 600,
+    env: BELOW_ZERO,
+  },
+  {
+    name: "under times of thousands of years",
+    timeoutS: null,
+    hardDeadlineS: 300 + 1000,
+    env: LONGEST_TIMES,
+  },
 ];
 
 describe("the hard deadline", () => {
@@ -66,7 +98,7 @@ describe("the hard deadline", () => {
       await setBegin(world, id, began, `${HORIZON}`, hardDeadlineS, "1 millisecond");
       const report = await sweepAt(world, [id], env);
       expect(report.runs).toMatchObject([{ action: "deferred", reason: "running" }]);
-      expect((await world.row(id)).timeout_at).toBe("2026-03-01 12:00:00.001+00");
+      expect(await lookAt(world, id)).toBe("2026-03-01 12:00:00.001+00");
     });
   }
 
@@ -82,8 +114,35 @@ describe("the hard deadline", () => {
     await world.sweep({ runIds: [id] });
     expect(
       await world.database.sql`
-      SELECT (timeout_at - started_at)::text AS length FROM automation_runs WHERE id = ${id}`,
-    ).toEqual([{ length: "00:25:00" }]);
+      SELECT (s.look_at - r.started_at)::text AS looked, (r.timeout_at - s.look_at)::text AS hidden
+      FROM automation_runs r JOIN watchdog.suspicions s ON s.run_id = r.id WHERE r.id = ${id}`,
+    ).toEqual([{ looked: "00:25:00", hidden: "00:03:00" }]);
+  });
+
+  it("is a date under the longest times, and caps nothing", async () => {
+    const before = await databaseNow(world);
+    const { id } = await world.seed();
+    const longest = "100000000000";
+    const env = {
+      AUTOMATION_DEFAULT_RUN_DURATION: longest,
+      AUTOMATION_MAX_RUN_DURATION: longest,
+      AUTOMATION_SANDBOX_READY_TIMEOUT: longest,
+      AUTOMATION_RUN_TIMEOUT_HARD_GRACE: longest,
+    };
+    await world.sweep({ runIds: [id], env });
+    expect(await deferredBy(world, id, before, "45 s")).toBe(true);
+  });
+
+  it("lies before every start under the shortest times, and ends a running run", async () => {
+    const { id } = await world.seed();
+    const shortest = "-100000000000";
+    const env = {
+      AUTOMATION_DEFAULT_RUN_DURATION: shortest,
+      AUTOMATION_SANDBOX_READY_TIMEOUT: shortest,
+      AUTOMATION_RUN_TIMEOUT_HARD_GRACE: shortest,
+    };
+    const { runs } = await world.sweep({ runIds: [id], env });
+    expect(runs).toMatchObject([{ action: "failed", reason: "still running" }]);
   });
 
   it("does not cap the deferral of a run nobody could be asked about", async () => {
@@ -194,11 +253,17 @@ async function databaseNow({ database: { sql } }: World): Promise<string> {
   return row?.now ?? "";
 }
 
-/** Whether the deadline was moved by that much at some time since then. */
+async function lookAt({ database: { sql } }: World, id: string): Promise<string | undefined> {
+  const [row] = await sql<{ at: string }[]>`
+    SELECT look_at::text AS at FROM watchdog.suspicions WHERE run_id = ${id}`;
+  return row?.at;
+}
+
+/** Whether the next look was put off by that much at some time since then. */
 async function deferredBy({ database: { sql } }: World, id: string, since: string, by: string) {
   const [row] = await sql<{ deferred: boolean }[]>`
-    SELECT timeout_at BETWEEN ${since}::text::timestamptz + ${by}::text::interval
-                          AND now() + ${by}::text::interval AS deferred
-    FROM automation_runs WHERE id = ${id}`;
+    SELECT look_at BETWEEN ${since}::text::timestamptz + ${by}::text::interval
+                       AND now() + ${by}::text::interval AS deferred
+    FROM watchdog.suspicions WHERE run_id = ${id}`;
   return row?.deferred;
 }

@@ -5,8 +5,6 @@ import { completed, deferred, type Expected, presumed } from "../support/verdict
 import { commandsOf, createWorld } from "../support/world.ts";
 
 const SEARCHED = "mint lookup events";
-/** One server for all: the question for its age is about no run. */
-const SHARED_ASKED = "events event";
 const SHARED = "shared";
 const KEY = "local-key";
 /** 300 s to get ready, 600 s to run and 600 s of grace have passed. */
@@ -15,18 +13,19 @@ const AT_HARD_DEADLINE = { startedAgoMs: 1_500_000 };
 const RESTARTED = { uptimeS: 60 };
 const NOT_FOUND = json(404, { detail: "Not Found" });
 
-function unknown(asked = `${SEARCHED} event`, cleanup = "pending"): Expected {
-  return lost("command unknown", "The agent server does not know the command", asked, cleanup);
+function unknown(): Expected {
+  const detail = "The agent server does not know the command";
+  return lost("command unknown", detail, `${SEARCHED} event`);
 }
 
-function restarted(asked = `${SEARCHED} event server-info`, cleanup = "pending"): Expected {
+function restarted(): Expected {
   const detail = "The agent server restarted after the command began";
-  return lost("agent server restarted", detail, asked, cleanup);
+  return lost("agent server restarted", detail, `${SEARCHED} event server-info`);
 }
 
-function lost(reason: string, detail: string, asked: string, cleanup: string): Expected {
+function lost(reason: string, detail: string, asked: string): Expected {
   const kind = "environment_unavailable";
-  return presumed({ reason, detail, kind, outcome: kind, asked, cleanup });
+  return presumed({ reason, detail, kind, outcome: kind, asked });
 }
 
 function running(asked: string): Expected {
@@ -87,9 +86,11 @@ verdictTable("a sweep that meets a command that is lost", [
     ["a 404", NOT_FOUND],
     ["502", html(502, "Bad Gateway")],
     ["a reset", "reset"],
-    ["a negative uptime", json(200, { uptime: -1 })],
+    ["a negative uptime", json(200, { uptime: -1, idle_time: 0 })],
     ["no uptime", json(200, { idle_time: 0 })],
-    ["an answer without a time", { ...json(200, { uptime: 0 }), headers: { date: "" } }],
+    ["more idle time than uptime", json(200, { uptime: 60, idle_time: 190 })],
+    ["an answer without a time", answeredAt("")],
+    ["an answer from before the search", answeredAt("Sat, 22 Aug 2020 11:00:00 GMT")],
   ]),
 ]);
 
@@ -106,6 +107,12 @@ function waitedFor(
   }));
 }
 
+/** It would say that the server is young. */
+function answeredAt(date: string): Reply {
+  const reply = json(200, { uptime: 60, idle_time: 60 });
+  return { ...reply, headers: { ...reply.headers, date } };
+}
+
 function sharedServer(uptimeS: number, commands?: readonly []) {
   return {
     env: (host: { agentUrl(id: string): string }) => ({
@@ -116,22 +123,38 @@ function sharedServer(uptimeS: number, commands?: readonly []) {
   };
 }
 
-verdictTable(
-  "a sweep over one shared agent server that restarted",
-  [
-    { name: "a command from before is presumed lost", expected: restarted(SHARED_ASKED, "none") },
-    {
-      name: "a command that had ended before is completed",
-      output: { exitCode: 0 },
-      expected: completed("events"),
-    },
-  ],
-  sharedServer(60),
-);
+/** Commands outlive a shared server, so that its age and its memory prove nothing. */
+const sharedCases = [
+  { name: "a command from before is waited for", expected: deferred("running", "events") },
+  {
+    name: "a command from before that has written is waited for",
+    output: { exitCode: null, stdout: "step 1" },
+    expected: deferred("running", "events"),
+  },
+  {
+    name: "a command from before is presumed dead at the hard deadline",
+    run: AT_HARD_DEADLINE,
+    expected: presumed({
+      reason: "still running",
+      detail: "No bash output found",
+      kind: "timeout",
+      outcome: "still_running",
+      asked: "events",
+      cleanup: "none",
+    }),
+  },
+  {
+    name: "a command that had ended before is completed",
+    output: { exitCode: 0 },
+    expected: completed("events"),
+  },
+];
+
+verdictTable("a sweep over one shared agent server that restarted", sharedCases, sharedServer(60));
 
 verdictTable(
   "a sweep over one shared agent server that forgot everything",
-  [{ name: "a command from before is presumed lost", expected: unknown(SHARED_ASKED, "none") }],
+  sharedCases.filter(({ output }) => output === undefined),
   sharedServer(3600, []),
 );
 

@@ -8,13 +8,14 @@ const AT_HARD_DEADLINE = { startedAgoMs: 1_500_000 };
 const INQUIRED = "mint lookup events event server-info";
 const LOOKED_UP = "mint lookup";
 
-const stillRunning = presumed({
-  reason: "still running",
-  detail: "Command still running",
-  kind: "timeout",
-  outcome: "still_running",
-  asked: INQUIRED,
-});
+const stillRunning = (detail: string) =>
+  presumed({
+    reason: "still running",
+    detail,
+    kind: "timeout",
+    outcome: "still_running",
+    asked: INQUIRED,
+  });
 const noCommand = presumed({
   reason: "no bash_command_id",
   detail: "No bash_command_id available for verification",
@@ -40,7 +41,7 @@ verdictTable("a sweep that meets signs of life", [
   {
     name: "a command without output yet is presumed dead at the hard deadline",
     run: AT_HARD_DEADLINE,
-    expected: stillRunning,
+    expected: stillRunning("No bash output found"),
   },
   {
     name: "a command with output and no exit code is deferred before the hard deadline",
@@ -51,7 +52,7 @@ verdictTable("a sweep that meets signs of life", [
     name: "a command with output and no exit code is presumed dead at the hard deadline",
     run: AT_HARD_DEADLINE,
     output: { exitCode: null, stdout: "step 1" },
-    expected: stillRunning,
+    expected: stillRunning("Command still running"),
   },
   {
     name: "a sandbox that is STARTING is deferred before the hard deadline",

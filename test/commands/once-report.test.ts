@@ -100,16 +100,17 @@ describe("once --output github", () => {
     expect([...files]).toEqual([]);
   });
 
-  it("keeps its exit code when the summary cannot be written", async () => {
+  it("says so and exits with 1 when the summary cannot be written", async () => {
     await using world = await createWorld();
     const env = { ...world.env, GITHUB_STEP_SUMMARY: "/summary.md" };
-    const { exitCode, stdout } = await onceInProcess(env, ["--output", "github"], {
+    const { exitCode, stdout, stderr } = await onceInProcess(env, ["--output", "github"], {
       appendFile: () => {
         throw new Error("EACCES: permission denied");
       },
     });
-    expect(exitCode).toBe(0);
+    expect(exitCode).toBe(1);
     expect(stdout).toMatch(/^::notice/);
+    expect(stderr).toContain("GITHUB_STEP_SUMMARY: EACCES: permission denied (the sweep itself");
   });
 
   it("writes no summary in another format", async () => {

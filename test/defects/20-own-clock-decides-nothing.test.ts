@@ -35,8 +35,8 @@ it.each([
     FROM automation_runs WHERE completed_at IS NOT NULL ORDER BY id`;
   expect([...ended]).toEqual([due.id, old.id].sort().map((id) => ({ id, timely: true })));
   const [deferred] = await sql`
-    SELECT timeout_at BETWEEN now() AND now() + interval '45 s' AS soon
-    FROM automation_runs WHERE id = ${young.id}`;
+    SELECT look_at BETWEEN now() AND now() + interval '45 s' AS soon
+    FROM watchdog.suspicions WHERE run_id = ${young.id}`;
   expect(deferred).toEqual({ soon: true });
   expect((await world.row(early.id)).status).toBe("RUNNING");
 });

@@ -1,7 +1,7 @@
 import { type ChildProcess, spawn } from "node:child_process";
 import { once } from "node:events";
-import { existsSync } from "node:fs";
-import { chmod, copyFile, mkdtemp, readFile, rm } from "node:fs/promises";
+import { existsSync, readFileSync } from "node:fs";
+import { chmod, copyFile, mkdir, mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { createInterface } from "node:readline";
@@ -88,6 +88,36 @@ describe("startPostgres", () => {
       await rm(place, { recursive: true, force: true });
     }
   });
+
+  for (const { step, initdb, server } of [
+    { step: "initdb", initdb: "sleep 600 & wait", server: "exit 1" },
+    { step: "the server", initdb: "exit 0", server: "exec sleep 600" },
+  ]) {
+    it(`gives up at once and leaves nothing behind when it is aborted while ${step} is at work`, async () => {
+      const place = await mkdtemp(join(tmpdir(), "slow-postgres-"));
+      try {
+        const working = join(place, "working");
+        await chmod(place, 0o777);
+        await mkdir(join(place, "bin"));
+        const slow = (script: string) => `#!/bin/sh\necho "$$ $*" > ${working}\n${script}\n`;
+        await writeFile(join(place, "bin", "initdb"), slow(initdb), { mode: 0o755 });
+        await writeFile(join(place, "bin", "postgres"), slow(server), { mode: 0o755 });
+        const abort = new AbortController();
+        const starting = startPostgres({ nativeDir: place }, abort.signal);
+        starting.catch(() => undefined);
+        const wanted = step === "initdb" ? "--pgdata" : "listen_addresses";
+        await until(() => existsSync(working) && readFileSync(working, "utf8").includes(wanted));
+        const [pid = "", ...args] = readFileSync(working, "utf8").split(" ");
+        const data = args.find((word) => word.startsWith("/")) ?? "";
+        abort.abort(new Error("no longer wanted"));
+        await expect(starting).rejects.toThrow("no longer wanted");
+        expect(alive(Number(pid))).toBe(false);
+        expect(existsSync(join(data, ".."))).toBe(false);
+      } finally {
+        await rm(place, { recursive: true, force: true });
+      }
+    });
+  }
 
   it("says what the server said when it cannot start", async () => {
     await expect(startPostgres({ settings: { max_connections: "many" } })).rejects.toThrow(

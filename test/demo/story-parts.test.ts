@@ -48,7 +48,10 @@ describe("castOf and massOf under the guard's defaults", () => {
     cast.filter(({ role }) => roles.has(role)).length;
   const isMassOf = (presumed: number, living: number) => {
     const answered = presumed + living;
-    return isMass({ life: "seen", presumed, answered, appliedLastHour: 0 }, guard);
+    return isMass(
+      { life: "seen", presumed, answered, appliedLastHour: 0, provenLastHour: 0 },
+      guard,
+    );
   };
   const casts = Array.from({ length: MOST_RUNS - FEWEST_RUNS + 1 }, (_, at) =>
     castOf(FEWEST_RUNS + at),

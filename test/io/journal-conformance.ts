@@ -75,9 +75,28 @@ export function describeClaims(open: () => Promise<JournalStand>): void {
 
   it("claims a proof whatever became of its row", async () => {
     await using stand = await open();
+    const [gone, changed] = [await stand.verdict(), await stand.verdict()];
+    await stand.removeRun(gone);
+    await stand.changeRun(changed, { status: "CANCELLED", sandboxId: "other" });
+    expect(new Set(await claimed(stand))).toEqual(new Set([gone, changed]));
+  });
+
+  it("spares the sandbox of a proof whose automation keeps it by now", async () => {
+    await using stand = await open();
+    const [kept, other] = [await stand.verdict(), await stand.verdict()];
+    await stand.keepSandboxes(kept);
+    expect(await claimed(stand)).toEqual([other]);
+    expect(await stand.entry(kept)).toMatchObject({ state: "none", attempts: 0 });
+  });
+
+  it("spares it after a failed attempt as well", async () => {
+    await using stand = await open();
     const runId = await stand.verdict();
-    await stand.removeRun(runId);
-    expect(await claimed(stand)).toEqual([runId]);
+    const [task] = await stand.journal.claimCleanups(stand.fence, 1);
+    await stand.journal.cleanupFailed(task?.id ?? 0, "HTTP 503", 0, stand.fence);
+    await stand.keepSandboxes(runId);
+    expect(await claimed(stand)).toEqual([]);
+    expect(await stand.entry(runId)).toMatchObject({ state: "none", attempts: 1 });
   });
 
   it("postpones a deletion without counting it while a RUNNING run names the sandbox", async () => {

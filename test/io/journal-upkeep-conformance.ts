@@ -4,6 +4,7 @@ import type { JournalStand, RunChanges, VerdictSeed } from "../support/journal-s
 const MINUTE_MS = 60_000;
 const HOUR_MS = 60 * MINUTE_MS;
 const DAY_MS = 24 * HOUR_MS;
+const AT_ONCE = { cleanupInMs: 0, deletionInMs: null };
 
 /** What every journal promises about the end of a deletion. */
 export function describeNotes(open: () => Promise<JournalStand>): void {
@@ -48,7 +49,7 @@ export function describeNotes(open: () => Promise<JournalStand>): void {
     expect(await stand.journal.claimCleanups(stand.fence, 5)).toEqual([]);
     await stand.journal.cleanupFailed(id, "another cause", 0, stand.fence);
     await stand.journal.cleanupDone(id, null, stand.fence);
-    await stand.journal.adoptLateSandboxes(0, stand.fence);
+    await stand.journal.adoptLateSandboxes(AT_ONCE, stand.fence);
     expect(await stand.entry(runId)).toMatchObject({ state: "abandoned", error: "HTTP 503" });
   });
 
@@ -81,8 +82,9 @@ export function describeAdoption(open: () => Promise<JournalStand>): void {
   }
 
   async function expectAdopted(stand: JournalStand, runId: string, adopted: boolean) {
+    const plan = { cleanupInMs: 5 * MINUTE_MS, deletionInMs: null };
     const before = await stand.entry(runId);
-    const count = await stand.journal.adoptLateSandboxes(5 * MINUTE_MS, stand.fence);
+    const count = await stand.journal.adoptLateSandboxes(plan, stand.fence);
     expect(count).toBe(adopted ? 1 : 0);
     expect(await stand.entry(runId)).toEqual(
       adopted ? { ...before, state: "pending", sandboxId: "late", dueInS: 300 } : before,

@@ -68,6 +68,13 @@ export function describeRestraint(open: () => Promise<StoreStand>): void {
     expect((await stand.leadership.read()).lastStatus).toBeNull();
   });
 
+  it("tells who took the newest epoch, without the token of the lease", async () => {
+    await using stand = await open();
+    const leaseValue = "host-9/4711/cd34/secret-token";
+    await stand.leadership.begin(epochRequest({ leaseValue }), noCheck);
+    expect((await stand.leadership.read()).holder).toBe("host-9/4711/cd34");
+  });
+
   const reports: readonly (readonly [string, object, string | null])[] = [
     ["what it came to", { status: "held", counts: {} }, "held"],
     ["nothing when its report does not say", { counts: {} }, null],

@@ -10,6 +10,7 @@ import {
 } from "./run-notes-conformance.ts";
 import { describePages } from "./run-pages-conformance.ts";
 import { describeCanaries, describeReads } from "./run-reads-conformance.ts";
+import { describeShields } from "./run-shields-conformance.ts";
 import { describeUnasked } from "./run-unasked-conformance.ts";
 import { describeLostWrites, describeVerdicts } from "./run-writes-conformance.ts";
 
@@ -17,6 +18,7 @@ describe("the pages of the in-memory store", () => describePages(open));
 describe("a run read from the in-memory store", () => describeReads(open));
 describe("the canaries of the in-memory store", () => describeCanaries(open));
 describe("a deferral in the in-memory store", () => describeDeferrals(open));
+describe("a shield in the in-memory store", () => describeShields(open));
 describe("a write to the in-memory store that does not happen", () => describeLostWrites(open));
 describe("a verdict in the in-memory store", () => describeVerdicts(open));
 describe("the in-memory store, deferring unasked", () => describeUnasked(open));

@@ -25,7 +25,7 @@ export function describeGuardFacts(open: () => Promise<StoreStand>): void {
       const id = await stand.add();
       await leave(stand, id, { ...PRESUMED, presumedTimes, unknownTimes: 1 });
       await stand.change(id, OVERDUE);
-      const facts = await stand.store.guardFacts(await queryOf(stand), confirmations);
+      const facts = await stand.store.guardFacts(confirmations);
       expect(facts.confirmable).toEqual(expected ? [id] : []);
     });
   }
@@ -34,7 +34,7 @@ export function describeGuardFacts(open: () => Promise<StoreStand>): void {
     ["was ended meanwhile", (stand, id) => stand.change(id, { status: "FAILED" })],
     ["has another sandbox", (stand, id) => stand.change(id, { sandboxId: "new" })],
     ["has another command", (stand, id) => stand.change(id, { bashCommandId: "new" })],
-    ["waits after a failure", (stand, id) => fail(stand, id)],
+    ["was started anew", (stand, id) => stand.change(id, { beganMin: 3 })],
   ];
   for (const [what, make] of uncounted) {
     it(`does not count a run that ${what}`, async () => {
@@ -45,31 +45,42 @@ export function describeGuardFacts(open: () => Promise<StoreStand>): void {
         await stand.change(each, OVERDUE);
       }
       await make(stand, id);
-      for (const includeSuspected of [false, true]) {
-        const query = await queryOf(stand, { includeSuspected });
-        expect((await stand.store.guardFacts(query, 2)).confirmable).toEqual([counted]);
-      }
+      expect((await stand.store.guardFacts(2)).confirmable).toEqual([counted]);
     });
   }
 
-  it("counts a deferred run only where suspected ones are included", async () => {
+  it("counts a suspected run of the whole fleet, whatever it waits for", async () => {
     await using stand = await open();
-    const id = await stand.add();
-    await leave(stand, id, PRESUMED);
-    const facts = async (changes: Partial<StaleQuery>) =>
-      (await stand.store.guardFacts(await queryOf(stand, changes), 2)).confirmable;
-    expect(await facts({})).toEqual([]);
-    expect(await facts({ includeSuspected: true })).toEqual([id]);
+    const [due, deferred, failing] = [await stand.add(), await stand.add(), await stand.add()];
+    for (const id of [due, deferred, failing]) await leave(stand, id, PRESUMED);
+    await stand.change(due, OVERDUE);
+    await fail(stand, failing);
+    const facts = await stand.store.guardFacts(2);
+    expect(facts.confirmable).toEqual([due, deferred, failing]);
   });
 
-  it("counts a run again when its time has come after a failure", async () => {
+  it("counts the proofs of the last hour", async () => {
     await using stand = await open();
-    const id = await stand.add();
-    await leave(stand, id, PRESUMED);
-    await fail(stand, id);
-    await stand.pass(2 * HOUR_MS);
-    const facts = await stand.store.guardFacts(await queryOf(stand), 2);
-    expect(facts.confirmable).toEqual([id]);
+    const { store, fence } = stand;
+    await store.apply(completing(await read(stand, await stand.add())), fence);
+    await store.apply(failing(await read(stand, await stand.add())), fence);
+    await stand.pass(30 * MIN_MS);
+    await store.apply(completing(await read(stand, await stand.add())), fence);
+    expect(await store.guardFacts(2)).toMatchObject({ provenLastHour: 2 });
+    await stand.pass(31 * MIN_MS);
+    expect(await store.guardFacts(2)).toMatchObject({ provenLastHour: 1 });
+  });
+
+  it("knows for how many runs the last full sweep got an answer", async () => {
+    await using stand = await open();
+    const answered = async () => (await stand.store.guardFacts(2)).lastAnswered;
+    expect(await answered()).toBe(0);
+    const counts = { stale: 99, completed: 1, failed: 2, deferred: 4, suspected: 8, held: 16 };
+    const others = { undetermined: 32, lostRace: 32, busy: 32, skipped: 32, errors: 32 };
+    const restraint = { pausedForMs: 0, concurrency: null };
+    const report = { counts: { ...counts, ...others } };
+    expect(await stand.leadership.finish(stand.fence, report, restraint)).toBe(true);
+    expect(await answered()).toBe(31);
   });
 
   it("counts presumptions of the last hour, without those a person let pass and without proofs", async () => {
@@ -77,7 +88,7 @@ export function describeGuardFacts(open: () => Promise<StoreStand>): void {
     const { store, fence } = stand;
     const end = async (overrideReason: string | null) =>
       store.apply(failing(await read(stand, await stand.add()), { overrideReason }), fence);
-    const counted = async () => (await store.guardFacts(await queryOf(stand), 2)).presumedLastHour;
+    const counted = async () => (await store.guardFacts(2)).presumedLastHour;
     await end(null);
     await stand.pass(30 * MIN_MS);
     await end(null);

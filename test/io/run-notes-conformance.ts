@@ -4,6 +4,9 @@ import type { RunStore } from "../../src/watchdog/store-ports.ts";
 import { NOTHING, queryOf, type RunChange, type StoreStand } from "../support/store-stand.ts";
 import { DARK, fail, HOUR_MS, leave } from "../support/store-steps.ts";
 
+/** The host's row is not touched: nobody hides the run. */
+const LEFT_ALONE = { look: null, shield: null };
+
 /** What every run store promises of runs that could not be handled. */
 export function describeFailures(open: () => Promise<StoreStand>): void {
   it("counts failures, with the last cause and the time of the next attempt, and leaves the run alone", async () => {
@@ -11,7 +14,13 @@ export function describeFailures(open: () => Promise<StoreStand>): void {
     const id = await stand.add({ overdueMin: 3, sandboxId: "s", bashCommandId: "c" });
     await fail(stand, id, "SQLSTATE 23514");
     const noted = { sandboxId: "s", bashCommandId: "c", firstDeadline: 3, errorRetry: -60 };
-    const first = { ...NOTHING, ...noted, errorTimes: 1, errorCause: "SQLSTATE 23514" };
+    const first = {
+      ...NOTHING,
+      ...LEFT_ALONE,
+      ...noted,
+      errorTimes: 1,
+      errorCause: "SQLSTATE 23514",
+    };
     expect(await stand.remembered(id)).toEqual(first);
     await stand.store.noteError(
       { runId: id, cause: "status 500", retryInMs: 2 * HOUR_MS },
@@ -45,6 +54,7 @@ export function describeFailures(open: () => Promise<StoreStand>): void {
       await fail(stand, id, "another");
       expect(await stand.remembered(id)).toEqual({
         ...NOTHING,
+        ...LEFT_ALONE,
         ...{ sandboxId: "s", bashCommandId: "c", ...change },
         firstDeadline: 2,
         errorTimes: 1,
@@ -102,7 +112,12 @@ export function describeForgetting(open: () => Promise<StoreStand>): void {
 type Note = (stand: StoreStand, id: string, fence: Fence) => Promise<void>;
 const NOTES: Readonly<Record<string, Note>> = {
   async deferUnasked(stand, id, fence) {
-    await stand.store.deferUnasked([id], await queryOf(stand), HOUR_MS, fence);
+    await stand.store.deferUnasked(
+      [id],
+      await queryOf(stand),
+      { deferMs: HOUR_MS, shieldMs: 0 },
+      fence,
+    );
   },
   noteError: ({ store }, runId, fence) =>
     store.noteError({ runId, cause: "c", retryInMs: HOUR_MS }, fence),

@@ -1,6 +1,13 @@
 import { expect, it } from "vitest";
-import { inTheDark } from "../../src/rules/suspicion.ts";
-import { queryOf, type RunChange, type StoreStand } from "../support/store-stand.ts";
+import { CLEARED, inTheDark } from "../../src/rules/suspicion.ts";
+import type { RunIdName } from "../../src/watchdog/ports.ts";
+import {
+  MIN_MS,
+  queryOf,
+  type RunChange,
+  type StandRun,
+  type StoreStand,
+} from "../support/store-stand.ts";
 import { DARK, fail, HOUR_MS, leave, PRESUMED, read } from "../support/store-steps.ts";
 
 /** What every run store promises of a run that earlier sweeps remember. */
@@ -53,6 +60,7 @@ export function describeReads(open: () => Promise<StoreStand>): void {
     ["another command", { bashCommandId: "new" }, "forgets"],
     ["no sandbox any more", { sandboxId: null }, "forgets"],
     ["no command any more", { bashCommandId: null }, "forgets"],
+    ["another start", { beganMin: 3 }, "forgets"],
     ["another deadline", { overdueMin: 5 }, "remembers"],
     ["ended", { status: "FAILED" }, "remembers"],
   ];
@@ -109,7 +117,7 @@ export function describeCanaries(open: () => Promise<StoreStand>): void {
     expect(await canaries(stand, 2)).toEqual([most, middle]);
     expect(await canaries(stand, 9)).toEqual([most, middle, least]);
     const query = await queryOf(stand);
-    const [first] = await stand.store.canaries(query, 1);
+    const [first] = await stand.store.canaries(query, NEEDS, 1);
     expect({ ...first, readAt: null }).toEqual({
       ...(await stand.store.read(most, query)),
       readAt: null,
@@ -119,7 +127,7 @@ export function describeCanaries(open: () => Promise<StoreStand>): void {
   const unfit: readonly (readonly [string, (stand: StoreStand) => Promise<unknown>])[] = [
     ["is stale", (stand) => stand.add()],
     ["is not RUNNING", (stand) => stand.add({ overdueMin: -60, status: "PENDING" })],
-    ["has no deadline", (stand) => stand.add({ overdueMin: null })],
+    ["is due without a deadline", (stand) => stand.add({ overdueMin: null, beganMin: 25 * 60 })],
     ["has no sandbox", (stand) => stand.add({ overdueMin: -60, sandboxId: null })],
     ["has an empty sandbox id", (stand) => stand.add({ overdueMin: -60, sandboxId: "" })],
     ["has no command", (stand) => stand.add({ overdueMin: -60, bashCommandId: null })],
@@ -144,6 +152,41 @@ export function describeCanaries(open: () => Promise<StoreStand>): void {
     });
   }
 
+  const idless: readonly (readonly [string, StandRun, readonly RunIdName[]])[] = [
+    ["sandbox id", { sandboxId: null }, ["bashCommandId"]],
+    ["command id", { bashCommandId: null }, ["sandboxId"]],
+    ["command id but an empty one", { bashCommandId: "" }, ["sandboxId"]],
+    ["id at all", { sandboxId: null, bashCommandId: null }, []],
+  ];
+  for (const [what, seed, needs] of idless) {
+    it(`include a run without a ${what} where the backend needs none`, async () => {
+      await using stand = await open();
+      const id = await stand.add({ overdueMin: -60, ...seed });
+      expect(await canaries(stand, 9, needs)).toEqual([id]);
+      expect(await canaries(stand, 9)).toEqual([]);
+    });
+  }
+
+  it("include runs without a deadline behind those with one, the youngest first", async () => {
+    await using stand = await open();
+    const [old, young] = [
+      await stand.add({ overdueMin: null, beganMin: 50 }),
+      await stand.add({ overdueMin: null, beganMin: 5 }),
+    ];
+    const timed = await stand.add({ overdueMin: -5 });
+    expect(await canaries(stand, 9)).toEqual([timed, young, old]);
+    expect(await canaries(stand, 2)).toEqual([timed, young]);
+  });
+
+  it("leave out a run whose deadline is our shield when its look is due", async () => {
+    await using stand = await open();
+    const id = await stand.add();
+    await leave(stand, id, CLEARED, HOUR_MS);
+    expect(await canaries(stand, 9)).toEqual([id]);
+    await stand.pass(90 * MIN_MS);
+    expect(await canaries(stand, 9)).toEqual([]);
+  });
+
   it("include a run that was seen alive, and one whose suspicion was about another sandbox", async () => {
     await using stand = await open();
     const [alive, moved] = [await stand.add(), await stand.add()];
@@ -161,12 +204,18 @@ export function describeCanaries(open: () => Promise<StoreStand>): void {
     const exactly = await queryOf(stand, { horizon: { text, ms } });
     const late = { text: new Date(ms + 1).toISOString(), ms: ms + 1 };
     const after = await queryOf(stand, { horizon: late });
-    expect(await stand.store.canaries(exactly, 9)).toHaveLength(1);
-    expect(await stand.store.canaries(after, 9)).toHaveLength(0);
+    expect(await stand.store.canaries(exactly, NEEDS, 9)).toHaveLength(1);
+    expect(await stand.store.canaries(after, NEEDS, 9)).toHaveLength(0);
   });
 }
 
-async function canaries(stand: StoreStand, limit: number): Promise<readonly string[]> {
-  const found = await stand.store.canaries(await queryOf(stand), limit);
+const NEEDS = ["sandboxId", "bashCommandId"] as const;
+
+async function canaries(
+  stand: StoreStand,
+  limit: number,
+  needs: readonly RunIdName[] = NEEDS,
+): Promise<readonly string[]> {
+  const found = await stand.store.canaries(await queryOf(stand), needs, limit);
   return found.map(({ id }) => id);
 }

@@ -55,7 +55,7 @@ export function describeUnasked(open: () => Promise<StoreStand>): void {
     await stand.pass(2 * HOUR_MS);
     const before = await stand.remembered(id);
     await unasked(stand, [id]);
-    expect(await stand.remembered(id)).toEqual({ ...before, noted: 0 });
+    expect(await stand.remembered(id)).toEqual({ ...before, noted: 0, look: -60, shield: -60 });
     expect(before).toMatchObject({ firstDeadline: 123, noted: 120, errorTimes: 1 });
     expect(await stand.run(id)).toMatchObject({ overdueMin: -60 });
   });
@@ -95,8 +95,8 @@ export function describeUnasked(open: () => Promise<StoreStand>): void {
     await using stand = await open();
     const id = await stand.add();
     const query = await queryOf(stand);
-    await stand.store.deferUnasked([id], query, 30 * MIN_MS, stand.fence);
-    await stand.store.deferUnasked([id], query, 60 * MIN_MS, stand.fence);
+    await stand.store.deferUnasked([id], query, { deferMs: 30 * MIN_MS, shieldMs: 0 }, stand.fence);
+    await stand.store.deferUnasked([id], query, { deferMs: 60 * MIN_MS, shieldMs: 0 }, stand.fence);
     expect(await stand.run(id)).toMatchObject({ overdueMin: -30 });
   });
 
@@ -108,7 +108,12 @@ export function describeUnasked(open: () => Promise<StoreStand>): void {
     const query = await queryOf(stand);
     await stand.pass(1);
     for (const id of asked) await leave(stand, id, PRESUMED);
-    await stand.store.deferUnasked([...rest, oldest], query, HOUR_MS, stand.fence);
+    await stand.store.deferUnasked(
+      [...rest, oldest],
+      query,
+      { deferMs: HOUR_MS, shieldMs: 0 },
+      stand.fence,
+    );
     await stand.pass(2 * HOUR_MS);
     const { ids } = await stand.store.stalePage(await queryOf(stand), null, 10);
     expect(ids).toEqual([oldest, rest[1], rest[0], ...asked]);
@@ -127,5 +132,5 @@ export function describeUnasked(open: () => Promise<StoreStand>): void {
 
 async function unasked(stand: StoreStand, ids: readonly string[], changes = {}): Promise<void> {
   const query = await queryOf(stand, changes);
-  await stand.store.deferUnasked(ids, query, HOUR_MS, stand.fence);
+  await stand.store.deferUnasked(ids, query, { deferMs: HOUR_MS, shieldMs: 0 }, stand.fence);
 }

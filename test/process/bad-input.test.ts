@@ -47,8 +47,8 @@ describe("a proxy that is none", () => {
     const http_proxy = "http://user:hunter2@no host:3128";
     const ended = await runOnce({ ...MINIMAL, http_proxy, HTTPS_PROXY: "proxy:3128" }, ["once"]);
     expect(ended).toMatchObject({ code: 2, stdout: "" });
-    expect(ended.stderr).toContain("http_proxy must be a url such as http://");
-    expect(ended.stderr).toContain("HTTPS_PROXY must be a url such as http://");
+    expect(ended.stderr).toContain("http_proxy must be a URL such as http://");
+    expect(ended.stderr).toContain("HTTPS_PROXY must be a URL such as http://");
     expect(ended.stderr).not.toContain("hunter2");
   });
 });

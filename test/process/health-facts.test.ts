@@ -1,6 +1,7 @@
 /** What /health tells, as the fleet sees it from two replicas. */
 import { describe, expect, it, vi } from "vitest";
-import { askHealth, untilReady } from "../support/ask-health.ts";
+import { freePort } from "../../src/demo/free-port.ts";
+import { askHealth, untilNotReady, untilReady } from "../support/ask-health.ts";
 import { holdLookups } from "../support/fate-of-runs.ts";
 import {
   holdPostgresLease,
@@ -152,6 +153,50 @@ describe("/health", () => {
       reasons: [expect.stringMatching(/redis lease: give all of them the same REDIS_URL/)],
     });
     expect(await askHealth(worker, "/readyz")).toMatchObject({ status: 200 });
+  });
+
+  it("shows nobody the token of the lease, and neither does the log", async () => {
+    await using world = await createWorld();
+    await world.seed();
+    const questions = holdLookups(world);
+    const env = { ...world.env, ...EVERY_SECOND, LOG_LEVEL: "trace" };
+    await using leader = await startWorker(env);
+    await questions.asked(1);
+    await using standby = await startWorker(env);
+    await until(standby, { role: "standby" });
+    const [row] = await world.database.sql<{ holder: string }[]>`
+      SELECT holder FROM watchdog.leadership`;
+    const [, holder = "", token = ""] = /^(.*)\/([^/]+)$/.exec(row?.holder ?? "") ?? [];
+    await until(standby, { lease: { holder }, sweep: { fleet: { holder } } });
+    for (const worker of [leader, standby]) {
+      const { body } = await askHealth(worker, "/health");
+      expect(token).not.toBe("");
+      expect(JSON.stringify(body)).not.toContain(token);
+      expect(worker.stdout()).not.toContain(token);
+    }
+    questions.answer();
+  });
+
+  it("says what is wrong with a store and not where it is; the log says both", async () => {
+    await using world = await createWorld();
+    const port = await freePort("127.0.0.1");
+    const there = new URL(world.database.url);
+    const away = { postgres: there.href.replace(there.host, `localhost:${port}`) };
+    const cases = [
+      { DATABASE_URL: away.postgres, says: /^postgres: .* failed: ECONNREFUSED/ },
+      { REDIS_URL: `redis://localhost:${port}`, says: /^lease: .* failed: .*ECONNREFUSED/ },
+      { REDIS_URL: `redis://cache.invalid:${port}`, says: /^lease: .* failed: .*(ENOT|EAI)/ },
+    ];
+    for (const { says, ...urls } of cases) {
+      await using worker = await startWorker({ ...world.env, ...NEVER, ...urls });
+      await untilNotReady(worker, says);
+      for (const path of ["/readyz", "/health"]) {
+        const text = JSON.stringify((await askHealth(worker, path)).body.reasons);
+        expect(text).not.toMatch(/localhost|cache\.invalid|127\.0\.0\.1|::1/);
+        expect(text).not.toContain(String(port));
+      }
+      expect(worker.stdout()).toContain(String(port));
+    }
   });
 
   it("is 503 when nobody has swept, on a replica that cannot", async () => {

@@ -2,12 +2,13 @@
 
 import { once } from "node:events";
 import { connect, createServer } from "node:net";
-import { describe, expect, it, vi } from "vitest";
+import { describe, expect, it } from "vitest";
+import { freePort } from "../../src/demo/free-port.ts";
 import { openHealthServer } from "../../src/io/health/server.ts";
 import { askHealth, untilReady } from "../support/ask-health.ts";
 import { redisUrl } from "../support/redis.ts";
 import { startTcpProxy } from "../support/tcp-proxy.ts";
-import { startWorker } from "../support/worker-process.ts";
+import { runOnce, startWorker } from "../support/worker-process.ts";
 import { createWorld } from "../support/world.ts";
 
 /** Next time in a year: nothing happens by itself. */
@@ -101,23 +102,54 @@ describe("the health endpoint", () => {
     expect(await askHealth(worker, "/livez")).toMatchObject({ status: 200 });
   });
 
-  it("is not needed: with its port in use the worker says so and sweeps", async () => {
+  it("ends run with 2 where it cannot listen, before any sweep, and says what to do", async () => {
     await using world = await createWorld();
     const { id } = await world.seed({}, { status: "MISSING" });
     const squatter = createServer().listen(0, "127.0.0.1");
     await once(squatter, "listening");
     const address = squatter.address();
-    const port = typeof address === "object" ? String(address?.port) : "";
-    await using worker = await startWorker({
-      ...world.env,
-      ...EVERY_SECOND,
-      WATCHDOG_HEALTH_PORT: port,
-    });
-    const complaint = await worker.waitForLog("health endpoint cannot listen, going on without it");
-    expect(complaint).toMatchObject({ level: "error", port: Number(port) });
-    expect(JSON.stringify(complaint)).toContain("EADDRINUSE");
-    await vi.waitFor(async () => expect((await world.row(id)).status).toBe("FAILED"), 90_000);
+    const taken = typeof address === "object" ? String(address?.port) : "";
+    const cases = [
+      { host: "127.0.0.1", port: taken, says: `127.0.0.1:${taken} failed: EADDRINUSE (stop the` },
+      { host: "::", port: taken, says: `[::]:${taken} failed: EADDRINUSE (stop the program` },
+      { host: "192.0.2.1", port: "0", says: "192.0.2.1:0 failed: EADDRNOTAVAIL (the host must be" },
+      { host: "health.invalid", port: "0", says: "health.invalid:0 failed: E" },
+    ];
+    for (const { host, port, says } of cases) {
+      const env = { ...world.env, ...EVERY_SECOND };
+      const { code, stdout, stderr } = await runOnce(
+        { ...env, WATCHDOG_HEALTH_HOST: host, WATCHDOG_HEALTH_PORT: port },
+        ["run"],
+      );
+      expect({ host, code, stderr }).toEqual({
+        host,
+        code: 2,
+        stderr: expect.stringContaining(says),
+      });
+      expect(stderr).toContain("WATCHDOG_HEALTH_PORT=off does without");
+      expect(stdout).not.toContain("run-watchdog is up");
+    }
+    expect((await world.row(id)).status).toBe("RUNNING");
     squatter.close();
+  });
+
+  it("is found by healthcheck in the same environment", async () => {
+    await using world = await createWorld();
+    const env = {
+      ...world.env,
+      ...NEVER,
+      WATCHDOG_HEALTH_PORT: String(await freePort("127.0.0.1")),
+    };
+    await using worker = await startWorker(env);
+    await worker.healthUrl();
+    const proxy = { NODE_USE_ENV_PROXY: "1", HTTP_PROXY: "http://127.0.0.1:1" };
+    for (const more of [{}, proxy]) {
+      const { code, stderr } = await runOnce({ ...env, ...more }, ["healthcheck"]);
+      expect({ more, code, stderr }).toEqual({ more, code: 0, stderr: "" });
+    }
+    worker.kill();
+    await worker.exited;
+    expect(await runOnce(env, ["healthcheck"])).toMatchObject({ code: 1, stdout: "" });
   });
 
   it("does not exist when it is off", async () => {

@@ -84,6 +84,7 @@ export function backendWith(backend: Backend, changed: Partial<Backend>): Backen
   return {
     name: backend.name,
     cleans: backend.cleans,
+    ...(backend.needs === undefined ? {} : { needs: backend.needs }),
     verify: (...args) => backend.verify(...args),
     cleanup: (...args) => backend.cleanup(...args),
     ...changed,

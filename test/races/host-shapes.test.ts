@@ -12,18 +12,18 @@ const VERDICTS = {
   undetermined: "RUNNING",
 };
 
-describe("a host whose runs have no status_detail", () => {
+describe("a host whose runs have neither status_detail nor a stamp", () => {
   it("gets every verdict, and its deferred runs a new deadline", async () => {
     await using world = await createWorld();
     const fleet = await seedFleet(world);
-    await world.database.sql`ALTER TABLE automation_runs DROP COLUMN status_detail`;
+    await dropNewColumns(world);
     await expectSweptFleet(world, fleet);
   });
 
   it("keeps what a writer leaves in the gap before the write", async () => {
     await using world = await createWorld();
     const fleet = await seedFleet(world);
-    await world.database.sql`ALTER TABLE automation_runs DROP COLUMN status_detail`;
+    await dropNewColumns(world);
     await expectLostRaces(world, fleet);
   });
 });
@@ -32,8 +32,8 @@ describe("a host that lacks every optional column", () => {
   it("gets every verdict, and its deferred runs a new deadline", async () => {
     await using world = await createWorld();
     const fleet = await seedFleet(world);
+    await dropNewColumns(world);
     await world.database.sql.unsafe(`
-      ALTER TABLE automation_runs DROP COLUMN status_detail;
       ALTER TABLE automations DROP COLUMN keep_alive, DROP COLUMN preset_metadata,
         DROP COLUMN updated_at;`);
     await expectSweptFleet(world, fleet);
@@ -70,6 +70,12 @@ describe("a host whose table has other names, behind an updatable view", () => {
     expect(await journal(world)).toEqual([]);
   });
 });
+
+/** As older hosts have it, such as 1.8.0. */
+async function dropNewColumns({ database }: World): Promise<void> {
+  await database.sql`
+    ALTER TABLE automation_runs DROP COLUMN status_detail, DROP COLUMN sandbox_cleanup_due_at`;
+}
 
 /** The table and its most important column are called something else. */
 async function hideBehindView({ database }: World): Promise<void> {

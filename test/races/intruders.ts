@@ -46,6 +46,11 @@ export const INTRUDERS: readonly Intruder[] = [
     act: (sql, runId) =>
       sql`UPDATE automation_runs SET bash_command_id = ${randomCommandId()} WHERE id = ${runId}`,
   },
+  {
+    name: "a host that starts the run anew in its row",
+    settles: false,
+    act: (sql, runId) => sql`UPDATE automation_runs SET started_at = now() WHERE id = ${runId}`,
+  },
 ];
 
 function randomSandboxId(): string {

@@ -3,11 +3,12 @@ import { html } from "../../src/demo/fake-host-model.ts";
 import { startReplay } from "../support/replay.ts";
 import { onceAnswered } from "../support/replay-checks.ts";
 import { dies, ends, type JobSpec, job } from "../support/replay-jobs.ts";
+import { REPLAY_TIMEOUT_MS } from "../support/replay-time.ts";
 
 const BEGINS = 4;
 const LAST = 13;
 
-describe("agent servers that answer 502 for ten minutes", () => {
+describe("agent servers that answer 502 for ten minutes", { timeout: REPLAY_TIMEOUT_MS }, () => {
   it("end no run that is alive, and everybody is judged soon after the recovery", async () => {
     await using replay = await startReplay({ judgedBy: onceAnswered(LAST + 0.5) });
     const live = await replay.add(Array.from({ length: 24 }, (_, index) => liveJob(index)));

@@ -2,7 +2,7 @@ import { describe, expect, it } from "vitest";
 import { type Replay, startReplay } from "../support/replay.ts";
 import { normally } from "../support/replay-checks.ts";
 import { ends, type Job, type JobSpec, job, type Truth } from "../support/replay-jobs.ts";
-import { MINUTE_MS } from "../support/replay-time.ts";
+import { MINUTE_MS, REPLAY_TIMEOUT_MS } from "../support/replay-time.ts";
 
 /**
  * Dispatched half a minute before the sweep of minute -5. The deadline counts from there: ten minutes and a margin of two
@@ -16,7 +16,9 @@ const HARD_DEADLINE_MS = 19.5 * MINUTE_MS;
 const SWEEP_BEFORE = 19;
 const SWEEP_AFTER = 20;
 
-describe("a deadline that counts from dispatch, before the command begins", () => {
+describe("a deadline that counts from dispatch, before the command begins", {
+  timeout: REPLAY_TIMEOUT_MS,
+}, () => {
   it("ends no healthy run: callbacks, exit codes and the command's own time limit decide", async () => {
     await using replay = await startReplay({ judgedBy: normally });
     const healthy = [8, 9, 10].flatMap((minute) =>

@@ -3,11 +3,14 @@ import { json } from "../../src/demo/fake-host-model.ts";
 import { type Replay, startReplay } from "../support/replay.ts";
 import { onceTrue } from "../support/replay-checks.ts";
 import { dies, ends, job } from "../support/replay-jobs.ts";
+import { REPLAY_TIMEOUT_MS } from "../support/replay-time.ts";
 
 const BEGINS = 3;
 const LAST = 32;
 
-describe("an API that answers empty lists for everybody for half an hour", () => {
+describe("an API that answers empty lists for everybody for half an hour", {
+  timeout: REPLAY_TIMEOUT_MS,
+}, () => {
   it("ends nobody: those who are not stale yet are unknown to it as well", async () => {
     await using replay = await startReplay({ judgedBy: onceTrue(LAST + 0.5) });
     // Never more at once than the guard lets pass when somebody shows life.

@@ -3,11 +3,14 @@ import { json } from "../../src/demo/fake-host-model.ts";
 import { type Replay, startReplay } from "../support/replay.ts";
 import { normally, onceTrue } from "../support/replay-checks.ts";
 import { dies, ends, type Job, type JobSpec, job } from "../support/replay-jobs.ts";
+import { REPLAY_TIMEOUT_MS } from "../support/replay-time.ts";
 
 const BEGINS = 3;
 const LAST = 22;
 
-describe("half of the sandboxes falsely reported MISSING for twenty minutes", () => {
+describe("half of the sandboxes falsely reported MISSING for twenty minutes", {
+  timeout: REPLAY_TIMEOUT_MS,
+}, () => {
   it("are a mass: nobody is ended before the lies end, and the dead are ended right after", async () => {
     await using replay = await startReplay({ judgedBy: onceTrue(LAST + 0.5) });
     const live = await replay.add(liveJobs(40));

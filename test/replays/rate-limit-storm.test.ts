@@ -3,7 +3,7 @@ import { json } from "../../src/demo/fake-host-model.ts";
 import { API_CONCURRENCY, type Replay, type Swept, startReplay } from "../support/replay.ts";
 import { normally } from "../support/replay-checks.ts";
 import { dies, ends, type Job, type JobSpec, job } from "../support/replay-jobs.ts";
-import { MINUTE_MS } from "../support/replay-time.ts";
+import { MINUTE_MS, REPLAY_TIMEOUT_MS } from "../support/replay-time.ts";
 import { isApiCall } from "../support/replay-traffic.ts";
 
 const BEGINS = 4;
@@ -50,7 +50,7 @@ const storms: readonly Storm[] = [
   },
 ];
 
-describe("an API that for 40 minutes answers 429 to", () => {
+describe("an API that for 40 minutes answers 429 to", { timeout: REPLAY_TIMEOUT_MS }, () => {
   for (const storm of storms) {
     it(storm.name, async () => {
       await using replay = await startReplay({ judgedBy: storm.judgedBy });

@@ -3,7 +3,7 @@ import { json } from "../../src/demo/fake-host-model.ts";
 import { startReplay } from "../support/replay.ts";
 import { onceAnswered } from "../support/replay-checks.ts";
 import { dies, ends, type JobSpec, job } from "../support/replay-jobs.ts";
-import { MINUTE_MS } from "../support/replay-time.ts";
+import { MINUTE_MS, REPLAY_TIMEOUT_MS } from "../support/replay-time.ts";
 
 const BEGINS = 6;
 const LAST = 125;
@@ -14,7 +14,7 @@ const LAST = 125;
  */
 const MOST_CALLS = (4 + 16) * (2 + 2);
 
-describe("valid keys refused with 401 for two hours", () => {
+describe("valid keys refused with 401 for two hours", { timeout: REPLAY_TIMEOUT_MS }, () => {
   it("ends nobody, asks for a few owners a minute, and judges everybody after the recovery", async () => {
     await using replay = await startReplay({ judgedBy: onceAnswered(LAST + 0.5) });
     await replay.add(Array.from({ length: 120 }, (_, index) => arrival(0, index)));

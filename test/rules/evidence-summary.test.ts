@@ -20,7 +20,7 @@ describe("summarise", () => {
       expected: { kind: "running", output: "partial" },
     },
     { evidence: { kind: "starting" }, expected: { kind: "starting" } },
-    { evidence: { kind: "no-command" }, expected: { kind: "no-command" } },
+    { evidence: { kind: "no-command", sandbox: "running" }, expected: { kind: "no-command" } },
     {
       evidence: { kind: "gone", reason: "lost", detail: SECRET },
       expected: { kind: "gone", reason: "lost" },

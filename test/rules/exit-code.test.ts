@@ -1,5 +1,5 @@
 import { describe, expect, it } from "vitest";
-import { resultOf, type SweepEnd } from "../../src/rules/exit-code.ts";
+import { exitCodeUntold, resultOf, type SweepEnd } from "../../src/rules/exit-code.ts";
 import type { SweepCounts, SweepStatus } from "../../src/rules/report.ts";
 import { NO_COUNTS } from "../report/a-report.ts";
 
@@ -126,6 +126,16 @@ describe("resultOf", () => {
     expect(resultOf({ kind: "finished" }, counts, 0)).toEqual({ status: "ok", exitCode: 0 });
   });
 
+  const answers = ["completed", "failed", "deferred", "suspected"] as const;
+  for (const [index, answer] of answers.entries()) {
+    for (const other of answers.slice(index)) {
+      it(`is ok where some runs gave no answer and others were ${answer} and ${other}`, () => {
+        const counts = { ...NO_COUNTS, undetermined: 3, [answer]: 1, [other]: 1 };
+        expect(resultOf({ kind: "finished" }, counts, 0)).toEqual({ status: "ok", exitCode: 0 });
+      });
+    }
+  }
+
   it("says that verdicts are held rather than that runs were not asked about", () => {
     const counts = { ...NO_COUNTS, held: 1, skipped: 1, errors: 1 };
     expect(resultOf({ kind: "finished" }, counts, 1)).toEqual({ status: "held", exitCode: 4 });
@@ -136,5 +146,16 @@ describe("resultOf", () => {
       expect(resultOf(end, NO_COUNTS, 0)).toEqual({ status, exitCode });
       expect(resultOf(end, { ...NO_COUNTS, ...BAD_COUNTS }, 1)).toEqual({ status, exitCode });
     });
+  }
+});
+
+describe("exitCodeUntold", () => {
+  for (const exitCode of [0, 3, 4]) {
+    it(`is 1 instead of ${exitCode}`, () => expect(exitCodeUntold(exitCode)).toBe(1));
+  }
+
+  for (const exitCode of [1, 2, 69, 75, 130, 143]) {
+    it(`leaves ${exitCode}, which holds first`, () =>
+      expect(exitCodeUntold(exitCode)).toBe(exitCode));
   }
 });

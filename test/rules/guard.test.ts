@@ -21,7 +21,13 @@ const POLICY: GuardPolicy = {
   unverifiableAfterMs: DAY_MS,
 };
 
-const QUIET: GuardScene = { life: "seen", answered: 100, presumed: 5, appliedLastHour: 0 };
+const QUIET: GuardScene = {
+  life: "seen",
+  answered: 100,
+  presumed: 5,
+  appliedLastHour: 0,
+  provenLastHour: 0,
+};
 
 /** Candidates are how long they are overdue. */
 const NEW = 0;
@@ -98,6 +104,17 @@ describe("decide", () => {
     expect(decision).toMatchObject({ apply: [], hold: [AT_BOUND, AT_BOUND] });
   });
 
+  it("lets more pass in an hour when a share of what was proven is more, and not one beyond it", () => {
+    const scene = { ...QUIET, appliedLastHour: 99, provenLastHour: 403 };
+    const decision = decide([2, 1], same, scene, POLICY);
+    expect(decision).toEqual({ apply: [2], hold: [1], reason: "100 presumptions in an hour" });
+  });
+
+  it("lets no fewer pass in an hour when that share is less", () => {
+    const scene = { ...QUIET, appliedLastHour: 59, provenLastHour: 239 };
+    expect(decide([2, 1], same, scene, POLICY)).toMatchObject({ apply: [2], hold: [1] });
+  });
+
   it("takes the oldest first", () => {
     const scene = { ...QUIET, appliedLastHour: 58 };
     const decision = decide([1, 4, 2, 3], same, scene, POLICY);
@@ -118,12 +135,14 @@ describe("decide", () => {
           answered: fc.nat(2000),
           presumed: fc.nat(2000),
           appliedLastHour: fc.nat(100),
+          provenLastHour: fc.nat(1000),
         }),
         (waiting, scene) => {
           const { apply, hold, reason } = decide(waiting, same, scene, POLICY);
           expect([...apply, ...hold].sort()).toEqual([...waiting].sort());
           expect(reason === null).toBe(hold.length === 0);
-          const left = Math.max(0, POLICY.perHour - scene.appliedLastHour);
+          const cap = Math.max(POLICY.perHour, scene.provenLastHour / 4);
+          const left = Math.max(0, Math.floor(cap) - scene.appliedLastHour);
           expect(apply.length).toBeLessThanOrEqual(left);
           if (isMass(scene, POLICY) || scene.life === "none") {
             expect(apply.every((overdueMs) => overdueMs >= DAY_MS)).toBe(true);
@@ -154,7 +173,9 @@ describe("what an answer shows", () => {
     ["an exit code", { kind: "exited", exitCode: 1, stdout: "", stderr: "" }, true, true],
     ["a stated failure", { kind: "failed", detail: "", stdout: "", stderr: "" }, true, true],
     ["a running command", { kind: "running", output: "none" }, true, true],
-    ["a running sandbox without a command", { kind: "no-command" }, true, true],
+    ["a running sandbox without a command", { kind: "no-command", sandbox: "running" }, true, true],
+    ["no command to ask for", { kind: "no-command", sandbox: "not-asked" }, false, false],
+    ["no sandbox to ask for", gone("no-sandbox-id"), false, false],
     ["an agent server that forgot the command", gone("command-unknown"), true, true],
     ["an agent server that was restarted", gone("server-restarted"), true, true],
     ["a starting sandbox", { kind: "starting" }, true, false],

@@ -24,6 +24,7 @@ const WELL: HealthFacts = {
   heldFor: null,
   apiRefusal: null,
   failingRuns: 0,
+  endedElsewhere: 0,
 };
 
 function facts(changes: Partial<HealthFacts> = {}): HealthFacts {

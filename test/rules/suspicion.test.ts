@@ -1,5 +1,11 @@
 import { describe, expect, it } from "vitest";
-import { askAgainInMs, CLEARED, inTheDark, sighting } from "../../src/rules/suspicion.ts";
+import {
+  askAgainInMs,
+  CLEARED,
+  inTheDark,
+  shieldAfterLookMs,
+  sighting,
+} from "../../src/rules/suspicion.ts";
 import { suspicion } from "../support/snapshot.ts";
 
 const DEFER_MS = 45_000;
@@ -26,6 +32,12 @@ describe("sighting", () => {
 
   it("does not count one that comes a millisecond earlier, and keeps the time of the last", () => {
     const before = suspicion({ presumedTimes: 1, sincePresumedMs: DEFER_MS - 1 });
+    const change = sighting(before, "sandbox missing", DEFER_MS);
+    expect(change).toMatchObject({ presumedTimes: 1, sighted: false });
+  });
+
+  it("does not count one that comes at the very moment of the last", () => {
+    const before = suspicion({ presumedTimes: 1, sincePresumedMs: 0 });
     const change = sighting(before, "sandbox missing", DEFER_MS);
     expect(change).toMatchObject({ presumedTimes: 1, sighted: false });
   });
@@ -78,5 +90,12 @@ describe("askAgainInMs", () => {
   it("is never shorter than one deferral, however long that is", () => {
     expect(askAgainInMs(1, 3_600_000)).toBe(3_600_000);
     expect(askAgainInMs(9, 3_600_000)).toBe(3_600_000);
+  });
+});
+
+describe("shieldAfterLookMs", () => {
+  it("is two intervals and a minute", () => {
+    expect(shieldAfterLookMs(2_000)).toBe(64_000);
+    expect(shieldAfterLookMs(60_000)).toBe(180_000);
   });
 });

@@ -9,7 +9,11 @@ export function choresStand() {
   const fence = openFence(db);
   const onProgress = vi.fn();
   const deps = { journal, backend, clock, random, log, onProgress };
-  const chores = new Chores(deps, fence, OPTIONS.cleanupSlots);
+  const options = {
+    slots: OPTIONS.cleanupSlots,
+    presumedForMs: OPTIONS.sweep.cleanupDelayMs,
+  };
+  const chores = new Chores(deps, fence, options);
   let state: "waiting" | "ended" = "waiting";
   return Object.assign(world, {
     fence,

@@ -29,6 +29,40 @@ export async function setDueIn({ database: { sql } }: World, runId: string, ms =
 }
 
 /** The sandboxes whose deletion was asked for, in order. */
-export function deletions({ host }: World): readonly (string | null)[] {
-  return host.requests.filter(({ kind }) => kind === "delete").map(({ sandboxId }) => sandboxId);
+export function deletions(world: World): readonly (string | null)[] {
+  return asked(world, "delete");
+}
+
+/** The sandboxes that were to be paused, in order. */
+export function pauses(world: World): readonly (string | null)[] {
+  return asked(world, "pause");
+}
+
+function asked({ host }: World, wanted: "delete" | "pause"): readonly (string | null)[] {
+  return host.requests.filter(({ kind }) => kind === wanted).map(({ sandboxId }) => sandboxId);
+}
+
+/** Seconds from now to the host's stamp on the run, rounded; `null`: there is none. */
+export async function stampInS(
+  { database: { sql } }: World,
+  runId: string,
+): Promise<number | null> {
+  const [row] = await sql<{ inS: number | null }[]>`
+    SELECT round(extract(epoch FROM sandbox_cleanup_due_at - now()) / 10)::int * 10 AS "inS"
+    FROM automation_runs WHERE id = ${runId}`;
+  return row?.inS ?? null;
+}
+
+/** Lets so much time go by for everything that waits for a clean-up. */
+export async function passForCleanups(
+  { database: { sql } }: World,
+  seconds: number,
+): Promise<void> {
+  const less = sql`${seconds}::float8 * interval '1 second'`;
+  await sql`
+    UPDATE watchdog.verdicts SET decided_at = decided_at - ${less},
+      cleanup_next_at = cleanup_next_at - ${less}, cleanup_due_at = cleanup_due_at - ${less},
+      cleanup_stamp_at = cleanup_stamp_at - ${less}`;
+  await sql`
+    UPDATE automation_runs SET sandbox_cleanup_due_at = sandbox_cleanup_due_at - ${less}`;
 }

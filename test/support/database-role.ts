@@ -15,7 +15,7 @@ export interface TestRole extends AsyncDisposable {
 /** What the worker needs to work, and nothing else. */
 export const WORKER_GRANTS = [
   "SELECT ON automation_runs, automations TO",
-  "UPDATE (status, error_detail, completed_at, timeout_at, status_detail) ON automation_runs TO",
+  "UPDATE (status, error_detail, completed_at, timeout_at, status_detail, sandbox_cleanup_due_at) ON automation_runs TO",
   "UPDATE (preset_metadata, updated_at) ON automations TO",
   "USAGE ON SCHEMA watchdog TO",
   "SELECT, UPDATE ON watchdog.leadership TO",

@@ -1,11 +1,20 @@
 /** The worker's schema as its first migration made it, with what a worker of that time left in it. */
-import { readFile } from "node:fs/promises";
-import { join } from "node:path";
+import { readdir, readFile } from "node:fs/promises";
+import { basename, join } from "node:path";
 import { type SeededRun, seedRun } from "../../src/demo/seed.ts";
 import type { TestDatabase } from "./database.ts";
 
 export const FIRST = "0000_watchdog";
-const FILE = join(import.meta.dirname, "..", "..", "drizzle", `${FIRST}.sql`);
+const FOLDER = join(import.meta.dirname, "..", "..", "drizzle");
+
+/** Every migration there is, in order. */
+export async function migrationTags(): Promise<readonly string[]> {
+  const files = await readdir(FOLDER);
+  return files
+    .filter((name) => name.endsWith(".sql"))
+    .map((name) => basename(name, ".sql"))
+    .sort();
+}
 
 /** @param database with the host's tables and without the worker's. */
 export async function createFirstSchema({ sql }: TestDatabase): Promise<void> {
@@ -13,7 +22,9 @@ export async function createFirstSchema({ sql }: TestDatabase): Promise<void> {
   await sql`
     CREATE TABLE watchdog.migrations (
       tag text PRIMARY KEY, applied_at timestamptz NOT NULL DEFAULT now())`;
-  for (const statement of (await readFile(FILE, "utf8")).split("--> statement-breakpoint")) {
+  for (const statement of (await readFile(join(FOLDER, `${FIRST}.sql`), "utf8")).split(
+    "--> statement-breakpoint",
+  )) {
     await sql.unsafe(statement);
   }
   await sql`INSERT INTO watchdog.migrations (tag) VALUES (${FIRST})`;

@@ -9,8 +9,10 @@ export function journalWith(journal: Journal, methods: Partial<Journal>): Journa
     pendingCleanups: () => journal.pendingCleanups(),
     openFirstRuns: (...args) => journal.openFirstRuns(...args),
     recordFirstRun: (...args) => journal.recordFirstRun(...args),
+    closeOverturnedFirstRuns: (...args) => journal.closeOverturnedFirstRuns(...args),
     firstRunDone: (...args) => journal.firstRunDone(...args),
     adoptLateSandboxes: (...args) => journal.adoptLateSandboxes(...args),
+    adoptOverdueStamps: (...args) => journal.adoptOverdueStamps(...args),
     prune: (...args) => journal.prune(...args),
     ...methods,
   };

@@ -1,6 +1,6 @@
 /** A journal with verdicts of the test's choice, the same on PostgreSQL and in memory. */
 import type { Sql } from "postgres";
-import { seedRun } from "../../src/demo/seed.ts";
+import { type SeededAutomation, seedRun } from "../../src/demo/seed.ts";
 import type { Fence } from "../../src/watchdog/ports.ts";
 import type { Journal } from "../../src/watchdog/store-ports.ts";
 import { createDatabase } from "./database.ts";
@@ -15,12 +15,23 @@ export interface JournalStand extends AsyncDisposable {
   readonly fence: Fence;
   /** A verdict and the run it ended, whose id is returned. */
   verdict(seed?: VerdictSeed): Promise<string>;
+  /** A run that the host has ended and stamped, of which the journal knows nothing. */
+  stamped(seed: StampedSeed): Promise<string>;
+  /** Until the host's stamp on the run, as `dueInS`; `null`: there is none. */
+  stampInS(runId: string): Promise<number | null>;
+  /** Who is said to have decided about the run, in the order of the journal. */
+  bases(runId: string): Promise<readonly string[]>;
   /** The host changes a run. */
   changeRun(runId: string, changes: RunChanges): Promise<void>;
   removeRun(runId: string): Promise<void>;
   /** The host's automation keeps its sandboxes from now on. */
   keepSandboxes(runId: string): Promise<void>;
   entry(runId: string): Promise<JournalEntry | null>;
+  /** `preset_metadata` of the run's automation. */
+  preset(runId: string): Promise<string | null>;
+  firstRunState(runId: string): Promise<string | null>;
+  /** Somebody else is writing the run's row while `work` goes on. */
+  whileLocked(runId: string, work: () => Promise<void>): Promise<void>;
   /** Lets so much time go by. */
   pass(ms: number): Promise<void>;
   /** Somebody else takes over; `fence` is of the past from now on. */
@@ -35,14 +46,21 @@ export interface VerdictSeed {
   readonly cleanupState?: "none" | "pending" | "done" | "abandoned";
   /** Milliseconds until the clean-up is due; 0 by default. */
   readonly dueInMs?: number;
+  /** Milliseconds until a deferred deletion, with which the row is stamped. */
+  readonly deletionInMs?: number;
   readonly attempts?: number;
+  /** With `pending` the automation waits for its first outcome. */
   readonly firstRunState?: "none" | "pending" | "done";
+  /** An earlier run, whose automation it shares. */
+  readonly like?: string;
 }
 
 export interface RunChanges {
   readonly status?: string;
   readonly errorDetail?: string | null;
   readonly sandboxId?: string | null;
+  /** Milliseconds from now to the host's stamp; `null` takes it away. */
+  readonly stampInMs?: number | null;
 }
 
 export interface JournalEntry {
@@ -54,12 +72,24 @@ export interface JournalEntry {
   readonly dueInS: number | null;
 }
 
+/** A run that the host has ended and whose sandbox it has not deleted yet. */
+export interface StampedSeed {
+  readonly status?: string;
+  readonly sandboxId?: string | null;
+  /** How long the stamp is overdue. */
+  readonly overdueMs: number;
+}
+
 const PRESUMED = "Timed out: Sandbox not available";
+export const WAITING = '{"template":{}}';
 
 /** What a verdict is when nothing else is asked for. */
 function complete(seed: VerdictSeed) {
   const { basis = "proof", cleanupState = "pending", dueInMs = 0, sandboxId } = seed;
+  const { deletionInMs = null } = seed;
   return {
+    deletionInMs,
+    deletionDueInMs: deletionInMs ?? (dueInMs > 0 ? dueInMs : null),
     basis,
     outcome: seed.outcome ?? "FAILED",
     sandboxId: sandboxId === undefined ? crypto.randomUUID() : sandboxId,
@@ -78,16 +108,41 @@ export async function memoryJournalStand(): Promise<JournalStand> {
     journal: new MemoryJournal(db),
     fence: { epoch: db.takeEpoch(), check: noCheck },
     async verdict(seed = {}) {
-      const { errorDetail, dueInMs, attempts, ...rest } = complete(seed);
-      const { runId } = db.addVerdict({
+      const { errorDetail, dueInMs, attempts, deletionInMs, deletionDueInMs, ...rest } =
+        complete(seed);
+      const at = (ms: number | null) => (ms === null ? null : db.nowMs() + ms);
+      const like = db.runs.get(seed.like ?? "");
+      const { runId, automationId } = db.addVerdict({
         ...rest,
+        ...(like === undefined ? {} : { automationId: like.automationId }),
         cleanupAttempts: attempts,
-        cleanupNextAtMs: dueInMs === null ? null : db.nowMs() + dueInMs,
+        cleanupNextAtMs: at(dueInMs),
+        cleanupDueAtMs: at(deletionDueInMs),
+        cleanupStampAtMs: at(deletionInMs),
       });
-      db.change(runId, { status: rest.outcome, errorDetail, sandboxId: rest.sandboxId });
+      if (rest.firstRunState === "pending") db.presets.set(automationId, WAITING);
+      const { outcome: status, sandboxId } = rest;
+      const sandboxCleanupDueAtMs = at(deletionInMs);
+      db.change(runId, { status, errorDetail, sandboxId, sandboxCleanupDueAtMs });
       return runId;
     },
-    changeRun: async (runId, changes) => db.change(runId, changes),
+    async stamped({ overdueMs, ...run }) {
+      const sandboxCleanupDueAtMs = db.nowMs() - overdueMs;
+      return db.add({ status: "COMPLETED", ...run, sandboxCleanupDueAtMs }).id;
+    },
+    async stampInS(runId) {
+      const atMs = db.runs.get(runId)?.sandboxCleanupDueAtMs ?? null;
+      return atMs === null ? null : tens((atMs - db.nowMs()) / 1000);
+    },
+    bases: async (runId) =>
+      db.verdicts.filter((row) => row.runId === runId).map(({ basis }) => basis),
+    async changeRun(runId, { stampInMs, ...changes }) {
+      const sandboxCleanupDueAtMs = stampInMs == null ? null : db.nowMs() + stampInMs;
+      db.change(runId, {
+        ...changes,
+        ...(stampInMs === undefined ? {} : { sandboxCleanupDueAtMs }),
+      });
+    },
     removeRun: async (runId) => void db.runs.delete(runId),
     async keepSandboxes(runId) {
       const kept = db.runs.get(runId);
@@ -105,6 +160,18 @@ export async function memoryJournalStand(): Promise<JournalStand> {
         dueInS: cleanupNextAtMs === null ? null : tens((cleanupNextAtMs - db.nowMs()) / 1000),
       };
     },
+    async preset(runId) {
+      const { automationId = "" } = db.verdicts.find((verdict) => verdict.runId === runId) ?? {};
+      return db.presets.get(automationId) ?? null;
+    },
+    async firstRunState(runId) {
+      return db.verdicts.find((verdict) => verdict.runId === runId)?.firstRunState ?? null;
+    },
+    async whileLocked(runId, work) {
+      db.locked.add(runId);
+      await work();
+      db.locked.delete(runId);
+    },
     pass: (ms) => clock.advance(ms),
     takeOver: async () => ({ epoch: db.takeEpoch(), check: noCheck }),
     [Symbol.asyncDispose]: async () => undefined,
@@ -121,26 +188,64 @@ export async function postgresJournalStand(): Promise<PostgresJournalStand> {
   const stores = resources.use(openStores(connection, { size: 8 }));
   const fence = await takeEpoch(stores);
   const opened = resources.move();
+  const inMs = (ms: number | null) => sql`now() + ${ms}::float8 * interval '1 millisecond'`;
   return {
     sql,
     journal: stores.journal,
     fence,
     async verdict(seed = {}) {
       const { outcome: status, errorDetail, sandboxId, ...rest } = complete(seed);
-      const run = await seedRun(sql, { status, errorDetail, sandboxId });
+      const [of] = await sql<SeededAutomation[]>`
+        SELECT id, user_id AS "userId", org_id AS "orgId" FROM automations
+        WHERE id = (SELECT automation_id FROM automation_runs WHERE id = ${seed.like ?? null}::text::uuid)`;
+      const owner = of === undefined ? {} : { of };
+      const run = await seedRun(sql, { status, errorDetail, sandboxId, ...owner });
+      if (rest.firstRunState === "pending") {
+        await sql`
+          UPDATE automations SET preset_metadata = ${WAITING}::text::json
+          WHERE id = ${run.automationId}`;
+      }
       await sql`
         INSERT INTO watchdog.verdicts (run_id, automation_id, user_id, org_id, epoch, holder,
           trigger, decided_at, outcome, basis, reason, evidence, sandbox_id, cleanup_state,
-          cleanup_attempts, cleanup_next_at, first_run_state)
+          cleanup_attempts, cleanup_next_at, cleanup_due_at, cleanup_stamp_at, first_run_state)
         VALUES (${run.id}, ${run.automationId}, ${run.userId}, ${run.orgId}, ${fence.epoch}, 'test',
           'cron', now(), ${status}, ${rest.basis}, 'a reason', '{}', ${sandboxId},
           ${rest.cleanupState}, ${rest.attempts},
-          now() + ${rest.dueInMs}::float8 * interval '1 millisecond', ${rest.firstRunState})`;
+          ${inMs(rest.dueInMs)}, ${inMs(rest.deletionDueInMs)}, ${inMs(rest.deletionInMs)},
+          ${rest.firstRunState})`;
+      await sql`
+        UPDATE automation_runs SET sandbox_cleanup_due_at = (
+          SELECT cleanup_stamp_at FROM watchdog.verdicts WHERE run_id = ${run.id})
+        WHERE id = ${run.id}`;
       return run.id;
     },
-    async changeRun(runId, { status, errorDetail, sandboxId }) {
+    async stamped({ overdueMs, status = "COMPLETED", ...seed }) {
+      const { id } = await seedRun(sql, { status, ...seed });
+      await sql`
+        UPDATE automation_runs SET sandbox_cleanup_due_at = ${inMs(-overdueMs)} WHERE id = ${id}`;
+      return id;
+    },
+    async stampInS(runId) {
+      const [row] = await sql<{ inS: number | null }[]>`
+        SELECT extract(epoch FROM sandbox_cleanup_due_at - now())::float8 AS "inS"
+        FROM automation_runs WHERE id = ${runId}`;
+      return row === undefined || row.inS === null ? null : tens(row.inS);
+    },
+    async bases(runId) {
+      const rows = await sql<{ basis: string }[]>`
+        SELECT basis FROM watchdog.verdicts WHERE run_id = ${runId} ORDER BY id`;
+      return rows.map(({ basis }) => basis);
+    },
+    async changeRun(runId, { status, errorDetail, sandboxId, stampInMs }) {
+      if (stampInMs !== undefined) {
+        await sql`
+          UPDATE automation_runs SET sandbox_cleanup_due_at = ${inMs(stampInMs)}
+          WHERE id = ${runId}`;
+      }
       const changes = { status, error_detail: errorDetail, sandbox_id: sandboxId };
       const given = Object.entries(changes).filter(([, value]) => value !== undefined);
+      if (given.length === 0) return;
       await sql`UPDATE automation_runs SET ${sql(Object.fromEntries(given))} WHERE id = ${runId}`;
     },
     removeRun: async (runId) => void (await sql`DELETE FROM automation_runs WHERE id = ${runId}`),
@@ -159,11 +264,34 @@ export async function postgresJournalStand(): Promise<PostgresJournalStand> {
         ? null
         : { ...row, dueInS: row.dueInS === null ? null : tens(row.dueInS) };
     },
+    async preset(runId) {
+      const [row] = await sql<{ preset: string | null }[]>`
+        SELECT preset_metadata::text AS preset
+        FROM watchdog.verdicts v JOIN automations a ON a.id = v.automation_id
+        WHERE v.run_id = ${runId}`;
+      return row?.preset ?? null;
+    },
+    async firstRunState(runId) {
+      const [row] = await sql<{ state: string }[]>`
+        SELECT first_run_state AS state FROM watchdog.verdicts WHERE run_id = ${runId}`;
+      return row?.state ?? null;
+    },
+    async whileLocked(runId, work) {
+      await sql.begin(async (transaction) => {
+        await transaction`SELECT FROM automation_runs WHERE id = ${runId} FOR NO KEY UPDATE`;
+        await work();
+      });
+    },
     async pass(ms) {
       await sql`
         UPDATE watchdog.verdicts
         SET decided_at = decided_at - ${ms}::float8 * interval '1 millisecond',
-          cleanup_next_at = cleanup_next_at - ${ms}::float8 * interval '1 millisecond'`;
+          cleanup_next_at = cleanup_next_at - ${ms}::float8 * interval '1 millisecond',
+          cleanup_due_at = cleanup_due_at - ${ms}::float8 * interval '1 millisecond',
+          cleanup_stamp_at = cleanup_stamp_at - ${ms}::float8 * interval '1 millisecond'`;
+      await sql`
+        UPDATE automation_runs
+        SET sandbox_cleanup_due_at = sandbox_cleanup_due_at - ${ms}::float8 * interval '1 millisecond'`;
     },
     takeOver: () => takeEpoch(stores),
     [Symbol.asyncDispose]: () => opened.disposeAsync(),
@@ -171,5 +299,5 @@ export async function postgresJournalStand(): Promise<PostgresJournalStand> {
 }
 
 function tens(seconds: number): number {
-  return Math.ceil(seconds / 10) * 10;
+  return Math.ceil(seconds / 10) * 10 + 0;
 }

@@ -8,13 +8,14 @@ export interface MemoryRun {
   timeoutAtMs: number | null;
   sandboxId: string | null;
   bashCommandId: string | null;
-  readonly beganAtMs: number;
+  beganAtMs: number;
   readonly timeoutS: number | null;
   keepAlive: boolean;
   errorDetail: string | null;
   /** JSON text; `null` for SQL NULL. */
   statusDetail: string | null;
   completedAtMs: number | null;
+  sandboxCleanupDueAtMs: number | null;
 }
 
 /** A row of the journal. */
@@ -34,6 +35,8 @@ export interface MemoryVerdict {
   cleanupState: "none" | "pending" | "done" | "abandoned";
   cleanupAttempts: number;
   cleanupNextAtMs: number | null;
+  cleanupDueAtMs: number | null;
+  cleanupStampAtMs: number | null;
   cleanupError: string | null;
   firstRunState: "none" | "pending" | "done";
   readonly overrideReason: string | null;
@@ -43,6 +46,9 @@ export interface MemoryVerdict {
 export interface MemorySuspicion {
   sandboxId: string | null;
   bashCommandId: string | null;
+  beganAtMs: number;
+  lookAtMs: number | null;
+  shieldAtMs: number | null;
   firstDeadlineAtMs: number;
   notedAtMs: number;
   presumedTimes: number;
@@ -121,6 +127,7 @@ export class MemoryDatabase {
       errorDetail: null,
       statusDetail: null,
       completedAtMs: null,
+      sandboxCleanupDueAtMs: null,
       ...run,
     };
     this.runs.set(added.id, added);
@@ -129,7 +136,10 @@ export class MemoryDatabase {
 
   /** A verdict of an earlier sweep on a run of its own, with a clean-up that is due, unless told otherwise. */
   addVerdict(verdict: Partial<MemoryVerdict> = {}): MemoryVerdict {
-    const run = this.add({ status: "FAILED", errorDetail: "Timed out: Sandbox not available" });
+    const errorDetail = "Timed out: Sandbox not available";
+    const { automationId } = verdict;
+    const owner = automationId === undefined ? {} : { automationId };
+    const run = this.add({ status: "FAILED", errorDetail, ...owner });
     const added: MemoryVerdict = {
       id: this.verdicts.length + 1,
       runId: run.id,
@@ -146,6 +156,8 @@ export class MemoryDatabase {
       cleanupState: "pending",
       cleanupAttempts: 0,
       cleanupNextAtMs: this.nowMs(),
+      cleanupDueAtMs: null,
+      cleanupStampAtMs: null,
       cleanupError: null,
       firstRunState: "none",
       overrideReason: null,
@@ -162,6 +174,9 @@ export class MemoryDatabase {
     const added: MemorySuspicion = {
       sandboxId: run.sandboxId,
       bashCommandId: run.bashCommandId,
+      beganAtMs: run.beganAtMs,
+      lookAtMs: null,
+      shieldAtMs: null,
       firstDeadlineAtMs: run.timeoutAtMs ?? this.nowMs(),
       notedAtMs: this.nowMs(),
       presumedTimes: 0,

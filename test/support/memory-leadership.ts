@@ -1,3 +1,4 @@
+import { holderOf } from "../../src/rules/lease-key.ts";
 import type { ApiRestraint, Fence } from "../../src/watchdog/ports.ts";
 import type {
   EpochAnswer,
@@ -23,7 +24,7 @@ export class MemoryLeadership implements Leadership {
     return {
       installation: INSTALLATION,
       epoch: row.epoch,
-      holder: row.holder,
+      holder: row.holder === null ? null : holderOf(row.holder),
       leaseKind: row.leaseKind,
       sweepStartedAt: textOf(row.sweepStartedAtMs),
       sweepFinishedAt: textOf(row.sweepFinishedAtMs),

@@ -24,14 +24,21 @@ export class MemoryRuns {
     return row.timeoutAtMs ?? row.beganAtMs + this.#query.nullDeadlineAfterMs;
   }
 
-  isOverdue(row: MemoryRun): boolean {
-    return this.deadline(row) < this.#query.horizon.ms;
+  /** Our own look where the deadline is our shield, else the deadline. */
+  dueAtMs(row: MemoryRun): number {
+    const known = this.#db.suspicions.get(row.id);
+    const isShielded = known !== undefined && known.shieldAtMs === row.timeoutAtMs;
+    return (isShielded ? known.lookAtMs : null) ?? this.deadline(row);
+  }
+
+  isDue(row: MemoryRun): boolean {
+    return this.dueAtMs(row) < this.#query.horizon.ms;
   }
 
   /** Whoever asks for suspected runs gets them whatever was changed since. */
   isStale(row: MemoryRun): boolean {
     const isSuspected = this.#query.includeSuspected && this.#db.suspicions.has(row.id);
-    return row.status === "RUNNING" && (this.isOverdue(row) || isSuspected);
+    return row.status === "RUNNING" && (this.isDue(row) || isSuspected);
   }
 
   /** What this sweep noted itself does not count. */
@@ -53,6 +60,7 @@ export class MemoryRuns {
       status: row.status,
       stale: this.isStale(row),
       timeoutAt: timeoutText(row),
+      beganAt: instantText(row.beganAtMs),
       sandboxId: row.sandboxId,
       bashCommandId: row.bashCommandId,
       beganAtMs: row.beganAtMs,
@@ -82,17 +90,23 @@ export class MemoryRuns {
   }
 }
 
-/** What counts of a run: whatever was said of another sandbox or command does not. */
+/** What counts of a run: whatever was said of another attempt, sandbox or command does not. */
 export function remembered(db: MemoryDatabase, row: MemoryRun): MemorySuspicion | null {
   const known = db.suspicions.get(row.id);
-  const isSame = known?.sandboxId === row.sandboxId && known?.bashCommandId === row.bashCommandId;
+  const isSame =
+    known?.sandboxId === row.sandboxId &&
+    known?.bashCommandId === row.bashCommandId &&
+    known?.beganAtMs === row.beganAtMs;
   return known !== undefined && isSame ? known : null;
 }
 
-/** With microseconds, like Postgres. */
 export function timeoutText({ timeoutAtMs }: MemoryRun): string | null {
-  if (timeoutAtMs === null) return null;
-  const micros = Math.floor((timeoutAtMs - Math.floor(timeoutAtMs)) * 1000);
-  const iso = new Date(Math.floor(timeoutAtMs)).toISOString();
+  return timeoutAtMs === null ? null : instantText(timeoutAtMs);
+}
+
+/** With microseconds, like Postgres. */
+export function instantText(ms: number): string {
+  const micros = Math.floor((ms - Math.floor(ms)) * 1000);
+  const iso = new Date(Math.floor(ms)).toISOString();
   return iso.replace("Z", `${String(micros).padStart(3, "0")}Z`);
 }

@@ -19,9 +19,10 @@ export async function memoryStoreStand(): Promise<StoreStand> {
       const timeoutAtMs = overdueMin === null ? null : at(overdueMin);
       return db.add({ ...run, timeoutAtMs, beganAtMs: at(beganMin) }).id;
     },
-    async change(runId, { overdueMin, ...changes }) {
+    async change(runId, { overdueMin, beganMin, ...changes }) {
       const deadline = overdueMin === undefined ? {} : { timeoutAtMs: at(overdueMin) };
-      db.change(runId, { ...changes, ...deadline } satisfies Partial<MemoryRun>);
+      const start = beganMin === undefined ? {} : { beganAtMs: at(beganMin) };
+      db.change(runId, { ...changes, ...deadline, ...start } satisfies Partial<MemoryRun>);
     },
     remove: async (runId) => void db.runs.delete(runId),
     async run(runId) {
@@ -34,7 +35,7 @@ export async function memoryStoreStand(): Promise<StoreStand> {
       const row = db.suspicions.get(runId);
       if (row === undefined) return null;
       const { firstDeadlineAtMs, notedAtMs, presumedLastAtMs, unknownSinceMs, ...rest } = row;
-      const { errorRetryAtMs, heldSinceMs, ...counters } = rest;
+      const { errorRetryAtMs, heldSinceMs, beganAtMs: _, lookAtMs, shieldAtMs, ...counters } = rest;
       return {
         ...counters,
         firstDeadline: ago(firstDeadlineAtMs),
@@ -43,6 +44,8 @@ export async function memoryStoreStand(): Promise<StoreStand> {
         unknownSince: ago(unknownSinceMs),
         errorRetry: ago(errorRetryAtMs),
         heldSince: ago(heldSinceMs),
+        look: ago(lookAtMs),
+        shield: ago(shieldAtMs),
       };
     },
     async verdicts(runId) {

@@ -1,8 +1,9 @@
 import type { RunSnapshot } from "../../src/rules/model.ts";
 import type { SuspicionChange } from "../../src/rules/suspicion.ts";
-import type { Fence } from "../../src/watchdog/ports.ts";
+import type { Fence, RunIdName } from "../../src/watchdog/ports.ts";
 import type {
   Backlog,
+  Deferral,
   DeferWrite,
   FailedRun,
   GuardFacts,
@@ -15,9 +16,11 @@ import type {
   WriteResult,
 } from "../../src/watchdog/store-ports.ts";
 import type { MemoryDatabase, MemoryRun } from "./memory-database.ts";
-import { MemoryRuns, remembered, timeoutText } from "./memory-runs.ts";
+import { instantText, MemoryRuns, remembered, timeoutText } from "./memory-runs.ts";
 
 const HOUR_MS = 3_600_000;
+/** Sorts runs without a deadline behind all others. */
+const DECADE_MS = 315_360_000_000;
 
 /** The model of the run store: keeps the promises of the port on tables in memory. */
 export class MemoryStore implements RunStore {
@@ -31,17 +34,17 @@ export class MemoryStore implements RunStore {
     const runs = new MemoryRuns(this.#db, query);
     const horizonMs = query.horizon.ms;
     const rows = runs.running().map((row) => ({ row, known: runs.known(row) }));
-    const isDue = (row: MemoryRun) =>
-      runs.isOverdue(row) || (query.includeSuspected && runs.isSuspectedBefore(row));
+    const isTakenUp = (row: MemoryRun) =>
+      runs.isDue(row) || (query.includeSuspected && runs.isSuspectedBefore(row));
     const overdueMs = rows
-      .filter(({ row, known }) => runs.isOverdue(row) || known !== null)
+      .filter(({ row, known }) => runs.deadline(row) < horizonMs || known !== null)
       .map(({ row, known }) => Math.min(known?.firstDeadlineAtMs ?? Infinity, runs.deadline(row)))
       .filter((deadlineMs) => deadlineMs < horizonMs)
       .map((deadlineMs) => horizonMs - deadlineMs);
     return {
-      count: rows.filter(({ row }) => isDue(row) && !runs.isWaiting(row)).length,
+      count: rows.filter(({ row }) => isTakenUp(row) && !runs.isWaiting(row)).length,
       deferred: rows.filter(
-        ({ row, known }) => !isDue(row) && (known?.firstDeadlineAtMs ?? Infinity) < horizonMs,
+        ({ row, known }) => !isTakenUp(row) && (known?.firstDeadlineAtMs ?? Infinity) < horizonMs,
       ).length,
       held: rows.filter(({ known }) => known !== null && known.heldSinceMs !== null).length,
       failing: rows.filter(({ known }) => known !== null && known.errorTimes > 0).length,
@@ -52,13 +55,15 @@ export class MemoryStore implements RunStore {
   async stalePage(query: StaleQuery, cursor: PageCursor | null, limit: number): Promise<StalePage> {
     const runs = new MemoryRuns(this.#db, query);
     const rows = runs.running().filter((row) => !runs.isWaiting(row));
-    if (cursor === null || cursor.part === "deadline") {
-      const overdue = rows
-        .filter((row) => row.timeoutAtMs !== null && runs.isOverdue(row) && isAfter(row, cursor))
+    if (cursor === null || cursor.part === "due") {
+      const keyOf = (row: MemoryRun) => `${instantText(runs.dueAtMs(row))} ${row.id}`;
+      const after = cursor === null ? "" : `${cursor.dueAt} ${cursor.id}`;
+      const due = rows
+        .filter((row) => row.timeoutAtMs !== null && runs.isDue(row) && keyOf(row) > after)
         .sort((a, b) => (keyOf(a) < keyOf(b) ? -1 : 1));
-      return pageOf(overdue, limit, { part: "no-deadline", id: null }, (last) => ({
-        part: "deadline",
-        timeoutAt: timeoutText(last) ?? "",
+      return pageOf(due, limit, { part: "no-deadline", id: null }, (last) => ({
+        part: "due",
+        dueAt: instantText(runs.dueAtMs(last)),
         id: last.id,
       }));
     }
@@ -66,10 +71,10 @@ export class MemoryStore implements RunStore {
       .filter((row) => row.id > (cursor.id ?? ""))
       .sort((a, b) => (a.id < b.id ? -1 : 1));
     if (cursor.part === "suspected") {
-      const suspected = byId.filter((row) => !runs.isOverdue(row) && runs.isSuspectedBefore(row));
+      const suspected = byId.filter((row) => !runs.isDue(row) && runs.isSuspectedBefore(row));
       return pageOf(suspected, limit, null, ({ id }) => ({ part: "suspected", id }));
     }
-    const untimed = byId.filter((row) => row.timeoutAtMs === null && runs.isOverdue(row));
+    const untimed = byId.filter((row) => row.timeoutAtMs === null && runs.isDue(row));
     const then: PageCursor | null = query.includeSuspected ? { part: "suspected", id: null } : null;
     return pageOf(untimed, limit, then, ({ id }) => ({ part: "no-deadline", id }));
   }
@@ -79,42 +84,46 @@ export class MemoryStore implements RunStore {
     return row === undefined ? null : new MemoryRuns(this.#db, query).snapshot(row);
   }
 
-  async guardFacts(query: StaleQuery, confirmations: number): Promise<GuardFacts> {
-    const runs = new MemoryRuns(this.#db, query);
-    const confirmable = runs.running().filter((row) => {
-      const presumedTimes = runs.known(row)?.presumedTimes ?? 0;
-      const isSeen = presumedTimes > 0 && presumedTimes >= confirmations - 1;
-      return isSeen && (runs.isOverdue(row) || query.includeSuspected) && !runs.isWaiting(row);
+  async guardFacts(confirmations: number): Promise<GuardFacts> {
+    const confirmable = [...this.#db.runs.values()].filter((row) => {
+      const presumedTimes = remembered(this.#db, row)?.presumedTimes ?? 0;
+      return row.status === "RUNNING" && presumedTimes > 0 && presumedTimes >= confirmations - 1;
     });
     const sinceMs = this.#db.nowMs() - HOUR_MS;
-    const presumed = this.#db.verdicts.filter(
-      ({ basis, overrideReason, decidedAtMs }) =>
-        basis === "presumption" && overrideReason === null && decidedAtMs > sinceMs,
+    const lately = this.#db.verdicts.filter(({ decidedAtMs }) => decidedAtMs > sinceMs);
+    const presumed = lately.filter(
+      ({ basis, overrideReason }) => basis === "presumption" && overrideReason === null,
     );
     return {
       confirmable: confirmable.map(({ id }) => id).sort(),
       presumedLastHour: presumed.length,
+      provenLastHour: lately.filter(({ basis }) => basis === "proof").length,
+      lastAnswered: answeredIn(this.#db.leadership.lastReport),
     };
   }
 
-  async canaries(query: StaleQuery, limit: number): Promise<readonly RunSnapshot[]> {
+  async canaries(
+    query: StaleQuery,
+    needs: readonly RunIdName[],
+    limit: number,
+  ): Promise<readonly RunSnapshot[]> {
     const runs = new MemoryRuns(this.#db, query);
+    const endOf = (row: MemoryRun) => row.timeoutAtMs ?? row.beganAtMs - DECADE_MS;
     return runs
       .running()
-      .filter((row) => (row.timeoutAtMs ?? -Infinity) >= query.horizon.ms)
-      .filter((row) => Boolean(row.sandboxId) && Boolean(row.bashCommandId))
+      .filter((row) => !runs.isDue(row) && needs.every((name) => Boolean(row[name])))
       .filter((row) => {
         const known = runs.known(row);
         return known === null || known.presumedTimes + known.unknownTimes + known.errorTimes === 0;
       })
-      .sort((a, b) => (keyOf(a) > keyOf(b) ? -1 : 1))
+      .sort((a, b) => endOf(b) - endOf(a) || (a.id > b.id ? -1 : 1))
       .slice(0, limit)
       .map((row) => runs.snapshot(row));
   }
 
   async apply(write: TerminalWrite, fence: Fence): Promise<WriteResult> {
     fence.check();
-    const { run, verdict, cleanupInMs } = write;
+    const { run, verdict, cleanupInMs, deletionInMs } = write;
     const row = this.#guarded(run, fence.epoch);
     if (row === null) return { kind: "none" };
     if (this.#db.locked.has(run.id)) return { kind: "busy" };
@@ -126,6 +135,9 @@ export class MemoryStore implements RunStore {
     row.statusDetail = failed?.statusDetail ?? "null";
     this.#db.suspicions.delete(run.id);
     const cleans = cleanupInMs !== null && Boolean(run.sandboxId) && !run.keepAlive;
+    const stampAtMs = cleans && deletionInMs !== null ? nowMs + deletionInMs : null;
+    row.sandboxCleanupDueAtMs = stampAtMs ?? row.sandboxCleanupDueAtMs;
+    const dueInMs = deletionInMs ?? cleanupInMs ?? 0;
     this.#db.verdicts.push({
       id: this.#db.verdicts.length + 1,
       runId: run.id,
@@ -142,6 +154,8 @@ export class MemoryStore implements RunStore {
       cleanupState: cleans ? "pending" : "none",
       cleanupAttempts: 0,
       cleanupNextAtMs: cleans ? nowMs + cleanupInMs : null,
+      cleanupDueAtMs: cleans && dueInMs > 0 ? nowMs + dueInMs : null,
+      cleanupStampAtMs: stampAtMs,
       cleanupError: null,
       firstRunState: run.firstRunOpen ? "pending" : "none",
       overrideReason: write.overrideReason,
@@ -154,9 +168,11 @@ export class MemoryStore implements RunStore {
     const row = this.#guarded(write.run, fence.epoch);
     if (row === null) return { kind: "none" };
     if (this.#db.locked.has(row.id)) return { kind: "busy" };
-    this.#note(row, write.suspicion);
-    const deferredMs = this.#db.nowMs() + write.deferMs;
-    row.timeoutAtMs = Math.min(deferredMs, write.notAfterMs ?? deferredMs);
+    const askedMs = this.#db.nowMs() + write.deferMs;
+    const lookAtMs = Math.min(askedMs, write.notAfterMs ?? askedMs);
+    const shield = this.#shield(row, lookAtMs, write.shieldMs);
+    this.#note(row, write.suspicion, shield);
+    row.timeoutAtMs = shield.timeoutAtMs;
     row.statusDetail = write.statusDetail ?? row.statusDetail;
     return { kind: "written" };
   }
@@ -164,7 +180,7 @@ export class MemoryStore implements RunStore {
   async deferUnasked(
     runIds: readonly string[],
     query: StaleQuery,
-    deferMs: number,
+    { deferMs, shieldMs }: Deferral,
     fence: Fence,
   ): Promise<void> {
     fence.check();
@@ -173,12 +189,13 @@ export class MemoryStore implements RunStore {
     const waiting = runs
       .running()
       .filter((row) => runIds.includes(row.id) && !this.#db.locked.has(row.id) && runs.isStale(row))
-      .sort((a, b) => runs.deadline(a) - runs.deadline(b) || (a.id < b.id ? -1 : 1));
+      .sort((a, b) => runs.dueAtMs(a) - runs.dueAtMs(b) || (a.id < b.id ? -1 : 1));
     for (const [index, row] of waiting.entries()) {
       const kept = remembered(this.#db, row) ?? { firstDeadlineAtMs: runs.deadline(row) };
-      this.#db.suspect(row.id, { ...kept, notedAtMs: this.#db.nowMs() });
-      const againAtMs = query.horizon.ms + deferMs + (index + 1) / 1000;
-      row.timeoutAtMs = Math.max(row.timeoutAtMs ?? 0, againAtMs);
+      const lookAtMs = query.horizon.ms + deferMs + (index + 1) / 1000;
+      const { timeoutAtMs, ...shield } = this.#shield(row, lookAtMs, shieldMs);
+      this.#db.suspect(row.id, { ...kept, ...shield, notedAtMs: this.#db.nowMs() });
+      row.timeoutAtMs = timeoutAtMs;
     }
   }
 
@@ -197,29 +214,50 @@ export class MemoryStore implements RunStore {
     });
   }
 
-  async dropSuspicions(fence: Fence): Promise<void> {
+  async dropSuspicions(fence: Fence): Promise<number> {
     fence.check();
-    if (this.#db.leadership.epoch !== fence.epoch) return;
-    for (const runId of this.#db.suspicions.keys()) {
-      if (this.#db.runs.get(runId)?.status !== "RUNNING") this.#db.suspicions.delete(runId);
+    if (this.#db.leadership.epoch !== fence.epoch) return 0;
+    let endedElsewhere = 0;
+    for (const [runId, known] of this.#db.suspicions) {
+      const row = this.#db.runs.get(runId);
+      if (row?.status === "RUNNING") continue;
+      this.#db.suspicions.delete(runId);
+      const wasSuspected = known.presumedTimes > 0 || known.heldSinceMs !== null;
+      const isTimedOut = row?.status === "FAILED" && row.errorDetail?.startsWith("Timed out: ");
+      const isOurs = this.#db.verdicts.some(
+        (verdict) => verdict.runId === runId && verdict.basis !== "host",
+      );
+      if (wasSuspected && isTimedOut && !isOurs) endedElsewhere += 1;
     }
+    return endedElsewhere;
   }
 
   async facts(run: RunSnapshot, epoch: number): Promise<WriteFacts> {
     return {
-      journaled: this.#db.verdicts.some((row) => row.runId === run.id && row.epoch === epoch),
+      journaled: this.#db.verdicts.some(
+        (row) => row.runId === run.id && row.epoch === epoch && row.basis !== "host",
+      ),
       epochIsOurs: this.#db.leadership.epoch === epoch,
       rowMatches: this.#matching(run) !== null,
     };
   }
 
-  #note(row: MemoryRun, change: SuspicionChange): void {
+  #note(
+    row: MemoryRun,
+    change: SuspicionChange,
+    {
+      lookAtMs,
+      shieldAtMs,
+    }: { readonly lookAtMs: number | null; readonly shieldAtMs: number | null },
+  ): void {
     const nowMs = this.#db.nowMs();
     const known = remembered(this.#db, row);
     const { presumedTimes, presumedReason, unknownTimes } = change;
     const lastAtMs = change.sighted ? nowMs : (known?.presumedLastAtMs ?? null);
     this.#db.suspect(row.id, {
       firstDeadlineAtMs: known?.firstDeadlineAtMs ?? row.timeoutAtMs ?? nowMs,
+      lookAtMs,
+      shieldAtMs,
       presumedTimes,
       presumedReason,
       presumedLastAtMs: presumedTimes === 0 ? null : lastAtMs,
@@ -227,6 +265,17 @@ export class MemoryStore implements RunStore {
       unknownSinceMs: unknownTimes === 0 ? null : (known?.unknownSinceMs ?? nowMs),
       heldSinceMs: change.held ? (known?.heldSinceMs ?? nowMs) : null,
     });
+  }
+
+  /** A deadline that lies later stays, and is the host's unless it was ours before. */
+  #shield(row: MemoryRun, lookAtMs: number, shieldMs: number) {
+    const before = this.#db.suspicions.get(row.id)?.shieldAtMs ?? null;
+    const shieldAtMs = lookAtMs + shieldMs;
+    const timeoutAtMs = Math.max(row.timeoutAtMs ?? 0, shieldAtMs);
+    const isOurs = timeoutAtMs === shieldAtMs || timeoutAtMs === before;
+    return isOurs
+      ? { timeoutAtMs, lookAtMs, shieldAtMs: timeoutAtMs }
+      : { timeoutAtMs, lookAtMs: null, shieldAtMs: null };
   }
 
   #guarded(run: RunSnapshot, epoch: number): MemoryRun | null {
@@ -238,18 +287,19 @@ export class MemoryStore implements RunStore {
     const matches =
       row?.status === "RUNNING" &&
       timeoutText(row) === run.timeoutAt &&
+      instantText(row.beganAtMs) === run.beganAt &&
       row.sandboxId === run.sandboxId &&
       row.bashCommandId === run.bashCommandId;
     return matches ? row : null;
   }
 }
 
-function isAfter(row: MemoryRun, cursor: PageCursor | null): boolean {
-  return cursor?.part !== "deadline" || keyOf(row) > `${cursor.timeoutAt} ${cursor.id}`;
-}
+const ANSWERED = ["completed", "failed", "deferred", "suspected", "held"];
 
-function keyOf(row: MemoryRun): string {
-  return `${timeoutText(row)} ${row.id}`;
+function answeredIn(report: object | null): number {
+  const counts: unknown = report === null ? null : Reflect.get(report, "counts");
+  if (typeof counts !== "object" || counts === null) return 0;
+  return ANSWERED.reduce((sum, key) => sum + Number(Reflect.get(counts, key) ?? 0), 0);
 }
 
 /** A page that is not full is the last one of its part. */

@@ -37,20 +37,26 @@ export async function postgresStoreStand(): Promise<StoreStand & { readonly sql:
         WHERE id = ${run.id}`;
       return run.id;
     },
-    async change(runId, { overdueMin, ...changes }) {
-      const { status, sandboxId, bashCommandId } = changes;
+    async change(runId, { overdueMin, beganMin, ...changes }) {
+      const { status, errorDetail, sandboxId, bashCommandId } = changes;
       const given = Object.entries({
         status,
+        error_detail: errorDetail,
         sandbox_id: sandboxId,
         bash_command_id: bashCommandId,
       }).filter(([, value]) => value !== undefined);
       if (given.length > 0) {
         await sql`UPDATE automation_runs SET ${sql(Object.fromEntries(given))} WHERE id = ${runId}`;
       }
-      if (overdueMin === undefined) return;
-      await sql`
-        UPDATE automation_runs SET timeout_at = now() - ${overdueMin}::float8 * interval '1 minute'
-        WHERE id = ${runId}`;
+      for (const [column, agoMin] of [
+        ["timeout_at", overdueMin],
+        ["started_at", beganMin],
+      ] as const) {
+        if (agoMin === undefined) continue;
+        await sql`
+          UPDATE automation_runs
+          SET ${sql(column)} = now() - ${agoMin}::float8 * interval '1 minute' WHERE id = ${runId}`;
+      }
     },
     remove: async (runId) => void (await sql`DELETE FROM automation_runs WHERE id = ${runId}`),
     async run(runId) {
@@ -69,7 +75,8 @@ export async function postgresStoreStand(): Promise<StoreStand & { readonly sql:
           ${ago("presumed_last_at")} AS "presumedLast", unknown_times AS "unknownTimes",
           ${ago("unknown_since")} AS "unknownSince", error_times AS "errorTimes",
           error_cause AS "errorCause", ${ago("error_retry_at")} AS "errorRetry",
-          ${ago("held_since")} AS "heldSince"
+          ${ago("held_since")} AS "heldSince", ${ago("look_at")} AS look,
+          ${ago("shield_at")} AS shield
         FROM watchdog.suspicions WHERE run_id = ${runId}`;
       if (row === undefined) return null;
       return {
@@ -80,6 +87,8 @@ export async function postgresStoreStand(): Promise<StoreStand & { readonly sql:
         unknownSince: minutes(row.unknownSince),
         errorRetry: minutes(row.errorRetry),
         heldSince: minutes(row.heldSince),
+        look: minutes(row.look),
+        shield: minutes(row.shield),
       };
     },
     async verdicts(runId) {
@@ -115,6 +124,9 @@ const TIMES = {
     "unknown_since",
     "error_retry_at",
     "held_since",
+    "began_at",
+    "look_at",
+    "shield_at",
   ],
   "watchdog.verdicts": ["decided_at"],
   "watchdog.leadership": [

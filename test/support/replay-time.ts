@@ -4,6 +4,8 @@ import type { Clock } from "../../src/watchdog/ports.ts";
 
 export const MINUTE_MS = 60_000;
 export const HOUR_MS = 60 * MINUTE_MS;
+/** Of a test. Nothing is waited for, but hours of sweeps take their time on a busy machine. */
+export const REPLAY_TIMEOUT_MS = 10 * MINUTE_MS;
 
 /**
  * Time that passes without waiting. Nobody can set the clock of the database, which decides everything that is stored, so

@@ -133,8 +133,18 @@ export class Replay implements AsyncDisposable {
   async untilMinute(minute: number): Promise<void> {
     while (this.minute < minute) {
       await this.jumpToMinute(this.minute + 1);
+      await this.#expectHidden();
       await this.sweep();
     }
+  }
+
+  /** While sweeps come in time, the host's own watchdog finds none of the runs that a sweep has looked at. */
+  async #expectHidden(): Promise<void> {
+    const { sql } = this.world.database;
+    const found = await sql`
+      SELECT r.id FROM automation_runs r JOIN watchdog.suspicions s ON s.run_id = r.id
+      WHERE r.status = 'RUNNING' AND r.timeout_at < now() AND r.timeout_at = s.shield_at`;
+    expect([...found], `minute ${this.minute}: looked at, and stale for the host`).toEqual([]);
   }
 
   /** Lets time pass with nobody sweeping. */

@@ -15,7 +15,7 @@ export function openWorker(env: Readonly<Record<string, string>>): RotationWorke
   const { log, entries } = recordedLog();
   const { config } = parseConfig(env, fileReader());
   const facts = { hostname: "test", pid: process.pid, version: "0", nodeVersion: "0" };
-  const runtime = openRuntime(config, facts, log, { env: {} });
+  const runtime = openRuntime(config, facts, log);
   return {
     runtime,
     warnings: () => entries.filter(({ level }) => level === "warn"),

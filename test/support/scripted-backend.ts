@@ -1,5 +1,12 @@
 import type { Evidence, RunSnapshot } from "../../src/rules/model.ts";
-import type { Backend, CleanupResult, CleanupTarget, SharedApi } from "../../src/watchdog/ports.ts";
+import type {
+  Backend,
+  CleanupResult,
+  CleanupTarget,
+  PauseResult,
+  RunIdName,
+  SharedApi,
+} from "../../src/watchdog/ports.ts";
 
 /** An answer that is under way for as long as the test likes. */
 export interface Held<T> {
@@ -13,13 +20,18 @@ export interface Held<T> {
 export class ScriptedBackend implements Backend {
   readonly name = "scripted";
   cleans = true;
+  needs: readonly RunIdName[] = [];
   api?: SharedApi;
+  /** Only after `pauses`. */
+  pause?: NonNullable<Backend["pause"]>;
   /** Run ids in the order in which they were asked about. */
   readonly asked: string[] = [];
   /** Run ids whose question was aborted. */
   readonly aborted: string[] = [];
   /** Sandbox ids in the order in which their deletion was asked for. */
   readonly deleted: string[] = [];
+  /** Sandbox ids in the order in which they were to be paused. */
+  readonly paused: string[] = [];
   readonly #answers = new Map<string, Line<Evidence>>();
   readonly #cleanups = new Map<string, Line<CleanupResult>>();
 
@@ -39,6 +51,15 @@ export class ScriptedBackend implements Backend {
     return hold(this.#cleanups, sandboxId);
   }
 
+  /** From now on it pauses, with such an answer. */
+  pauses(answer: (signal: AbortSignal) => Promise<PauseResult> = paused): void {
+    this.pause = async ({ sandboxId }, signal) => {
+      signal.throwIfAborted();
+      this.paused.push(sandboxId);
+      return await unlessAborted(answer(signal), signal, () => this.aborted.push(sandboxId));
+    };
+  }
+
   async verify(run: RunSnapshot, signal: AbortSignal): Promise<Evidence> {
     signal.throwIfAborted();
     this.asked.push(run.id);
@@ -56,6 +77,10 @@ export class ScriptedBackend implements Backend {
     line.asked.resolve();
     return await unlessAborted(line.answer(), signal, () => this.aborted.push(target.sandboxId));
   }
+}
+
+async function paused(): Promise<PauseResult> {
+  return { kind: "paused" };
 }
 
 interface Line<T> {

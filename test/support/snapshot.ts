@@ -23,6 +23,7 @@ export function snapshot(changes: Partial<RunSnapshot> = {}): RunSnapshot {
     timeoutAt: "2026-08-22 09:59:00.000001+00",
     sandboxId: "sandbox-1",
     bashCommandId: "command-1",
+    beganAt: "2026-08-22T09:30:00+00:00",
     beganAtMs: BEGAN_AT_MS,
     timeoutS: null,
     keepAlive: false,

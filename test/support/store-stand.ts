@@ -39,10 +39,13 @@ export interface StandRun {
 
 export interface RunChange {
   readonly status?: string;
+  readonly errorDetail?: string;
   readonly sandboxId?: string | null;
   readonly bashCommandId?: string | null;
   /** As in StandRun. */
   readonly overdueMin?: number;
+  /** As in StandRun: the host starts the run anew in its row. */
+  readonly beganMin?: number;
 }
 
 /** Times are minutes before now, rounded; what is to come is negative. */
@@ -67,6 +70,8 @@ export interface StoredSuspicion {
   readonly errorCause: string | null;
   readonly errorRetry: number | null;
   readonly heldSince: number | null;
+  readonly look: number | null;
+  readonly shield: number | null;
 }
 
 export interface StoredVerdict {
@@ -77,8 +82,10 @@ export interface StoredVerdict {
 export const MIN_MS = 60_000;
 const BEGAN_MIN = 30;
 
-/** What a row is when nothing else is remembered. */
+/** What a row is when nothing else is remembered of a run that was deferred by an hour. */
 export const NOTHING: Omit<StoredSuspicion, "sandboxId" | "bashCommandId" | "firstDeadline"> = {
+  look: -60,
+  shield: -60,
   noted: 0,
   presumedTimes: 0,
   presumedReason: null,

@@ -19,9 +19,14 @@ export async function read(stand: StoreStand, id: string): Promise<RunSnapshot> 
   return run;
 }
 
-/** Defers a run by an hour. */
-export async function leave(stand: StoreStand, id: string, suspicion = CLEARED): Promise<void> {
-  const write = deferring(await read(stand, id), { suspicion, deferMs: HOUR_MS });
+/** Defers a run by an hour, with a shield that lasts no longer unless told otherwise. */
+export async function leave(
+  stand: StoreStand,
+  id: string,
+  suspicion = CLEARED,
+  shieldMs = 0,
+): Promise<void> {
+  const write = deferring(await read(stand, id), { suspicion, deferMs: HOUR_MS, shieldMs });
   expect(await stand.store.defer(write, stand.fence)).toEqual(WRITTEN);
 }
 

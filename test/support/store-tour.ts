@@ -65,7 +65,12 @@ async function tourSuspicions(stores: TestStores, sql: Sql): Promise<void> {
   const run = await readRun(stores, presumed.id);
   expect(await store.defer(deferring(run, { suspicion }), fence)).toEqual(WRITTEN);
   await store.noteError({ runId: erring.id, cause: "status 500", retryInMs: 60_000 }, fence);
-  await store.deferUnasked([unasked.id, alive.id], await queryNow(stores), 45_000, fence);
+  await store.deferUnasked(
+    [unasked.id, alive.id],
+    await queryNow(stores),
+    { deferMs: 45_000, shieldMs: 0 },
+    fence,
+  );
 
   const query = { ...(await queryNow(stores)), includeSuspected: true };
   expect(await store.read(presumed.id, query)).toMatchObject({
@@ -75,9 +80,16 @@ async function tourSuspicions(stores: TestStores, sql: Sql): Promise<void> {
   const page = await store.stalePage(query, { part: "suspected", id: null }, 1);
   expect(page).toEqual({ ids: [presumed.id], next: { part: "suspected", id: presumed.id } });
   expect(await store.stalePage(query, page.next, 1)).toEqual({ ids: [], next: null });
-  const facts = await store.guardFacts(query, 2);
-  expect(facts).toEqual({ confirmable: [presumed.id], presumedLastHour: 1 });
-  expect((await store.canaries(query, 1)).map(({ id }) => id)).toEqual([alive.id]);
+  const facts = await store.guardFacts(2);
+  expect(facts).toEqual({
+    confirmable: [presumed.id],
+    presumedLastHour: 1,
+    provenLastHour: 1,
+    lastAnswered: 0,
+  });
+  expect(
+    (await store.canaries(query, ["sandboxId", "bashCommandId"], 1)).map(({ id }) => id),
+  ).toEqual([alive.id]);
   expect(await store.backlog(query)).toMatchObject({ deferred: 2, held: 0, failing: 1 });
   await sql`UPDATE automation_runs SET status = 'CANCELLED'`;
   await store.dropSuspicions(fence);
@@ -93,12 +105,15 @@ async function tourJournal(
   await journal.cleanupDone(done.id, null, fence);
   expect(await journal.cleanupFailed(failed.id, "status 500", 1000, fence)).toBe("pending");
   expect(await journal.pendingCleanups()).toBe(1);
-  const [first] = await journal.openFirstRuns(null, 10);
+  const [first] = await journal.openFirstRuns(null, 10, 0);
   if (!first) throw new Error("no first run is open");
   expect(await journal.recordFirstRun(first, '{"template":"t","first_run":1}', fence)).toBe(true);
+  expect(await journal.closeOverturnedFirstRuns(fence)).toBe(0);
   await journal.firstRunDone(first.automationId, fence);
-  expect(await journal.openFirstRuns(null, 10)).toEqual([]);
-  expect(await journal.adoptLateSandboxes(1000, fence)).toBe(0);
+  expect(await journal.openFirstRuns(null, 10, 0)).toEqual([]);
+  const plan = { cleanupInMs: 1000, deletionInMs: 2000 };
+  expect(await journal.adoptLateSandboxes(plan, fence)).toBe(0);
+  expect(await journal.adoptOverdueStamps(10, fence)).toBe(0);
   expect(await journal.prune(60_000, 10, fence)).toBe(0);
 }
 

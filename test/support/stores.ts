@@ -107,6 +107,7 @@ export function completing(run: RunSnapshot, changes: Partial<TerminalWrite> = {
     holder: HOLDER,
     trigger: "cron",
     cleanupInMs: 0,
+    deletionInMs: null,
     overrideReason: null,
     ...changes,
   };
@@ -131,6 +132,7 @@ export function deferring(run: RunSnapshot, changes: Partial<DeferWrite> = {}): 
   return {
     run,
     deferMs: 45_000,
+    shieldMs: 0,
     notAfterMs: null,
     statusDetail: null,
     suspicion: CLEARED,

@@ -43,6 +43,7 @@ export const OPTIONS: ConductOptions = {
     deferMs: 45_000,
     nullDeadlineAfterMs: 24 * 3_600_000,
     cleanupDelayMs: 300_000,
+    hostCleanupDelayMs: 0,
     policy: POLICY,
     guard: GUARD,
   },
@@ -50,6 +51,9 @@ export const OPTIONS: ConductOptions = {
   cleanupSlots: { beside: 2, after: 4 },
   cleanupTailMs: 30_000,
 };
+
+/** Two intervals of the schedule, and a minute. */
+export const SHIELD_MS = 180_000;
 
 export const REQUEST: SweepRequest = {
   trigger: "cron",
@@ -134,7 +138,14 @@ export function sweepStand() {
           onUnasked: (outcome) => outcomes.push(outcome),
           onHold,
         },
-        { ...OPTIONS.sweep, runIds: null, limit: null, overrideReason: null, ...changes },
+        {
+          ...OPTIONS.sweep,
+          shieldMs: SHIELD_MS,
+          runIds: null,
+          limit: null,
+          overrideReason: null,
+          ...changes,
+        },
         { fence, holder: HOLDER, trigger: "cron", horizon: horizonOf(db) },
         stop.signal,
       );

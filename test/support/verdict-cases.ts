@@ -8,7 +8,7 @@ import type { BashOutput, Reply, Sandbox, SeenRequest } from "../../src/demo/fak
 import { type RunSeed, type SeededRun, seedRuns } from "../../src/demo/seed.ts";
 import type { SweepReport } from "../../src/rules/report.ts";
 import { AT, type Expected } from "./verdict-expected.ts";
-import { commandsOf, createWorld, randomCommandId, type World } from "./world.ts";
+import { commandsOf, createWorld, randomCommandId, SHIELD_S, type World } from "./world.ts";
 
 export type Answer =
   | Reply
@@ -168,7 +168,8 @@ async function snapshot({ database: { sql } }: World, since: string) {
       coalesce(r.completed_at BETWEEN ${from} AND now(), true)
         AND coalesce((r.status_detail->>'last_seen_at')::timestamptz BETWEEN ${from} AND now(), true)
         AS timely,
-      r.timeout_at BETWEEN ${from} + interval '45 s' AND now() + interval '45 s' AS deferred,
+      r.timeout_at - ${SHIELD_S}::float8 * interval '1 s'
+        BETWEEN ${from} + interval '45 s' AND now() + interval '45 s' AS deferred,
       (SELECT json_build_object('verdict', concat_ws(', ', v.outcome, v.basis, v.reason),
                                 'cleanup', v.cleanup_state)
        FROM watchdog.verdicts v
@@ -215,7 +216,7 @@ function observation(
 
 function timeoutAt(moved: boolean, deferred: boolean): Expected["timeoutAt"] {
   if (!moved) return "kept";
-  return deferred ? "now + 45 s" : "elsewhere";
+  return deferred ? "hidden, next look in 45 s" : "elsewhere";
 }
 
 function sameJson(a: unknown, b: unknown): boolean {

@@ -66,7 +66,7 @@ export async function createWorld(options: DatabaseOptions = {}): Promise<World>
   function open(extra: Readonly<Record<string, string>> = {}): Runtime {
     const { config } = parseConfig({ ...env, ...extra }, () => "");
     const facts = { hostname: "test", pid: process.pid, version: "0", nodeVersion: "0" };
-    return openRuntime(config, facts, silentLog, { env: {} });
+    return openRuntime(config, facts, silentLog);
   }
 
   const opened = resources.move();
@@ -98,6 +98,9 @@ export async function createWorld(options: DatabaseOptions = {}): Promise<World>
     [Symbol.asyncDispose]: () => opened.disposeAsync(),
   };
 }
+
+/** Between our next look at a run and the deadline that hides it: two of the intervals below, and a minute. */
+export const SHIELD_S = 180;
 
 /** One attempt to sweep with an opened runtime. */
 export function conductOnce(runtime: Runtime, options: SweepOptions = {}): Promise<Conducted> {

@@ -60,6 +60,25 @@ describe("Chores and an API that is not to be asked", () => {
     });
   });
 
+  it("go on with other owners' sandboxes when one owner's are refused", async () => {
+    const { db, backend, chores, start } = stand(null);
+    const verdicts = [db.addVerdict(), db.addVerdict(), db.addVerdict(), db.addVerdict()];
+    const [first] = verdicts;
+    const refused = { kind: "not-asked", reason: "a pause", retryAfterMs: 90_000 } as const;
+    backend.cleanupSays(first?.sandboxId ?? "", { ...refused, everybody: false });
+    start();
+    await settle();
+    chores.endSweep();
+    await settle();
+    expect(verdicts.map(({ cleanupState }) => cleanupState)).toEqual([
+      "pending",
+      "done",
+      "done",
+      "done",
+    ]);
+    expect(first?.cleanupNextAtMs).toBe(db.nowMs() + 90_000);
+  });
+
   it("record first runs all the same", async () => {
     const { db, chores, start } = stand("paused");
     const verdict = db.addVerdict({ cleanupState: "none", firstRunState: "pending" });

@@ -1,7 +1,7 @@
 import { describe, expect, it } from "vitest";
 import type { Evidence } from "../../src/rules/model.ts";
 import { failure } from "../support/snapshot.ts";
-import { GUARD, OPTIONS, sweepStand } from "../support/sweep-world.ts";
+import { GUARD, OPTIONS, SHIELD_MS, sweepStand } from "../support/sweep-world.ts";
 
 const GONE: Evidence = { kind: "gone", reason: "missing", detail: "" };
 const ALIVE: Evidence = { kind: "running", output: "none" };
@@ -19,8 +19,10 @@ describe("a presumption", () => {
       { runId: run.id, action: "suspected", basis: "presumption", reason: "sandbox missing" },
     ]);
     expect(run).toMatchObject({ status: "RUNNING", statusDetail: '{"detail":"before"}' });
-    expect(run.timeoutAtMs).toBe(db.nowMs() + deferMs);
-    expect(db.suspicions.get(run.id)).toMatchObject({ presumedTimes: 1, heldSinceMs: null });
+    expect(run.timeoutAtMs).toBe(db.nowMs() + deferMs + SHIELD_MS);
+    const look = { lookAtMs: db.nowMs() + deferMs, shieldAtMs: run.timeoutAtMs };
+    const seen = { presumedTimes: 1, heldSinceMs: null };
+    expect(db.suspicions.get(run.id)).toMatchObject({ ...seen, ...look });
     expect(db.verdicts).toEqual([]);
   });
 
@@ -88,7 +90,11 @@ describe("a presumption", () => {
     });
   }
 
-  for (const change of [{ sandboxId: "another" }, { bashCommandId: "another" }]) {
+  for (const change of [
+    { sandboxId: "another" },
+    { bashCommandId: "another" },
+    { beganAtMs: Date.UTC(2025, 11, 31, 23, 59) },
+  ]) {
     const [what] = Object.keys(change);
     it(`starts anew when the run has another ${what}`, async () => {
       const { db, clock, backend, sweep, outcomes } = sweepStand();
@@ -104,7 +110,7 @@ describe("a presumption", () => {
 
   it("waits in the dark at a growing distance, and costs no question meanwhile", async () => {
     const { db, clock, backend, sweep } = sweepStand();
-    const { id } = db.add({ beganAtMs: db.nowMs() - 60_000 });
+    const { id } = db.add({ beganAtMs: db.nowMs() - 3_600_000 });
     backend.says(id, SILENT);
     const askedAt: number[] = [];
     for (let minute = 0; minute < 60; minute += 1) {

@@ -1,7 +1,7 @@
 import { describe, expect, it, vi } from "vitest";
 import type { Evidence } from "../../src/rules/model.ts";
 import { StoreUnavailableError } from "../../src/watchdog/ports.ts";
-import { reportOf, sweepWorld } from "../support/sweep-world.ts";
+import { HOLDER, reportOf, sweepWorld } from "../support/sweep-world.ts";
 
 const EXITED: Evidence = { kind: "exited", exitCode: 1, stdout: "", stderr: "" };
 const AWAY = new StoreUnavailableError("ECONNREFUSED");
@@ -101,7 +101,27 @@ describe("LedSweep that reaches its end", () => {
     const backlog = { count: 1, deferred: 0, held: 0, failing: 0, oldestOverdueMs: 5000 };
     expect(watch.onBegin.mock.calls).toEqual([[{ epoch: 1, backlog }]]);
     expect(watch.onOutcome.mock.calls).toMatchObject([[{ runId: id, action: "deferred" }]]);
-    expect(watch.onProgress).toHaveBeenCalledTimes(6);
+    expect(watch.onProgress).toHaveBeenCalledTimes(7);
+  });
+
+  it("says in the journal what made it sweep, and who swept", async () => {
+    const { db, backend, conduct } = sweepWorld();
+    backend.says(db.add().id, EXITED);
+    await conduct({ trigger: "once" });
+    expect(db.verdicts).toMatchObject([{ trigger: "once", holder: HOLDER, epoch: 1 }]);
+  });
+
+  it("counts and tells of runs about which nobody was asked", async () => {
+    const { db, backend, conduct } = sweepWorld();
+    const ids = [db.add().id, db.add().id];
+    const restraint = { pausedForMs: 0, concurrency: null };
+    backend.api = { restraint, breaker: "open", refusal: "the breaker is open", restore() {} };
+    const told: string[] = [];
+    const report = reportOf(await conduct({}, { onOutcome: ({ runId }) => told.push(runId) }));
+    expect(report).toMatchObject({ status: "partial", exitCode: 3 });
+    expect(report.counts).toMatchObject({ stale: 2, skipped: 2 });
+    expect(report.runs).toMatchObject(ids.map((runId) => ({ runId, action: "skipped" })));
+    expect(told).toEqual(ids);
   });
 
   it("waits for a database that restarts when it reads", async () => {

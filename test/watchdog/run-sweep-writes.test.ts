@@ -1,7 +1,7 @@
 import { describe, expect, it } from "vitest";
 import type { Evidence } from "../../src/rules/model.ts";
 import { failure } from "../support/snapshot.ts";
-import { HOLDER, sweepStand } from "../support/sweep-world.ts";
+import { HOLDER, SHIELD_MS, sweepStand } from "../support/sweep-world.ts";
 
 const EXITED: Evidence = { kind: "exited", exitCode: 0, stdout: "out", stderr: "" };
 const GONE: Evidence = { kind: "gone", reason: "missing", detail: "" };
@@ -83,10 +83,10 @@ describe("RunSweep writes", () => {
       inMs: HARD_DEADLINE_IN_MS,
     },
     {
-      name: "defers one that nobody can tell about beyond its hard deadline",
+      name: "looks again at its hard deadline at one that nobody can tell about",
       stepMs: HARD_DEADLINE_IN_MS + 1,
       evidence: "unreachable",
-      inMs: HARD_DEADLINE_IN_MS + 1,
+      inMs: HARD_DEADLINE_IN_MS,
     },
   ] as const;
   for (const { name, stepMs, evidence, inMs } of deferrals) {
@@ -95,9 +95,19 @@ describe("RunSweep writes", () => {
       const { id } = db.add();
       if (evidence === "unreachable") backend.says(id, { kind: evidence, failure: failure() });
       await sweep({ deferMs: stepMs });
-      expect(db.runs.get(id)?.timeoutAtMs).toBe(db.nowMs() + inMs);
+      expect(db.suspicions.get(id)?.lookAtMs).toBe(db.nowMs() + inMs);
+      expect(db.runs.get(id)?.timeoutAtMs).toBe(db.nowMs() + inMs + SHIELD_MS);
     });
   }
+
+  it("looks again one step later once the hard deadline has passed", async () => {
+    const { db, backend, sweep } = sweepStand();
+    const { id } = db.add({ beganAtMs: db.nowMs() - 3_600_000 });
+    backend.says(id, { kind: "unreachable", failure: failure() });
+    await sweep({ deferMs: 30_000 });
+    expect(db.suspicions.get(id)?.lookAtMs).toBe(db.nowMs() + 30_000);
+    expect(db.runs.get(id)?.timeoutAtMs).toBe(db.nowMs() + 30_000 + SHIELD_MS);
+  });
 });
 
 describe("RunSweep clean-up", () => {

@@ -114,7 +114,7 @@ function paged(pages: readonly (readonly string[])[]) {
   const cursors: (number | null)[] = [];
   const queries: StaleQuery[] = [];
   const answers = pages.map((ids, index): Promise<StalePage> => {
-    const next: PageCursor = { part: "deadline", timeoutAt: "at", id: String(index + 1) };
+    const next: PageCursor = { part: "due", dueAt: "at", id: String(index + 1) };
     return Promise.resolve({ ids, next: index + 1 < pages.length ? next : null });
   });
   // Not a spy: it would take care of the rejections that nobody else does.

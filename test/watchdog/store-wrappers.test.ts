@@ -92,7 +92,14 @@ describe("dryStore", () => {
     if (run === null) throw new Error("the run is there");
     expect((await dry.facts(run, fence.epoch)).rowMatches).toBe(true);
     const suspicion = sighting(null, "sandbox missing", 1000);
-    const deferral = { run, deferMs: 1000, notAfterMs: null, statusDetail: null, suspicion };
+    const deferral = {
+      run,
+      deferMs: 1000,
+      shieldMs: 0,
+      notAfterMs: null,
+      statusDetail: null,
+      suspicion,
+    };
     expect(await dry.defer(deferral, fence)).toEqual({ kind: "written" });
     const verdict = { kind: "complete", basis: "proof", reason: "exit_code=0" } as const;
     const ending = {
@@ -102,10 +109,11 @@ describe("dryStore", () => {
       holder: "h",
       trigger: "once",
       cleanupInMs: 0,
+      deletionInMs: null,
       overrideReason: null,
     } as const;
     expect(await dry.apply(ending, fence)).toEqual({ kind: "written" });
-    await dry.deferUnasked([run.id], query, 1000, fence);
+    await dry.deferUnasked([run.id], query, { deferMs: 1000, shieldMs: 0 }, fence);
     await dry.noteError({ runId: run.id, cause: "a constraint", retryInMs: 1000 }, fence);
     await dry.dropSuspicions(fence);
     expect(db.suspicions.size).toBe(0);

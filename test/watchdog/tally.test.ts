@@ -34,6 +34,16 @@ describe("Tally", () => {
     });
   }
 
+  it("counts a run about which nobody was asked apart, and with all others", () => {
+    const tally = new Tally();
+    tally.add(outcome("a", "skipped"));
+    tally.addUnasked(outcome("b", "skipped"));
+    tally.addUnasked(outcome("c", "skipped"));
+    expect(tally.counts).toMatchObject({ stale: 3, skipped: 3 });
+    expect(tally.unasked).toBe(2);
+    expect(tally.runs).toHaveLength(3);
+  });
+
   it("keeps the runs in the order in which they ended", () => {
     const tally = new Tally();
     tally.add(outcome("b", "failed"));

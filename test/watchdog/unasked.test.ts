@@ -1,7 +1,7 @@
 import { describe, expect, it, vi } from "vitest";
 import type { SharedApi } from "../../src/watchdog/ports.ts";
 import { settle } from "../support/fake-clock.ts";
-import { sweepStand } from "../support/sweep-world.ts";
+import { SHIELD_MS, sweepStand } from "../support/sweep-world.ts";
 
 const PAUSED = "the sandbox API asked for a pause";
 
@@ -19,7 +19,7 @@ describe("a sweep whose API wants no questions", () => {
     expect(outcomes[0]).toMatchObject({ action: "skipped", reason: PAUSED, verifyMs: null });
     // In the order in which they came, a microsecond apart.
     for (const [index, run] of [...db.runs.values()].entries()) {
-      expect(run.timeoutAtMs).toBeCloseTo(db.nowMs() + 45_000 + (index + 1) / 1000, 3);
+      expect(run.timeoutAtMs).toBeCloseTo(db.nowMs() + 45_000 + SHIELD_MS + (index + 1) / 1000, 3);
     }
   });
 

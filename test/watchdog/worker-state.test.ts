@@ -26,6 +26,7 @@ const VIEW: LeadershipView = {
   readAt: "2026-01-01T00:00:00.000000+00:00",
 };
 
+const HOUR_MS = 3_600_000;
 const EMPTY = { count: 0, deferred: 0, held: 0, failing: 0, oldestOverdueMs: null };
 
 describe("WorkerState facts", () => {
@@ -47,6 +48,7 @@ describe("WorkerState facts", () => {
       apiRefusal: null,
       heldFor: null,
       failingRuns: 0,
+      endedElsewhere: 0,
       otherLeaseKind: null,
       endlessLeaseKey: null,
       lastSweep: null,
@@ -121,6 +123,22 @@ describe("WorkerState facts", () => {
     });
     state.watch.onBegin?.({ epoch: 4, backlog: EMPTY });
     expect(state.facts()).toMatchObject({ heldFor: null, failingRuns: 0 });
+  });
+
+  it("tell of runs that another watchdog ended, all of an hour together, for an hour after the last", async () => {
+    const { clock, state } = await setup();
+    state.watch.onEndedElsewhere?.(2);
+    await clock.advance(HOUR_MS - 1);
+    state.watch.onEndedElsewhere?.(3);
+    expect(state.facts().endedElsewhere).toBe(5);
+    await clock.advance(HOUR_MS - 1);
+    expect(state.facts().endedElsewhere).toBe(5);
+    await clock.advance(1);
+    expect(state.facts().endedElsewhere).toBe(0);
+    state.watch.onEndedElsewhere?.(1);
+    expect(health(state.facts()).reasons).toContain(
+      "another watchdog ends runs: 1 that were suspected or held here, in the last hour",
+    );
   });
 
   it("tell how the fleet's last sweep ended when somebody else made it", async () => {

@@ -111,6 +111,22 @@ describe("Worker that is refused", () => {
     expect(db.leadership.epoch).toBe(1);
   });
 
+  it("stands by no longer when it finds the lease free and the tick swept", async () => {
+    const { db, clock, lease, run, tick, facts } = workerWorld();
+    run();
+    await settle();
+    await lease.acquire(INSTALLATION, OTHER, 15_000);
+    await tick();
+    expect(facts()).toMatchObject({ role: "standby", leaseHolder: "host-2/1/cd34" });
+    // The other one ends its sweep, and gives its lease back.
+    db.leadership.sweepStartedAtMs = db.nowMs();
+    db.leadership.sweepFinishedAtMs = db.nowMs();
+    await lease.release(INSTALLATION, OTHER);
+    await clock.advance(15_200);
+    expect(db.leadership.epoch).toBe(0);
+    expect(facts()).toMatchObject({ role: "idle", leaseHolder: null, leaseExpiresAt: null });
+  });
+
   it("tries again at once when the lease is free by now", async () => {
     const { db, lease, run, tick } = workerWorld();
     const gone = { kind: "held", value: OTHER, expiresInMs: 0 } as const;

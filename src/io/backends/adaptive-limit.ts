@@ -1,81 +1,61 @@
-/**
- * How many calls to an API there may be at once: halved when it answers 429, and given back one by one.
- *
- * Answers come in bursts, so only those to calls that were sent after the last reduction count: eight 429s to calls that
- * were under way together halve the limit once, and what succeeded beside them gives nothing back.
- */
-import { Semaphore } from "../semaphore.ts";
+/** How many calls to an API there may be at once: halved when it answers 429, and given back one by one. */
 import type { Outcome } from "./call-outcome.ts";
 
 export class AdaptiveLimit {
   readonly #configured: number;
-  readonly #slots: Semaphore;
-  #sent = 0;
-  #sentBeforeReduction = 0;
+  #limit: number;
+  #inFlight = 0;
+  #ended = Promise.withResolvers<void>();
   #successesInARow = 0;
 
   constructor(configured: number) {
     this.#configured = configured;
-    this.#slots = new Semaphore(configured);
-  }
-
-  get current(): number {
-    return this.#slots.limit;
+    this.#limit = configured;
   }
 
   /** `null` while it is as configured. */
   get reducedTo(): number | null {
-    return this.current < this.#configured ? this.current : null;
+    return this.#limit < this.#configured ? this.#limit : null;
   }
 
-  /** The limit fell after slots had been given. Who has not sent yet gives the slot back, so that no more are in flight. */
-  get overfull(): boolean {
-    return this.#slots.overfull;
+  get isReached(): boolean {
+    return this.#inFlight >= this.#limit;
   }
 
-  acquire(signal: AbortSignal): Promise<() => void> {
-    return this.#slots.acquire(signal);
+  /** Resolves when the next call has ended. Those who wait go on in the order they came. */
+  get ended(): Promise<void> {
+    return this.#ended.promise;
   }
 
-  /** A call is being sent. What it came to is told to the function returned, which tells whether that was news. */
-  send(): (outcome: Outcome) => boolean {
-    this.#sent += 1;
-    const number = this.#sent;
-    return (outcome) => {
-      const isNews = number > this.#sentBeforeReduction;
-      if (isNews) this.#learn(outcome);
-      return isNews;
-    };
+  /** Only to be used while the limit is not reached. */
+  async run<T>(call: () => Promise<T>): Promise<T> {
+    this.#inFlight += 1;
+    try {
+      return await call();
+    } finally {
+      this.#inFlight -= 1;
+      this.#ended.resolve();
+      this.#ended = Promise.withResolvers();
+    }
+  }
+
+  learn(outcome: Outcome): void {
+    if (outcome === "rate-limited") this.reduceTo(this.#limit / 2);
+    else if (outcome === "failure") this.#successesInARow = 0;
+    else if (outcome === "success") this.#giveBack();
   }
 
   /** Never raises the limit; what it is already changes nothing. */
   reduceTo(limit: number): void {
-    if (limit >= this.current) return;
-    this.#slots.limit = Math.max(1, Math.floor(limit));
-    this.#sentBeforeReduction = this.#sent;
+    if (limit >= this.#limit) return;
+    this.#limit = Math.max(1, Math.floor(limit));
     this.#successesInARow = 0;
-  }
-
-  #learn(outcome: Outcome): void {
-    switch (outcome) {
-      case "rate-limited":
-        this.reduceTo(this.current / 2);
-        break;
-      case "failure":
-        this.#successesInARow = 0;
-        break;
-      case "success":
-        this.#giveBack();
-        break;
-      case "none":
-        break;
-    }
   }
 
   #giveBack(): void {
     this.#successesInARow += 1;
-    if (this.current === this.#configured || this.#successesInARow < this.current) return;
+    if (this.#successesInARow < this.#limit) return;
     this.#successesInARow = 0;
-    this.#slots.limit += 1;
+    this.#limit = Math.min(this.#limit + 1, this.#configured);
   }
 }

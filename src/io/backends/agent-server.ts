@@ -1,10 +1,15 @@
-/** One agent server shared by all runs, as in local installations: no keys to mint, no sandboxes to delete. */
+/**
+ * One agent server shared by all runs, as in local installations: no keys to mint, no sandboxes to delete.
+ *
+ * Commands outlive this server: their process groups go on when it restarts, and what it has forgotten may still call
+ * back. So its age and its memory prove nothing, and it is not asked for them: without an exit code a run is running
+ * until its hard deadline.
+ */
 import type { Evidence, RunSnapshot } from "../../rules/model.ts";
 import type { Backend, Clock } from "../../watchdog/ports.ts";
 import { ApiGate } from "./api-gate.ts";
-import { BASH_SEARCH } from "./bash-events.ts";
+import { BASH_SEARCH, searchBashOutput } from "./bash-events.ts";
 import { CallBudget } from "./call-budget.ts";
-import { askForFate } from "./command-fate.ts";
 import type { HttpClient } from "./http-client.ts";
 import { type Secret, withSecret } from "./secret.ts";
 
@@ -26,6 +31,7 @@ export function agentServerBackend(options: AgentServerOptions): Backend {
   return {
     name: "agent-server",
     api: gate,
+    needs: ["bashCommandId"],
     cleans: false,
     verify: (run, signal) => verify(options, gate, agentUrl, run, signal),
     cleanup: async () => ({
@@ -45,15 +51,15 @@ async function verify(
 ): Promise<Evidence> {
   signal.throwIfAborted();
   const { bashCommandId: commandId } = run;
-  if (!commandId) return { kind: "no-command" };
+  if (!commandId) return { kind: "no-command", sandbox: "not-asked" };
   // The operator chose this address, so it may well be this host's.
   const search = { agentUrl, commandId, guarded: false };
   const budget = new CallBudget(options.verifyTimeoutMs);
   const { evidence, unauthorised } = await withSecret(
     options.apiKey,
-    (sessionKey) => askForFate(gate, { ...search, sessionKey }, budget, signal),
+    (sessionKey) => searchBashOutput(gate, { ...search, sessionKey }, budget, signal),
     (answer) => answer.unauthorised,
   );
-  if (unauthorised) await gate.refused(BASH_SEARCH, run);
+  if (unauthorised) gate.refused(BASH_SEARCH, run);
   return evidence;
 }

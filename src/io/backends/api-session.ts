@@ -15,7 +15,7 @@ export interface ApiParts {
   readonly keys: KeyCache;
 }
 
-export type ApiCall = Omit<GatedCall, "headers" | "guarded">;
+export type ApiCall = Omit<GatedCall, "headers" | "guarded" | "credential">;
 
 /** The API calls of one verification or clean-up. A refused key is replaced at most once, however many calls there are. */
 export class ApiSession {
@@ -44,7 +44,7 @@ export class ApiSession {
     if (!isRefusal(answer)) return answer;
     const other = await this.#otherKey(owner, current.key, signal);
     const again = other?.kind === "key" ? await this.#call(call, other.key, signal) : answer;
-    if (isRefusal(again)) await this.#parts.gate.refused(call, owner);
+    if (isRefusal(again)) this.#parts.gate.refused(call, owner);
     const mintFailed = other?.kind === "failed" && other.failure.kind !== "not-asked";
     return mintFailed ? other.failure : again;
   }
@@ -78,6 +78,7 @@ export class ApiSession {
 
   #call(call: ApiCall, key: ApiKey, signal: AbortSignal): Promise<Answer> {
     const headers = { authorization: `Bearer ${key.value}` };
-    return this.#parts.gate.request({ ...call, headers, guarded: false }, this.#budget, signal);
+    const gated = { ...call, headers, guarded: false, credential: key.circuit };
+    return this.#parts.gate.request(gated, this.#budget, signal);
   }
 }

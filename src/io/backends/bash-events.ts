@@ -28,6 +28,10 @@ export interface BashAnswer {
   readonly evidence: Evidence;
   /** The server refused the key; a newer one may help. */
   readonly unauthorised: boolean;
+  /** The Date header of a usable answer, Unix milliseconds; `null` without one. */
+  readonly dateMs: number | null;
+  /** When the newest output was stamped, Unix milliseconds; `null` without output, or with a stamp that is none. */
+  readonly outputAtMs: number | null;
 }
 
 export const BASH_SEARCH: CallName = { source: "agent_server", operation: "bash_events_search" };
@@ -60,18 +64,21 @@ export async function searchBashOutput(
   const answer = await http.request(callFor(BASH_SEARCH, search, {}), budget, signal);
   if (answer.kind !== "json") {
     const unauthorised = answer.kind === "status" && isUnauthorised(answer.status);
-    return { evidence: cannotTell(BASH_SEARCH, answer), unauthorised };
+    const evidence = cannotTell(BASH_SEARCH, answer);
+    return { evidence, unauthorised, dateMs: null, outputAtMs: null };
   }
   const found = readSearch(answer.body, search.commandId);
-  if (found.kind !== "BashOutput") return { evidence: found, unauthorised: false };
+  const told = { unauthorised: false, dateMs: answer.dateMs };
+  if (found.kind !== "BashOutput") return { ...told, evidence: found, outputAtMs: null };
+  const outputAtMs = found.timestamp === null ? null : Date.parse(found.timestamp);
   const { exit_code: exitCode } = found;
   if (exitCode === null) {
-    return { evidence: { kind: "running", output: "partial" }, unauthorised: false };
+    return { ...told, evidence: { kind: "running", output: "partial" }, outputAtMs };
   }
   const before = await outputBefore(http, search, found, budget, signal);
   const stdout = textTail(textTail(before?.stdout) + textTail(found.stdout));
   const stderr = textTail(textTail(before?.stderr) + textTail(found.stderr));
-  return { evidence: { kind: "exited", exitCode, stdout, stderr }, unauthorised: false };
+  return { ...told, evidence: { kind: "exited", exitCode, stdout, stderr }, outputAtMs };
 }
 
 function callFor(

@@ -1,4 +1,5 @@
 import type { CallBudget } from "./call-budget.ts";
+import type { Circuit } from "./circuit.ts";
 import { cannotTell, type HttpAnswer, type HttpCall } from "./http-client.ts";
 
 /** What an answer says about the API that gave it. `none`: nothing, neither that it is well nor that it is not. */
@@ -6,6 +7,8 @@ export type Outcome = "success" | "rate-limited" | "failure" | "none";
 
 /** A call, and which of its answers are what was asked for. */
 export interface GatedCall extends HttpCall {
+  /** The one of the credential it is made with; left out when that is everybody's. */
+  readonly credential?: Circuit;
   /** By default JSON, or a status below 300. */
   readonly isUsable?: (answer: HttpAnswer) => boolean;
 }

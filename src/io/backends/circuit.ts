@@ -1,110 +1,72 @@
 /**
- * One circuit breaker: after so many failures in a row nothing is asked for a while, then one call tries.
- *
- * cockatiel keeps count and state. It is told each outcome once it is known, as a call that has ended: an aborted call is
- * then simply never told, be it the one that tries, and cockatiel never makes anybody wait. It measures with Date.now(),
- * which steps when a clock is set, so the time until the next try is kept here.
+ * For how long something is not to be asked: as long as it asked for itself, and for a growing while after so many
+ * failures in a row. After such a while a single failure is enough for the next.
  */
-import {
-  CircuitState,
-  ConsecutiveBreaker,
-  circuitBreaker,
-  DelegateBackoff,
-  handleWhenResult,
-} from "cockatiel";
 import type { Clock } from "../../watchdog/ports.ts";
 import type { Outcome } from "./call-outcome.ts";
 
-const FAILURES_TO_OPEN = 5;
+/** What so many calls, or so many owners, meet in a row is not their own trouble any more. */
+export const IN_A_ROW = 5;
+
 const FIRST_WAIT_MS = 10_000;
 /** Less than a minute, so that each tick of the usual schedule finds a try that is due. */
 const LONGEST_WAIT_MS = 50_000;
 
-/** cockatiel lets a call through when more time has passed than this: always. */
-const AT_ANY_TIME = Number.NEGATIVE_INFINITY;
-
 export class Circuit {
   readonly #clock: Pick<Clock, "monotonicMs">;
-  readonly #policy = circuitBreaker(
-    handleWhenResult((outcome) => outcome !== "success"),
-    {
-      breaker: new ConsecutiveBreaker(FAILURES_TO_OPEN),
-      halfOpenAfter: new DelegateBackoff<unknown, number>((_, lastWaitMs) => ({
-        delay: AT_ANY_TIME,
-        state: this.#opened(lastWaitMs),
-      })),
-    },
-  );
-  /** Whose credentials were refused since the last success. */
-  readonly #refused = new Set<string>();
+  #failures = 0;
+  /** Those who failed since the last success by what may be their own affair. */
+  readonly #owners = new Set<unknown>();
   #openings = 0;
-  #tryAtMs = 0;
-  #trial: Promise<void> | null = null;
+  #openUntilMs = 0;
+  #pausedUntilMs = 0;
 
   constructor(clock: Pick<Clock, "monotonicMs">) {
     this.#clock = clock;
   }
 
-  /** `half-open`: the next call, or the one that is under way, decides. */
+  /** `half-open`: the next call decides. */
   get state(): "closed" | "half-open" | "open" {
-    if (this.#isClosed) return "closed";
-    return this.waitMs > 0 ? "open" : "half-open";
+    if (this.#openings === 0) return "closed";
+    return this.openMs > 0 ? "open" : "half-open";
   }
 
-  /** How long nothing may be asked. */
-  get waitMs(): number {
-    return this.#isClosed ? 0 : Math.max(0, this.#tryAtMs - this.#clock.monotonicMs());
+  get openMs(): number {
+    return Math.max(0, this.#openUntilMs - this.#clock.monotonicMs());
   }
 
-  /** Settles when the call that tries has ended; `null` when there is none. */
-  get trial(): Promise<void> | null {
-    return this.#trial;
+  get pausedMs(): number {
+    return Math.max(0, this.#pausedUntilMs - this.#clock.monotonicMs());
   }
 
-  /** Makes a call. Only to be used while there is nothing to wait for, neither time nor a trial. */
-  async run<T extends { readonly outcome: Outcome }>(call: () => Promise<T>): Promise<T> {
-    const openings = this.#openings;
-    const ended = Promise.withResolvers<void>();
-    const tries = !this.#isClosed;
-    if (tries) this.#trial = ended.promise;
-    try {
-      const result = await call();
-      // What was sent before the circuit opened says nothing about how the API is doing since.
-      if (openings === this.#openings) await this.#tell(result.outcome);
-      return result;
-    } finally {
-      if (tries) this.#trial = null;
-      ended.resolve();
-    }
+  /** Makes no pause shorter. */
+  pause(ms: number): void {
+    this.#pausedUntilMs = Math.max(this.#pausedUntilMs, this.#clock.monotonicMs() + ms);
   }
 
   /**
-   * A credential of this owner's is of no use any more. That can be the owner's affair, so each counts once; when nobody
-   * is let in, it is the API's.
+   * @param owner whose own affair a failure may be: it counts once for each of them.
+   * @returns whether the circuit has opened.
    */
-  async refused(owner: string): Promise<void> {
-    if (this.state === "open" || this.#refused.has(owner)) return;
-    this.#refused.add(owner);
-    if (this.#isClosed || this.#refused.size >= FAILURES_TO_OPEN) await this.#tell("failure");
-  }
-
-  get #isClosed(): boolean {
-    return this.#policy.state === CircuitState.Closed;
-  }
-
-  async #tell(outcome: Outcome): Promise<void> {
-    if (outcome === "none") return;
-    if (outcome === "success") this.#refused.clear();
-    await this.#policy.execute(() => outcome);
-  }
-
-  /** @returns how long to wait for the next try. */
-  #opened(lastWaitMs: number | undefined): number {
-    const waitMs =
-      lastWaitMs === undefined ? FIRST_WAIT_MS : Math.min(2 * lastWaitMs, LONGEST_WAIT_MS);
+  learn(outcome: Outcome, owner?: unknown): boolean {
+    if (outcome === "none" || this.openMs > 0) return false;
+    if (outcome === "success") {
+      this.#openings = 0;
+      this.#countFrom(0);
+      return false;
+    }
+    if (owner === undefined) this.#failures += 1;
+    else this.#owners.add(owner);
+    if (Math.max(this.#failures, this.#owners.size) < IN_A_ROW) return false;
+    const waitMs = Math.min(FIRST_WAIT_MS * 2 ** this.#openings, LONGEST_WAIT_MS);
+    this.#openUntilMs = this.#clock.monotonicMs() + waitMs;
     this.#openings += 1;
-    this.#refused.clear();
-    this.#tryAtMs = this.#clock.monotonicMs() + waitMs;
-    return waitMs;
+    this.#countFrom(IN_A_ROW - 1);
+    return true;
+  }
+
+  #countFrom(failures: number): void {
+    this.#failures = failures;
+    this.#owners.clear();
   }
 }

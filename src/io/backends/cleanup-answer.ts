@@ -2,7 +2,7 @@ import type { CleanupResult } from "../../watchdog/ports.ts";
 import { type CallName, cleanupFailed } from "./failure.ts";
 import { type Answer, cannotTell } from "./http-client.ts";
 
-/** Whether the API did what a DELETE asks of it, found there or not. */
+/** Whether the API did what a DELETE or a pause asks of it, found there or not. */
 export function isCleanupAnswer(answer: Answer): boolean {
   return answer.kind === "status" && (answer.status < 300 || answer.status === 404);
 }

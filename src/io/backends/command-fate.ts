@@ -1,10 +1,11 @@
 /**
- * What became of a run's command, as far as its agent server can tell.
+ * What became of a run's command, as far as the agent server of its own sandbox can tell.
  *
  * A quiet command looks exactly like one that died with its server: the process and its output are in the server's
  * memory, only events are on disk. So a server that shows no exit is asked further, with what is left of the
  * verification's time: does it know the command, and is it older than the command? Only a clear answer says that the
- * command is lost; every other one leaves it running.
+ * command is lost; every other one leaves it running. A clock that was set makes an old server look young, so an answer
+ * is clear only when all the times in it, and in the answers before it, fit together.
  */
 import { z } from "zod";
 import type { GoneReason } from "../../rules/model.ts";
@@ -16,9 +17,10 @@ import { gone } from "./sandbox-answer.ts";
 import { urlBelow } from "./url.ts";
 
 /**
- * How much younger than the command the server must be. A command is often started as soon as its server is up, uptime is
- * cut to whole seconds, and Date can come from an ingress, whose clock is another one than that which stamped the command.
- * The margin hides restarts in the first minute of a command; those runs wait for their hard deadline.
+ * How much younger than the command's last sign of life the server must be. A command is often started as soon as its
+ * server is up, uptime is cut to whole seconds, and Date can come from an ingress, whose clock is another one than that
+ * which stamped the command. The margin hides restarts in the first minute of a command; those runs wait for their hard
+ * deadline.
  */
 const RESTART_MARGIN_MS = 60_000;
 
@@ -37,7 +39,8 @@ const commandShape = z.object({
   timestamp: z.iso.datetime({ offset: true }),
 });
 
-const infoShape = z.object({ uptime: z.number().nonnegative() });
+/** Seconds, by the server's own clock, which may have been set since it started. */
+const infoShape = z.object({ uptime: z.number(), idle_time: z.number() });
 
 /** Three calls at most, all of them to the server that the search names. */
 export async function askForFate(
@@ -47,9 +50,8 @@ export async function askForFate(
   signal: AbortSignal,
 ): Promise<BashAnswer> {
   const answer = await searchBashOutput(http, search, budget, signal);
-  const { evidence } = answer;
-  if (evidence.kind !== "running") return answer;
-  const loss = await findLoss(http, search, evidence.output, budget, signal);
+  if (answer.evidence.kind !== "running") return answer;
+  const loss = await findLoss(http, search, answer, budget, signal);
   return loss === null ? answer : { ...answer, evidence: gone(loss, LOSSES[loss]) };
 }
 
@@ -64,20 +66,41 @@ const LOSSES: Readonly<Record<Loss, string>> = {
 async function findLoss(
   http: Caller,
   search: BashSearch,
-  output: "none" | "partial",
+  { dateMs: searchedAtMs, outputAtMs, evidence }: BashAnswer,
   budget: CallBudget,
   signal: AbortSignal,
 ): Promise<Loss | null> {
+  const silent = evidence.kind === "running" && evidence.output === "none";
   const command = await askForCommand(http, search, budget, signal);
   if (command === null) return null;
   // A server with output of a command knows it; it purged the older event before the newer one.
-  if (command === "unknown") return output === "none" ? "command-unknown" : null;
-  const startedAtMs = await askForStart(http, search, budget, signal);
+  if (command === "unknown") return silent ? "command-unknown" : null;
+  const server = await askForServer(http, search, budget, signal);
+  if (server === null) return null;
+  const lastSignMs = silent ? command.beganAtMs : outputAtMs;
+  if (lastSignMs === null || lastSignMs < command.beganAtMs) return null;
+  const startedAtMs = startOf(server, [searchedAtMs, command.dateMs, server.dateMs]);
   if (startedAtMs === null) return null;
-  return startedAtMs - command.beganAtMs > RESTART_MARGIN_MS ? "server-restarted" : null;
+  return startedAtMs - lastSignMs > RESTART_MARGIN_MS ? "server-restarted" : null;
 }
 
-type Known = { readonly beganAtMs: number } | "unknown";
+/** The Date of each answer, in the order in which they came. */
+type Dates = readonly [search: number | null, command: number | null, server: number | null];
+
+/**
+ * When the server started, by the clock that stamped the command; Unix milliseconds. Counted from the first Date, so
+ * that one that jumped ahead makes no server younger.
+ *
+ * @returns `null` when the times contradict each other, or show a server that was still given work after its first
+ *   minute: idle time begins anew with every command and every event of a conversation, and those may be the run's.
+ */
+function startOf({ uptimeMs, idleMs }: Server, [search, command, server]: Dates): number | null {
+  if (idleMs < 0 || idleMs > uptimeMs || uptimeMs - idleMs > RESTART_MARGIN_MS) return null;
+  if (search === null || command === null || server === null) return null;
+  return search <= command && command <= server ? search - uptimeMs : null;
+}
+
+type Known = { readonly beganAtMs: number; readonly dateMs: number | null } | "unknown";
 
 async function askForCommand(
   http: Caller,
@@ -99,20 +122,23 @@ async function askForCommand(
   }
   const command = commandShape.safeParse(answer.body);
   if (!command.success || bareHex(command.data.id) !== id) return null;
-  return { beganAtMs: Date.parse(command.data.timestamp) };
+  return { beganAtMs: Date.parse(command.data.timestamp), dateMs: answer.dateMs };
 }
 
-/**
- * When the server started, by the clock that stamped the command; Unix milliseconds.
- *
- * Uptime and Date stand in one answer, so that the time which answers take does not matter.
- */
-async function askForStart(
+interface Server {
+  /** Since it started. */
+  readonly uptimeMs: number;
+  /** Since it was last given something to do, or started. */
+  readonly idleMs: number;
+  readonly dateMs: number | null;
+}
+
+async function askForServer(
   http: Caller,
   { agentUrl, guarded }: BashSearch,
   budget: CallBudget,
   signal: AbortSignal,
-): Promise<number | null> {
+): Promise<Server | null> {
   const url = urlBelow(agentUrl, "/server_info", {});
   // Open to everybody: the key stays at home.
   const call = {
@@ -124,7 +150,9 @@ async function askForStart(
     guarded,
   } as const;
   const answer = await http.request(call, budget, signal);
-  if (answer.kind !== "json" || answer.dateMs === null) return null;
+  if (answer.kind !== "json") return null;
   const info = infoShape.safeParse(answer.body);
-  return info.success ? answer.dateMs - info.data.uptime * 1000 : null;
+  if (!info.success) return null;
+  const { uptime, idle_time } = info.data;
+  return { uptimeMs: uptime * 1000, idleMs: idle_time * 1000, dateMs: answer.dateMs };
 }

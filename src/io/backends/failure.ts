@@ -7,7 +7,7 @@ import type { CleanupResult } from "../../watchdog/ports.ts";
 
 /** Who is asked, and what: both appear in every message. */
 export interface CallName {
-  readonly source: "service_api" | "sandbox_api" | "agent_server" | "verify_endpoint";
+  readonly source: "service_api" | "sandbox_api" | "agent_server" | "verify_endpoint" | "backend";
   readonly operation: string;
 }
 
@@ -21,6 +21,8 @@ export interface NotAsked {
   readonly kind: "not-asked";
   readonly reason: string;
   readonly retryAfterMs: number;
+  /** False when others may be asked about. */
+  readonly everybody: boolean;
 }
 
 /** Transient statuses and refused credentials are `unreachable`; whatever else is not an answer is `malformed`. */
@@ -55,7 +57,7 @@ export function malformed(call: CallName, what: string): CannotTell {
   return { kind: "malformed", failure: failureOf(call, "unknown", what) };
 }
 
-export function cleanupFailed({ failure }: CannotTell): CleanupResult {
+export function cleanupFailed({ failure }: CannotTell): Extract<CleanupResult, { kind: "failed" }> {
   return { kind: "failed", failure: failure.message, retryAfterMs: failure.retryAfterMs };
 }
 

@@ -159,7 +159,7 @@ async function request(
   const send = (value: string | null) =>
     gate.request({ ...call, headers: authorization(value), guarded: false }, budget, signal);
   const answer = await withSecret(token, send, isRefusal);
-  if (isRefusal(answer)) await gate.refused(call, owner);
+  if (isRefusal(answer)) gate.refused(call, owner);
   return answer;
 }
 

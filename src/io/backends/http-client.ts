@@ -4,15 +4,14 @@
  * answers are read as they are: no decompression, no more than a fixed amount of memory.
  */
 import { lookup as systemLookup } from "node:dns";
-import type { LookupFunction } from "node:net";
+import { isIP, type LookupFunction } from "node:net";
 import type { Dispatcher } from "undici";
 import type { Evidence } from "../../rules/model.ts";
 import type { Clock } from "../../watchdog/ports.ts";
 import { abortable } from "./abortable.ts";
-import { ForbiddenAddressError, guardLookup, isForbiddenHost } from "./address-guard.ts";
+import { bareHost, ForbiddenAddressError, guardLookup, isForbiddenHost } from "./address-guard.ts";
 import { FloodError, limitInterimAnswers } from "./answer-limit.ts";
 import type { CallBudget } from "./call-budget.ts";
-import { openDispatcher, type ProxySettings } from "./dispatcher.ts";
 import {
   type CallName,
   type CannotTell,
@@ -25,11 +24,12 @@ import {
 } from "./failure.ts";
 import { type BodyLimits, discardBody, header, readJson } from "./response-body.ts";
 import { parseHttpDate, parseRetryAfter } from "./retry-after.ts";
+import { type ProxySettings, Routes } from "./routes.ts";
 
 export interface HttpClientOptions {
   /** `null`: every connection is direct. */
   readonly proxy: ProxySettings | null;
-  readonly clock: Pick<Clock, "now" | "monotonicMs">;
+  readonly clock: Pick<Clock, "now" | "monotonicMs" | "sleep">;
   /** The system's resolver by default. */
   readonly lookup?: LookupFunction;
   readonly limits?: Partial<AnswerLimits>;
@@ -97,8 +97,8 @@ export class HttpClient {
   readonly #clock: HttpClientOptions["clock"];
   readonly #connectTimeoutMs: number;
   readonly #limits: AnswerLimits;
-  readonly #open: Dispatcher;
-  readonly #guarded: Dispatcher;
+  readonly #routes: Routes;
+  readonly #guardedLookup: LookupFunction;
   readonly #onBulk: () => void;
   #bulkBytes = 0;
 
@@ -110,9 +110,8 @@ export class HttpClient {
     this.#onBulk = options.onBulk ?? (() => {});
     const { maxAnswerBytes: maxBytes } = this.#limits;
     const wire = { maxBytes, onReceived: (bytes: number) => this.#received(bytes) };
-    const settings = { proxy, connectTimeoutMs, wire };
-    this.#open = openDispatcher({ ...settings, lookup });
-    this.#guarded = openDispatcher({ ...settings, lookup: guardLookup(lookup) });
+    this.#routes = new Routes({ proxy, lookup, connectTimeoutMs, wire });
+    this.#guardedLookup = guardLookup(lookup);
   }
 
   /** Takes no longer than what is left of the budget. Rejects with `signal.reason`, at once, and with nothing else. */
@@ -124,7 +123,10 @@ export class HttpClient {
     const own = new AbortController();
     const onAbort = () => own.abort(signal.reason);
     signal.addEventListener("abort", onAbort, { once: true });
-    const timer = setTimeout(() => own.abort(new DeadlineError()), budget.leftMs);
+    this.#clock.sleep(budget.leftMs, own.signal).then(
+      () => own.abort(new DeadlineError()),
+      () => {},
+    );
     try {
       // undici notices an abort only once it has a connection.
       return await abortable(this.#exchange(call, own.signal), own.signal);
@@ -132,15 +134,15 @@ export class HttpClient {
       signal.throwIfAborted();
       return this.#failure(call, error, budget);
     } finally {
-      clearTimeout(timer);
       signal.removeEventListener("abort", onAbort);
+      own.abort();
       budget.spend(this.#clock.monotonicMs() - sentMs);
     }
   }
 
   /** Cuts off whatever is in flight; later calls fail. */
   async close(): Promise<void> {
-    await Promise.all([this.#open.destroy(), this.#guarded.destroy()]);
+    await this.#routes.destroy();
   }
 
   #received(bytes: number): void {
@@ -151,8 +153,9 @@ export class HttpClient {
   }
 
   async #exchange(call: HttpCall, signal: AbortSignal): Promise<HttpAnswer> {
-    const dispatcher = call.guarded ? this.#guarded : this.#open;
-    const { statusCode, headers, body } = await dispatcher.request({
+    if (call.guarded && this.#routes.isProxied(call.url)) await this.#checkName(call.url);
+    const route = this.#routes.to(call.url, call.guarded);
+    const { statusCode, headers, body } = await route.request({
       origin: call.url.origin,
       path: `${call.url.pathname}${call.url.search}`,
       method: call.method,
@@ -175,6 +178,15 @@ export class HttpClient {
     if (read.kind === "unusable") return malformed(call, read.what);
     const dateMs = parseHttpDate(header(headers, "date"));
     return { kind: "json", status: statusCode, body: read.value, dateMs };
+  }
+
+  /** A proxy connects to whatever the name leads to, so what it leads to is looked at first. */
+  async #checkName(url: URL): Promise<void> {
+    const host = bareHost(url);
+    if (isIP(host) !== 0) return;
+    const { promise, resolve, reject } = Promise.withResolvers<void>();
+    this.#guardedLookup(host, { all: true }, (error) => (error ? reject(error) : resolve()));
+    await promise;
   }
 
   #retryAfterMs(headers: Dispatcher.ResponseData["headers"]): number | null {

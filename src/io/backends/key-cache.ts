@@ -1,13 +1,15 @@
 /**
- * One API key per user and organisation, minted when first needed and kept for the life of the process.
+ * One API key per user and organisation, minted when first needed and kept while it is used.
  *
  * Minting is shared: whoever needs the same key at the same time waits for the same call, and an aborted run does not
  * take the key away from the others. The service hands out the same key again and again, so minting anew seldom helps
  * against a 401: it happens once for all the runs that met the refusal, and then not again for a minute.
  */
 import type { Clock } from "../../watchdog/ports.ts";
+import { Circuit } from "./circuit.ts";
 import type { CannotTell, NotAsked } from "./failure.ts";
 import { ownerName } from "./owner.ts";
+import { RecentMap } from "./recent-map.ts";
 import { SingleFlight } from "./single-flight.ts";
 
 /** Two keys are the same when they are the same object: equal values can come from different mintings. */
@@ -15,6 +17,8 @@ export interface ApiKey {
   readonly value: string;
   /** Before this (monotonic) time it is not replaced. */
   readonly renewableFromMs: number;
+  /** For how long the API does not want to be asked with it. */
+  readonly circuit: Circuit;
 }
 
 export interface KeyOwner {
@@ -43,12 +47,13 @@ const RENEW_AT_MOST_EVERY_MS = 60_000;
 export class KeyCache {
   readonly #mint: Mint;
   readonly #clock: Pick<Clock, "monotonicMs">;
-  readonly #keys = new Map<string, ApiKey>();
+  readonly #keys: RecentMap<ApiKey>;
   readonly #mintings = new SingleFlight<KeyAnswer>();
 
   constructor(mint: Mint, clock: Pick<Clock, "monotonicMs">) {
     this.#mint = mint;
     this.#clock = clock;
+    this.#keys = new RecentMap(clock);
   }
 
   async get(owner: KeyOwner, signal: AbortSignal): Promise<KeyAnswer> {
@@ -83,6 +88,7 @@ export class KeyCache {
     const key = {
       value: minted.value,
       renewableFromMs: this.#clock.monotonicMs() + keepForMs,
+      circuit: new Circuit(this.#clock),
     };
     this.#keys.set(ownerName(owner), key);
     return { kind: "key", key, tookMs: minted.tookMs };

@@ -40,7 +40,7 @@ export async function mintKey(
   const send = (key: string) =>
     gate.request({ ...call, headers: { "x-service-api-key": key } }, budget, signal);
   const answer = await withSecret(serviceKey, send, isRefusal);
-  if (isRefusal(answer)) await gate.refused(KEY_MINT, owner);
+  if (isRefusal(answer)) gate.refused(KEY_MINT, owner);
   return readKey(answer, timeoutMs - budget.leftMs);
 }
 

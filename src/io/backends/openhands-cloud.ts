@@ -6,7 +6,13 @@
  * layer), so each is fetched anew once, and after that the answer is "cannot tell".
  */
 import type { Evidence, RunSnapshot } from "../../rules/model.ts";
-import type { Backend, CleanupResult, CleanupTarget, Clock } from "../../watchdog/ports.ts";
+import type {
+  Backend,
+  CleanupResult,
+  CleanupTarget,
+  Clock,
+  PauseResult,
+} from "../../watchdog/ports.ts";
 import { isLoopbackHost } from "./address-guard.ts";
 import { parseAgentUrl } from "./agent-url.ts";
 import { BASH_SEARCH, type BashSearch } from "./bash-events.ts";
@@ -40,9 +46,11 @@ export function openHandsCloudBackend(options: OpenHandsCloudOptions): Backend {
   return {
     name: "openhands-cloud",
     api: api.gate,
+    needs: ["sandboxId"],
     cleans: true,
     verify: (run, signal) => verify(deps, run, signal),
     cleanup: (target, signal) => cleanup(deps, target, signal),
+    pause: (target, signal) => pause(deps, target, signal),
   };
 }
 
@@ -62,7 +70,7 @@ async function verify(deps: Deps, run: RunSnapshot, signal: AbortSignal): Promis
   const session = deps.api.session(run, budget);
   const found = await deps.api.lookup(session, sandboxId, signal);
   if (found.kind !== "up") return found;
-  if (!bashCommandId) return { kind: "no-command" };
+  if (!bashCommandId) return { kind: "no-command", sandbox: "running" };
 
   const ask = (search: BashSearch) => askForFate(deps.http, search, budget, signal);
   const search = searchOf(deps, found, bashCommandId);
@@ -105,4 +113,10 @@ async function cleanup(
   signal.throwIfAborted();
   const session = deps.api.session(target, new CallBudget(deps.verifyTimeoutMs));
   return await deps.api.delete(session, target.sandboxId, signal);
+}
+
+async function pause(deps: Deps, target: CleanupTarget, signal: AbortSignal): Promise<PauseResult> {
+  signal.throwIfAborted();
+  const session = deps.api.session(target, new CallBudget(deps.verifyTimeoutMs));
+  return await deps.api.pause(session, target.sandboxId, signal);
 }

@@ -1,5 +1,5 @@
 /** The OpenHands app server: mints keys, knows sandboxes, deletes them. It is shared by all tenants and draws 429s. */
-import type { CleanupResult, Clock } from "../../watchdog/ports.ts";
+import type { CleanupResult, Clock, PauseResult } from "../../watchdog/ports.ts";
 import { ApiGate } from "./api-gate.ts";
 import { type ApiParts, ApiSession } from "./api-session.ts";
 import type { CallBudget } from "./call-budget.ts";
@@ -25,6 +25,9 @@ export interface SandboxApiOptions {
 }
 
 const SANDBOX_DELETE: CallName = { source: "sandbox_api", operation: "delete_sandbox" };
+const SANDBOX_PAUSE: CallName = { source: "sandbox_api", operation: "pause_sandbox" };
+
+const UNUSABLE_ID = "was not sent: the sandbox id is unusable";
 
 export class SandboxApi {
   readonly gate: ApiGate;
@@ -70,9 +73,7 @@ export class SandboxApi {
     signal: AbortSignal,
   ): Promise<CleanupResult> {
     const segment = pathSegment(sandboxId);
-    if (segment === null) {
-      return cleanupFailed(malformed(SANDBOX_DELETE, "was not sent: the sandbox id is unusable"));
-    }
+    if (segment === null) return cleanupFailed(malformed(SANDBOX_DELETE, UNUSABLE_ID));
     // Older app servers read the id from the query, newer ones from the path.
     const url = urlBelow(this.#baseUrl, `/api/v1/sandboxes/${segment}`, { sandbox_id: sandboxId });
     const expects = "nothing";
@@ -80,5 +81,16 @@ export class SandboxApi {
     const call = { ...SANDBOX_DELETE, method: "DELETE", url, expects, isUsable } as const;
     const answer = await session.send(call, signal);
     return readCleanup(SANDBOX_DELETE, answer);
+  }
+
+  async pause(session: ApiSession, sandboxId: string, signal: AbortSignal): Promise<PauseResult> {
+    const segment = pathSegment(sandboxId);
+    if (segment === null) return cleanupFailed(malformed(SANDBOX_PAUSE, UNUSABLE_ID));
+    const url = urlBelow(this.#baseUrl, `/api/v1/sandboxes/${segment}/pause`, {});
+    const expects = "nothing";
+    const isUsable = isCleanupAnswer;
+    const call = { ...SANDBOX_PAUSE, method: "POST", url, expects, isUsable } as const;
+    const result = readCleanup(SANDBOX_PAUSE, await session.send(call, signal));
+    return result.kind === "deleted" ? { kind: "paused" } : result;
   }
 }

@@ -1,5 +1,9 @@
 import { createServer, type Server, type ServerResponse } from "node:http";
-import type { AddressInfo } from "node:net";
+import type { AddressInfo, Socket } from "node:net";
+
+/** A connection is there for one question, and closed after that long at the latest, whatever its other side does. */
+const CONNECTION_MS = 4000;
+const MAX_CONNECTIONS = 500;
 
 export interface Answer {
   readonly status: number;
@@ -7,6 +11,7 @@ export interface Answer {
 }
 
 export interface HealthServerOptions {
+  /** `::` for all addresses: IPv6 and IPv4, or IPv4 alone where there is no IPv6. */
   readonly host: string;
   /** 0 takes any free port. */
   readonly port: number;
@@ -35,13 +40,28 @@ export async function openHealthServer(options: HealthServerOptions): Promise<He
       send(response, answerOf(route));
     }
   });
-  // A client that never finishes its request must not hold a connection for ever.
-  server.requestTimeout = 5000;
-  server.headersTimeout = 5000;
-  server.keepAliveTimeout = 5000;
-  server.maxConnections = 100;
+  limitConnections(server);
   await listen(server, options);
   return { url: urlOf(server, options.host), [Symbol.asyncDispose]: () => close(server) };
+}
+
+/** Those who say nothing, say it slowly or do not read the answer leave room for probes: the oldest one goes first. */
+function limitConnections(server: Server): void {
+  const open = new Set<Socket>();
+  server.on("connection", (socket: Socket) => {
+    const [oldest] = open;
+    if (oldest !== undefined && open.size === MAX_CONNECTIONS) {
+      open.delete(oldest);
+      oldest.destroy();
+    }
+    open.add(socket);
+    // Node's own limits are looked at every half a minute, and none of them is about the answer.
+    const timer = setTimeout(() => socket.destroy(), CONNECTION_MS);
+    socket.once("close", () => {
+      clearTimeout(timer);
+      open.delete(socket);
+    });
+  });
 }
 
 /** Nobody who asks may take the worker down. */
@@ -58,6 +78,7 @@ function send(response: ServerResponse, answer: Answer): void {
     "content-type": "application/json; charset=utf-8",
     "cache-control": "no-store",
     "x-content-type-options": "nosniff",
+    connection: "close",
   });
   response.end(`${JSON.stringify(answer.body, null, 2)}\n`);
 }
@@ -65,7 +86,9 @@ function send(response: ServerResponse, answer: Answer): void {
 function listen(server: Server, options: HealthServerOptions): Promise<void> {
   const { promise, resolve, reject } = Promise.withResolvers<void>();
   server.once("error", reject);
-  server.listen(options.port, options.host, () => {
+  const { host, port } = options;
+  // Node finds out by itself what "all addresses" are here, if it is given none.
+  server.listen({ port, ...(host === "::" ? {} : { host }) }, () => {
     server.off("error", reject);
     // Later errors concern single connections.
     server.on("error", () => {});
@@ -83,7 +106,7 @@ function close(server: Server): Promise<void> {
 
 function urlOf(server: Server, host: string): string {
   // A TCP server that listens has an address object.
-  const { port } = server.address() as AddressInfo;
-  const shown = host === "0.0.0.0" || host === "::" ? "127.0.0.1" : host;
+  const { address, port } = server.address() as AddressInfo;
+  const shown = address === "0.0.0.0" || address === "::" ? "127.0.0.1" : host;
   return `http://${shown.includes(":") ? `[${shown}]` : shown}:${port}`;
 }

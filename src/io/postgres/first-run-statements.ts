@@ -1,27 +1,55 @@
 import { and, asc, eq, gt, sql } from "drizzle-orm";
-import { automations } from "./host-tables.ts";
+import { presumedDead } from "./ended-runs.ts";
+import { automations, automationRuns as runs } from "./host-tables.ts";
 import { verdicts } from "./schema.ts";
 import type { Db } from "./session.ts";
 import { hole, isoNow, jsonHole, ourEpoch, textHole } from "./sql.ts";
 
-/** One row per automation, its oldest open verdict, in the order of the automations' ids. */
-export function openFirstRunsStatement(db: Db, afterAutomation: string | null, limit: number) {
+/**
+ * One row per automation, its oldest open verdict, in the order of the automations' ids; none where that is a presumption
+ * which may still be overturned.
+ */
+export function openFirstRunsStatement(
+  db: Db,
+  afterAutomation: string | null,
+  limit: number,
+  presumedForMs: number,
+) {
+  const oldest = db.$with("oldest").as(
+    db
+      .selectDistinctOn([verdicts.automationId], {
+        automationId: verdicts.automationId,
+        runId: verdicts.runId,
+        basis: verdicts.basis,
+        outcome: verdicts.outcome,
+        decidedAt: verdicts.decidedAt,
+      })
+      .from(verdicts)
+      .where(
+        and(
+          eq(verdicts.firstRunState, "pending"),
+          gt(verdicts.automationId, afterAutomation ?? NIL_UUID),
+        ),
+      )
+      .orderBy(asc(verdicts.automationId), asc(verdicts.id)),
+  );
   return db
-    .selectDistinctOn([verdicts.automationId], {
-      automationId: verdicts.automationId,
-      outcome: verdicts.outcome,
+    .with(oldest)
+    .select({
+      automationId: oldest.automationId,
+      runId: oldest.runId,
+      basis: oldest.basis,
+      outcome: oldest.outcome,
       metadata: sql<string | null>`${automations.presetMetadata}::text`,
       readAt: isoNow,
     })
-    .from(verdicts)
-    .leftJoin(automations, eq(automations.id, verdicts.automationId))
+    .from(oldest)
+    .leftJoin(automations, eq(automations.id, oldest.automationId))
     .where(
-      and(
-        eq(verdicts.firstRunState, "pending"),
-        gt(verdicts.automationId, afterAutomation ?? NIL_UUID),
-      ),
+      sql`${oldest.basis} = 'proof'
+        OR ${oldest.decidedAt} <= now() - ${presumedForMs}::float8 * interval '1 millisecond'`,
     )
-    .orderBy(asc(verdicts.automationId), asc(verdicts.id))
+    .orderBy(asc(oldest.automationId))
     .limit(limit);
 }
 
@@ -36,8 +64,18 @@ export function buildRecordFirstRunAndTouch(db: Db) {
   return recordStatement(db, true).prepare("watchdog_first_run_touch");
 }
 
-/** `json` is compared and written as text: a cast to jsonb fails on \u0000. */
+/**
+ * `json` is compared and written as text: a cast to jsonb fails on \u0000. A presumption is recorded only while nobody
+ * is overturning it: the share lock refuses a callback that has written its run and has not committed yet.
+ */
 function recordStatement(db: Db, touch: boolean) {
+  const presumed = db.$with("presumed").as(
+    db
+      .select({ id: runs.id })
+      .from(runs)
+      .where(and(eq(runs.id, hole("runId")), presumedDead()))
+      .for("share", { noWait: true }),
+  );
   const target = db.$with("target").as(
     db
       .select({ id: automations.id })
@@ -46,13 +84,14 @@ function recordStatement(db: Db, touch: boolean) {
         and(
           eq(automations.id, hole("id")),
           sql`${automations.presetMetadata}::text = ${textHole("seen")}`,
+          sql`(${textHole("basis")} = 'proof' OR EXISTS (SELECT FROM ${presumed}))`,
           ourEpoch(hole("epoch")),
         ),
       )
       .for("no key update", { noWait: true }),
   );
   return db
-    .with(target)
+    .with(presumed, target)
     .update(automations)
     .set({
       presetMetadata: jsonHole("metadata"),
@@ -61,6 +100,21 @@ function recordStatement(db: Db, touch: boolean) {
     .from(target)
     .where(eq(automations.id, target.id))
     .returning({ id: automations.id });
+}
+
+export function closeOverturnedStatement(db: Db, epoch: number) {
+  return db
+    .update(verdicts)
+    .set({ firstRunState: "none" })
+    .where(
+      and(
+        eq(verdicts.firstRunState, "pending"),
+        eq(verdicts.basis, "presumption"),
+        sql`NOT EXISTS (SELECT FROM ${runs} WHERE ${runs.id} = ${verdicts.runId} AND ${presumedDead()})`,
+        ourEpoch(epoch),
+      ),
+    )
+    .returning({ id: verdicts.id });
 }
 
 export function firstRunDoneStatement(db: Db, automationId: string, epoch: number) {

@@ -3,12 +3,18 @@ import { StoreSchemaError } from "../../watchdog/ports.ts";
 import type { HostColumns } from "./host-tables.ts";
 import type { Pool } from "./pool.ts";
 
+export interface FoundSchema {
+  readonly columns: HostColumns;
+  /** What the worker can do without, with its remedy. */
+  readonly warnings: readonly string[];
+}
+
 /**
  * Looks at what the database offers, in one statement.
  *
  * @throws StoreSchemaError naming everything that is missing, with its remedy.
  */
-export async function inspectSchema(pool: Pool): Promise<HostColumns> {
+export async function inspectSchema(pool: Pool): Promise<FoundSchema> {
   const [row] = await pool.run("reading the schema", (connection) =>
     connection.db.execute<InspectedRow>(INSPECT),
   );
@@ -17,12 +23,30 @@ export async function inspectSchema(pool: Pool): Promise<HostColumns> {
   if (problems.length > 0) throw new StoreSchemaError(problems.join("; "));
   const automations = new Set(row.automation_columns);
   return {
-    statusDetail: row.run_columns.includes("status_detail"),
-    keepAlive: automations.has("keep_alive"),
-    presetMetadata: automations.has("preset_metadata"),
-    updatedAt: automations.has("updated_at"),
+    columns: {
+      statusDetail: row.run_columns.includes("status_detail"),
+      sandboxCleanupDueAt: row.stamp === "writable",
+      keepAlive: automations.has("keep_alive"),
+      presetMetadata: automations.has("preset_metadata"),
+      updatedAt: automations.has("updated_at"),
+    },
+    warnings: row.stamp === null ? [] : STAMP_WARNINGS[row.stamp],
   };
 }
+
+const WITHOUT_STAMPS =
+  "sandbox_cleanup_due_at is left alone: sandboxes are deleted without being paused first, and none that the host has stamped";
+
+/** Verdicts do not depend on the stamp, so neither does readiness. */
+const STAMP_WARNINGS = {
+  writable: [],
+  "read-only": [
+    `${WITHOUT_STAMPS}; automation_runs does not let that column be updated: make it an updatable column of the view`,
+  ],
+  "not granted": [
+    `${WITHOUT_STAMPS}; the database user lacks privileges: grant it UPDATE (sandbox_cleanup_due_at) on automation_runs`,
+  ],
+} as const;
 
 interface InspectedRow extends Record<string, unknown> {
   readonly version: number;
@@ -31,6 +55,8 @@ interface InspectedRow extends Record<string, unknown> {
   readonly own_tables: readonly string[];
   readonly missing_privileges: readonly string[];
   readonly fixed_tables: readonly string[];
+  /** `null`: there is none. */
+  readonly stamp: keyof typeof STAMP_WARNINGS | null;
 }
 
 const REQUIRED_RUN_COLUMNS = [
@@ -93,8 +119,8 @@ const INSPECT = sql`
   WITH host(name, oid) AS (
     VALUES ('automation_runs', to_regclass('automation_runs')::oid),
            ('automations', to_regclass('automations')::oid)
-  ), host_column(table_name, table_oid, name) AS (
-    SELECT host.name, host.oid, a.attname::text
+  ), host_column(table_name, table_oid, number, name) AS (
+    SELECT host.name, host.oid, a.attnum, a.attname::text
     FROM host JOIN pg_attribute a ON a.attrelid = host.oid
     WHERE a.attnum > 0 AND NOT a.attisdropped
   ), own(name, oid) AS (
@@ -134,5 +160,10 @@ const INSPECT = sql`
     to_jsonb(ARRAY(SELECT privilege FROM lacking)) AS missing_privileges,
     -- 4: UPDATE, by itself or through INSTEAD OF triggers.
     to_jsonb(ARRAY(SELECT name FROM host WHERE name = 'automation_runs'
-      AND pg_relation_is_updatable(oid, true) & 4 = 0)) AS fixed_tables
+      AND pg_relation_is_updatable(oid, true) & 4 = 0)) AS fixed_tables,
+    (SELECT CASE WHEN NOT pg_column_is_updatable(table_oid, number, true) THEN 'read-only'
+                 WHEN NOT has_column_privilege(table_oid, name, 'UPDATE') THEN 'not granted'
+                 ELSE 'writable' END
+     FROM host_column
+     WHERE table_name = 'automation_runs' AND name = 'sandbox_cleanup_due_at') AS stamp
 `;

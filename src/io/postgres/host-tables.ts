@@ -27,6 +27,7 @@ export const automationRuns = pgTable("automation_runs", {
   sandboxId: varchar("sandbox_id", { length: 255 }),
   bashCommandId: varchar("bash_command_id", { length: 64 }),
   statusDetail: json("status_detail"),
+  sandboxCleanupDueAt: instant("sandbox_cleanup_due_at"),
 });
 
 export const automations = pgTable("automations", {
@@ -42,6 +43,8 @@ export const automations = pgTable("automations", {
 /** Columns that older hosts lack, or that a view may leave out. */
 export interface HostColumns {
   readonly statusDetail: boolean;
+  /** Also false where it cannot be written: it is of no use to us then. */
+  readonly sandboxCleanupDueAt: boolean;
   readonly keepAlive: boolean;
   readonly presetMetadata: boolean;
   readonly updatedAt: boolean;

@@ -1,22 +1,22 @@
 import { eq, sql } from "drizzle-orm";
+import type { CleanupPlan } from "../../rules/cleanup-plan.ts";
 import type { Fence } from "../../watchdog/ports.ts";
 import type { CleanupTask, FirstRunTask, Journal } from "../../watchdog/store-ports.ts";
-import {
-  adoptStatement,
-  claimStatement,
-  doneStatement,
-  failedStatement,
-  pruneStatement,
-} from "./cleanup-statements.ts";
+import { adoptLateStatement, adoptStampsStatement } from "./cleanup-adoption.ts";
+import { claimStatement } from "./cleanup-claim.ts";
+import { doneStatement, failedStatement } from "./cleanup-end.ts";
 import type { Connection } from "./connection.ts";
 import type { Database } from "./database.ts";
-import { RowBusyError } from "./errors.ts";
+import { RowBusyError, StatementRefusedError } from "./errors.ts";
 import {
   buildRecordFirstRun,
   buildRecordFirstRunAndTouch,
+  closeOverturnedStatement,
   firstRunDoneStatement,
   openFirstRunsStatement,
 } from "./first-run-statements.ts";
+import type { HostColumns } from "./host-tables.ts";
+import { pruneStatement } from "./journal-pruning.ts";
 import { verdicts } from "./schema.ts";
 
 /** What is still to be done about ended runs: sandboxes to delete, first outcomes to record. */
@@ -28,22 +28,23 @@ export class PostgresJournal implements Journal {
   }
 
   async claimCleanups(fence: Fence, limit: number): Promise<readonly CleanupTask[]> {
-    const host = await this.#database.columns();
     while (true) {
-      const rows = await this.#fenced("claiming clean-ups", fence, ({ db }) =>
+      const rows = await this.#stamping("claiming clean-ups", fence, ({ db }, host) =>
         claimStatement(db, host, fence.epoch, limit),
       );
-      const tasks = rows.flatMap(({ fate, sandboxId, ...task }) =>
-        fate === "claimed" && sandboxId !== null ? [{ ...task, sandboxId }] : [],
-      );
-      // A batch of nothing but spared and postponed ones must not hide what is due behind it.
+      const tasks = rows.flatMap(({ fate, sandboxId, untilDueMs, ...task }) => {
+        if (sandboxId === null || (fate !== "claimed" && fate !== "paused")) return [];
+        const pauseWithinMs = fate === "paused" ? Number(untilDueMs) : null;
+        return [{ ...task, sandboxId, pauseWithinMs }];
+      });
+      // A batch of nothing but spared, settled and postponed ones must not hide what is due behind it.
       if (tasks.length > 0 || rows.length === 0) return tasks;
     }
   }
 
   async cleanupDone(id: number, note: string | null, fence: Fence): Promise<void> {
-    await this.#fenced("noting a clean-up", fence, ({ db }) =>
-      doneStatement(db, id, note, fence.epoch),
+    await this.#stamping("noting a clean-up", fence, ({ db }, host) =>
+      doneStatement(db, host, id, note, fence.epoch),
     );
   }
 
@@ -53,8 +54,8 @@ export class PostgresJournal implements Journal {
     retryInMs: number,
     fence: Fence,
   ): Promise<"pending" | "abandoned"> {
-    const [row] = await this.#fenced("noting a failed clean-up", fence, ({ db }) =>
-      failedStatement(db, id, error, retryInMs, fence.epoch),
+    const [row] = await this.#stamping("noting a failed clean-up", fence, ({ db }, host) =>
+      failedStatement(db, host, id, error, retryInMs, fence.epoch),
     );
     return row?.state === "abandoned" ? "abandoned" : "pending";
   }
@@ -72,11 +73,12 @@ export class PostgresJournal implements Journal {
   async openFirstRuns(
     afterAutomation: string | null,
     limit: number,
+    presumedForMs: number,
   ): Promise<readonly FirstRunTask[]> {
     const host = await this.#database.columns();
     if (!host.presetMetadata) return [];
     const rows = await this.#database.run("reading first runs", ({ db }) =>
-      openFirstRunsStatement(db, afterAutomation, limit),
+      openFirstRunsStatement(db, afterAutomation, limit, presumedForMs),
     );
     return rows.flatMap(({ automationId, ...task }) =>
       automationId === null ? [] : [{ ...task, automationId }],
@@ -90,6 +92,8 @@ export class PostgresJournal implements Journal {
       const rows = await this.#fenced("recording a first run", fence, (connection) =>
         connection.prepared(build).execute({
           id: task.automationId,
+          runId: task.runId,
+          basis: task.basis,
           seen: task.metadata,
           metadata,
           epoch: fence.epoch,
@@ -102,16 +106,31 @@ export class PostgresJournal implements Journal {
     }
   }
 
+  async closeOverturnedFirstRuns(fence: Fence): Promise<number> {
+    const rows = await this.#fenced("closing overturned first runs", fence, ({ db }) =>
+      closeOverturnedStatement(db, fence.epoch),
+    );
+    return rows.length;
+  }
+
   async firstRunDone(automationId: string, fence: Fence): Promise<void> {
     await this.#fenced("closing a first run", fence, ({ db }) =>
       firstRunDoneStatement(db, automationId, fence.epoch),
     );
   }
 
-  async adoptLateSandboxes(delayMs: number, fence: Fence): Promise<number> {
+  async adoptLateSandboxes(plan: CleanupPlan, fence: Fence): Promise<number> {
+    const rows = await this.#stamping("looking for late sandboxes", fence, ({ db }, host) =>
+      adoptLateStatement(db, host, plan, fence.epoch),
+    );
+    return rows.length;
+  }
+
+  async adoptOverdueStamps(limit: number, fence: Fence): Promise<number> {
     const host = await this.#database.columns();
-    const rows = await this.#fenced("looking for late sandboxes", fence, ({ db }) =>
-      adoptStatement(db, host, delayMs, fence.epoch),
+    if (!host.sandboxCleanupDueAt) return 0;
+    const rows = await this.#fenced("looking for overdue stamps", fence, ({ db }) =>
+      adoptStampsStatement(db, host, limit, fence.epoch),
     );
     return rows.length;
   }
@@ -121,6 +140,23 @@ export class PostgresJournal implements Journal {
       pruneStatement(db, olderThanMs, limit, fence.epoch),
     );
     return rows.length;
+  }
+
+  /** Something of the host's that refuses a change of a finished row costs its stamp, and not the clean-up. */
+  async #stamping<T>(
+    operation: string,
+    fence: Fence,
+    work: (connection: Connection, host: HostColumns) => Promise<T>,
+  ): Promise<T> {
+    const host = await this.#database.columns();
+    const run = (shape: HostColumns) =>
+      this.#fenced(operation, fence, (connection) => work(connection, shape));
+    try {
+      return await run(host);
+    } catch (error) {
+      if (!(host.sandboxCleanupDueAt && error instanceof StatementRefusedError)) throw error;
+      return await run({ ...host, sandboxCleanupDueAt: false });
+    }
   }
 
   #fenced<T>(

@@ -1,4 +1,5 @@
 import { eq, sql } from "drizzle-orm";
+import { holderOf } from "../../rules/lease-key.ts";
 import {
   type ApiRestraint,
   type Fence,
@@ -40,6 +41,7 @@ export class PostgresLeadership implements Leadership {
     if (view === undefined) throw new StoreSchemaError(NO_ROW);
     return {
       ...view,
+      holder: view.holder === null ? null : holderOf(view.holder),
       leaseKind: asLeaseKind(view.leaseKind),
       sinceProgressMs: toMillis(view.sinceProgressMs),
       sinceFinishMs: toMillis(view.sinceFinishMs),

@@ -1,6 +1,6 @@
-import { and, eq, type SQL, sql } from "drizzle-orm";
+import { type AnyColumn, and, eq, ne, type SQL, sql } from "drizzle-orm";
 import { automationRuns as runs } from "./host-tables.ts";
-import { suspicions } from "./schema.ts";
+import { suspicions, verdicts } from "./schema.ts";
 import { hole, instantHole, millisHole, textHole } from "./sql.ts";
 
 /**
@@ -18,30 +18,63 @@ export const deadline = sql`coalesce(${runs.timeoutAt}, ${began} + ${nullDeadlin
 
 export const isRunning = eq(runs.status, "RUNNING");
 
-export const isOverdue = sql<boolean>`coalesce(${runs.timeoutAt} < ${horizon},
-  ${began} < ${horizon} - ${nullDeadlineAfter})`;
+/** Joins a run with the row about it. */
+export const ofRun = sql`${suspicions.runId} = ${runs.id}`;
 
-/** Joins a run with what counts of it: whatever was said of another sandbox or command does not. */
-export const remembered = sql`${suspicions.runId} = ${runs.id}
-  AND ${suspicions.sandboxId} IS NOT DISTINCT FROM ${runs.sandboxId}
-  AND ${suspicions.bashCommandId} IS NOT DISTINCT FROM ${runs.bashCommandId}`;
+/** On a joined row: whatever was said of another attempt, sandbox or command does not count. */
+const isAboutThis = sql`(${suspicions.sandboxId} IS NOT DISTINCT FROM ${runs.sandboxId}
+  AND ${suspicions.bashCommandId} IS NOT DISTINCT FROM ${runs.bashCommandId}
+  AND ${suspicions.beganAt} IS NOT DISTINCT FROM ${began})`;
 
-/** On a joined suspicion: its run failed to be handled a short while ago. */
-export const isWaiting = sql`coalesce(${suspicions.errorRetryAt} > ${horizon}, false)`;
+/** Joins a run with what counts of it. */
+export const remembered = sql`${ofRun} AND ${isAboutThis}`;
+
+/** On a joined row: a column as far as it counts. */
+export function counted<T>(column: AnyColumn<{ data: T }>): SQL<T | null> {
+  return sql<T | null>`CASE WHEN ${isAboutThis} THEN ${column} END`;
+}
+
+/** On a joined row: the run's deadline is the shield that we set, so that our own look counts instead. */
+export const isShielded = sql<boolean>`coalesce(${suspicions.shieldAt} = ${runs.timeoutAt}
+  AND ${suspicions.lookAt} IS NOT NULL, false)`;
+
+/** On a joined row: when a run is to be taken up. */
+export const dueAt = sql`CASE WHEN ${isShielded} THEN ${suspicions.lookAt} ELSE ${deadline} END`;
+
+/** The same on a run by itself. */
+export const dueAtOf = sql`coalesce(
+  (SELECT ${suspicions.lookAt} FROM ${suspicions} WHERE ${ofRun} AND ${isShielded}), ${deadline})`;
+
+/** On a joined row. */
+export const isDue = sql<boolean>`${dueAt} < ${horizon}`;
+
+/** On a joined row: the run failed to be handled a short while ago. */
+export const isWaiting = sql`coalesce(${suspicions.errorRetryAt} > ${horizon} AND ${isAboutThis}, false)`;
 
 export const includesSuspected = sql`${hole("includeSuspected")}::boolean`;
 
-/** On a run by itself; whoever asks for suspected runs gets them whatever was changed since. */
-export const isStale = sql<boolean>`${isRunning} AND (${isOverdue} OR ${includesSuspected}
-  AND EXISTS (SELECT FROM ${suspicions} WHERE ${suspicions.runId} = ${runs.id}))`;
-
-/** On a suspicion that still counts. */
-export function ofItsRun(condition: SQL): SQL {
-  return sql`(SELECT ${condition} FROM ${runs} WHERE ${remembered} AND ${isRunning})`;
+/**
+ * Whoever asks for suspected runs gets them whatever was changed since.
+ *
+ * @param due `dueAt` on a joined row, else `dueAtOf`.
+ */
+export function isStale(due: SQL): SQL<boolean> {
+  return sql<boolean>`${isRunning} AND (${due} < ${horizon} OR ${includesSuspected}
+    AND EXISTS (SELECT FROM ${suspicions} WHERE ${suspicions.runId} = ${runs.id}))`;
 }
 
+/** On a row by itself: what is so of its run. */
+export function ofItsRun(condition: SQL): SQL {
+  return sql`(SELECT ${condition} FROM ${runs} WHERE ${ofRun} AND ${isRunning})`;
+}
+
+export const isSuspected = sql`(${suspicions.presumedTimes} > 0 AND ${isAboutThis})`;
+
 /** What this sweep noted itself is not to be met by it again. */
-export const isSuspectedBefore = sql`${suspicions.presumedTimes} > 0 AND ${suspicions.notedAt} < ${horizon}`;
+export const isSuspectedBefore = sql`(${isSuspected} AND ${suspicions.notedAt} < ${horizon})`;
+
+/** On the journal: it also holds sandboxes that were taken over from the host. */
+export const isOurVerdict = ne(verdicts.basis, "host");
 
 /** What a write repeats of what its verdict was based on. */
 export function guard(): SQL | undefined {
@@ -51,5 +84,7 @@ export function guard(): SQL | undefined {
     sql`${runs.timeoutAt} IS NOT DISTINCT FROM ${instantHole("timeoutAt")}`,
     sql`${runs.sandboxId} IS NOT DISTINCT FROM ${textHole("sandboxId")}`,
     sql`${runs.bashCommandId} IS NOT DISTINCT FROM ${textHole("bashCommandId")}`,
+    // The same row may be about another attempt by now.
+    sql`${began} IS NOT DISTINCT FROM ${instantHole("beganAt")}`,
   );
 }

@@ -1,18 +1,24 @@
-import { and, asc, desc, eq, isNull, sql } from "drizzle-orm";
+import { and, asc, desc, eq, inArray, type SQL, sql } from "drizzle-orm";
+import { unionAll } from "drizzle-orm/pg-core";
+import type { RunIdName } from "../../watchdog/ports.ts";
 import { automations, type HostColumns, automationRuns as runs } from "./host-tables.ts";
 import {
   began,
+  counted,
   deadline,
+  dueAt,
   guard,
   horizon,
   includesSuspected,
-  isOverdue,
+  isDue,
+  isOurVerdict,
   isRunning,
   isStale,
+  isSuspected,
   isSuspectedBefore,
   isWaiting,
   ofItsRun,
-  remembered,
+  ofRun,
 } from "./run-conditions.ts";
 import { leadership, suspicions, verdicts } from "./schema.ts";
 import type { Db } from "./session.ts";
@@ -28,8 +34,9 @@ function selectSnapshot(db: Db, host: HostColumns) {
       userId: automations.userId,
       orgId: automations.orgId,
       status: runs.status,
-      stale: isStale,
+      stale: isStale(dueAt),
       timeoutAt: instantText<string | null>(runs.timeoutAt),
+      beganAt: instantText<string | null>(began),
       sandboxId: runs.sandboxId,
       bashCommandId: runs.bashCommandId,
       beganAtMs: sql<string>`extract(epoch FROM ${began}) * 1000`,
@@ -41,17 +48,19 @@ function selectSnapshot(db: Db, host: HostColumns) {
       statusDetail: host.statusDetail
         ? sql<string | null>`${runs.statusDetail}::text`
         : sql<string | null>`NULL::text`,
-      presumedTimes: suspicions.presumedTimes,
-      presumedReason: suspicions.presumedReason,
-      sincePresumedMs: millisSince(suspicions.presumedLastAt),
-      unknownTimes: suspicions.unknownTimes,
-      unknownSinceMs: sql<string | null>`extract(epoch FROM ${suspicions.unknownSince}) * 1000`,
-      errorTimes: suspicions.errorTimes,
+      presumedTimes: counted(suspicions.presumedTimes),
+      presumedReason: counted(suspicions.presumedReason),
+      sincePresumedMs: millisSince(counted(suspicions.presumedLastAt)),
+      unknownTimes: counted(suspicions.unknownTimes),
+      unknownSinceMs: sql<
+        string | null
+      >`extract(epoch FROM ${counted(suspicions.unknownSince)}) * 1000`,
+      errorTimes: counted(suspicions.errorTimes),
       readAt: isoNow,
     })
     .from(runs)
     .leftJoin(automations, eq(automations.id, runs.automationId))
-    .leftJoin(suspicions, remembered);
+    .leftJoin(suspicions, ofRun);
 }
 
 export type SnapshotRow = Awaited<ReturnType<typeof selectSnapshot>>[number];
@@ -62,43 +71,57 @@ export function buildRead(db: Db, host: HostColumns) {
     .prepare("watchdog_read");
 }
 
+/** Few are wanted, so most are not looked at: those with a deadline in the order of its index, then those without. */
 export function buildCanaries(db: Db, host: HostColumns) {
-  return selectSnapshot(db, host)
-    .where(
-      and(
-        isRunning,
-        sql`${runs.timeoutAt} >= ${horizon} AND ${runs.sandboxId} <> '' AND ${runs.bashCommandId} <> ''`,
-        sql`coalesce(${suspicions.presumedTimes} + ${suspicions.unknownTimes}
-          + ${suspicions.errorTimes}, 0) = 0`,
-      ),
-    )
+  const { presumedTimes, unknownTimes, errorTimes } = suspicions;
+  const fit = and(
+    isRunning,
+    sql`${isDue} IS NOT TRUE`,
+    needed("sandboxId"),
+    needed("bashCommandId"),
+    sql`coalesce(${counted(presumedTimes)} + ${counted(unknownTimes)}
+      + ${counted(errorTimes)}, 0) = 0`,
+  );
+  const timed = selectSnapshot(db, host)
+    .where(and(fit, sql`${runs.timeoutAt} >= ${horizon}`))
     .orderBy(desc(runs.timeoutAt), desc(runs.id))
-    .limit(hole("limit"))
-    .prepare("watchdog_canaries");
+    .limit(hole("limit"));
+  const untimed = selectSnapshot(db, host)
+    .where(and(fit, sql`${runs.timeoutAt} IS NULL`))
+    .orderBy(desc(began), desc(runs.id))
+    .limit(hole("limit"));
+  return unionAll(timed, untimed).limit(hole("limit")).prepare("watchdog_canaries");
+}
+
+/** A missing id does not matter to a backend that does not need it. */
+function needed(name: RunIdName): SQL {
+  return sql`(${hole(name)}::boolean IS NOT TRUE OR ${runs[name]} <> '')`;
 }
 
 export function buildBacklog(db: Db) {
-  const isRemembered = sql`${suspicions.runId} IS NOT NULL`;
-  const isDue = sql`(${isOverdue} OR ${includesSuspected} AND coalesce(${isSuspectedBefore}, false))`;
-  const firstDeadline = sql`least(${suspicions.firstDeadlineAt}, ${deadline})`;
+  const isTakenUp = sql`(${isDue} OR ${includesSuspected} AND coalesce(${isSuspectedBefore}, false))`;
+  const firstDeadline = sql`least(${counted(suspicions.firstDeadlineAt)}, ${deadline})`;
   const count = (condition: ReturnType<typeof sql>) =>
     sql<string>`count(*) FILTER (WHERE ${condition})`;
   return db
     .select({
-      count: count(sql`${isDue} AND NOT ${isWaiting}`),
-      deferred: count(sql`NOT ${isDue} AND ${suspicions.firstDeadlineAt} < ${horizon}`),
-      held: count(sql`${suspicions.heldSince} IS NOT NULL`),
-      failing: count(sql`${suspicions.errorTimes} > 0`),
+      count: count(sql`${isTakenUp} AND NOT ${isWaiting}`),
+      deferred: count(
+        sql`NOT ${isTakenUp} AND ${counted(suspicions.firstDeadlineAt)} < ${horizon}`,
+      ),
+      held: count(sql`${counted(suspicions.heldSince)} IS NOT NULL`),
+      failing: count(sql`${counted(suspicions.errorTimes)} > 0`),
       // Seconds are subtracted, not instants: a deadline of -infinity stops older servers.
       oldestOverdueMs: sql<string | null>`(extract(epoch FROM ${horizon})
         - extract(epoch FROM min(${firstDeadline}) FILTER (WHERE ${firstDeadline} < ${horizon}))) * 1000`,
     })
     .from(runs)
-    .leftJoin(suspicions, remembered)
-    .where(and(isRunning, sql`(${isOverdue} OR ${isRemembered})`))
+    .leftJoin(suspicions, ofRun)
+    .where(and(isRunning, sql`(${deadline} < ${horizon} OR ${suspicions.runId} IS NOT NULL)`))
     .prepare("watchdog_backlog");
 }
 
+/** Whatever a sweep is limited to, the guard knows of the whole fleet: a mass must not pass in pieces. */
 export function buildGuardFacts(db: Db) {
   const confirmable = db
     .select({ id: suspicions.runId })
@@ -107,21 +130,26 @@ export function buildGuardFacts(db: Db) {
       and(
         sql`${suspicions.presumedTimes} > 0
           AND ${suspicions.presumedTimes} >= ${hole("confirmations")}::int - 1`,
-        sql`NOT ${isWaiting}`,
-        ofItsRun(sql`(${isOverdue} OR ${includesSuspected})`),
+        ofItsRun(isSuspected),
       ),
     )
     .orderBy(asc(suspicions.runId));
+  const lastAnswered = sql`(SELECT sum(value::bigint) FROM ${leadership},
+    jsonb_each_text(${leadership.lastReport} -> 'counts')
+    WHERE key IN ('completed', 'failed', 'deferred', 'suspected', 'held'))`;
   return db
     .select({
       confirmable: sql<readonly string[]>`to_json(ARRAY(${confirmable}))`,
-      presumedLastHour: sql<string>`count(*)`,
+      presumedLastHour: sql<string>`count(*) FILTER (WHERE ${verdicts.basis} = 'presumption'
+        AND ${verdicts.overrideReason} IS NULL)`,
+      provenLastHour: sql<string>`count(*) FILTER (WHERE ${verdicts.basis} = 'proof')`,
+      lastAnswered: sql<string | null>`${lastAnswered}`,
     })
     .from(verdicts)
     .where(
       and(
-        eq(verdicts.basis, "presumption"),
-        isNull(verdicts.overrideReason),
+        // Both, so that the index over basis and time is of use.
+        inArray(verdicts.basis, ["presumption", "proof"]),
         sql`${verdicts.decidedAt} > now() - interval '1 hour'`,
       ),
     )
@@ -131,8 +159,8 @@ export function buildGuardFacts(db: Db) {
 export function buildFacts(db: Db) {
   return db
     .select({
-      journaled: sql<boolean>`EXISTS (SELECT FROM ${verdicts}
-        WHERE ${verdicts.runId} = ${hole("id")}::uuid AND ${verdicts.epoch} = ${hole("epoch")}::bigint)`,
+      journaled: sql<boolean>`EXISTS (SELECT FROM ${verdicts} WHERE ${isOurVerdict}
+        AND ${verdicts.runId} = ${hole("id")}::uuid AND ${verdicts.epoch} = ${hole("epoch")}::bigint)`,
       epochIsOurs: ourEpoch(hole("epoch")),
       rowMatches: sql<boolean>`EXISTS (SELECT FROM ${runs} WHERE ${guard()})`,
     })

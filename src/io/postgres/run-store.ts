@@ -1,7 +1,8 @@
 import type { RunSnapshot } from "../../rules/model.ts";
-import type { Fence } from "../../watchdog/ports.ts";
+import type { Fence, RunIdName } from "../../watchdog/ports.ts";
 import type {
   Backlog,
+  Deferral,
   DeferWrite,
   FailedRun,
   GuardFacts,
@@ -55,9 +56,9 @@ export class PostgresRunStore implements RunStore {
   async stalePage(query: StaleQuery, cursor: PageCursor | null, limit: number): Promise<StalePage> {
     switch (cursor?.part) {
       case undefined:
-        return this.#pageByDeadline(query, { timeoutAt: "-infinity", id: NIL_UUID }, limit);
-      case "deadline":
-        return this.#pageByDeadline(query, cursor, limit);
+        return this.#pageOfDue(query, { dueAt: "-infinity", id: NIL_UUID }, limit);
+      case "due":
+        return this.#pageOfDue(query, cursor, limit);
       case "no-deadline":
         return this.#pageWithoutDeadline(query, cursor.id, limit);
       case "suspected":
@@ -65,23 +66,23 @@ export class PostgresRunStore implements RunStore {
     }
   }
 
-  async #pageByDeadline(
+  async #pageOfDue(
     query: StaleQuery,
-    after: { readonly timeoutAt: string; readonly id: string },
+    after: { readonly dueAt: string; readonly id: string },
     limit: number,
   ): Promise<StalePage> {
     const { stalePage } = await this.#current();
     const rows = await this.#database.run("reading stale runs", (connection) =>
       connection.prepared(stalePage).execute({
         ...queryValues(query),
-        afterAt: after.timeoutAt,
+        afterAt: after.dueAt,
         afterId: after.id,
         limit,
       }),
     );
-    return pageOf(rows, limit, { part: "no-deadline", id: null }, ({ timeoutAt, id }) => ({
-      part: "deadline",
-      timeoutAt,
+    return pageOf(rows, limit, { part: "no-deadline", id: null }, ({ dueAt, id }) => ({
+      part: "due",
+      dueAt,
       id,
     }));
   }
@@ -121,21 +122,31 @@ export class PostgresRunStore implements RunStore {
     return row === undefined ? null : toSnapshot(row);
   }
 
-  async guardFacts(query: StaleQuery, confirmations: number): Promise<GuardFacts> {
+  async guardFacts(confirmations: number): Promise<GuardFacts> {
     const { guardFacts } = await this.#current();
     const [row] = await this.#database.run("reading what the guard must know", (connection) =>
-      connection.prepared(guardFacts).execute({ ...queryValues(query), confirmations }),
+      connection.prepared(guardFacts).execute({ confirmations }),
     );
     return {
       confirmable: row?.confirmable ?? [],
       presumedLastHour: Number(row?.presumedLastHour ?? 0),
+      provenLastHour: Number(row?.provenLastHour ?? 0),
+      lastAnswered: Number(row?.lastAnswered ?? 0),
     };
   }
 
-  async canaries(query: StaleQuery, limit: number): Promise<readonly RunSnapshot[]> {
+  async canaries(
+    query: StaleQuery,
+    needs: readonly RunIdName[],
+    limit: number,
+  ): Promise<readonly RunSnapshot[]> {
     const { canaries } = await this.#current();
+    const needed = {
+      sandboxId: needs.includes("sandboxId"),
+      bashCommandId: needs.includes("bashCommandId"),
+    };
     const rows = await this.#database.run("reading runs that should be alive", (connection) =>
-      connection.prepared(canaries).execute({ ...queryValues(query), limit }),
+      connection.prepared(canaries).execute({ ...queryValues(query), ...needed, limit }),
     );
     return rows.map(toSnapshot);
   }
@@ -159,11 +170,12 @@ export class PostgresRunStore implements RunStore {
   async deferUnasked(
     runIds: readonly string[],
     query: StaleQuery,
-    deferMs: number,
+    { deferMs, shieldMs }: Deferral,
     fence: Fence,
   ): Promise<void> {
     const { deferUnasked } = await this.#current();
-    const values = { ...queryValues(query), ids: arrayText(runIds), deferMs, epoch: fence.epoch };
+    const ids = arrayText(runIds);
+    const values = { ...queryValues(query), ids, deferMs, shieldMs, epoch: fence.epoch };
     try {
       await this.#note("deferring runs that were not asked about", fence, (connection) =>
         connection.prepared(deferUnasked).execute(values),
@@ -182,11 +194,12 @@ export class PostgresRunStore implements RunStore {
     );
   }
 
-  async dropSuspicions(fence: Fence): Promise<void> {
+  async dropSuspicions(fence: Fence): Promise<number> {
     const { dropSuspicions } = await this.#current();
-    await this.#note("forgetting ended runs", fence, (connection) =>
+    const rows = await this.#note("forgetting ended runs", fence, (connection) =>
       connection.prepared(dropSuspicions).execute({ epoch: fence.epoch }),
     );
+    return Number(rows?.[0]?.count ?? 0);
   }
 
   async facts(run: RunSnapshot, epoch: number): Promise<WriteFacts> {
@@ -213,15 +226,16 @@ export class PostgresRunStore implements RunStore {
   }
 
   /** Nothing depends on a note: where somebody else is writing the same rows, they are left to them. */
-  async #note(
+  async #note<T>(
     operation: string,
     fence: Fence,
-    work: (connection: Connection) => Promise<unknown>,
-  ): Promise<void> {
+    work: (connection: Connection) => Promise<T>,
+  ): Promise<T | null> {
     try {
-      await this.#database.run(operation, work, () => fence.check());
+      return await this.#database.run(operation, work, () => fence.check());
     } catch (error) {
       if (!(error instanceof RowBusyError)) throw error;
+      return null;
     }
   }
 

@@ -18,6 +18,7 @@ export function guardValues(run: RunSnapshot, fence: Pick<Fence, "epoch">) {
     timeoutAt: run.timeoutAt,
     sandboxId: run.sandboxId,
     bashCommandId: run.bashCommandId,
+    beganAt: run.beganAt,
     epoch: fence.epoch,
   };
 }
@@ -41,13 +42,15 @@ export function terminalValues(write: TerminalWrite) {
     evidence: JSON.stringify(write.evidence),
     cleanupState: cleans ? "pending" : "none",
     cleanupInMs: cleans ? write.cleanupInMs : null,
+    deletionInMs: cleans ? write.deletionInMs : null,
     firstRunState: run.firstRunOpen ? "pending" : "none",
     overrideReason: write.overrideReason,
   };
 }
 
-export function deferValues({ deferMs, notAfterMs, statusDetail, suspicion }: DeferWrite) {
-  return { deferMs, notAfterMs, statusDetail, ...suspicion };
+export function deferValues(write: DeferWrite) {
+  const { deferMs, shieldMs, notAfterMs, statusDetail, suspicion } = write;
+  return { deferMs, shieldMs, notAfterMs, statusDetail, ...suspicion };
 }
 
 /** As Postgres reads an array. */
@@ -66,6 +69,7 @@ export function toSnapshot(row: SnapshotRow): RunSnapshot {
     timeoutAt: row.timeoutAt,
     sandboxId: row.sandboxId,
     bashCommandId: row.bashCommandId,
+    beganAt: row.beganAt,
     beganAtMs: Number(row.beganAtMs),
     timeoutS: row.timeoutS,
     keepAlive: row.keepAlive === true,

@@ -41,6 +41,9 @@ export const leadership = watchdog.table(
   (table) => [check("leadership_single", sql`${table.single}`)],
 );
 
+/** What a row of the journal rests on. Those of the host are no verdicts of ours: it ended the run and left its sandbox. */
+export const BASES = ["proof", "presumption", "host"] as const;
+
 /** What a verdict is born with; the rest of a journal row comes later. */
 export const verdictEntry = {
   runId: uuid("run_id").notNull(),
@@ -58,11 +61,15 @@ export const verdictEntry = {
   sandboxId: text("sandbox_id"),
   cleanupState: text("cleanup_state", { enum: ["none", "pending", "done", "abandoned"] }).notNull(),
   cleanupNextAt: instant("cleanup_next_at"),
+  /** When the sandbox is to be deleted, if not at once; attempts do not move it. */
+  cleanupDueAt: instant("cleanup_due_at"),
+  /** What we put into the host's `sandbox_cleanup_due_at`; any other value there is somebody else's. */
+  cleanupStampAt: instant("cleanup_stamp_at"),
   firstRunState: text("first_run_state", { enum: ["none", "pending", "done"] }).notNull(),
   overrideReason: text("override_reason"),
 };
 
-/** The journal: one row per terminal verdict, written by the statement that ended the run. */
+/** The journal: one row per terminal verdict, written by the statement that ended the run, and per sandbox taken over. */
 export const verdicts = watchdog.table(
   "verdicts",
   {

@@ -1,4 +1,4 @@
-import { type Column, type Placeholder, type SQL, sql } from "drizzle-orm";
+import { type Placeholder, type SQL, type SQLWrapper, sql } from "drizzle-orm";
 import { leadership } from "./schema.ts";
 
 /** A named hole of a prepared statement. */
@@ -12,7 +12,7 @@ export function instantHole(name: string): SQL<string> {
 }
 
 /** An instant as text that Postgres reads back exactly: a cast would print it by the session's DateStyle. */
-export function instantText<T extends string | null>(value: Column): SQL<T> {
+export function instantText<T extends string | null>(value: SQLWrapper): SQL<T> {
   return sql<T>`to_json(${value}) #>> '{}'`;
 }
 
@@ -22,7 +22,7 @@ export function millisHole(name: string): SQL {
 }
 
 /** Milliseconds since an instant, by the database's clock, as text. */
-export function millisSince(instant: Column): SQL<string | null> {
+export function millisSince(instant: SQLWrapper): SQL<string | null> {
   return sql<string | null>`extract(epoch FROM now() - ${instant}) * 1000`;
 }
 

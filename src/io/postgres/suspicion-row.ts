@@ -9,14 +9,22 @@ interface RunColumns {
   readonly id: SQLWrapper;
   readonly sandboxId: SQLWrapper;
   readonly bashCommandId: SQLWrapper;
+  readonly beganAt: SQLWrapper;
 }
 
-/** In the order of the table's columns: an insert-select goes by their places. */
-export function newRow(run: RunColumns, firstDeadlineAt: SQLWrapper) {
-  return {
+type Row = Readonly<Record<keyof ReturnType<typeof getTableColumns<typeof suspicions>>, SQL>>;
+
+/** An insert-select goes by the places of columns, so the values are put into the order of the table. */
+export function newRow(
+  run: RunColumns,
+  firstDeadlineAt: SQLWrapper,
+  values: Partial<Row> = {},
+): Record<string, SQL> {
+  const row: Row = {
     runId: sql`${run.id}`,
     sandboxId: sql`${run.sandboxId}`,
     bashCommandId: sql`${run.bashCommandId}`,
+    beganAt: sql`${run.beganAt}`,
     firstDeadlineAt: sql`${firstDeadlineAt}`,
     notedAt: sql`now()`,
     presumedTimes: sql`0`,
@@ -28,10 +36,13 @@ export function newRow(run: RunColumns, firstDeadlineAt: SQLWrapper) {
     errorCause: NULL_TEXT,
     errorRetryAt: NULL_INSTANT,
     heldSince: NULL_INSTANT,
-    beganAt: NULL_INSTANT,
     lookAt: NULL_INSTANT,
     shieldAt: NULL_INSTANT,
+    ...values,
   };
+  return Object.fromEntries(
+    Object.keys(getTableColumns(suspicions)).map((key) => [key, row[key as keyof Row]]),
+  );
 }
 
 /**
@@ -41,11 +52,30 @@ export function newRow(run: RunColumns, firstDeadlineAt: SQLWrapper) {
 export function lockedSuspicion(db: Db) {
   return db.$with("suspicion").as(
     db
-      .select({ runId: suspicions.runId })
+      .select({ runId: suspicions.runId, shieldAt: suspicions.shieldAt })
       .from(suspicions)
       .where(eq(suspicions.runId, hole("id")))
       .for("update", { noWait: true }),
   );
+}
+
+interface ShieldedRun {
+  /** As the row has it now. */
+  readonly timeoutAt: SQLWrapper;
+  /** As it was asked for; a deadline that lies later stays, and is the host's unless it was ours before. */
+  readonly shieldAt: SQLWrapper;
+  readonly lookAt: SQLWrapper;
+  /** The shield that an earlier sweep has set. */
+  readonly shieldBefore: SQLWrapper;
+}
+
+/** Our own look counts only while the run's deadline is ours. */
+export function lookAndShield(run: ShieldedRun): Pick<Row, "lookAt" | "shieldAt"> {
+  const isOurs = sql`${run.timeoutAt} IN (${run.shieldAt}, ${run.shieldBefore})`;
+  return {
+    lookAt: sql`CASE WHEN ${isOurs} THEN ${run.lookAt} END`,
+    shieldAt: sql`CASE WHEN ${isOurs} THEN ${run.timeoutAt} END`,
+  };
 }
 
 const NULL_TEXT = sql`NULL::text`;
@@ -60,7 +90,7 @@ export function replaced() {
   return eachColumn(inserted);
 }
 
-/** The row that is there stays, unless it was about another sandbox or command. */
+/** The row that is there stays, unless it was about another attempt, sandbox or command. */
 export function kept() {
   return { ...eachColumn((column) => unlessChanged(column, sql`${column}`)), notedAt: NOTED_AT };
 }
@@ -70,7 +100,7 @@ export function inserted(column: Column): SQL {
   return sql`excluded.${sql.identifier(column.name)}`;
 }
 
-/** @param value what becomes of the column while the run has the same sandbox and command. */
+/** @param value what becomes of the column while it is about the same attempt, sandbox and command. */
 export function unlessChanged(column: Column, value: SQL): SQL {
   return sql`CASE WHEN ${IS_SAME} THEN ${value} ELSE ${inserted(column)} END`;
 }
@@ -83,7 +113,8 @@ export function earliest(column: Column): SQL {
 
 const NOTED_AT = inserted(suspicions.notedAt);
 const IS_SAME = sql`${suspicions.sandboxId} IS NOT DISTINCT FROM ${inserted(suspicions.sandboxId)}
-  AND ${suspicions.bashCommandId} IS NOT DISTINCT FROM ${inserted(suspicions.bashCommandId)}`;
+  AND ${suspicions.bashCommandId} IS NOT DISTINCT FROM ${inserted(suspicions.bashCommandId)}
+  AND ${suspicions.beganAt} IS NOT DISTINCT FROM ${inserted(suspicions.beganAt)}`;
 
 function eachColumn(value: (column: Column) => SQL): Record<string, SQL> {
   const { runId: _, ...columns } = getTableColumns(suspicions);

@@ -215,16 +215,23 @@ function cut(client: Redis): void {
   else stream.resetAndDestroy();
 }
 
-/** ioredis attaches the command to its error, and Redis quotes arguments of unknown commands: AUTH has the password. */
+/**
+ * ioredis attaches the command to its error, and Redis quotes arguments of unknown commands: AUTH has the password, all
+ * others the token of the lease.
+ */
 function scrub(error: unknown, password: string | null): unknown {
   if (!(error instanceof Error)) return error;
   Reflect.deleteProperty(error, "command");
+  error.message = error.message.replace(QUOTED_ARGUMENTS, "");
+  error.stack = error.stack?.replace(QUOTED_ARGUMENTS, "") ?? error.message;
   if (password) {
     error.message = error.message.replaceAll(password, "***");
     error.stack = error.stack?.replaceAll(password, "***") ?? error.message;
   }
   return error;
 }
+
+const QUOTED_ARGUMENTS = /,? with args beginning with:.*$/s;
 
 function closedByUs(): Error {
   return new Error("closed by us");

@@ -80,7 +80,7 @@ describe("agentServerBackend.verify", () => {
   for (const bashCommandId of [null, ""]) {
     it(`asks nothing when the command id is ${JSON.stringify(bashCommandId)}`, async () => {
       const { evidence, requests } = await verify(() => {}, { bashCommandId });
-      expect(evidence).toEqual({ kind: "no-command" });
+      expect(evidence).toEqual({ kind: "no-command", sandbox: "not-asked" });
       expect(requests).toEqual([]);
     });
   }

@@ -30,7 +30,7 @@ describe("ApiGate's circuits", () => {
       expect(world.gate).toMatchObject({ breaker: "open", refusal: FAILING });
       const refused = { kind: "not-asked", reason: FAILING, retryAfterMs: 10_000 };
       for (const each of [MAIN, MINT, DELETE]) {
-        expect(await world.ask({ name: each })).toEqual(refused);
+        expect(await world.ask({ name: each })).toMatchObject(refused);
       }
       expect(world.sent).toHaveLength(5);
     });
@@ -126,7 +126,7 @@ describe("ApiGate's circuits", () => {
     await world.open[0]?.answer(status(502));
     expect(await first).toEqual(status(502));
     for (const other of await Promise.all(others)) {
-      expect(other).toEqual({ kind: "not-asked", reason: FAILING, retryAfterMs: 20_000 });
+      expect(other).toMatchObject({ kind: "not-asked", reason: FAILING, retryAfterMs: 20_000 });
     }
     expect(world.sent).toHaveLength(6);
   });
@@ -174,6 +174,57 @@ describe("ApiGate's circuits", () => {
     const kinds = (await Promise.all(asked)).map(({ kind }) => kind);
     expect(kinds.filter((kind) => kind === "not-asked")).toHaveLength(11);
     expect(world.sent).toHaveLength(9);
+  });
+
+  it("is waited for by calls when it is over in five seconds, and not a millisecond later", async () => {
+    const world = new GateWorld();
+    await world.endAll(status(500), 5);
+    await world.clock.advance(4_999);
+    expect(world.gate.refusal).toBe(FAILING);
+    expect(await world.ask()).toMatchObject({ kind: "not-asked", retryAfterMs: 5_001 });
+    await world.clock.advance(1);
+    expect(world.gate).toMatchObject({ breaker: "open", refusal: null });
+    const asked = world.ask();
+    await world.clock.advance(4_999);
+    expect(world.sent).toHaveLength(5);
+    await world.clock.advance(1);
+    await world.open[0]?.answer(ok);
+    expect(await asked).toBe(ok);
+  });
+
+  for (const [name, late] of [
+    ["failure", status(500)],
+    ["success", ok],
+  ] as const) {
+    it(`heeds no ${name} of a call from before it opened`, async () => {
+      const world = new GateWorld();
+      const slow = Array.from({ length: 6 }, () => world.ask());
+      await settle();
+      await world.endAll(status(500), 5);
+      await world.open[0]?.answer(late);
+      await world.clock.advance(10_000);
+      expect(world.gate.breaker).toBe("half-open");
+      for (const sent of [...world.open]) await sent.answer(late);
+      expect(world.gate.breaker).toBe("half-open");
+      await Promise.all(slow);
+      await world.end(ok);
+      expect(world.gate.breaker).toBe("closed");
+    });
+  }
+
+  it("does not count aborted calls", async () => {
+    const world = new GateWorld();
+    await world.endAll(status(500), 4);
+    for (let call = 0; call < 9; call += 1) {
+      const controller = new AbortController();
+      const aborted = world.ask({ signal: controller.signal });
+      await settle();
+      controller.abort(new Error("lease lost"));
+      await expect(aborted).rejects.toThrow("lease lost");
+    }
+    expect(world.gate.breaker).toBe("closed");
+    await world.end(status(500));
+    expect(world.gate.breaker).toBe("open");
   });
 
   it("does not count a timeout of a call that had less than half of its time left", async () => {

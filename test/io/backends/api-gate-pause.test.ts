@@ -31,7 +31,7 @@ describe("ApiGate's pause", () => {
     await world.end(status(429, 30_000));
     await world.clock.advance(24_999);
     for (const name of [MAIN, MINT, DELETE]) {
-      expect(await world.ask({ name })).toEqual({
+      expect(await world.ask({ name })).toMatchObject({
         kind: "not-asked",
         reason: PAUSED,
         retryAfterMs: 5_001,

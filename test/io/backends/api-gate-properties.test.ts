@@ -1,5 +1,6 @@
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
+import { Circuit } from "../../../src/io/backends/circuit.ts";
 import type { HttpAnswer } from "../../../src/io/backends/http-client.ts";
 import { settle } from "../../support/fake-clock.ts";
 import { GateWorld, garbage, ok, status, timeout } from "./gate-world.ts";
@@ -20,7 +21,13 @@ const answers = fc.constantFrom<HttpAnswer>(
 );
 
 const steps = fc.oneof(
-  { weight: 4, arbitrary: fc.constant({ do: "ask" as const }) },
+  {
+    weight: 4,
+    arbitrary: fc.record({
+      do: fc.constant("ask" as const),
+      owner: fc.integer({ min: 0, max: 7 }),
+    }),
+  },
   {
     weight: 6,
     arbitrary: fc.record({ do: fc.constant("answer" as const), which: fc.nat(), answer: answers }),
@@ -43,7 +50,7 @@ const steps = fc.oneof(
 );
 
 describe("ApiGate, whatever happens", () => {
-  it("keeps to its limit, its pause and its circuit, and leaves nobody stuck", async () => {
+  it("keeps to its limit, its pauses and its circuits, and leaves nobody stuck", async () => {
     await fc.assert(
       fc.asyncProperty(
         fc.integer({ min: 1, max: 6 }),
@@ -52,13 +59,16 @@ describe("ApiGate, whatever happens", () => {
           const world = new GateWorld(configured);
           const asked: { readonly controller: AbortController; readonly end: Promise<unknown> }[] =
             [];
-          const ask = () => {
+          const credentials = Array.from({ length: 7 }, () => new Circuit(world.clock));
+          const ask = (owner: number) => {
             const controller = new AbortController();
-            const end = world.ask({ signal: controller.signal }).catch((error) => error);
+            const credential = credentials[owner];
+            const call = credential === undefined ? {} : { credential };
+            const end = world.ask({ call, signal: controller.signal }).catch((error) => error);
             asked.push({ controller, end });
           };
           for (const step of script) {
-            if (step.do === "ask") ask();
+            if (step.do === "ask") ask(step.owner);
             else if (step.do === "answer")
               await world.open.at(step.which % (world.open.length + 1))?.answer(step.answer);
             else if (step.do === "abort")
@@ -72,7 +82,8 @@ describe("ApiGate, whatever happens", () => {
               world.open.filter(({ breaker }) => breaker === "half-open").length,
             ).toBeLessThanOrEqual(1);
           }
-          for (const { inFlight, limit, pausedForMs, breaker } of world.sent) {
+          for (const { inFlight, limit, pausedForMs, ownMs, breaker } of world.sent) {
+            expect(ownMs).toBe(0);
             expect(inFlight).toBeLessThanOrEqual(limit);
             expect(pausedForMs).toBe(0);
             expect(breaker).not.toBe("open");

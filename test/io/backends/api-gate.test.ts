@@ -38,7 +38,39 @@ describe("ApiGate", () => {
     for (const { inFlight, limit } of world.sent) expect(inFlight).toBeLessThanOrEqual(limit);
   });
 
-  it("sends nothing with a slot that it was given right before the limit fell", async () => {
+  it("halves it once for a burst, and gives nothing back for what succeeds beside it", async () => {
+    const world = new GateWorld(8);
+    const asked = Array.from({ length: 8 }, () => world.ask());
+    await settle();
+    for (let call = 0; call < 4; call += 1) await world.open[0]?.answer(status(429));
+    for (let call = 0; call < 4; call += 1) await world.open[0]?.answer(ok);
+    await Promise.all(asked);
+    expect(world.gate.restraint.concurrency).toBe(4);
+  });
+
+  it("halves it again for a call that was sent after the reduction", async () => {
+    const world = new GateWorld(8);
+    const asked = [world.ask(), world.ask()];
+    await settle();
+    await world.open[0]?.answer(status(429));
+    await world.end(status(429));
+    expect(world.gate.restraint.concurrency).toBe(2);
+    await world.open[0]?.answer(status(429));
+    await Promise.all(asked);
+    expect(world.gate.restraint.concurrency).toBe(2);
+  });
+
+  it("sends what waits in the order it came", async () => {
+    const world = new GateWorld(1);
+    const urls = [1, 2, 3, 4, 5].map((number) => new URL(`https://api.example/${number}`));
+    const asked = urls.map((url) => world.ask({ call: { url } }));
+    await settle();
+    while (world.open.length > 0) await world.open[0]?.answer(ok);
+    await Promise.all(asked);
+    expect(world.sent.map(({ call }) => call.url)).toEqual(urls);
+  });
+
+  it("sends nothing when it was its turn right before the limit fell", async () => {
     // Whichever moment that is between the answer that frees the slot and the call that gets it.
     for (let turns = 0; turns < 40; turns += 1) {
       const world = new GateWorld(2);

@@ -2,6 +2,8 @@ import { describe, expect, it, vi } from "vitest";
 import { html, json, type Reply } from "../../../src/demo/fake-host-model.ts";
 import { CallBudget } from "../../../src/io/backends/call-budget.ts";
 import { askForFate } from "../../../src/io/backends/command-fate.ts";
+import { systemClock } from "../../../src/io/clock.ts";
+import { FakeClock } from "../../support/fake-clock.ts";
 import { type FateSetup, fateOf, NOT_FOUND, RESTARTED, RUNNING, UNKNOWN } from "./fate.ts";
 import { bashCommand, COMMAND_ID, calm, openClient } from "./world.ts";
 
@@ -156,10 +158,14 @@ describe("askForFate with an unclear answer about the command", () => {
 describe("askForFate and time", () => {
   for (const kind of ["event", "server-info"] as const) {
     it(`leaves the command running when the time is up during the ${kind} question`, async () => {
+      const clock = new FakeClock();
       const { evidence, asked } = await fateOf({
         sandbox: YOUNG_SERVER,
         answers: { [kind]: "silence" },
-        budgetMs: 500,
+        client: { clock },
+        onRequest: (request) => {
+          if (request.kind === kind) void clock.advance(30_000);
+        },
       });
       expect(evidence).toEqual(RUNNING);
       expect(asked.endsWith(kind)).toBe(true);
@@ -181,7 +187,7 @@ describe("askForFate and time", () => {
 
   it("takes the time for all questions from one budget", async () => {
     let nowMs = 0;
-    const clock = { now: () => new Date(), monotonicMs: () => (nowMs += 60_000) };
+    const clock = { ...systemClock, monotonicMs: () => (nowMs += 60_000) };
     const setup = { sandbox: YOUNG_SERVER, client: { clock } };
     const enough = await fateOf({ ...setup, budgetMs: 180_000 });
     expect(enough).toMatchObject({ evidence: RESTARTED, asked: "events event server-info" });

@@ -12,6 +12,7 @@ export const MINT: CallName = { source: "service_api", operation: "mint_api_key"
 export const DELETE: CallName = { source: "sandbox_api", operation: "delete_sandbox" };
 
 export const PAUSED = "sandbox_api asked for a pause";
+export const PAUSED_ONE = "sandbox_api asked for a pause for one owner";
 export const FAILING = "sandbox_api keeps failing, its circuit breaker is open";
 
 export const ok: HttpAnswer = { kind: "json", status: 200, body: {}, dateMs: null };
@@ -29,6 +30,8 @@ export interface Sent {
   readonly limit: number;
   readonly inFlight: number;
   readonly pausedForMs: number;
+  /** How long its credential was not to be used. */
+  readonly ownMs: number;
   readonly breaker: ApiGate["breaker"];
   readonly answer: (answer: HttpAnswer) => Promise<void>;
 }
@@ -91,6 +94,7 @@ export class GateWorld {
       limit: this.limit,
       inFlight: this.open.length + 1,
       pausedForMs: this.gate.restraint.pausedForMs,
+      ownMs: Math.max(call.credential?.pausedMs ?? 0, call.credential?.openMs ?? 0),
       breaker: this.gate.breaker,
       answer: async (answer) => {
         this.#close(sent);

@@ -82,6 +82,16 @@ const forbidden: readonly string[] = [
   "100.100.100.200",
   "168.63.129.16",
   "192.0.0.192",
+  "224.0.0.1",
+  "255.255.255.255",
+  "[ff02::1]",
+  "[::ffff:0:127.0.0.1]",
+  "[64:ff9b:1::7f00:1]",
+  "[2002:7f00:1::]",
+  "[2001:db8::5efe:127.0.0.1]",
+  "[fd00:ec2::23]",
+  "metadata.google.internal",
+  "instance-data",
 ];
 
 const unusable: readonly string[] = [

@@ -1,11 +1,6 @@
 import { describe, expect, it } from "vitest";
 import { CallBudget } from "../../../src/io/backends/call-budget.ts";
-import {
-  type Handler,
-  type SeenRequest,
-  sendJson,
-  startHttpServer,
-} from "../../support/http-server.ts";
+import { type Handler, sendJson, startHttpServer } from "../../support/http-server.ts";
 import { ask, askOnce, message, settleTraffic } from "./asking.ts";
 import { calm, clock, openClient, testNames } from "./world.ts";
 
@@ -306,60 +301,6 @@ describe("HttpClient.request with guarded addresses", () => {
     });
     const answer = await ask(client.http, "http://agent.test", { call });
     expect(answer.kind).toBe("malformed");
-  });
-});
-
-describe("HttpClient.request with a proxy", () => {
-  function proxyTo(url: string, noProxy: string | null = null) {
-    return { proxy: { httpProxy: url, httpsProxy: null, noProxy } };
-  }
-
-  it("sends a request for another host to the proxy", async () => {
-    await using proxy = await startHttpServer((_, response) => sendJson(response, 200, { p: 1 }));
-    await using client = openClient(proxyTo(proxy.origin));
-    const answer = await ask(client.http, "http://app.example", { path: "/x?y=1" });
-    expect(answer).toMatchObject({ kind: "json", status: 200, body: { p: 1 } });
-    expect(proxy.requests.map(({ target }: SeenRequest) => target)).toEqual([
-      "http://app.example/x?y=1",
-    ]);
-  });
-
-  it("asks a host directly that the exceptions name", async () => {
-    await using proxy = await startHttpServer((_, response) => sendJson(response, 200, { p: 1 }));
-    await using server = await startHttpServer((_, response) => sendJson(response, 200, { s: 1 }));
-    await using client = openClient(proxyTo(proxy.origin, "example.com,127.0.0.1"));
-    expect(await ask(client.http, server.origin)).toMatchObject({ body: { s: 1 } });
-    expect(proxy.requests).toEqual([]);
-  });
-
-  it("opens a tunnel for https, and reports a proxy that refuses it", async () => {
-    await using proxy = await startHttpServer(() => {});
-    const tunnels: (string | undefined)[] = [];
-    await using client = openClient({
-      proxy: { httpProxy: null, httpsProxy: proxy.origin, noProxy: null },
-    });
-    proxy.server.on("connect", (request, socket) => {
-      tunnels.push(request.url);
-      socket.end("HTTP/1.1 403 Forbidden\r\n\r\n");
-    });
-    const answer = await ask(client.http, "https://app.example");
-    expect(answer).toMatchObject({ kind: "unreachable", failure: { kind: "transport" } });
-    expect(tunnels).toEqual(["app.example:443"]);
-  });
-
-  it("does not look at the environment's proxies by itself", async () => {
-    const before = process.env["HTTP_PROXY"];
-    process.env["HTTP_PROXY"] = "http://127.0.0.1:9";
-    try {
-      await using server = await startHttpServer((_, response) => sendJson(response, 200, {}));
-      await using client = openClient({
-        proxy: { httpProxy: null, httpsProxy: null, noProxy: null },
-      });
-      expect((await ask(client.http, server.origin)).kind).toBe("json");
-    } finally {
-      if (before === undefined) delete process.env["HTTP_PROXY"];
-      else process.env["HTTP_PROXY"] = before;
-    }
   });
 });
 

@@ -113,6 +113,18 @@ describe("KeyCache", () => {
     expect(keyOf(await world.cache.get(owner, calm()))).toBe(refused);
   });
 
+  it("drops a key that was not used for an hour, and keeps one that was", async () => {
+    const world = setup();
+    const first = await firstKey(world, "k1");
+    world.time.nowMs += 3_599_999;
+    expect(keyOf(await world.cache.get(owner, calm()))).toBe(first);
+    world.time.nowMs += 3_600_000;
+    const again = world.cache.get(owner, calm());
+    world.answer(1, "k2");
+    expect(keyOf(await again).value).toBe("k2");
+    expect(world.mintings).toHaveLength(2);
+  });
+
   it("says how long a minting took, and nothing for a key it had", async () => {
     const world = setup();
     const asked = world.cache.get(owner, calm());

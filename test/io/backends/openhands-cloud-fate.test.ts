@@ -44,7 +44,7 @@ describe("openHandsCloudBackend.verify of a quiet command", () => {
   });
 
   it("gives up a command that is older than the agent server", async () => {
-    const { evidence } = await verify({ info: replying(200, { uptime: 60 }) });
+    const { evidence } = await verify({ info: replying(200, { uptime: 60, idle_time: 60 }) });
     expect(evidence).toEqual(RESTARTED);
   });
 

@@ -2,7 +2,7 @@ import { describe, expect, it } from "vitest";
 import { FakeClock } from "../../support/fake-clock.ts";
 import { type Handler, sendJson } from "../../support/http-server.ts";
 import { settleTraffic } from "./asking.ts";
-import { FAILING, PAUSED } from "./gate-world.ts";
+import { FAILING, PAUSED, PAUSED_ONE } from "./gate-world.ts";
 import { type CloudSetup, calm, cloudWorld, inTurn, replying, runOf } from "./world.ts";
 
 /** Real servers, and time that the test moves. */
@@ -46,7 +46,7 @@ describe("openHandsCloudBackend while the API keeps failing", () => {
     const asked = server.requests.length;
     expect(await world.ask()).toEqual({ kind: "not-asked", reason: FAILING });
     await clock.advance(4_000);
-    expect(await world.remove()).toEqual({
+    expect(await world.remove()).toMatchObject({
       kind: "not-asked",
       reason: FAILING,
       retryAfterMs: 6_000,
@@ -217,18 +217,19 @@ describe("openHandsCloudBackend and Retry-After", () => {
     ["seconds", inSeconds],
     ["a date", asDate],
   ] as const) {
-    it(`asks nothing until ${name} have passed, and then goes on`, async () => {
+    it(`asks nothing of the owner's until ${name} have passed, and then goes on`, async () => {
       await using world = await gatedWorld({
         routes: { lookup: inTurn(answer, replying(200, [null])) },
       });
       await world.ask();
       const asked = world.server.requests.length;
       await world.clock.advance(20_000);
-      expect(await world.ask()).toEqual({ kind: "not-asked", reason: PAUSED });
+      expect(await world.ask()).toEqual({ kind: "not-asked", reason: PAUSED_ONE });
       expect(await world.remove()).toEqual({
         kind: "not-asked",
-        reason: PAUSED,
+        reason: PAUSED_ONE,
         retryAfterMs: 10_000,
+        everybody: false,
       });
       await world.clock.advance(5_000);
       const waiting = world.ask();
@@ -239,20 +240,39 @@ describe("openHandsCloudBackend and Retry-After", () => {
     });
   }
 
-  it("waits for at most five minutes", async () => {
+  it("goes on for other owners, and for the next leader nothing is paused", async () => {
+    await using world = await gatedWorld({
+      routes: { lookup: inTurn(asDate, replying(200, [null])) },
+    });
+    await world.ask(1);
+    expect(await world.ask(1)).toMatchObject({ kind: "not-asked" });
+    expect(await world.ask(2)).toMatchObject({ kind: "gone" });
+    expect(await world.remove(2)).toEqual({ kind: "deleted" });
+    expect(world.backend.api).toMatchObject({ refusal: null, restraint: { pausedForMs: 0 } });
+  });
+
+  it("asks nothing of anybody's after five owners in a row were asked to wait, for at most five minutes", async () => {
     const lookup: Handler = (_, response) =>
       sendJson(response, 429, {}, { "retry-after": "86400" });
     await using world = await gatedWorld({ routes: { lookup } });
-    await world.ask();
-    expect(world.backend.api?.restraint.pausedForMs).toBe(300_000);
+    for (const owner of [1, 2, 3, 4]) await world.ask(owner);
+    expect(world.backend.api?.refusal).toBeNull();
+    await world.ask(5);
+    expect(world.backend.api).toMatchObject({
+      refusal: PAUSED,
+      restraint: { pausedForMs: 300_000 },
+    });
+    expect(await world.ask(6)).toEqual({ kind: "not-asked", reason: PAUSED });
   });
 
-  it("heeds what a deletion and a minting are told, too", async () => {
-    for (const route of ["remove", "mint"] as const) {
-      await using world = await gatedWorld({ routes: { [route]: inSeconds } });
-      await world.remove();
-      expect(world.backend.api?.refusal).toBe(PAUSED);
-    }
+  it("heeds what a deletion is told, too, and takes what a minting is told for everybody's", async () => {
+    await using deleting = await gatedWorld({ routes: { remove: inSeconds } });
+    await deleting.remove(1);
+    expect(await deleting.ask(1)).toEqual({ kind: "not-asked", reason: PAUSED_ONE });
+    expect(await deleting.remove(2)).toMatchObject({ kind: "failed" });
+    await using minting = await gatedWorld({ routes: { mint: inSeconds } });
+    await minting.ask(1);
+    expect(minting.backend.api?.refusal).toBe(PAUSED);
   });
 
   it("does not heed what a single sandbox's agent server asks for", async () => {

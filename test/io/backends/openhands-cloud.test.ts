@@ -1,4 +1,5 @@
 import { describe, expect, it } from "vitest";
+import { FakeClock } from "../../support/fake-clock.ts";
 import { type Handler, sendJson, startHttpServer } from "../../support/http-server.ts";
 import {
   bashOutput,
@@ -11,6 +12,7 @@ import {
   runOf,
   SANDBOX_ID,
   silent,
+  silentFor,
   testNames,
   verifyOnce,
 } from "./world.ts";
@@ -87,7 +89,7 @@ describe("openHandsCloudBackend.verify", () => {
     it(`does not ask the sandbox when the command id is ${JSON.stringify(bashCommandId)}`, async () => {
       await using world = await cloudWorld();
       const evidence = await world.backend.verify(runOf({ bashCommandId }), calm());
-      expect(evidence).toEqual({ kind: "no-command" });
+      expect(evidence).toEqual({ kind: "no-command", sandbox: "running" });
       expect(world.calls("search")).toBe(0);
     });
   }
@@ -289,16 +291,17 @@ describe("openHandsCloudBackend.verify and time", () => {
   ] as const;
   for (const [index, { step, message }] of steps.entries()) {
     it(`ends at the deadline when ${step} does not answer`, async () => {
+      const clock = new FakeClock();
       const { evidence } = await verifyOnce({
-        routes: { [step]: silent },
-        options: { verifyTimeoutMs: 500 },
+        routes: { [step]: silentFor(30_000, clock) },
+        client: { clock },
       });
       expect(evidence).toMatchObject({
         kind: "unreachable",
         failure: {
           kind: "timeout",
           statusCode: null,
-          message: `${message} timed out: no complete answer within 500 ms`,
+          message: `${message} timed out: no complete answer within 30000 ms`,
         },
       });
     });
@@ -325,11 +328,15 @@ describe("openHandsCloudBackend.verify and time", () => {
   });
 
   it("does not count the time that other runs keep the API busy", async () => {
+    const clock = new FakeClock();
     await using world = await cloudWorld({
       routes: {
-        lookup: inTurn(silent, (_, response) => sendJson(response, 200, [world.sandbox()])),
+        lookup: inTurn(silentFor(30_000, clock), (_, response) =>
+          sendJson(response, 200, [world.sandbox()]),
+        ),
       },
-      options: { apiConcurrency: 1, verifyTimeoutMs: 1_000 },
+      client: { clock },
+      options: { apiConcurrency: 1 },
     });
     const busy = world.backend.verify(runOf(), calm());
     const waiting = world.backend.verify(runOf({ userId: "user-2" }), calm());

@@ -1,7 +1,17 @@
 import { describe, expect, it } from "vitest";
+import { FakeClock } from "../../support/fake-clock.ts";
 import { type Handler, sendJson } from "../../support/http-server.ts";
 import { settleTraffic } from "./asking.ts";
-import { accepting, calm, cloudWorld, inTurn, replying, runOf, silent } from "./world.ts";
+import {
+  accepting,
+  calm,
+  cloudWorld,
+  inTurn,
+  replying,
+  runOf,
+  silent,
+  silentFor,
+} from "./world.ts";
 
 describe("openHandsCloudBackend and the API's limit", () => {
   /** A world whose look-ups and deletions wait, and tell how many there are at once. */
@@ -159,12 +169,13 @@ describe("openHandsCloudBackend.cleanup", () => {
   });
 
   it("fails at the deadline", async () => {
+    const clock = new FakeClock();
     await using world = await cloudWorld({
-      routes: { remove: silent },
-      options: { verifyTimeoutMs: 500 },
+      routes: { remove: silentFor(30_000, clock) },
+      client: { clock },
     });
     expect(await world.backend.cleanup(target, calm())).toMatchObject({
-      failure: "sandbox_api delete_sandbox timed out: no complete answer within 500 ms",
+      failure: "sandbox_api delete_sandbox timed out: no complete answer within 30000 ms",
     });
   });
 

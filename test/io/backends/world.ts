@@ -10,6 +10,7 @@ import type { Secret } from "../../../src/io/backends/secret.ts";
 import { systemClock } from "../../../src/io/clock.ts";
 import type { Evidence, RunSnapshot } from "../../../src/rules/model.ts";
 import type { Backend } from "../../../src/watchdog/ports.ts";
+import type { FakeClock } from "../../support/fake-clock.ts";
 import {
   type Handler,
   type HttpServer,
@@ -56,6 +57,7 @@ export function runOf(overrides: Partial<RunSnapshot> = {}): RunSnapshot {
     status: "RUNNING",
     stale: true,
     timeoutAt: "2026-08-22 10:00:00.123456+00",
+    beganAt: null,
     sandboxId: SANDBOX_ID,
     bashCommandId: COMMAND_ID,
     beganAtMs: 0,
@@ -94,6 +96,7 @@ export interface Routes {
   readonly event: Handler;
   readonly info: Handler;
   readonly remove: Handler;
+  readonly pause: Handler;
 }
 
 export interface CloudWorld extends AsyncDisposable {
@@ -126,8 +129,9 @@ export async function cloudWorld(setup: CloudSetup = {}): Promise<CloudWorld> {
     lookup: (_, response) => sendJson(response, 200, [sandbox()]),
     search: (_, response) => sendJson(response, 200, { items: [bashOutput()], next_page_id: null }),
     event: (_, response) => sendJson(response, 200, bashCommand()),
-    info: (_, response) => sendJson(response, 200, { uptime: 3600 }),
+    info: (_, response) => sendJson(response, 200, { uptime: 3600, idle_time: 600 }),
     remove: (_, response) => sendJson(response, 200, { success: true }),
+    pause: (_, response) => sendJson(response, 200, { success: true }),
     ...setup.routes,
   };
   const server = started.use(
@@ -155,7 +159,7 @@ export async function cloudWorld(setup: CloudSetup = {}): Promise<CloudWorld> {
 }
 
 function routeOf({ method, target }: SeenRequest): keyof Routes {
-  if (method === "POST") return "mint";
+  if (method === "POST") return target.endsWith("/pause") ? "pause" : "mint";
   if (method === "DELETE") return "remove";
   if (target.endsWith("/server_info")) return "info";
   if (target.includes("/bash_events/search?")) return "search";
@@ -195,3 +199,8 @@ export function accepting(key: string, body: () => unknown): Handler {
 
 /** A route that never answers. */
 export const silent: Handler = () => {};
+
+/** A route that never answers, and at which time passes for whoever waits for it. */
+export function silentFor(ms: number, clock: FakeClock): Handler {
+  return () => clock.advance(ms);
+}

@@ -6,6 +6,8 @@ import { createDatabase } from "../../support/database.ts";
 import { type PostgresJournalStand, postgresJournalStand } from "../../support/journal-stand.ts";
 import { completing, everything, openStores, readRun, takeEpoch } from "../../support/stores.ts";
 
+const AT_ONCE = { cleanupInMs: 0, deletionInMs: null };
+
 describe("PostgresJournal.claimCleanups, with others at work", () => {
   it("tells whose sandbox it is", async () => {
     await using database = await createDatabase();
@@ -14,7 +16,15 @@ describe("PostgresJournal.claimCleanups, with others at work", () => {
     const { id: runId, sandboxId, userId, orgId } = await seedRun(database.sql);
     await stores.store.apply(completing(await readRun(stores, runId)), fence);
     expect(await stores.journal.claimCleanups(fence, 5)).toEqual([
-      { id: expect.any(Number), runId, sandboxId, userId, orgId, attempts: 1 },
+      {
+        id: expect.any(Number),
+        runId,
+        sandboxId,
+        userId,
+        orgId,
+        attempts: 1,
+        pauseWithinMs: null,
+      },
     ]);
   });
 
@@ -72,7 +82,7 @@ describe("PostgresJournal and the host's tables", () => {
     await stand.changeRun(late, { sandboxId: "late" });
     await stand.sql`ALTER TABLE automations DROP COLUMN keep_alive`;
     expect((await claim(stand)).map((task) => task.runId)).toEqual([runId]);
-    expect(await stand.journal.adoptLateSandboxes(0, stand.fence)).toBe(1);
+    expect(await stand.journal.adoptLateSandboxes(AT_ONCE, stand.fence)).toBe(1);
   });
 });
 
@@ -108,7 +118,9 @@ describe("PostgresJournal and clean-ups", () => {
     claimCleanups: (journal) => journal.claimCleanups(refusing, 5),
     cleanupDone: (journal) => journal.cleanupDone(1, null, refusing),
     cleanupFailed: (journal) => journal.cleanupFailed(1, "HTTP 503", 0, refusing),
-    adoptLateSandboxes: (journal) => journal.adoptLateSandboxes(0, refusing),
+    adoptLateSandboxes: (journal) => journal.adoptLateSandboxes(AT_ONCE, refusing),
+    adoptOverdueStamps: (journal) => journal.adoptOverdueStamps(5, refusing),
+    closeOverturnedFirstRuns: (journal) => journal.closeOverturnedFirstRuns(refusing),
     prune: (journal) => journal.prune(0, 5, refusing),
   };
   for (const [name, write] of Object.entries(writes)) {

@@ -22,9 +22,11 @@ describe("PostgresJournal.openFirstRuns", () => {
     const automation = await world.waiting();
     await world.ended(automation, "FAILED");
     await world.ended(automation, "COMPLETED");
-    expect(await world.stores.journal.openFirstRuns(null, 10)).toEqual([
+    expect(await world.stores.journal.openFirstRuns(null, 10, 0)).toEqual([
       {
         automationId: automation.id,
+        runId: expect.any(String),
+        basis: "presumption",
         outcome: "FAILED",
         metadata: WAITING,
         readAt: expect.stringMatching(/^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{6}\+00:00$/),
@@ -45,7 +47,7 @@ describe("PostgresJournal.openFirstRuns", () => {
     for (let size = 1; size <= 6; size += 1) {
       const seen: string[] = [];
       while (true) {
-        const page = await world.stores.journal.openFirstRuns(seen.at(-1) ?? null, size);
+        const page = await world.stores.journal.openFirstRuns(seen.at(-1) ?? null, size, 0);
         seen.push(...page.map(({ automationId }) => automationId));
         if (page.length < size) break;
       }
@@ -59,7 +61,7 @@ describe("PostgresJournal.openFirstRuns", () => {
     for (const automation of [gone, emptied]) await world.ended(automation, "COMPLETED");
     await world.sql`DELETE FROM automations WHERE id = ${gone.id}`;
     await world.sql`UPDATE automations SET preset_metadata = NULL WHERE id = ${emptied.id}`;
-    const tasks = await world.stores.journal.openFirstRuns(null, 10);
+    const tasks = await world.stores.journal.openFirstRuns(null, 10, 0);
     expect(tasks.map(({ metadata }) => metadata)).toEqual([null, null]);
   });
 
@@ -67,12 +69,12 @@ describe("PostgresJournal.openFirstRuns", () => {
     await using world = await setup();
     const automation = await seedAutomation(world.sql, { presetMetadata: { other: 1 } });
     await world.ended(automation, "COMPLETED");
-    expect(await world.stores.journal.openFirstRuns(null, 10)).toEqual([]);
+    expect(await world.stores.journal.openFirstRuns(null, 10, 0)).toEqual([]);
     const waiting = await world.waiting();
     await world.ended(waiting, "COMPLETED");
     await world.sql`ALTER TABLE automations DROP COLUMN preset_metadata`;
     await using upgraded = openStores(world.connection);
-    expect(await upgraded.journal.openFirstRuns(null, 10)).toEqual([]);
+    expect(await upgraded.journal.openFirstRuns(null, 10, 0)).toEqual([]);
   });
 });
 
@@ -154,7 +156,7 @@ describe("PostgresJournal.firstRunDone", () => {
     await world.ended(ours, "FAILED");
     await world.ended(other, "COMPLETED");
     await world.stores.journal.firstRunDone(ours.id, world.fence);
-    const open = await world.stores.journal.openFirstRuns(null, 10);
+    const open = await world.stores.journal.openFirstRuns(null, 10, 0);
     expect(open.map(({ automationId }) => automationId)).toEqual([other.id]);
     const states = await world.sql`
       SELECT first_run_state AS state, count(*)::int FROM watchdog.verdicts
@@ -195,7 +197,7 @@ async function setup() {
     /** The task of an automation whose first run has ended. */
     async open(): Promise<FirstRunTask> {
       await world.ended(await world.waiting(), "COMPLETED");
-      const [task] = await stores.journal.openFirstRuns(null, 1);
+      const [task] = await stores.journal.openFirstRuns(null, 1, 0);
       if (task === undefined) throw new Error("no first run is open");
       return task;
     },

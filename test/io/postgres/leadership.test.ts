@@ -35,7 +35,7 @@ describe("PostgresLeadership", () => {
     const view = await world.stores.leadership.read();
     expect(view).toMatchObject({
       epoch: 1,
-      holder: request.leaseValue,
+      holder: request.holder,
       leaseKind: "redis",
       sweepStartedAt: expect.stringMatching(ISO_MICROSECONDS),
       sweepFinishedAt: expect.stringMatching(ISO_MICROSECONDS),

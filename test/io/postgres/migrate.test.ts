@@ -3,13 +3,14 @@ import { migrate } from "../../../src/io/postgres/migrate.ts";
 import { StoreSchemaError, StoreUnavailableError } from "../../../src/watchdog/ports.ts";
 import { createDatabase, type TestDatabase } from "../../support/database.ts";
 import { createRole } from "../../support/database-role.ts";
+import { migrationTags } from "../../support/first-schema.ts";
 import { openStores, takeEpoch } from "../../support/stores.ts";
 import { startTcpProxy } from "../../support/tcp-proxy.ts";
 
 const APPLY = { check: false, withHostTables: false };
 const CHECK = { check: true, withHostTables: false };
 const EMPTY = { hostTables: false, migrate: false };
-const TAGS = ["0000_watchdog", "0001_suspicions"];
+const TAGS = await migrationTags();
 
 describe("migrate", () => {
   it("makes a new database ready for the worker, with one installation", async () => {

@@ -48,7 +48,8 @@ describe("everything a store writes", () => {
         const run = await readRun(stores, id);
         const suspicion = sighting(null, "sandbox gone", 0);
         if (index % 3 === 0) await stores.store.defer(deferring(run, { suspicion }), fence);
-        if (index % 3 === 1) await stores.store.deferUnasked([id], query, 45_000, fence);
+        if (index % 3 === 1)
+          await stores.store.deferUnasked([id], query, { deferMs: 45_000, shieldMs: 0 }, fence);
         await stores.store.noteError({ runId: id, cause: "c", retryInMs: 60_000 }, fence);
         await stores.store.apply(failing(await readRun(stores, id)), fence);
         await stores.store.dropSuspicions(fence);

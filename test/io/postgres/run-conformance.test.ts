@@ -10,6 +10,7 @@ import {
 } from "../run-notes-conformance.ts";
 import { describePages } from "../run-pages-conformance.ts";
 import { describeCanaries, describeReads } from "../run-reads-conformance.ts";
+import { describeShields } from "../run-shields-conformance.ts";
 import { describeUnasked } from "../run-unasked-conformance.ts";
 import { describeLostWrites, describeVerdicts } from "../run-writes-conformance.ts";
 
@@ -17,6 +18,7 @@ describe("the pages of PostgresRunStore", () => describePages(open));
 describe("a run read from PostgresRunStore", () => describeReads(open));
 describe("the canaries of PostgresRunStore", () => describeCanaries(open));
 describe("a deferral in PostgresRunStore", () => describeDeferrals(open));
+describe("a shield in PostgresRunStore", () => describeShields(open));
 describe("a write to PostgresRunStore that does not happen", () => describeLostWrites(open));
 describe("a verdict in PostgresRunStore", () => describeVerdicts(open));
 describe("PostgresRunStore, deferring unasked", () => describeUnasked(open));

@@ -42,6 +42,7 @@ describe("PostgresRunStore.read", () => {
       timeoutAt: "2026-03-01T11:00:00.000007+00:00",
       sandboxId,
       bashCommandId,
+      beganAt: "2026-03-01T10:00:00.123+00:00",
       beganAtMs: Date.UTC(2026, 2, 1, 10, 0, 0, 123),
       timeoutS: 90,
       keepAlive: true,

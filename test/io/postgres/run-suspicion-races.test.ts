@@ -30,7 +30,7 @@ describe("a write to a run of which somebody else is noting something", () => {
     const before = await everything(world.sql);
     await world.whileNoting(async () => {
       await fail(world, run.id);
-      await store.deferUnasked([run.id], query, HOUR_MS, fence);
+      await store.deferUnasked([run.id], query, { deferMs: HOUR_MS, shieldMs: 0 }, fence);
     });
     expect(await everything(world.sql)).toEqual(before);
   });
@@ -41,7 +41,9 @@ describe("a write to a run of which somebody else is noting something", () => {
     const other = await world.add();
     await leave(world, other, DARK);
     for (const id of [run.id, other]) await world.change(id, { status: "COMPLETED" });
-    await world.whileNoting(() => world.store.dropSuspicions(world.fence));
+    await world.whileNoting(async () => {
+      expect(await world.store.dropSuspicions(world.fence)).toBe(0);
+    });
     expect(await world.remembered(other)).toBeNull();
     expect(await world.remembered(run.id)).toMatchObject({ presumedTimes: 1 });
   });
@@ -55,10 +57,13 @@ describe("two workers that both believe they lead", () => {
     await world.sql`
       CREATE TRIGGER pause AFTER UPDATE ON automation_runs
       FOR EACH ROW EXECUTE FUNCTION watchdog.pause()`;
-    const first = store.defer(deferring(run, { suspicion: PRESUMED }), world.fence);
+    const first = store.defer(
+      deferring(run, { suspicion: PRESUMED, deferMs: 2 * HOUR_MS }),
+      world.fence,
+    );
     await commits.waiting(1);
     const second = await world.takeOver();
-    const late = deferring(run, { suspicion: DARK });
+    const late = deferring(run, { suspicion: DARK, deferMs: 2 * HOUR_MS });
     expect(await store.defer(late, second)).toEqual(BUSY);
     await commits.release();
     expect(await first).toEqual(WRITTEN);
@@ -83,7 +88,12 @@ describe("two workers that both believe they lead", () => {
     const orders = [ids, [...ids].reverse(), [...ids.slice(20), ...ids.slice(0, 20)]];
     await Promise.all(
       orders.map((order, at) =>
-        world.store.deferUnasked(order, query, (at + 1) * HOUR_MS, world.fence),
+        world.store.deferUnasked(
+          order,
+          query,
+          { deferMs: (at + 1) * HOUR_MS, shieldMs: 0 },
+          world.fence,
+        ),
       ),
     );
     const rows = await world.sql`
@@ -107,7 +117,7 @@ describe("a write that has no effect on the run", () => {
     const { store, fence } = world;
     const write = deferring(run, { suspicion: PRESUMED });
     expect(await store.defer(write, fence)).toEqual({ kind: "none" });
-    await store.deferUnasked([id], await queryOf(world), HOUR_MS, fence);
+    await store.deferUnasked([id], await queryOf(world), { deferMs: HOUR_MS, shieldMs: 0 }, fence);
     expect(await world.remembered(id)).toBeNull();
   });
 
@@ -127,7 +137,12 @@ describe("a write that has no effect on the run", () => {
       ALTER TABLE automation_runs ADD CONSTRAINT stays_overdue
       CHECK (sandbox_id <> 'poison' OR timeout_at < '2026-01-01') NOT VALID`;
     const before = await everything(world.sql);
-    await world.store.deferUnasked(ids, await queryOf(world), HOUR_MS, world.fence);
+    await world.store.deferUnasked(
+      ids,
+      await queryOf(world),
+      { deferMs: HOUR_MS, shieldMs: 0 },
+      world.fence,
+    );
     expect(await everything(world.sql)).toEqual(before);
   });
 });

@@ -56,7 +56,12 @@ describe("what PostgresRunStore remembers", () => {
     const { store } = stores;
     if (how === "defer") await store.defer(deferring(run), fence);
     if (how === "deferUnasked") {
-      await store.deferUnasked([run.id], await queryNow(stores), 1000, fence);
+      await store.deferUnasked(
+        [run.id],
+        await queryNow(stores),
+        { deferMs: 1000, shieldMs: 0 },
+        fence,
+      );
     }
     if (how === "noteError") {
       await store.noteError({ runId: run.id, cause: "c", retryInMs: 1000 }, fence);
@@ -69,7 +74,12 @@ describe("what PostgresRunStore remembers", () => {
 
   it("counts a run without a deadline as overdue from the limit on when it is put off unasked", async () => {
     const { run, fence } = await setup({ timeoutAt: null, startedAgoMs: 90_000_000 });
-    await stores.store.deferUnasked([run.id], await queryNow(stores), 1000, fence);
+    await stores.store.deferUnasked(
+      [run.id],
+      await queryNow(stores),
+      { deferMs: 1000, shieldMs: 0 },
+      fence,
+    );
     const [row] = await database.sql`
       SELECT s.first_deadline_at = r.started_at + interval '1 day' AS exact
       FROM watchdog.suspicions s JOIN automation_runs r ON r.id = s.run_id WHERE r.id = ${run.id}`;

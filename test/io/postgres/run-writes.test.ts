@@ -39,9 +39,10 @@ describe("PostgresRunStore.apply", () => {
     expect(await stores.store.apply(failing(run, { cleanupInMs: 60_000 }), fence)).toEqual(WRITTEN);
     const [both] = await database.sql`
       SELECT r.xmin = v.xmin AS together, r.completed_at = v.decided_at AS at_once,
-             v.cleanup_next_at - v.decided_at = interval '1 minute' AS due,
+             v.cleanup_next_at - v.decided_at = interval '1 minute'
+               AND v.cleanup_due_at = v.cleanup_next_at AS due,
              r.status, r.error_detail, r.status_detail::text, r.timeout_at = ${run.timeoutAt}::text::timestamptz AS kept,
-             to_jsonb(v) - ARRAY['id', 'decided_at', 'cleanup_next_at'] AS entry
+             to_jsonb(v) - ARRAY['id', 'decided_at', 'cleanup_next_at', 'cleanup_due_at'] AS entry
       FROM automation_runs r JOIN watchdog.verdicts v ON v.run_id = r.id WHERE r.id = ${run.id}`;
     expect(both).toEqual({
       together: true,
@@ -68,6 +69,7 @@ describe("PostgresRunStore.apply", () => {
         cleanup_state: "pending",
         cleanup_attempts: 0,
         cleanup_error: null,
+        cleanup_stamp_at: null,
         first_run_state: "none",
       },
     });

@@ -1,4 +1,5 @@
 /** What a real server refuses, and what the message makes of it. A ping tells the same as a sweep would find. */
+import { inspect } from "node:util";
 import type { Redis } from "ioredis";
 import { describe, expect, it } from "vitest";
 import type { RedisConnectionOptions } from "../../../src/io/redis/connection.ts";
@@ -122,6 +123,16 @@ describe("RedisLease on a server that refuses", () => {
     await expectUnavailable(lease.acquire(installation, "w1/t", TTL_MS), says);
     await expectUnavailable(lease.ping(), /DENIED/);
     expect(redis.connections).toBe(2);
+  });
+
+  it("does not repeat the token of the lease when it quotes a command that it does not know", async () => {
+    await using server = await startRedis(["--rename-command", "SET", ""]);
+    const { lease, installation } = setup(server.url);
+    const refused = await lease
+      .acquire(installation, "w1/secret-token", TTL_MS)
+      .catch((error: unknown) => error);
+    expect(inspect(refused, { showHidden: true, depth: 9 })).toMatch(/unknown command 'SET'/i);
+    expect(inspect(refused, { showHidden: true, depth: 9 })).not.toContain("secret-token");
   });
 
   it("does not go on with another database when its own is refused", async () => {

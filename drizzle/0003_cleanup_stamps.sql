@@ -1,0 +1,2 @@
+ALTER TABLE "watchdog"."verdicts" ADD COLUMN "cleanup_due_at" timestamp with time zone;--> statement-breakpoint
+ALTER TABLE "watchdog"."verdicts" ADD COLUMN "cleanup_stamp_at" timestamp with time zone;

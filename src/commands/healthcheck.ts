@@ -1,0 +1,25 @@
+import { askLiveness } from "../app/health.ts";
+import { parseHealthConfig } from "../config.ts";
+import type { Surroundings } from "./surroundings.ts";
+
+type Needed = Pick<Surroundings, "env" | "readFile" | "stdout"> & {
+  readonly stderr: Surroundings["stdout"];
+};
+
+/**
+ * For the image's HEALTHCHECK: asks the worker beside it, which has the same environment.
+ *
+ * @returns 0 when no restart would help, also where there is no fixed address to ask: then the orchestrator's own probe
+ *   is the one that counts. 1 otherwise.
+ * @throws ConfigError.
+ */
+export async function healthcheck({ env, readFile, stdout, stderr }: Needed): Promise<number> {
+  const { config } = parseHealthConfig(env, readFile);
+  if (config.port === null || config.port === 0) {
+    stdout.write("there is no fixed port to ask, see WATCHDOG_HEALTH_PORT\n");
+    return 0;
+  }
+  const { alive, answer } = await askLiveness(config.host, config.port);
+  (alive ? stdout : stderr).write(`${answer.trimEnd()}\n`);
+  return alive ? 0 : 1;
+}

@@ -1,0 +1,137 @@
+/** The ways out, straight or by a proxy, with undici as the client needs it. */
+import type { LookupFunction } from "node:net";
+import { Agent, type Dispatcher, Pool, ProxyAgent } from "undici";
+import { guardLookup } from "./address-guard.ts";
+import { limitAnswers, type WireLimits } from "./answer-limit.ts";
+import { isException, type ProxyException, parseNoProxy } from "./no-proxy.ts";
+
+/** The proxy variables' values; `null` for one that is not set. */
+export interface ProxySettings {
+  readonly httpProxy: string | null;
+  /** `null`: the other one is for https as well. */
+  readonly httpsProxy: string | null;
+  readonly noProxy: string | null;
+}
+
+export interface RouteSettings {
+  /** `null`: every connection is direct. */
+  readonly proxy: ProxySettings | null;
+  readonly lookup: LookupFunction;
+  readonly connectTimeoutMs: number;
+  /** An answer that goes beyond them ends its connection. */
+  readonly wire: WireLimits;
+}
+
+export class Routes {
+  readonly #open: Renewing;
+  readonly #guarded: Renewing;
+  readonly #httpProxy: Renewing | null;
+  readonly #httpsProxy: Renewing | null;
+  readonly #exceptions: readonly ProxyException[];
+
+  constructor(settings: RouteSettings) {
+    const { proxy, lookup } = settings;
+    this.#open = new Renewing(() => openAgent(settings, lookup));
+    this.#guarded = new Renewing(() => openAgent(settings, guardLookup(lookup)));
+    const by = (uri: string | null) =>
+      uri === null ? null : new Renewing(() => openProxy(settings, uri));
+    this.#httpProxy = by(proxy?.httpProxy ?? null);
+    this.#httpsProxy = by(proxy?.httpsProxy ?? null) ?? this.#httpProxy;
+    this.#exceptions = parseNoProxy(proxy?.noProxy ?? "").exceptions;
+  }
+
+  /** A proxy looks the name up, not we. */
+  isProxied(url: URL): boolean {
+    return this.#proxyTo(url) !== null;
+  }
+
+  /** @param guarded whether a direct connection's address is checked. */
+  to(url: URL, guarded: boolean): Dispatcher {
+    const route = this.#proxyTo(url) ?? (guarded ? this.#guarded : this.#open);
+    return route.to(url.origin);
+  }
+
+  /** Cuts off whatever is in flight. */
+  async destroy(): Promise<void> {
+    const routes = [this.#open, this.#guarded, this.#httpProxy, this.#httpsProxy];
+    await Promise.all(routes.map((route) => route?.destroy()));
+  }
+
+  #proxyTo(url: URL): Renewing | null {
+    const proxy = url.protocol === "https:" ? this.#httpsProxy : this.#httpProxy;
+    return proxy === null || isException(url, this.#exceptions) ? null : proxy;
+  }
+}
+
+const MOST_ORIGINS = 100;
+
+/**
+ * undici keeps something for every origin that it was asked to reach by a proxy, or where a call was given up; every
+ * sandbox is another one. So a new dispatcher takes over now and then, and the old one goes with the last of its calls.
+ */
+class Renewing {
+  readonly #open: () => Dispatcher;
+  readonly #origins = new Set<string>();
+  readonly #closing = new Set<Dispatcher>();
+  #current: Dispatcher;
+
+  constructor(open: () => Dispatcher) {
+    this.#open = open;
+    this.#current = open();
+  }
+
+  to(origin: string): Dispatcher {
+    if (this.#origins.size >= MOST_ORIGINS && !this.#origins.has(origin)) this.#renew();
+    this.#origins.add(origin);
+    return this.#current;
+  }
+
+  async destroy(): Promise<void> {
+    await Promise.all([this.#current, ...this.#closing].map((each) => each.destroy()));
+  }
+
+  #renew(): void {
+    const old = this.#current;
+    const closed = () => this.#closing.delete(old);
+    this.#closing.add(old);
+    old.close().then(closed, closed);
+    this.#current = this.#open();
+    this.#origins.clear();
+  }
+}
+
+/** Idle connections are few and short: every sandbox is another host, and most are asked once. */
+const KEEP_ALIVE_MS = 4_000;
+const KEEP_ALIVE_MAX_MS = 10_000;
+
+function openAgent(settings: RouteSettings, lookup: LookupFunction): Dispatcher {
+  return new Agent(optionsOf(settings, lookup));
+}
+
+function openProxy(settings: RouteSettings, uri: string): Dispatcher {
+  return new ProxyAgent({
+    ...optionsOf(settings, settings.lookup),
+    uri,
+    proxyTls: { allowH2: false },
+    requestTls: { allowH2: false },
+  });
+}
+
+/**
+ * No `connections` limit: a request that waits for a connection does not notice its signal. No timeouts but the one for
+ * connecting: the client's own deadline covers the rest.
+ */
+function optionsOf({ connectTimeoutMs, wire }: RouteSettings, lookup: LookupFunction) {
+  return {
+    allowH2: false,
+    connect: { lookup, allowH2: false, timeout: connectTimeoutMs },
+    connectTimeout: connectTimeoutMs,
+    headersTimeout: 0,
+    bodyTimeout: 0,
+    keepAliveTimeout: KEEP_ALIVE_MS,
+    keepAliveMaxTimeout: KEEP_ALIVE_MAX_MS,
+    // Whatever undici connects to comes by here: servers, proxies, and servers behind proxies.
+    factory: (origin: string | URL, pool: Pool.Options) =>
+      new Pool(origin, { ...pool, connect: limitAnswers(pool.connect, wire) }),
+  };
+}

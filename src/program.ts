@@ -1,0 +1,134 @@
+import { appendFileSync } from "node:fs";
+import { hostname } from "node:os";
+import { setImmediate } from "node:timers/promises";
+import packageJson from "../package.json" with { type: "json" };
+import { keepHeapSmall } from "./app/heap.ts";
+import { fileReader } from "./app/read-file.ts";
+import { type Stdout, watchStdout } from "./app/stdout.ts";
+import { type Command, parseArgv } from "./cli.ts";
+import type { Surroundings } from "./commands/surroundings.ts";
+import { ConfigError } from "./config.ts";
+import { exitCodeUntold } from "./rules/exit-code.ts";
+import { StoreSchemaError, StoreUnavailableError } from "./watchdog/ports.ts";
+import { StopRequestedError } from "./watchdog/stop.ts";
+
+const STDERR_WITHIN_MS = 2000;
+
+/**
+ * From arguments to an exit code.
+ *
+ * @param stop aborts with the name of the signal that asks for an orderly end.
+ */
+export async function main(process: NodeJS.Process, stop: AbortSignal): Promise<number> {
+  const { stderr } = process;
+  const stdout = watchStdout(process.stdout);
+  // Nobody is left who could be told.
+  stderr.on("error", () => {});
+  keepHeapSmall();
+  // A signal that came while the program was loaded is heard with the next look for events, which is before the second.
+  for (let turn = 0; turn < 2; turn += 1) await setImmediate();
+  let exitCode = await obey(process, stdout.stream, stopRequest(stop));
+  const failure = await stdout.failure();
+  if (failure !== null) {
+    stderr.write(
+      `run-watchdog: stdout could not be written: ${failure.message} (the command itself ended with exit code ${exitCode})\n`,
+    );
+    exitCode = exitCodeUntold(exitCode);
+  }
+  await flushed(stderr);
+  return exitCode;
+}
+
+function stopRequest(stop: AbortSignal): AbortSignal {
+  const request = new AbortController();
+  const ask = () => request.abort(new StopRequestedError(stop.reason));
+  if (stop.aborted) ask();
+  else stop.addEventListener("abort", ask);
+  return request.signal;
+}
+
+async function obey(process: NodeJS.Process, stdout: Stdout, signal: AbortSignal): Promise<number> {
+  const parsed = parseArgv(process.argv.slice(2), packageJson.version);
+  if (parsed.kind === "text") {
+    (parsed.exitCode === 0 ? stdout : process.stderr).write(parsed.text);
+    return parsed.exitCode;
+  }
+  try {
+    return await execute(parsed.command, surroundingsOf(process, stdout), signal);
+  } catch (error) {
+    return explain(error, process.stderr);
+  }
+}
+
+function surroundingsOf(process: NodeJS.Process, stdout: Stdout): Surroundings {
+  return {
+    env: process.env,
+    readFile: fileReader(),
+    appendFile: (path, text) => appendFileSync(path, text),
+    stdout,
+    stderr: process.stderr,
+    hostname: hostname(),
+    pid: process.pid,
+    version: packageJson.version,
+    nodeVersion: process.version,
+    self: [process.execPath, ...process.execArgv, process.argv[1] ?? ""],
+  };
+}
+
+async function execute(
+  command: Command,
+  surroundings: Surroundings,
+  signal: AbortSignal,
+): Promise<number> {
+  // Each loads what it needs: a probe that comes every half a minute must not cost as much as the worker.
+  switch (command.name) {
+    case "run": {
+      const { run } = await import("./commands/run.ts");
+      return await run(surroundings, signal);
+    }
+    case "once": {
+      const { once } = await import("./commands/once.ts");
+      return await once(surroundings, command, signal);
+    }
+    case "migrate": {
+      const { migrate } = await import("./commands/migrate.ts");
+      return await migrate(surroundings, command, signal);
+    }
+    case "healthcheck": {
+      const { healthcheck } = await import("./commands/healthcheck.ts");
+      return await healthcheck(surroundings);
+    }
+    case "demo": {
+      const { demo } = await import("./commands/demo.ts");
+      return await demo(surroundings, command, signal);
+    }
+  }
+}
+
+/** What went wrong before or instead of the command's own report. */
+function explain(error: unknown, stderr: NodeJS.WriteStream): number {
+  if (error instanceof ConfigError || error instanceof StoreSchemaError) {
+    stderr.write(`run-watchdog: ${error.message}\n`);
+    return 2;
+  }
+  if (error instanceof StoreUnavailableError) {
+    stderr.write(`run-watchdog: ${error.message}\n`);
+    return 69;
+  }
+  if (error instanceof StopRequestedError) {
+    stderr.write(`run-watchdog: ${error.message}\n`);
+    return error.signal === "SIGTERM" ? 143 : 130;
+  }
+  const text = error instanceof Error ? (error.stack ?? error.message) : String(error);
+  stderr.write(`run-watchdog: unexpected error: ${text}\n`);
+  return 1;
+}
+
+/** A pipe takes 64 KiB at once; the rest needs a reader, and one that stalls must not keep the process. */
+async function flushed(stderr: NodeJS.WriteStream): Promise<void> {
+  const { promise, resolve } = Promise.withResolvers<void>();
+  const patience = setTimeout(resolve, STDERR_WITHIN_MS);
+  stderr.write("", () => resolve());
+  await promise;
+  clearTimeout(patience);
+}

@@ -1,0 +1,102 @@
+/** The first moments of a process: before the program is loaded, and where it cannot be. */
+import { execFile } from "node:child_process";
+import { readFile, writeFile } from "node:fs/promises";
+import { stripTypeScriptTypes } from "node:module";
+import { delimiter, join } from "node:path";
+import process from "node:process";
+import { promisify } from "node:util";
+import { describe, expect, it } from "vitest";
+import { Throwaway } from "../../src/demo/throwaway.ts";
+import { parseDocument } from "../support/report-document.ts";
+import { runOnce } from "../support/worker-process.ts";
+import { createWorld, type World } from "../support/world.ts";
+
+const ENTRY = join(import.meta.dirname, "..", "..", "src", "main.ts");
+
+/** Loaded before the program: it gets a signal when all that has been loaded of it is its first file. */
+const SIGNAL_WHILE_LOADING = `
+  import { registerHooks } from "node:module";
+  let files = 0;
+  registerHooks({
+    load(url, context, next) {
+      if (url.startsWith("file:") && ++files === 2) process.kill(process.pid, "SIGTERM");
+      return next(url, context);
+    },
+  });`;
+
+const OLD_NODE = `
+  Object.defineProperty(process, "versions", { value: { ...process.versions, node: "20.20.2" } });
+  Object.defineProperty(process, "version", { value: "v20.20.2" });`;
+
+const TOO_OLD = /^run-watchdog: needs Node\.js 24 or newer, this is v(\d+)\.\S+ \(\S+\): \S.*\n$/;
+
+describe("a signal that comes while the program is loaded", () => {
+  it("ends run with 0, as later", async () => {
+    await using world = await createWorld();
+    const { code, signal, stdout } = await runOnce(signalled(world), ["run"]);
+    expect({ code, signal }).toEqual({ code: 0, signal: null });
+    expect(stdout).toContain("run-watchdog has stopped");
+  });
+
+  it("ends once with 143 and its document, as later", async () => {
+    await using world = await createWorld();
+    const { code, stdout } = await runOnce(signalled(world), ["once", "--output", "json"]);
+    expect(code).toBe(143);
+    expect(parseDocument(stdout)).toMatchObject({ status: "interrupted", exitCode: 143 });
+  });
+
+  it("ends migrate with 143 before it has begun", async () => {
+    await using world = await createWorld({ migrate: false });
+    const { code, stdout, stderr } = await runOnce(signalled(world), ["migrate"]);
+    expect({ code, stdout }).toEqual({ code: 143, stdout: "" });
+    expect(stderr).toBe("run-watchdog: stopped by SIGTERM\n");
+    const schemas = await world.database.sql`SELECT FROM pg_namespace WHERE nspname = 'watchdog'`;
+    expect(schemas).toHaveLength(0);
+  });
+});
+
+describe("a Node.js that is too old", () => {
+  it("is named with the version that is needed, and nothing else is loaded", async () => {
+    const env = { NODE_OPTIONS: `${preloaded(OLD_NODE)} ${preloaded(SIGNAL_WHILE_LOADING)}` };
+    const { code, signal, stdout, stderr } = await runOnce(env, ["run"]);
+    expect({ code, signal, stdout }).toEqual({ code: 2, signal: null, stdout: "" });
+    expect(stderr).toMatch(TOO_OLD);
+  });
+
+  it("can read the first file", async () => {
+    const place = await Throwaway.create({ name: "run-watchdog-entry", stopSignal: "TERM" });
+    const entry = join(place.folder, "main.mjs");
+    try {
+      await writeFile(entry, stripTypeScriptTypes(await readFile(ENTRY, "utf8")));
+      for (const node of await oldNodes()) {
+        const outcome = await promisify(execFile)(node, [entry]).catch((error: unknown) => error);
+        expect(outcome).toMatchObject({ code: 2, stderr: expect.stringMatching(TOO_OLD) });
+      }
+    } finally {
+      await place.dispose();
+    }
+  });
+});
+
+function signalled({ env }: World): Readonly<Record<string, string>> {
+  return { ...env, NODE_OPTIONS: preloaded(SIGNAL_WHILE_LOADING) };
+}
+
+function preloaded(source: string): string {
+  return `--import data:text/javascript,${encodeURIComponent(source)}`;
+}
+
+/** Those among the programs called `node` on this machine that are older than what is needed. */
+async function oldNodes(): Promise<readonly string[]> {
+  const folders = new Set((process.env["PATH"] ?? "").split(delimiter));
+  const versions = await Promise.all(
+    Array.from(folders, async (folder) => {
+      const node = join(folder, "node");
+      const { stdout } = await promisify(execFile)(node, ["--version"]).catch(() => ({
+        stdout: "",
+      }));
+      return { node, major: Number(/^v(\d+)/.exec(stdout)?.[1] ?? Number.POSITIVE_INFINITY) };
+    }),
+  );
+  return versions.filter(({ major }) => major < 24).map(({ node }) => node);
+}
