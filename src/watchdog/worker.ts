@@ -1,9 +1,10 @@
 import type { SweepReport } from "../rules/report.ts";
 import { leaseContendInMs } from "../rules/timing.ts";
+import { Complaints } from "./complaints.ts";
 import { conductSweep } from "./conduct.ts";
 import type { ConductDeps, Conducted, ConductOptions } from "./conduct-model.ts";
 import { LinkedController } from "./linked-signal.ts";
-import { LeaseUnavailableError, type Schedule, StoreUnavailableError } from "./ports.ts";
+import type { Schedule } from "./ports.ts";
 import { type WorkerFacts, WorkerState } from "./worker-state.ts";
 
 export interface WorkerDeps extends Omit<ConductDeps, "watch"> {
@@ -22,19 +23,17 @@ export class Worker {
   readonly #deps: WorkerDeps;
   readonly #options: WorkerOptions;
   readonly #state: WorkerState;
+  readonly #complaints: Complaints;
   /** Resolves at the next tick; a new one is made whenever ticks are to be waited for. */
   #tick = Promise.withResolvers<void>();
   #lastEpoch: number | null = null;
-  /** What is wrong, as far as it was logged; `null` when nothing is. */
-  #complaint: string | null = null;
-  /** What is unusual about standing by, as far as it was logged; `null` when nothing is. */
-  #oddity: string | null = null;
   /** How often in a row a lease was refused that is free. */
   #freeRefusals = 0;
 
   constructor(deps: WorkerDeps, options: WorkerOptions) {
     this.#deps = deps;
     this.#options = options;
+    this.#complaints = new Complaints(deps.log);
     this.#state = new WorkerState(deps.clock, deps.schedule, {
       holder: options.holder,
       leaseKind: deps.lease.kind,
@@ -96,13 +95,17 @@ export class Worker {
         },
         signal,
       );
-      if (bothStoresServed(conducted)) this.#recovered();
+      if (bothStoresServed(conducted)) {
+        this.#state.storesAnswered();
+        this.#complaints.served();
+      }
       this.#note(conducted);
       return conducted;
     } catch (error) {
       if (signal.aborted) return null;
       this.#state.idle();
-      this.#failed(error, "cannot sweep");
+      this.#state.failed(error);
+      this.#complaints.cannotSweep(error);
       return null;
     }
   }
@@ -115,7 +118,7 @@ export class Worker {
         this.#lastEpoch = conducted.report.epoch;
         this.#state.swept(conducted.report);
         if (conducted.report.exitCode === 1) this.#state.failed(conducted.error);
-        this.#oddity = null;
+        this.#complaints.nothingOdd();
         this.#logReport(conducted.report);
         return;
       case "lease-held":
@@ -125,12 +128,13 @@ export class Worker {
       case "other-lease-kind": {
         const { noted } = conducted;
         this.#state.standbyOtherKind(noted);
-        this.#odd("warn", { noted }, "standing by, other workers use another kind of lease");
+        const message = "standing by, other workers use another kind of lease";
+        this.#complaints.odd("warn", { noted }, message);
         return;
       }
       case "already-swept":
         this.#state.idle();
-        this.#oddity = null;
+        this.#complaints.nothingOdd();
         this.#deps.log.debug({}, "this tick was swept already");
         return;
     }
@@ -139,21 +143,14 @@ export class Worker {
   #logStandby(holder: string | null, expiresInMs: number | null): void {
     if (expiresInMs === null) {
       const { endlessLeaseKey: key } = this.#state.facts();
-      this.#odd("error", { holder, key }, "the lease has no expiry, delete its key");
+      this.#complaints.odd("error", { holder, key }, "the lease has no expiry, delete its key");
     } else if (this.#freeRefusals > 1) {
       // Once, it may have run out between two questions.
-      this.#odd("warn", { holder }, "the lease is refused although it is free");
+      this.#complaints.odd("warn", { holder }, "the lease is refused although it is free");
     } else {
-      this.#oddity = null;
+      this.#complaints.nothingOdd();
       this.#deps.log.debug({ holder, expiresInMs }, "standing by");
     }
-  }
-
-  /** Logged at its level once per change, however often it is met in between. */
-  #odd(level: "warn" | "error", fields: object, message: string): void {
-    const oddity = `${message} ${JSON.stringify(fields)}`;
-    this.#deps.log[oddity === this.#oddity ? "debug" : level](fields, message);
-    this.#oddity = oddity;
   }
 
   #logReport(report: SweepReport): void {
@@ -170,25 +167,12 @@ export class Worker {
     try {
       this.#state.watch.onLeadership?.(await leadership.read());
       await lease.ping();
-      this.#recovered();
+      this.#state.storesAnswered();
+      this.#complaints.answered();
     } catch (error) {
-      this.#failed(error, "not ready");
+      this.#state.failed(error);
+      this.#complaints.notReady(error);
     }
-  }
-
-  /** Logged as an error once per change, however often it is tried in between. */
-  #failed(error: unknown, message: string): void {
-    this.#state.failed(error);
-    const complaint = complaintOf(error);
-    const level = complaint === this.#complaint ? "debug" : "error";
-    this.#complaint = complaint;
-    this.#deps.log[level]({ err: error }, message);
-  }
-
-  #recovered(): void {
-    this.#state.storesAnswered();
-    if (this.#complaint !== null) this.#deps.log.info({}, "stores answer again");
-    this.#complaint = null;
   }
 
   /** True when a tick came; false when `waitMs` passed first (`null`: never) or the signal aborted. */
@@ -221,14 +205,6 @@ export class Worker {
 function bothStoresServed(conducted: Conducted): boolean {
   if (conducted.kind === "other-lease-kind") return false;
   return conducted.kind !== "swept" || conducted.report.exitCode !== 1;
-}
-
-/** An outage shows itself in many ways, each of which means the same; what a schema lacks is new work for somebody. */
-function complaintOf(error: unknown): string {
-  if (error instanceof StoreUnavailableError || error instanceof LeaseUnavailableError) {
-    return error.name;
-  }
-  return error instanceof Error ? `${error.name}: ${error.message}` : String(error);
 }
 
 const PROBE_EVERY_MS = 5000;

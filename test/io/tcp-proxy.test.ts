@@ -53,6 +53,28 @@ describe("TcpProxy", () => {
     expect(await say(await world.dial(), "back")).toBe("back");
   });
 
+  it("slams the door on new connections until it heals, and counts them", async () => {
+    await using world = await setup();
+    const old = await world.dial();
+    world.proxy.slam();
+    await gone(old);
+    // It may be broken before it is known to be there.
+    await world.dial().then(gone, () => undefined);
+    expect(world.proxy.connections).toBe(2);
+    await world.proxy.heal();
+    expect(await say(await world.dial(), "back")).toBe("back");
+  });
+
+  it("shows its observer what each client sends, also what a black hole swallows", async () => {
+    await using world = await setup();
+    await say(await world.dial(), "one");
+    const other = await world.dial();
+    await say(other, "two");
+    world.proxy.blackhole();
+    other.write("three");
+    await expect.poll(() => world.seen).toEqual(["one", "twothree"]);
+  });
+
   it("breaks every connection once on reset", async () => {
     await using world = await setup();
     const old = await world.dial();
@@ -81,10 +103,18 @@ async function setup() {
   await once(echo, "listening");
   const address = echo.address();
   if (address === null || typeof address === "string") throw new Error("no port");
-  const proxy = await startTcpProxy({ host: "127.0.0.1", port: address.port });
+  const seen: string[] = [];
+  const proxy = await startTcpProxy({ host: "127.0.0.1", port: address.port }, () => {
+    const index = seen.push("") - 1;
+    return (chunk) => {
+      seen[index] += String(chunk);
+    };
+  });
   const sockets: Socket[] = [];
   return {
     proxy,
+    /** By connection, in the order in which they were accepted. */
+    seen,
     async dial(): Promise<Socket> {
       const socket = connect(proxy.port, proxy.host);
       sockets.push(socket);

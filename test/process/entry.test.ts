@@ -1,17 +1,12 @@
 /** The first moments of a process: before the program is loaded, and where it cannot be. */
 import { execFile } from "node:child_process";
-import { readFile, writeFile } from "node:fs/promises";
-import { stripTypeScriptTypes } from "node:module";
 import { delimiter, join } from "node:path";
 import process from "node:process";
 import { promisify } from "node:util";
-import { describe, expect, it } from "vitest";
-import { Throwaway } from "../../src/demo/throwaway.ts";
+import { describe, expect, inject, it } from "vitest";
 import { parseDocument } from "../support/report-document.ts";
 import { runOnce } from "../support/worker-process.ts";
 import { createWorld, type World } from "../support/world.ts";
-
-const ENTRY = join(import.meta.dirname, "..", "..", "src", "main.ts");
 
 /** Loaded before the program: it gets a signal when all that has been loaded of it is its first file. */
 const SIGNAL_WHILE_LOADING = `
@@ -64,16 +59,10 @@ describe("a Node.js that is too old", () => {
   });
 
   it("can read the first file", async () => {
-    const place = await Throwaway.create({ name: "run-watchdog-entry", stopSignal: "TERM" });
-    const entry = join(place.folder, "main.mjs");
-    try {
-      await writeFile(entry, stripTypeScriptTypes(await readFile(ENTRY, "utf8")));
-      for (const node of await oldNodes()) {
-        const outcome = await promisify(execFile)(node, [entry]).catch((error: unknown) => error);
-        expect(outcome).toMatchObject({ code: 2, stderr: expect.stringMatching(TOO_OLD) });
-      }
-    } finally {
-      await place.dispose();
+    for (const node of await oldNodes()) {
+      const ran = promisify(execFile)(node, [inject("program")]);
+      const outcome = await ran.catch((error: unknown) => error);
+      expect(outcome).toMatchObject({ code: 2, stderr: expect.stringMatching(TOO_OLD) });
     }
   });
 });

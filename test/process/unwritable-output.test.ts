@@ -1,18 +1,15 @@
 /** What a command prints and nobody can take: a disk that is full or fills up, a reader that went away. */
 import { spawn } from "node:child_process";
 import { once } from "node:events";
-import { join } from "node:path";
 import process from "node:process";
 import { text } from "node:stream/consumers";
-import { describe, expect, it, vi } from "vitest";
+import { describe, expect, inject, it, vi } from "vitest";
 import { freePort } from "../../src/demo/free-port.ts";
 import { seedRuns } from "../../src/demo/seed.ts";
 import { Throwaway } from "../../src/demo/throwaway.ts";
 import { holdPostgresLease } from "../support/held-lease.ts";
 import { parseDocument } from "../support/report-document.ts";
 import { createWorld } from "../support/world.ts";
-
-const MAIN = join(import.meta.dirname, "..", "..", "src", "main.ts");
 
 const FULL = "run-watchdog: stdout could not be written: ENOSPC: no space left on device, write";
 
@@ -47,7 +44,7 @@ describe("once whose report cannot be written", () => {
 
   it("exits with 1 when its reader has gone", async () => {
     await using world = await createWorld();
-    const child = spawn(process.execPath, [MAIN, "once"], {
+    const child = spawn(process.execPath, [inject("program"), "once"], {
       env: world.env,
       stdio: ["ignore", "pipe", "pipe"],
     });
@@ -128,7 +125,9 @@ describe("run whose log cannot be written", () => {
       LOG_LEVEL: "debug",
     };
     const script = 'exec "$@" > /dev/full 2> /dev/full';
-    const worker = spawn("sh", ["-c", script, "sh", process.execPath, MAIN, "run"], { env });
+    const worker = spawn("sh", ["-c", script, "sh", process.execPath, inject("program"), "run"], {
+      env,
+    });
     const exited = once(worker, "close");
     try {
       await vi.waitFor(async () => expect((await world.row(id)).status).toBe("FAILED"), 30_000);
@@ -144,7 +143,7 @@ describe("run whose log cannot be written", () => {
 /** @param script for a shell, which finds the program and its arguments in "$@"; it may write in its folder. */
 async function shell(env: Env, script: string, args: readonly string[]) {
   const place = await Throwaway.create({ name: "run-watchdog-output", stopSignal: "TERM" });
-  const child = spawn("sh", ["-c", script, "sh", process.execPath, MAIN, ...args], {
+  const child = spawn("sh", ["-c", script, "sh", process.execPath, inject("program"), ...args], {
     cwd: place.folder,
     env,
     stdio: ["ignore", "pipe", "pipe"],

@@ -2,9 +2,10 @@ import { accessSync, constants, readFileSync, statfsSync } from "node:fs";
 
 const FOLDER = "/dev/shm";
 const GIB = 1024 ** 3;
-/** Several times what a whole test run keeps there at once. */
-const ROOM_BYTES = 2 * GIB;
-const MEMORY_BYTES = 4 * GIB;
+/** Twice what a whole test run keeps there at once. */
+const ROOM_BYTES = GIB;
+/** That, and what the tests themselves need. */
+const MEMORY_BYTES = 3 * GIB;
 
 /**
  * A folder in memory for everything temporary; `null` where there is none with enough room. Databases come and go with

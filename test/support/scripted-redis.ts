@@ -105,8 +105,8 @@ export function forgetful(command: string): string {
   return command.startsWith("eval ") ? ":0" : "+OK";
 }
 
-/** Small commands arrive whole; lines with lengths are left out. */
-function commandsIn(text: string): readonly string[] {
+/** The commands in what a client sends. Small ones arrive whole; lines with lengths are left out. */
+export function commandsIn(text: string): readonly string[] {
   return text
     .split(/^\*\d+\r\n/m)
     .map((part) =>

@@ -12,7 +12,7 @@ const POSTGRES_IMAGE = "postgres:17-alpine";
 const REDIS_IMAGE = "redis:8-alpine";
 // A first start pulls the image.
 const CONTAINER_WITHIN_MS = 180_000;
-const SETTINGS = { fsync: "off", max_connections: "200" };
+const SETTINGS = { fsync: "off", max_connections: "200", max_wal_size: "128MB" };
 
 export interface Service {
   readonly url: string;

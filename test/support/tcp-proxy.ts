@@ -8,12 +8,18 @@ export interface ProxyTarget {
   readonly port: number;
 }
 
+/** Called for every connection; what it returns is shown all that the client sends, in whatever pieces. */
+export type Observer = () => (chunk: Buffer) => void;
+
 /** A TCP proxy on 127.0.0.1 that can fail the way networks do. */
-export async function startTcpProxy(target: ProxyTarget): Promise<TcpProxy> {
+export async function startTcpProxy(
+  target: ProxyTarget,
+  observer: Observer = () => () => undefined,
+): Promise<TcpProxy> {
   const server = createServer({ allowHalfOpen: true });
   server.listen(0, HOST);
   await once(server, "listening");
-  return new TcpProxy(server, target);
+  return new TcpProxy(server, target, observer);
 }
 
 interface Pair {
@@ -28,17 +34,19 @@ export class TcpProxy implements AsyncDisposable {
   readonly #server: Server;
   #target: ProxyTarget;
   readonly #pairs = new Set<Pair>();
-  #mode: "through" | "hole" | "refuse" = "through";
+  readonly #observer: Observer;
+  #mode: "through" | "hole" | "slam" | "refuse" = "through";
   #connections = 0;
   #bytesUp = 0;
   #bytesDown = 0;
 
-  constructor(server: Server, target: ProxyTarget) {
+  constructor(server: Server, target: ProxyTarget, observer: Observer) {
     const address = server.address();
     if (address === null || typeof address === "string") throw new Error("the proxy has no port");
     this.port = address.port;
     this.#server = server;
     this.#target = target;
+    this.#observer = observer;
     server.on("connection", (client: Socket) => this.#accept(client));
   }
 
@@ -71,6 +79,12 @@ export class TcpProxy implements AsyncDisposable {
   /** Everything sent from now on is lost, in both directions, and no connection closes: half-open. */
   blackhole(): void {
     this.#mode = "hole";
+  }
+
+  /** Breaks every connection, and every new one as soon as it is there: unlike those that are refused, they count. */
+  slam(): void {
+    this.#mode = "slam";
+    this.reset();
   }
 
   /** Breaks every connection and stops listening: new ones are refused. */
@@ -122,6 +136,11 @@ export class TcpProxy implements AsyncDisposable {
   #accept(client: Socket): void {
     this.#connections += 1;
     client.on("error", () => undefined);
+    if (this.#mode === "slam") {
+      client.resetAndDestroy();
+      return;
+    }
+    client.on("data", this.#observer());
     const pair: Pair = { client, upstream: null };
     this.#pairs.add(pair);
     client.once("close", () => {

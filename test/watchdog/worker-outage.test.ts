@@ -87,6 +87,24 @@ describe("Worker in an outage", () => {
     ]);
   });
 
+  it("speaks twice, and not at every tick, of stores that answer and let nobody sweep", async () => {
+    const { leadership, run, tick, logged, facts } = workerWorld();
+    const begin = vi.spyOn(leadership, "begin").mockRejectedValue(AWAY);
+    run();
+    await settle();
+    for (let count = 0; count < 5; count += 1) await tick();
+    const told = ["error cannot sweep", "info stores answer again", "error cannot sweep"];
+    const spoken = () => logged().filter((line) => !line.startsWith("debug"));
+    expect(spoken()).toEqual(told);
+    expect(facts().postgres).toBe("ok");
+    begin.mockRestore();
+    await tick();
+    expect(spoken()).toEqual([...told, "info stores answer again"]);
+    vi.spyOn(leadership, "begin").mockRejectedValue(AWAY);
+    await tick();
+    expect(spoken().slice(4)).toEqual(["error cannot sweep", "info stores answer again"]);
+  });
+
   it("logs again when something else is wrong", async () => {
     const { clock, leadership, run, lines, facts } = workerWorld();
     const read = vi.spyOn(leadership, "read").mockRejectedValue(AWAY);
