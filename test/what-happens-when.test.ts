@@ -36,6 +36,8 @@ const PROVED_BY: Readonly<Record<string, readonly string[]>> = {
   "two leaders": ["races/two-watchdogs.test.ts", "app/cleanup-shared.test.ts"],
   "a worker is killed": ["process/takeover.test.ts", "app/cleanup-resume.test.ts"],
   "the log cannot be written": ["io/log-sink.test.ts", "process/unwritable-output.test.ts"],
+  "the platform's own watchdog is parked": ["app/cleanup-stamped.test.ts"],
+  "it runs beside the worker": ["app/cleanup-deferred.test.ts"],
   "a row cannot be written": [
     "watchdog/run-trouble.test.ts",
     "io/postgres/substrate-refused-writes.test.ts",
