@@ -52,12 +52,18 @@ export class Connection {
   }
 
   /**
+   * @param leaveOut characters that no text of it may have; `null` for none.
    * @throws StoreUnavailableError when no answer came in time: the outcome is unknown. What postgres.js throws
    *   otherwise, untranslated.
    */
-  async call<T>(operation: string, work: (connection: Connection) => Promise<T>): Promise<T> {
+  async call<T>(
+    operation: string,
+    work: (connection: Connection) => Promise<T>,
+    leaveOut: RegExp | null = null,
+  ): Promise<T> {
     clearTimeout(this.#idle);
     const session = this.#opened();
+    session.leaveOut = leaveOut;
     const working = Promise.try(work, this);
     this.#working = working;
     try {

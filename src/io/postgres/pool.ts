@@ -1,6 +1,7 @@
 import { type Log, StoreUnavailableError } from "../../watchdog/ports.ts";
 import { Connection } from "./connection.ts";
 import { cannotOpen, mayBeParameters, translate } from "./errors.ts";
+import { fitting } from "./fitting.ts";
 import { LeftBehind } from "./left-behind.ts";
 import { type ConnectionOptions, connecting, within } from "./session.ts";
 
@@ -49,7 +50,8 @@ export class Pool {
   }
 
   /**
-   * Runs one statement. `check` is called synchronously before `work`; what it throws is passed on as it is.
+   * Runs one statement. `check` is called synchronously before `work`; what it throws is passed on as it is. Both are
+   * called again when the database cannot hold a character of the statement's texts, which then go without it.
    *
    * @throws StoreUnavailableError, StoreSchemaError, RowBusyError, StatementRefusedError, or what `check` threw.
    */
@@ -60,9 +62,11 @@ export class Pool {
   ): Promise<T> {
     const connection = await this.#takeOpen(operation);
     try {
-      this.#refuseWhenClosed(operation);
-      check();
-      return await connection.call(operation, work).catch(rethrow(operation));
+      return await fitting(async (leaveOut) => {
+        this.#refuseWhenClosed(operation);
+        check();
+        return await connection.call(operation, work, leaveOut).catch(rethrow(operation));
+      });
     } finally {
       this.#giveBack(connection);
     }

@@ -40,6 +40,7 @@ export class Session {
   #usable = false;
   /** Whom to tell what is to be cancelled: the server that answered, whatever the name leads to by then. */
   #backend: { readonly address: Address; readonly key: BackendKey } | null = null;
+  #leaveOut: RegExp | null = null;
 
   constructor(options: ConnectionOptions, direct: boolean) {
     this.direct = direct;
@@ -51,6 +52,8 @@ export class Session {
       },
     });
     this.db = drizzle(this.client);
+    const { serializers } = this.client.options;
+    for (const type of TEXT_TYPES) serializers[type] = (value) => this.#fit(value);
   }
 
   /**
@@ -114,6 +117,11 @@ export class Session {
     return "unheard";
   }
 
+  /** From the next statement on characters that match are left out of every text that is sent. */
+  set leaveOut(characters: RegExp | null) {
+    this.#leaveOut = characters;
+  }
+
   get callDeadlineMs(): number {
     return this.#options.callDeadlineMs;
   }
@@ -158,7 +166,15 @@ export class Session {
       this.#socket = socket;
     });
   }
+
+  #fit(value: unknown): string {
+    const text = String(value);
+    return this.#leaveOut === null ? text : text.replace(this.#leaveOut, "");
+  }
 }
+
+/** text, varchar, json, jsonb: what comes from outside travels as one of these. */
+const TEXT_TYPES = [25, 1043, 114, 3802];
 
 /** A pooler may have handed out none. */
 function hasKey(state: Partial<Record<keyof BackendKey, unknown>>): state is BackendKey {
