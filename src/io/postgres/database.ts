@@ -1,18 +1,20 @@
 import { isDeepStrictEqual } from "node:util";
-import { type Log, StoreSchemaError } from "../../watchdog/ports.ts";
+import { type Log, StoreSchemaError, StoreUnavailableError } from "../../watchdog/ports.ts";
 import type { Connection } from "./connection.ts";
-import { inspectSchema } from "./host-schema.ts";
+import { type FoundSchema, inspectSchema } from "./host-schema.ts";
 import type { HostColumns } from "./host-tables.ts";
 import { Pool, type PoolOptions } from "./pool.ts";
 
 /** The pool, and what is known of the tables behind it until a statement finds that it is no longer so. */
 export class Database {
   readonly #pool: Pool;
+  readonly #log: Log;
   #columns: Promise<HostColumns> | null = null;
-  #known: HostColumns | null = null;
+  #known: FoundSchema | null = null;
 
   constructor(options: PoolOptions, log: Log) {
     this.#pool = new Pool(options, log);
+    this.#log = log;
   }
 
   /**
@@ -28,6 +30,18 @@ export class Database {
     } catch (error) {
       if (error instanceof StoreSchemaError) this.#columns = null;
       throw error;
+    }
+  }
+
+  /** As `run`, for a statement that looks for runs: one that is late says what it may lack. */
+  async scan<T>(operation: string, work: (connection: Connection) => Promise<T>): Promise<T> {
+    try {
+      return await this.run(operation, work);
+    } catch (error) {
+      const advice = this.#known?.scanAdvice ?? null;
+      if (advice === null || !(error instanceof StoreUnavailableError) || !error.late) throw error;
+      const message = `${error.message}; ${advice}`;
+      throw new StoreUnavailableError(message, { late: true, cause: error });
     }
   }
 
@@ -53,8 +67,11 @@ export class Database {
 
   async #inspect(): Promise<HostColumns> {
     const found = await inspectSchema(this.#pool);
-    if (this.#known === null || !isDeepStrictEqual(found, this.#known)) this.#known = found;
-    return this.#known;
+    if (this.#known === null || !isDeepStrictEqual(found, this.#known)) {
+      this.#known = found;
+      for (const warning of found.warnings) this.#log.warn({}, warning);
+    }
+    return this.#known.columns;
   }
 
   /** Gives what is under way `graceMs` to end; later calls are rejected. */

@@ -3,12 +3,20 @@ import { StoreSchemaError } from "../../watchdog/ports.ts";
 import type { HostColumns } from "./host-tables.ts";
 import type { Pool } from "./pool.ts";
 
+export interface FoundSchema {
+  readonly columns: HostColumns;
+  /** What the worker can do without, with its remedy. */
+  readonly warnings: readonly string[];
+  /** What may help a scan for runs that takes too long; `null` when nothing is known to be lacking. */
+  readonly scanAdvice: string | null;
+}
+
 /**
  * Looks at what the database offers, in one statement.
  *
  * @throws StoreSchemaError naming everything that is missing, with its remedy.
  */
-export async function inspectSchema(pool: Pool): Promise<HostColumns> {
+export async function inspectSchema(pool: Pool): Promise<FoundSchema> {
   const [row] = await pool.run("reading the schema", (connection) =>
     connection.db.execute<InspectedRow>(INSPECT),
   );
@@ -17,12 +25,24 @@ export async function inspectSchema(pool: Pool): Promise<HostColumns> {
   if (problems.length > 0) throw new StoreSchemaError(problems.join("; "));
   const automations = new Set(row.automation_columns);
   return {
-    statusDetail: row.run_columns.includes("status_detail"),
-    keepAlive: automations.has("keep_alive"),
-    presetMetadata: automations.has("preset_metadata"),
-    updatedAt: automations.has("updated_at"),
+    columns: {
+      statusDetail: row.run_columns.includes("status_detail"),
+      keepAlive: automations.has("keep_alive"),
+      presetMetadata: automations.has("preset_metadata"),
+      updatedAt: automations.has("updated_at"),
+    },
+    warnings: row.scan_index === "missing" ? [SCAN_ADVICE.missing] : [],
+    scanAdvice: SCAN_ADVICE[row.scan_index],
   };
 }
+
+const SCAN_ADVICE = {
+  there: null,
+  missing:
+    "automation_runs has no index on (status, timeout_at), and looking for stale runs reads all of it: run CREATE INDEX CONCURRENTLY ON automation_runs (status, timeout_at)",
+  "behind a view":
+    "see that the table behind the view automation_runs has an index on its (status, timeout_at)",
+} as const;
 
 interface InspectedRow extends Record<string, unknown> {
   readonly version: number;
@@ -31,6 +51,7 @@ interface InspectedRow extends Record<string, unknown> {
   readonly own_tables: readonly string[];
   readonly missing_privileges: readonly string[];
   readonly fixed_tables: readonly string[];
+  readonly scan_index: keyof typeof SCAN_ADVICE;
 }
 
 const REQUIRED_RUN_COLUMNS = [
@@ -123,6 +144,17 @@ const INSPECT = sql`
         ('automations', 'updated_at'))
       AND NOT has_column_privilege(c.table_oid, c.name, 'UPDATE')
     GROUP BY c.table_name
+  ), scan_index(leads) AS (
+    -- Its first columns; a partial one need not have the status in it.
+    SELECT CASE WHEN i.indpred IS NULL THEN names[1:2] = ARRAY['status', 'timeout_at']
+                ELSE 'timeout_at' = ANY (names[1:2])
+                  AND pg_get_expr(i.indpred, i.indrelid) LIKE '%status%RUNNING%' END
+    FROM pg_index i, LATERAL (
+      SELECT array_agg(a.attname::text ORDER BY k.place) AS names
+      FROM unnest(i.indkey) WITH ORDINALITY k(number, place)
+      -- An expression is no column, and keeps its place.
+      LEFT JOIN pg_attribute a ON a.attrelid = i.indrelid AND a.attnum = k.number) columns
+    WHERE i.indrelid = to_regclass('automation_runs') AND i.indisvalid
   )
   SELECT
     current_setting('server_version_num')::int AS version,
@@ -134,5 +166,9 @@ const INSPECT = sql`
     to_jsonb(ARRAY(SELECT privilege FROM lacking)) AS missing_privileges,
     -- 4: UPDATE, by itself or through INSTEAD OF triggers.
     to_jsonb(ARRAY(SELECT name FROM host WHERE name = 'automation_runs'
-      AND pg_relation_is_updatable(oid, true) & 4 = 0)) AS fixed_tables
+      AND pg_relation_is_updatable(oid, true) & 4 = 0)) AS fixed_tables,
+    (SELECT CASE WHEN relkind NOT IN ('r', 'p') THEN 'behind a view'
+                 WHEN EXISTS (SELECT FROM scan_index WHERE leads) THEN 'there'
+                 ELSE 'missing' END
+     FROM pg_class WHERE oid = to_regclass('automation_runs')) AS scan_index
 `;
