@@ -31,6 +31,12 @@ const PROVED_BY: Readonly<Record<string, readonly string[]>> = {
   "Postgres is down": [
     "replays/postgres-away-for-a-minute.test.ts",
     "process/outages-postgres.test.ts",
+    "io/postgres/pooler.test.ts",
+  ],
+  "Postgres answers late": [
+    "io/postgres/left-behind.test.ts",
+    "watchdog/late-writes.test.ts",
+    "process/outages-postgres.test.ts",
   ],
   "clocks are apart": ["replays/clocks-five-minutes-apart.test.ts"],
   "two leaders": ["races/two-watchdogs.test.ts", "app/cleanup-shared.test.ts"],
@@ -42,6 +48,7 @@ const PROVED_BY: Readonly<Record<string, readonly string[]>> = {
     "watchdog/run-trouble.test.ts",
     "io/postgres/substrate-refused-writes.test.ts",
   ],
+  "the database is not UTF-8": ["io/postgres/fitting.test.ts"],
 };
 
 describe("what happens when", () => {

@@ -7,6 +7,8 @@ export interface FoundSchema {
   readonly columns: HostColumns;
   /** What the worker can do without, with its remedy. */
   readonly warnings: readonly string[];
+  /** What may help a scan for runs that takes too long; `null` when nothing is known to be lacking. */
+  readonly scanAdvice: string | null;
 }
 
 /**
@@ -30,7 +32,11 @@ export async function inspectSchema(pool: Pool): Promise<FoundSchema> {
       presetMetadata: automations.has("preset_metadata"),
       updatedAt: automations.has("updated_at"),
     },
-    warnings: row.stamp === null ? [] : STAMP_WARNINGS[row.stamp],
+    warnings: [
+      ...(row.stamp === null ? [] : STAMP_WARNINGS[row.stamp]),
+      ...(row.scan_index === "missing" ? [SCAN_ADVICE.missing] : []),
+    ],
+    scanAdvice: SCAN_ADVICE[row.scan_index],
   };
 }
 
@@ -48,6 +54,14 @@ const STAMP_WARNINGS = {
   ],
 } as const;
 
+const SCAN_ADVICE = {
+  there: null,
+  missing:
+    "automation_runs has no index on (status, timeout_at), and looking for stale runs reads all of it: run CREATE INDEX CONCURRENTLY ON automation_runs (status, timeout_at)",
+  "behind a view":
+    "see that the table behind the view automation_runs has an index on its (status, timeout_at)",
+} as const;
+
 interface InspectedRow extends Record<string, unknown> {
   readonly version: number;
   readonly run_columns: readonly string[];
@@ -57,6 +71,7 @@ interface InspectedRow extends Record<string, unknown> {
   readonly fixed_tables: readonly string[];
   /** `null`: there is none. */
   readonly stamp: keyof typeof STAMP_WARNINGS | null;
+  readonly scan_index: keyof typeof SCAN_ADVICE;
 }
 
 const REQUIRED_RUN_COLUMNS = [
@@ -149,6 +164,17 @@ const INSPECT = sql`
         ('automations', 'updated_at'))
       AND NOT has_column_privilege(c.table_oid, c.name, 'UPDATE')
     GROUP BY c.table_name
+  ), scan_index(leads) AS (
+    -- Its first columns; a partial one need not have the status in it.
+    SELECT CASE WHEN i.indpred IS NULL THEN names[1:2] = ARRAY['status', 'timeout_at']
+                ELSE 'timeout_at' = ANY (names[1:2])
+                  AND pg_get_expr(i.indpred, i.indrelid) LIKE '%status%RUNNING%' END
+    FROM pg_index i, LATERAL (
+      SELECT array_agg(a.attname::text ORDER BY k.place) AS names
+      FROM unnest(i.indkey) WITH ORDINALITY k(number, place)
+      -- An expression is no column, and keeps its place.
+      LEFT JOIN pg_attribute a ON a.attrelid = i.indrelid AND a.attnum = k.number) columns
+    WHERE i.indrelid = to_regclass('automation_runs') AND i.indisvalid
   )
   SELECT
     current_setting('server_version_num')::int AS version,
@@ -165,5 +191,9 @@ const INSPECT = sql`
                  WHEN NOT has_column_privilege(table_oid, name, 'UPDATE') THEN 'not granted'
                  ELSE 'writable' END
      FROM host_column
-     WHERE table_name = 'automation_runs' AND name = 'sandbox_cleanup_due_at') AS stamp
+     WHERE table_name = 'automation_runs' AND name = 'sandbox_cleanup_due_at') AS stamp,
+    (SELECT CASE WHEN relkind NOT IN ('r', 'p') THEN 'behind a view'
+                 WHEN EXISTS (SELECT FROM scan_index WHERE leads) THEN 'there'
+                 ELSE 'missing' END
+     FROM pg_class WHERE oid = to_regclass('automation_runs')) AS scan_index
 `;
