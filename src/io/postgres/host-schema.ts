@@ -1,7 +1,8 @@
-import { sql } from "drizzle-orm";
+import { getTableColumns, getTableName, sql } from "drizzle-orm";
 import { StoreSchemaError } from "../../watchdog/ports.ts";
 import type { HostColumns } from "./host-tables.ts";
 import type { Pool } from "./pool.ts";
+import { leadership, suspicions, verdicts } from "./schema.ts";
 
 export interface FoundSchema {
   readonly columns: HostColumns;
@@ -67,6 +68,8 @@ interface InspectedRow extends Record<string, unknown> {
   readonly run_columns: readonly string[];
   readonly automation_columns: readonly string[];
   readonly own_tables: readonly string[];
+  /** As `table.column`. */
+  readonly own_columns: readonly string[];
   readonly missing_privileges: readonly string[];
   readonly fixed_tables: readonly string[];
   /** `null`: there is none. */
@@ -88,6 +91,9 @@ const REQUIRED_RUN_COLUMNS = [
 ];
 const REQUIRED_AUTOMATION_COLUMNS = ["id", "user_id", "org_id", "timeout"];
 const OWN_TABLES = ["leadership", "suspicions", "verdicts"];
+const OWN_COLUMNS = [leadership, suspicions, verdicts].flatMap((table) =>
+  Object.values(getTableColumns(table)).map(({ name }) => `${getTableName(table)}.${name}`),
+);
 const MIN_VERSION = 140_000;
 
 function findProblems(row: InspectedRow): readonly string[] {
@@ -99,6 +105,13 @@ function findProblems(row: InspectedRow): readonly string[] {
   if (missingTables.length > 0) {
     const names = missingTables.map((table) => `watchdog.${table}`).join(", ");
     problems.push(`the worker's tables are missing (${names}): run \`run-watchdog migrate\``);
+  }
+  const missingColumns = OWN_COLUMNS.filter((column) => !row.own_columns.includes(column));
+  if (missingTables.length === 0 && missingColumns.length > 0) {
+    const names = missingColumns.map((column) => `watchdog.${column}`).join(", ");
+    problems.push(
+      `the worker's tables are older than this version (${names} missing): run \`run-watchdog migrate\``,
+    );
   }
   problems.push(
     ...columnProblems("automation_runs", REQUIRED_RUN_COLUMNS, row.run_columns),
@@ -183,6 +196,9 @@ const INSPECT = sql`
     to_jsonb(ARRAY(SELECT name FROM host_column WHERE table_name = 'automations'))
       AS automation_columns,
     to_jsonb(ARRAY(SELECT name FROM own)) AS own_tables,
+    to_jsonb(ARRAY(SELECT own.name || '.' || a.attname
+      FROM own JOIN pg_attribute a ON a.attrelid = own.oid
+      WHERE a.attnum > 0 AND NOT a.attisdropped)) AS own_columns,
     to_jsonb(ARRAY(SELECT privilege FROM lacking)) AS missing_privileges,
     -- 4: UPDATE, by itself or through INSTEAD OF triggers.
     to_jsonb(ARRAY(SELECT name FROM host WHERE name = 'automation_runs'

@@ -28,6 +28,11 @@ describe("a database that is not what the worker needs", () => {
       /^the worker's tables are missing \(watchdog\.suspicions\): run `run-watchdog migrate`$/,
     ],
     [
+      "columns that an older migration did not create",
+      "ALTER TABLE watchdog.suspicions DROP look_at, DROP shield_at",
+      /^the worker's tables are older than this version \(watchdog\.suspicions\.look_at, watchdog\.suspicions\.shield_at missing\): run `run-watchdog migrate`$/,
+    ],
+    [
       "the host's runs",
       "DROP TABLE automation_runs",
       /^the host's table automation_runs is missing: .* create an updatable view of that name$/,
