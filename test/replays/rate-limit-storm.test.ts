@@ -1,7 +1,7 @@
 import { describe, expect, it } from "vitest";
 import { json } from "../../src/demo/fake-host-model.ts";
 import { API_CONCURRENCY, type Replay, type Swept, startReplay } from "../support/replay.ts";
-import { normally } from "../support/replay-checks.ts";
+import { normally, onceAnswered } from "../support/replay-checks.ts";
 import { dies, ends, type Job, type JobSpec, job } from "../support/replay-jobs.ts";
 import { MINUTE_MS, REPLAY_TIMEOUT_MS } from "../support/replay-time.ts";
 import { isApiCall } from "../support/replay-traffic.ts";
@@ -14,6 +14,7 @@ interface Storm {
   readonly allowed: number;
   readonly everyMs: number;
   readonly saysWhen: boolean;
+  /** Of one kind of question in one window: each has a circuit of its own. */
   readonly mostRefused: number;
   readonly judgedBy: (job: Job) => number;
   /** Why runs are left out in most of the sweeps; `null` where waiting within the sweep may do. */
@@ -45,7 +46,7 @@ const storms: readonly Storm[] = [
     everyMs: 1000,
     saysWhen: true,
     mostRefused: API_CONCURRENCY,
-    judgedBy: inTurn,
+    judgedBy: (one) => Math.max(inTurn(one), onceAnswered(LAST + 0.5)(one)),
     because: null,
   },
 ];
@@ -83,19 +84,19 @@ function expectRunsLeftOut(during: readonly Swept[], because: string): void {
   expect(during[0]?.health.reasons).toContain(because);
 }
 
-/** Who was left out goes first in the next sweep, so all take turns while the storm goes on. */
+/** Who was left out goes first in the next sweep, so those take turns while the storm goes on. */
 function inTurn(one: Job): number {
   return normally(one) + 15 * MINUTE_MS;
 }
 
 function breakOut({ allowed, everyMs, saysWhen }: Storm, replay: Replay) {
-  const seen = new Map<number, number>();
-  const refused = new Map<number, number>();
+  const seen = new Map<string, number>();
+  const refused = new Map<string, number>();
   const end = replay.host.intercept((request) => {
     if (!isApiCall(request)) return undefined;
     const window = Math.floor(replay.nowMs / everyMs);
-    if (countUp(seen, window) <= allowed) return undefined;
-    countUp(refused, window);
+    if (countUp(seen, String(window)) <= allowed) return undefined;
+    countUp(refused, `${request.kind} ${window}`);
     const reply = json(429, {
       error: `Rate limit exceeded: ${allowed} per ${everyMs / 1000} second`,
     });
@@ -106,9 +107,9 @@ function breakOut({ allowed, everyMs, saysWhen }: Storm, replay: Replay) {
   return { refused, end };
 }
 
-function countUp(counts: Map<number, number>, window: number): number {
-  const count = (counts.get(window) ?? 0) + 1;
-  counts.set(window, count);
+function countUp(counts: Map<string, number>, name: string): number {
+  const count = (counts.get(name) ?? 0) + 1;
+  counts.set(name, count);
   return count;
 }
 

@@ -15,7 +15,7 @@ import { abortable } from "./abortable.ts";
 import { AdaptiveLimit } from "./adaptive-limit.ts";
 import type { CallBudget } from "./call-budget.ts";
 import { type GatedCall, isFair, type Outcome, outcomeOf } from "./call-outcome.ts";
-import { Circuit, IN_A_ROW } from "./circuit.ts";
+import { Circuit } from "./circuit.ts";
 import type { CallName, NotAsked } from "./failure.ts";
 import type { Answer, HttpAnswer, HttpClient } from "./http-client.ts";
 import { type Owner, ownerName } from "./owner.ts";
@@ -29,6 +29,9 @@ export interface ApiGateOptions {
   /** The question without which nothing can be learned about any run. */
   readonly main: CallName;
 }
+
+/** What so many credentials in a row are told is meant for everybody. */
+const SEVERAL = 3;
 
 /** What takes longer is not waited for. */
 const WAITED_FOR_MS = 5_000;
@@ -99,7 +102,7 @@ export class ApiGate implements SharedApi {
   }
 
   get #severalPausedMs(): number {
-    return this.#pausedInARow[IN_A_ROW - 1]?.pausedMs ?? 0;
+    return this.#pausedInARow[SEVERAL - 1]?.pausedMs ?? 0;
   }
 
   /** What the call has to wait for longest; 0 ms for nothing. */
@@ -162,7 +165,7 @@ export class ApiGate implements SharedApi {
     const before = this.#severalPausedMs;
     this.#pausedInARow = [...new Set([credential, ...this.#pausedInARow])]
       .sort((a, b) => b.pausedMs - a.pausedMs)
-      .slice(0, IN_A_ROW);
+      .slice(0, SEVERAL);
     if (before === 0 && this.#severalPausedMs > 0) this.#tell(this.#main, "rate-limited");
   }
 

@@ -6,7 +6,7 @@ import type { Clock } from "../../watchdog/ports.ts";
 import type { Outcome } from "./call-outcome.ts";
 
 /** What so many calls, or so many owners, meet in a row is not their own trouble any more. */
-export const IN_A_ROW = 5;
+const IN_A_ROW = 5;
 
 const FIRST_WAIT_MS = 10_000;
 /** Less than a minute, so that each tick of the usual schedule finds a try that is due. */

@@ -251,18 +251,18 @@ describe("openHandsCloudBackend and Retry-After", () => {
     expect(world.backend.api).toMatchObject({ refusal: null, restraint: { pausedForMs: 0 } });
   });
 
-  it("asks nothing of anybody's after five owners in a row were asked to wait, for at most five minutes", async () => {
+  it("asks nothing of anybody's after three owners in a row were asked to wait, for at most five minutes", async () => {
     const lookup: Handler = (_, response) =>
       sendJson(response, 429, {}, { "retry-after": "86400" });
     await using world = await gatedWorld({ routes: { lookup } });
-    for (const owner of [1, 2, 3, 4]) await world.ask(owner);
+    for (const owner of [1, 2]) await world.ask(owner);
     expect(world.backend.api?.refusal).toBeNull();
-    await world.ask(5);
+    await world.ask(3);
     expect(world.backend.api).toMatchObject({
       refusal: PAUSED,
       restraint: { pausedForMs: 300_000 },
     });
-    expect(await world.ask(6)).toEqual({ kind: "not-asked", reason: PAUSED });
+    expect(await world.ask(4)).toEqual({ kind: "not-asked", reason: PAUSED });
   });
 
   it("heeds what a deletion is told, too, and takes what a minting is told for everybody's", async () => {
