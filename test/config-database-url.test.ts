@@ -144,19 +144,48 @@ describe("DATABASE_URL", () => {
 
   it("drops the parameters of other drivers with one warning each", () => {
     const query =
-      "pgbouncer=true&connection_limit=5&options=-c%20search_path%3Dsecretive&prepared_statement_cache_size=0&application_name=secretive&application_name=again";
+      "pgbouncer=true&connection_limit=5&options=-c%20lock_timeout%3Dsecretive&schema=&prepared_statement_cache_size=0&application_name=secretive&application_name=again";
     const { config, warnings } = configWith({ DATABASE_URL: `postgres://me@db/app?${query}` });
     expect(config.database.endpoint.current).toMatchObject({ host: "db", database: "app" });
-    const names =
-      "pgbouncer connection_limit options prepared_statement_cache_size application_name";
+    const names = ["pgbouncer", "connection_limit", "options", null]
+      .concat(["prepared_statement_cache_size", "application_name"])
+      .map((name) => (name === null ? "a parameter without a value" : `the parameter "${name}"`));
     expect(warnings).toEqual(
-      names
-        .split(" ")
-        .map(
-          (name) =>
-            `DATABASE_URL has the parameter "${name}", which is meant for another driver, it is ignored`,
-        ),
+      names.map(
+        (name) => `DATABASE_URL has ${name}, which is meant for another driver, it is ignored`,
+      ),
     );
+  });
+
+  const schemaChoices = [
+    "options=-c%20search_path%3Dsecretive",
+    "options=-c+search_path=secretive",
+    "options=-csearch_path%3Dsecretive",
+    "options=--search_path%3Dsecretive",
+    "options=--search-path=secretive",
+    "options=-c%20lock_timeout%3D1%20-c%20SEARCH_PATH%3Dsecretive",
+    "options=-c%20lock_timeout%3D1&options=-c%20search_path%3Dsecretive",
+    "%6Fptions=-c%20search%5Fpath%3Dsecretive",
+    "schema=secretive",
+    "schema=public",
+    "Schema=secretive",
+    "search_path=secretive",
+    "Search%20Path=secretive",
+    "schema_search_path=secretive",
+    "currentSchema=secretive",
+    "current_schema=secretive",
+    "sslmode=disable&currentSchema=secretive&currentSchema=other",
+  ];
+  it.each(schemaChoices)("refuses %s, which decides which runs are judged", (query) => {
+    for (const name of ["DATABASE_URL", "AUTOMATION_DB_URL"]) {
+      const env = { DATABASE_URL: undefined, [name]: `postgres://me:pw@db/app?${query}` };
+      const [problem, ...others] = problemsWith(env);
+      expect(problem).toMatch(
+        new RegExp(`^${name} must not choose a schema, .*ALTER ROLE \\.\\.\\. SET search_path`),
+      );
+      expect(problem).not.toContain("secretive");
+      expect(others).toEqual([]);
+    }
   });
 
   it("does not name a parameter without a value, which may be a piece of a password", () => {

@@ -31,15 +31,24 @@ const PROVED_BY: Readonly<Record<string, readonly string[]>> = {
   "Postgres is down": [
     "replays/postgres-away-for-a-minute.test.ts",
     "process/outages-postgres.test.ts",
+    "io/postgres/pooler.test.ts",
+  ],
+  "Postgres answers late": [
+    "io/postgres/left-behind.test.ts",
+    "watchdog/late-writes.test.ts",
+    "process/outages-postgres.test.ts",
   ],
   "clocks are apart": ["replays/clocks-five-minutes-apart.test.ts"],
   "two leaders": ["races/two-watchdogs.test.ts", "app/cleanup-shared.test.ts"],
   "a worker is killed": ["process/takeover.test.ts", "app/cleanup-resume.test.ts"],
   "the log cannot be written": ["io/log-sink.test.ts", "process/unwritable-output.test.ts"],
+  "the platform's own watchdog is parked": ["app/cleanup-stamped.test.ts"],
+  "it runs beside the worker": ["app/cleanup-deferred.test.ts"],
   "a row cannot be written": [
     "watchdog/run-trouble.test.ts",
     "io/postgres/substrate-refused-writes.test.ts",
   ],
+  "the database is not UTF-8": ["io/postgres/fitting.test.ts"],
 };
 
 describe("what happens when", () => {

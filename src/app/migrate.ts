@@ -5,6 +5,7 @@ import { connectionOptions } from "./postgres.ts";
 export function migrateDatabase(
   config: DatabaseConfig,
   options: MigrateOptions,
+  signal: AbortSignal,
 ): Promise<MigrateResult> {
-  return migrate(connectionOptions(config.endpoint.current), options);
+  return migrate(connectionOptions(config.endpoint.current), options, signal);
 }

@@ -6,7 +6,7 @@ import type { Surroundings } from "./surroundings.ts";
 /**
  * Creates or updates the worker's own tables.
  *
- * @param signal is heard until the work begins; a migration that has begun ends within its transaction.
+ * @param signal ends it: what the server does for it is cancelled, and nothing of it stays.
  * @throws ConfigError, StoreSchemaError, StoreUnavailableError, signal.reason.
  */
 export async function migrate(
@@ -17,7 +17,8 @@ export async function migrate(
   const { config, warnings } = parseDatabaseConfig(env, readFile);
   for (const warning of warnings) stderr.write(`${warning}\n`);
   signal.throwIfAborted();
-  const { applied, total } = await migrateDatabase(config, { check, withHostTables });
+  const options = { check, withHostTables };
+  const { applied, total } = await migrateDatabase(config, options, signal);
   if (applied.length === 0) {
     stdout.write(`schema watchdog is up to date (${total} migrations)\n`);
   } else {

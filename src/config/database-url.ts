@@ -74,12 +74,25 @@ function fromUrl(reader: EnvReader, name: UrlName, url: ConnectionUrl): Database
       rootCert: take("sslrootcert"),
     }),
   };
+  // Ignored like the others, it would have the worker judge the runs of another schema.
+  if ([...parameters].some(choosesSchema)) reader.problem(name, SCHEMA_CHOSEN);
   for (const parameter of describeParameters(parameters)) {
     reader.warn(`${name} has ${parameter}, which is meant for another driver, it is ignored`);
   }
   const wrong = whatIsWrong(endpoint);
   if (wrong !== null) reader.problem(name, wrong);
   return plainOnSocket(endpoint);
+}
+
+const SCHEMA_CHOSEN =
+  "must not choose a schema, got a parameter that sets one or the search path: set it for the database user instead (ALTER ROLE ... SET search_path = ...)";
+
+/** In the words of many drivers: schema, currentSchema, search_path, Search Path, options=-c search_path=... */
+function choosesSchema([key, value]: readonly [string, string]): boolean {
+  const word = key.toLowerCase().replace(/[^a-z]/g, "");
+  if (value === "") return false;
+  if (word === "options") return /search[_-]?path/i.test(value);
+  return word.endsWith("schema") || word.includes("searchpath");
 }
 
 function portParameter(reader: EnvReader, name: UrlName, text: string | null): number | null {

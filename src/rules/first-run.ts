@@ -10,7 +10,7 @@ export function withFirstRun(metadata: string, outcome: string, at: string): str
   const preset = parseObject(metadata);
   if (preset === null || !("template" in preset) || "first_run" in preset) return null;
   const succeeded = outcome === "COMPLETED";
-  const mark = JSON.stringify({
+  const mark = asciiJson({
     status: succeeded ? "success" : "failure",
     failure_stage: succeeded ? null : "watchdog",
     template_version: versionOf(preset["template"]),
@@ -19,6 +19,14 @@ export function withFirstRun(metadata: string, outcome: string, at: string): str
   // Put before the closing brace as text: parsing and writing the whole value would lose what JSON.parse cannot hold.
   const end = metadata.lastIndexOf("}");
   return `${metadata.slice(0, end)}, "first_run": ${mark}${metadata.slice(end)}`;
+}
+
+/** The whole text would be refused for a character that the database cannot hold; the host writes it so, too. */
+function asciiJson(value: unknown): string {
+  return JSON.stringify(value).replace(
+    /[^\0-\x7f]/g,
+    (unit) => `\\u${unit.charCodeAt(0).toString(16).padStart(4, "0")}`,
+  );
 }
 
 function versionOf(template: unknown): unknown {

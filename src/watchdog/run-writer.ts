@@ -2,6 +2,7 @@ import { planCleanup } from "../rules/cleanup-plan.ts";
 import { summarise } from "../rules/evidence-summary.ts";
 import type { Basis, Evidence, RunSnapshot, Verdict } from "../rules/model.ts";
 import { hardDeadline } from "../rules/verdict.ts";
+import { LateWrites } from "./late-writes.ts";
 import type { Fence } from "./ports.ts";
 import { type Settled, settle } from "./settle.ts";
 import type { DeferWrite, TerminalWrite } from "./store-ports.ts";
@@ -17,6 +18,7 @@ export class RunWriter {
   readonly #deps: SweepDeps;
   readonly #options: SweepOptions;
   readonly #term: SweepTerm;
+  readonly #late = new LateWrites();
 
   constructor(deps: SweepDeps, options: SweepOptions, term: SweepTerm) {
     this.#deps = deps;
@@ -35,7 +37,7 @@ export class RunWriter {
     const { store, onProgress } = this.#deps;
     const { holder, trigger } = this.#term;
     const { basis } = verdict;
-    const fence = endingWith(this.#term.fence, signal, check);
+    const { fence } = this.#term;
     const write = {
       run,
       verdict,
@@ -45,7 +47,10 @@ export class RunWriter {
       ...this.#cleanup(basis),
       overrideReason: basis === "presumption" ? this.#options.overrideReason : null,
     };
-    const settled = await settle(store, run, fence, true, () => store.apply(write, fence));
+    const settled = await this.#late.settle(
+      (apply) => settle(store, run, fence, true, apply),
+      (late) => store.apply(write, endingWith(fence, signal, check, late)),
+    );
     onProgress();
     return settled;
   }
@@ -53,9 +58,12 @@ export class RunWriter {
   async leave(leaving: Leaving, signal: AbortSignal): Promise<Settled> {
     const { store, onProgress } = this.#deps;
     const { run } = leaving;
-    const fence = endingWith(this.#term.fence, signal);
+    const { fence } = this.#term;
     const write = { ...leaving, ...this.#lookAt(run) };
-    const settled = await settle(store, run, fence, false, () => store.defer(write, fence));
+    const settled = await this.#late.settle(
+      (defer) => settle(store, run, fence, false, defer),
+      (late) => store.defer(write, endingWith(fence, signal, late)),
+    );
     onProgress();
     return settled;
   }
@@ -76,13 +84,13 @@ export class RunWriter {
 }
 
 /** A write by one run must not start after another run of the same sweep was fenced or found the database gone. */
-function endingWith(fence: Fence, signal: AbortSignal, check: () => void = () => {}): Fence {
+function endingWith(fence: Fence, signal: AbortSignal, ...checks: readonly (() => void)[]): Fence {
   return {
     epoch: fence.epoch,
     check() {
       signal.throwIfAborted();
       fence.check();
-      check();
+      for (const check of checks) check();
     },
   };
 }

@@ -221,6 +221,8 @@ export class WorkerState {
       };
     },
     onStoreTry: (failure) => {
+      // A database that is away gives no reason for a restart: whoever tries it again and again is alive.
+      if (this.#progressAtMs !== null) this.#progressAtMs = this.#clock.monotonicMs();
       if (failure === null) this.#postgres = "ok";
       else this.failed(failure);
     },

@@ -1,6 +1,6 @@
 import { randomBytes } from "node:crypto";
 import { describe, expect, it, vi } from "vitest";
-import { StoreSchemaError } from "../../src/watchdog/ports.ts";
+import { StoreUnavailableError } from "../../src/watchdog/ports.ts";
 import { createDatabase, type TestDatabase } from "../support/database.ts";
 import { createRole, WORKER_GRANTS } from "../support/database-role.ts";
 import { complaintAbout, openWorker, type RotationWorker } from "../support/rotation.ts";
@@ -32,7 +32,10 @@ describe("a worker whose database password is changed", () => {
     await leadership.read();
     const publish = await world.changePassword({ publish: false });
     await world.endSessions();
-    await vi.waitFor(() => expect(leadership.read()).rejects.toThrow(StoreSchemaError), WITHIN);
+    await vi.waitFor(
+      () => expect(leadership.read()).rejects.toThrow(StoreUnavailableError),
+      WITHIN,
+    );
     await expect(leadership.read()).rejects.toThrow(/SQLSTATE 28P01.*check the user and password/);
     await publish();
     await leadership.read();

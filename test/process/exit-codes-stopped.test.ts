@@ -53,6 +53,24 @@ for (const { signal, exitCode } of SIGNALS) {
       });
     });
 
+    it(`exits with ${exitCode} while it migrates, and takes its statement with it`, async () => {
+      await using world = await createWorld();
+      const { sql } = world.database;
+      const holder = await sql.reserve();
+      await holder`SELECT pg_advisory_lock(7263195421)`;
+      const { DATABASE_URL = "" } = world.env;
+      await using worker = await startWorker({ DATABASE_URL }, ["migrate"]);
+      const waiting = () => sql`
+        SELECT FROM pg_stat_activity
+        WHERE datname = current_database() AND wait_event_type = 'Lock'`;
+      await vi.waitFor(async () => expect(await waiting()).toHaveLength(1), 20_000);
+      worker.kill(signal);
+      expect(await worker.exited, worker.stderr()).toEqual({ code: exitCode, signal: null });
+      expect(worker.stderr()).toBe(`run-watchdog: stopped by ${signal}\n`);
+      await vi.waitFor(async () => expect(await waiting()).toHaveLength(0), 20_000);
+      holder.release();
+    });
+
     it(`exits with ${exitCode} in a dry run`, async () => {
       await using world = await createWorld();
       await world.seed();

@@ -28,7 +28,7 @@ const failing: readonly Failing[] = [
     name: "Postgres refuses the password",
     env: ({ database }) => ({ DATABASE_URL: withPassword(database.url) }),
     says: "password authentication failed",
-    exitCode: 2,
+    exitCode: 69,
   },
   {
     name: "Postgres is not there",
@@ -40,7 +40,7 @@ const failing: readonly Failing[] = [
     name: "the database is not there",
     env: ({ database }) => ({ DATABASE_URL: `${database.url}_gone?zq=${DATABASE_PASSWORD}` }),
     says: "does not exist",
-    exitCode: 2,
+    exitCode: 69,
   },
   {
     name: "Postgres' host has no address",
@@ -51,7 +51,7 @@ const failing: readonly Failing[] = [
   {
     name: "Postgres does not speak TLS",
     env: ({ database }) => ({ DATABASE_URL: `${withPassword(database.url)}?sslmode=require` }),
-    says: "nothing was swept",
+    says: "the server speaks no TLS",
     exitCode: 69,
   },
   {

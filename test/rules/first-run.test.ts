@@ -69,6 +69,13 @@ describe("withFirstRun", () => {
     );
   });
 
+  it("writes no character that a database may be unable to hold", () => {
+    const metadata = '{"template": {"version": "\\u010d\\ud83d\\ude00 é"}}';
+    const text = withFirstRun(metadata, "COMPLETED", AT) ?? "";
+    expect(text).toContain('"template_version":"\\u010d\\ud83d\\ude00 \\u00e9"');
+    expect(JSON.parse(text)).toMatchObject({ first_run: { template_version: "č😀 é" } });
+  });
+
   it("gives json that says the same as before, and the mark", () => {
     const anyPreset = fc.dictionary(fc.string(), fc.jsonValue()).filter((o) => !("first_run" in o));
     fc.assert(

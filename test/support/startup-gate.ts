@@ -9,6 +9,8 @@ const TLS_REQUEST = 80_877_103;
 export interface StartupGate extends AsyncDisposable {
   readonly host: string;
   readonly port: number;
+  /** The SQLSTATE with which nobody is let in, whatever they ask for; `null` lets the others in. */
+  closedWith: string | null;
   /** The parameters of each session that asked to be let in, in order. */
   readonly asked: readonly (readonly string[])[];
   readonly refused: number;
@@ -16,10 +18,10 @@ export interface StartupGate extends AsyncDisposable {
   readonly named: readonly string[];
 }
 
-export async function startStartupGate(target: {
-  readonly host: string;
-  readonly port: number;
-}): Promise<StartupGate> {
+export async function startStartupGate(
+  target: { readonly host: string; readonly port: number },
+  { sqlState = "08P01" }: { readonly sqlState?: string } = {},
+): Promise<StartupGate> {
   const asked: string[][] = [];
   const named: string[] = [];
   let refused = 0;
@@ -32,9 +34,10 @@ export async function startStartupGate(target: {
     const parameters = parametersOf(startup);
     asked.push(parameters);
     const unknown = parameters.find((name) => !KNOWN.has(name));
-    if (unknown !== undefined) {
+    if (gate.closedWith !== null || unknown !== undefined) {
       refused += 1;
-      client.end(refusal(unknown));
+      const why = unknown === undefined ? "no more" : `unsupported startup parameter: ${unknown}`;
+      client.end(refusal(gate.closedWith ?? sqlState, why));
       return;
     }
     const upstream = connect(target);
@@ -48,9 +51,10 @@ export async function startStartupGate(target: {
   await once(server, "listening");
   const address = server.address();
   if (address === null || typeof address === "string") throw new Error("the gate has no port");
-  return {
+  const gate: StartupGate = {
     host: "127.0.0.1",
     port: address.port,
+    closedWith: null,
     asked,
     named,
     get refused() {
@@ -62,6 +66,7 @@ export async function startStartupGate(target: {
       await once(server, "close");
     },
   };
+  return gate;
 }
 
 /** TLS is declined. `null` when the client has gone before it said anything. */
@@ -80,15 +85,8 @@ function parametersOf(startup: Buffer): string[] {
   return words.filter((word, index) => index % 2 === 0 && word !== "");
 }
 
-function refusal(parameter: string): Buffer {
-  const fields = [
-    "SFATAL",
-    "VFATAL",
-    "C08P01",
-    `Munsupported startup parameter: ${parameter}`,
-    "",
-    "",
-  ].join("\0");
+function refusal(sqlState: string, message: string): Buffer {
+  const fields = ["SFATAL", "VFATAL", `C${sqlState}`, `M${message}`, "", ""].join("\0");
   const body = Buffer.from(fields, "utf8");
   const head = Buffer.alloc(5);
   head.write("E");

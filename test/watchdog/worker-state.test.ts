@@ -180,6 +180,22 @@ describe("WorkerState facts", () => {
     expect(state.facts().progressAtMs).toBe(15_000);
   });
 
+  it("take each try of the database for a sign of life while a sweep is under way, not for progress", async () => {
+    const { clock, state } = await setup();
+    state.watch.onStoreTry?.(null);
+    expect(state.facts().progressAtMs).toBeNull();
+    state.watch.onLeadership?.(VIEW);
+    state.watch.onBegin?.({ epoch: 1, backlog: EMPTY });
+    for (const failure of [new StoreUnavailableError("ECONNREFUSED"), null]) {
+      await clock.advance(1_000);
+      state.watch.onStoreTry?.(failure);
+      expect(state.facts()).toMatchObject({
+        progressAtMs: clock.monotonicMs(),
+        fleet: { seenAtMs: 10_000, sinceProgressMs: 50_000 },
+      });
+    }
+  });
+
   it("tell of a sweep that has ended, and that nothing is under way", async () => {
     const { clock, state } = await setup();
     state.watch.onLeadership?.(VIEW);

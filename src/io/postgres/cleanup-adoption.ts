@@ -1,4 +1,17 @@
-import { and, asc, eq, exists, gt, lte, ne, notExists, or, type SQL, sql } from "drizzle-orm";
+import {
+  and,
+  asc,
+  eq,
+  exists,
+  gt,
+  lte,
+  ne,
+  notExists,
+  or,
+  type SQL,
+  type SQLWrapper,
+  sql,
+} from "drizzle-orm";
 import type { CleanupPlan } from "../../rules/cleanup-plan.ts";
 import { hasEnded, isKept, presumedDead } from "./ended-runs.ts";
 import { claimedFrom } from "./host-stamps.ts";
@@ -19,41 +32,39 @@ const BY_HOST = sql`'host'`;
 /** The dispatcher names a sandbox when its command has begun, also after a verdict. */
 export function adoptLateStatement(db: Db, host: HostColumns, plan: CleanupPlan, epoch: number) {
   const { cleanupInMs, deletionInMs } = plan;
-  const late = db.$with("late").as(
-    db
-      .select({
-        id: verdicts.id,
-        runId: verdicts.runId,
-        sandboxId: sql<string>`${runs.sandboxId}`.as("named"),
-      })
-      .from(verdicts)
-      .innerJoin(runs, eq(runs.id, verdicts.runId))
-      .leftJoin(automations, eq(automations.id, runs.automationId))
-      .where(
-        and(
-          eq(verdicts.basis, "presumption"),
-          gt(verdicts.decidedAt, sql`now() - ${LATE_WITHIN}::interval`),
-          eq(verdicts.cleanupState, "none"),
-          sql`coalesce(${verdicts.sandboxId}, '') = ''`,
-          ne(runs.sandboxId, ""),
-          presumedDead(),
-          sql`NOT ${isKept(host)}`,
-          ourEpoch(epoch),
-        ),
-      )
-      .for("no key update", { of: runs, skipLocked: true }),
-  );
-  const adopted = { sandboxId: sql`${late.sandboxId}`, cleanupState: "pending" } as const;
+  const named = db
+    .select({
+      id: verdicts.id,
+      runId: verdicts.runId,
+      sandboxId: sql<string>`${runs.sandboxId}`.as("named"),
+    })
+    .from(verdicts)
+    .innerJoin(runs, eq(runs.id, verdicts.runId))
+    .leftJoin(automations, eq(automations.id, runs.automationId))
+    .where(
+      and(
+        eq(verdicts.basis, "presumption"),
+        gt(verdicts.decidedAt, sql`now() - ${LATE_WITHIN}::interval`),
+        eq(verdicts.cleanupState, "none"),
+        sql`coalesce(${verdicts.sandboxId}, '') = ''`,
+        ne(runs.sandboxId, ""),
+        presumedDead(),
+        sql`NOT ${isKept(host)}`,
+        ourEpoch(epoch),
+      ),
+    );
   if (!host.sandboxCleanupDueAt || deletionInMs === null) {
+    const late = db.$with("late").as(named);
     const dueAt = inMs(deletionInMs ?? cleanupInMs);
     return db
       .with(late)
       .update(verdicts)
-      .set({ ...adopted, cleanupNextAt: dueAt, cleanupDueAt: dueAt })
+      .set({ ...adopted(late.sandboxId), cleanupNextAt: dueAt, cleanupDueAt: dueAt })
       .from(late)
-      .where(eq(verdicts.id, late.id))
+      .where(isStillOpen(late.id))
       .returning({ id: verdicts.id });
   }
+  const late = db.$with("late").as(named.for("no key update", { of: runs, skipLocked: true }));
   const stamped = db.$with("stamped").as(
     db
       .update(runs)
@@ -66,15 +77,24 @@ export function adoptLateStatement(db: Db, host: HostColumns, plan: CleanupPlan,
     .with(late, stamped)
     .update(verdicts)
     .set({
-      ...adopted,
+      ...adopted(late.sandboxId),
       cleanupNextAt: inMs(cleanupInMs),
       cleanupDueAt: inMs(deletionInMs),
       cleanupStampAt: sql`${stamped.stampAt}`,
     })
     .from(late)
     .leftJoin(stamped, eq(stamped.runId, late.runId))
-    .where(eq(verdicts.id, late.id))
+    .where(isStillOpen(late.id))
     .returning({ id: verdicts.id });
+}
+
+function adopted(sandboxId: SQLWrapper) {
+  return { sandboxId: sql`${sandboxId}`, cleanupState: "pending" } as const;
+}
+
+/** Somebody else may be adopting it as well. */
+function isStillOpen(id: SQLWrapper): SQL | undefined {
+  return and(sql`${verdicts.id} = ${id}`, eq(verdicts.cleanupState, "none"));
 }
 
 /**

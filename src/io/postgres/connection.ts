@@ -1,21 +1,27 @@
 import { StoreUnavailableError } from "../../watchdog/ports.ts";
-import { keepsSession } from "./errors.ts";
+import { isUnanswered, keepsSession } from "./errors.ts";
+import type { LeftBehind } from "./left-behind.ts";
 import { type ConnectionOptions, type Db, Session, within } from "./session.ts";
 
 /**
  * One connection to Postgres, opened when a call needs it and again after a loss; one call at a time.
  *
  * postgres.js has no deadline for a query, so a half-open TCP connection would hang for ever. Here a call that outlives
- * its deadline takes the connection down with it: the socket is ours, so nothing lingers. It also connects again by
- * itself and without an end; here a session is one socket, and what comes after it is a new session.
+ * its deadline is cancelled on the server, and takes the connection down with it: the socket is ours, so nothing
+ * lingers. It also connects again by itself and without an end; here a session is one socket, and what comes after it
+ * is a new session.
  */
 export class Connection {
+  readonly #left: LeftBehind;
   #pooled: boolean;
   #session: Session | null = null;
+  #working: Promise<unknown> | null = null;
   #idle: NodeJS.Timeout | undefined;
 
-  constructor(pooled: boolean) {
+  /** @param left is told of sessions that the server may have for longer than we do. */
+  constructor(pooled: boolean, left: LeftBehind) {
     this.#pooled = pooled;
+    this.#left = left;
   }
 
   /** Whether the next statement leaves at once, without waiting for a connection. */
@@ -23,33 +29,64 @@ export class Connection {
     return this.#session?.usable === true;
   }
 
+  /** Whether the server has a session for it, or is asked for one. */
+  get hasSession(): boolean {
+    return this.#session !== null && !this.#session.ended;
+  }
+
   /**
    * A new session, in the place of what is left of the one before.
    *
    * @throws what Session.open throws.
    */
-  async open(operation: string, options: ConnectionOptions): Promise<void> {
+  async open(options: ConnectionOptions): Promise<void> {
     this.destroy();
-    this.#session = new Session(options, !this.#pooled);
-    await this.#session.open(operation, options.callDeadlineMs);
+    const session = new Session(options, !this.#pooled);
+    this.#session = session;
+    try {
+      await session.open(options.callDeadlineMs);
+    } catch (error) {
+      this.destroy();
+      throw error;
+    }
   }
 
   /**
+   * @param leaveOut characters that no text of it may have; `null` for none.
    * @throws StoreUnavailableError when no answer came in time: the outcome is unknown. What postgres.js throws
    *   otherwise, untranslated.
    */
-  async call<T>(operation: string, work: (connection: Connection) => Promise<T>): Promise<T> {
+  async call<T>(
+    operation: string,
+    work: (connection: Connection) => Promise<T>,
+    leaveOut: RegExp | null = null,
+  ): Promise<T> {
     clearTimeout(this.#idle);
-    const { callDeadlineMs } = this.#opened();
+    const session = this.#opened();
+    session.leaveOut = leaveOut;
+    const working = Promise.try(work, this);
+    this.#working = working;
     try {
-      return await within(callDeadlineMs, `${operation}: no answer from Postgres`, work(this));
+      const lacking = `${operation}: no answer from Postgres`;
+      return await within(session.callDeadlineMs, lacking, working);
     } catch (error) {
+      if (isUnanswered(error)) await this.#giveUp(session, working);
       // After a broken socket postgres.js would take one more statement, and never answer it.
-      if (!keepsSession(error)) this.destroy();
+      else if (!keepsSession(error)) this.destroy();
       throw error;
     } finally {
+      this.#working = null;
       this.#idle = setTimeout(() => this.destroy(), CLOSE_AFTER_IDLE_MS).unref();
     }
+  }
+
+  /** The server's part goes before ours: it would go on with the statement without anybody to answer. */
+  async #giveUp(session: Session, working: Promise<unknown>): Promise<void> {
+    // Closed meanwhile, and cancelled with that.
+    if (session !== this.#session) return;
+    const fate = await session.stop(working);
+    if (fate !== "ended") this.#left.add(session, fate === "silent");
+    this.destroy();
   }
 
   /** For the work of a call. */
@@ -80,10 +117,14 @@ export class Connection {
     session?.destroy();
   }
 
-  /** Takes leave of the server; for a connection on which nothing is under way. */
+  /** Takes leave of the server; what is under way is cancelled. */
   async close(): Promise<void> {
-    await this.#session?.end(GOODBYE_WITHIN_MS);
-    this.destroy();
+    clearTimeout(this.#idle);
+    const session = this.#session;
+    this.#session = null;
+    if (session === null) return;
+    if (this.#working !== null) await session.stop(this.#working);
+    await session.end(GOODBYE_WITHIN_MS);
   }
 
   #opened(): Session {

@@ -1,5 +1,5 @@
 import { isDeepStrictEqual } from "node:util";
-import { type Log, StoreSchemaError } from "../../watchdog/ports.ts";
+import { type Log, StoreSchemaError, StoreUnavailableError } from "../../watchdog/ports.ts";
 import type { Connection } from "./connection.ts";
 import { type FoundSchema, inspectSchema } from "./host-schema.ts";
 import type { HostColumns } from "./host-tables.ts";
@@ -30,6 +30,18 @@ export class Database {
     } catch (error) {
       if (error instanceof StoreSchemaError) this.#columns = null;
       throw error;
+    }
+  }
+
+  /** As `run`, for a statement that looks for runs: one that is late says what it may lack. */
+  async scan<T>(operation: string, work: (connection: Connection) => Promise<T>): Promise<T> {
+    try {
+      return await this.run(operation, work);
+    } catch (error) {
+      const advice = this.#known?.scanAdvice ?? null;
+      if (advice === null || !(error instanceof StoreUnavailableError) || !error.late) throw error;
+      const message = `${error.message}; ${advice}`;
+      throw new StoreUnavailableError(message, { late: true, cause: error });
     }
   }
 

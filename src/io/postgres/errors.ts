@@ -5,9 +5,16 @@ export class RowBusyError extends Error {
   override readonly name = "RowBusyError";
 }
 
-/** Postgres rejected a statement for what it contains. The message holds codes and names, never row data. */
+/** Postgres rejected a statement for what it contains. The message never holds row data. */
 export class StatementRefusedError extends Error {
   override readonly name = "StatementRefusedError";
+  /** SQLSTATE. */
+  readonly code: string;
+
+  constructor(message: string, code: string) {
+    super(message);
+    this.code = code;
+  }
 }
 
 /**
@@ -23,18 +30,39 @@ export function translate(operation: string, error: unknown, remedies = REMEDIES
     return origin instanceof Error ? origin : new Error(`${operation} failed`);
   }
   if (BUSY.has(code)) return new RowBusyError(`${operation}: SQLSTATE ${code}`);
+  if (isOutage(code, origin)) {
+    return new StoreUnavailableError(`${operation} failed: ${describeOutage(code, origin)}`, {
+      late: code === STATEMENT_TIMEOUT,
+    });
+  }
   if (MISCONFIGURED.has(code) && !isInHostCode(origin)) {
     const remedy = remedies[code] ?? REMEDIES[code] ?? LOOK_AT_TABLES;
     return new StoreSchemaError(`${operation}: ${messageOf(origin)} (SQLSTATE ${code}): ${remedy}`);
   }
-  if (!isSqlState(code) || (OUTAGE.test(code) && !isRaised(origin))) {
-    const remedy = remedies[code] === undefined ? "" : `: ${remedies[code]}`;
-    return new StoreUnavailableError(
-      `${operation} failed: ${describeOutage(code, origin)}${remedy}`,
-      { late: code === STATEMENT_TIMEOUT },
-    );
+  return new StatementRefusedError(`${operation}: ${describeRefusal(code, origin)}`, code);
+}
+
+/**
+ * Why a session could not be opened. Whatever the server or a pooler says about that, without a session nothing can be
+ * done and nothing is known of any statement.
+ *
+ * @param hint what else may help.
+ */
+export function cannotOpen(
+  step: string,
+  error: unknown,
+  hint: string | null = null,
+): StoreUnavailableError {
+  if (error instanceof StoreUnavailableError) {
+    return new StoreUnavailableError(`${step}: ${error.message}`);
   }
-  return new StatementRefusedError(`${operation}: ${describeRefusal(code, origin)}`);
+  const origin = rootOf(error);
+  const code = codeOf(origin);
+  if (code === null) {
+    return new StoreUnavailableError(`${step} failed: ${messageOf(origin)}`, { cause: origin });
+  }
+  const more = hint === null ? "" : `: ${hint}`;
+  return new StoreUnavailableError(`${step} failed: ${describeOutage(code, origin)}${more}`);
 }
 
 /** SQLSTATE or Node error code at the bottom of the chain of causes; `null` for a programming error. */
@@ -44,8 +72,25 @@ export function sqlCode(error: unknown): string | null {
 
 /** Whether Postgres refused a statement and the connection is as good as before. */
 export function keepsSession(error: unknown): boolean {
+  const origin = rootOf(error);
+  const code = codeOf(origin);
+  return code !== null && isSqlState(code) && !SESSION_IS_OVER.test(code) && !isFatal(origin);
+}
+
+/** Whether no answer came, in time or at all: the server may still be at work on the statement. */
+export function isUnanswered(error: unknown): boolean {
+  if (error instanceof StoreUnavailableError) return true;
   const code = sqlCode(error);
-  return code !== null && isSqlState(code) && !SESSION_IS_OVER.test(code);
+  return code !== null && !isSqlState(code) && !MISTAKE.test(code);
+}
+
+/**
+ * Whether a session may have been refused for the start-up parameters it asked for. Poolers say that with codes of
+ * their own choice; what cannot mean it is who we are, which database it is, a lack of room, and the server's state.
+ */
+export function mayBeParameters(error: unknown): boolean {
+  const code = sqlCode(error);
+  return code !== null && isSqlState(code) && !/^(25|28|3D|42501|53|57|58)/.test(code);
 }
 
 /** Codes with which Node and postgres.js refuse what they are called with. */
@@ -64,14 +109,25 @@ const REMEDIES: Readonly<Record<string, string>> = {
   "42501": "grant it to the worker's database user",
 };
 
-/** Wrong credentials, unknown database, missing table, column, schema or privilege. */
-const MISCONFIGURED = new Set(["28000", "28P01", "3D000", "3F000", "42501", "42703", "42P01"]);
+/** Missing table, column, schema or privilege. */
+const MISCONFIGURED = new Set(["3F000", "42501", "42703", "42P01"]);
 
 /**
- * The connection broke, or the server is full, was told to stop (also a statement that took too long: 57014), has
- * trouble with its disks, or failed over to read-only. None of these says anything about the statement's content.
+ * The connection broke, a pooler found no session behind itself, or the server is full, was told to stop (also a
+ * statement that took too long: 57014), has trouble with its disks, or failed over to read-only. None of these says
+ * anything about the statement's content.
  */
-const OUTAGE = /^(08|53|57|58|25006)/;
+const OUTAGE = /^(08|28|3D|53|57|58|25006)/;
+
+function isOutage(code: string, origin: unknown): boolean {
+  return !isSqlState(code) || isFatal(origin) || (OUTAGE.test(code) && !isRaised(origin));
+}
+
+/** The server or a pooler ends the session with it, whatever the code. */
+function isFatal(origin: unknown): boolean {
+  const severity = fieldOf(origin, "severity") ?? fieldOf(origin, "severity_local");
+  return severity === "FATAL" || severity === "PANIC";
+}
 
 /**
  * The server or a pooler hangs up after these. One that has become read-only does not, but was replaced by another:
@@ -99,10 +155,18 @@ function isSqlState(code: string): boolean {
 }
 
 function describeOutage(code: string, origin: unknown): string {
-  return isSqlState(code) ? `${messageOf(origin)} (SQLSTATE ${code})` : code;
+  const remedy = REMEDIES[code] === undefined ? "" : `: ${REMEDIES[code]}`;
+  return isSqlState(code) ? `${messageOf(origin)} (SQLSTATE ${code})${remedy}` : code;
 }
 
+/** Data exceptions quote the value that they are about, with few exceptions of their own. */
+const QUOTES_VALUES = /^22(?!001|012|021|P05)/;
+
+/** The server's own words name tables, columns and constraints. What the host's code says may repeat a row. */
 function describeRefusal(code: string, origin: unknown): string {
+  if (!isInHostCode(origin) && !isRaised(origin) && !QUOTES_VALUES.test(code)) {
+    return `SQLSTATE ${code}, ${messageOf(origin)}`;
+  }
   const constraint = fieldOf(origin, "constraint_name");
   const column = fieldOf(origin, "column_name");
   const parts = [`SQLSTATE ${code}`];
@@ -126,9 +190,14 @@ function codeOf(error: unknown): string | null {
   return fieldOf(error, "code");
 }
 
+/** On one line, and no longer than that. */
 function messageOf(error: unknown): string {
-  return error instanceof Error ? error.message : "unknown error";
+  if (!(error instanceof Error)) return "unknown error";
+  const line = error.message.replace(/[\s\p{Cc}]+/gu, " ").trim();
+  return line.length > MESSAGE_CHARS ? `${line.slice(0, MESSAGE_CHARS)}...` : line;
 }
+
+const MESSAGE_CHARS = 300;
 
 function fieldOf(error: unknown, field: string): string | null {
   if (typeof error !== "object" || error === null || !(field in error)) return null;

@@ -1,12 +1,15 @@
-import { sql } from "drizzle-orm";
+import { getTableColumns, getTableName, sql } from "drizzle-orm";
 import { StoreSchemaError } from "../../watchdog/ports.ts";
 import type { HostColumns } from "./host-tables.ts";
 import type { Pool } from "./pool.ts";
+import { leadership, suspicions, verdicts } from "./schema.ts";
 
 export interface FoundSchema {
   readonly columns: HostColumns;
   /** What the worker can do without, with its remedy. */
   readonly warnings: readonly string[];
+  /** What may help a scan for runs that takes too long; `null` when nothing is known to be lacking. */
+  readonly scanAdvice: string | null;
 }
 
 /**
@@ -30,7 +33,11 @@ export async function inspectSchema(pool: Pool): Promise<FoundSchema> {
       presetMetadata: automations.has("preset_metadata"),
       updatedAt: automations.has("updated_at"),
     },
-    warnings: row.stamp === null ? [] : STAMP_WARNINGS[row.stamp],
+    warnings: [
+      ...(row.stamp === null ? [] : STAMP_WARNINGS[row.stamp]),
+      ...(row.scan_index === "missing" ? [SCAN_ADVICE.missing] : []),
+    ],
+    scanAdvice: SCAN_ADVICE[row.scan_index],
   };
 }
 
@@ -48,15 +55,26 @@ const STAMP_WARNINGS = {
   ],
 } as const;
 
+const SCAN_ADVICE = {
+  there: null,
+  missing:
+    "automation_runs has no index on (status, timeout_at), and looking for stale runs reads all of it: run CREATE INDEX CONCURRENTLY ON automation_runs (status, timeout_at)",
+  "behind a view":
+    "see that the table behind the view automation_runs has an index on its (status, timeout_at)",
+} as const;
+
 interface InspectedRow extends Record<string, unknown> {
   readonly version: number;
   readonly run_columns: readonly string[];
   readonly automation_columns: readonly string[];
   readonly own_tables: readonly string[];
+  /** As `table.column`. */
+  readonly own_columns: readonly string[];
   readonly missing_privileges: readonly string[];
   readonly fixed_tables: readonly string[];
   /** `null`: there is none. */
   readonly stamp: keyof typeof STAMP_WARNINGS | null;
+  readonly scan_index: keyof typeof SCAN_ADVICE;
 }
 
 const REQUIRED_RUN_COLUMNS = [
@@ -73,6 +91,9 @@ const REQUIRED_RUN_COLUMNS = [
 ];
 const REQUIRED_AUTOMATION_COLUMNS = ["id", "user_id", "org_id", "timeout"];
 const OWN_TABLES = ["leadership", "suspicions", "verdicts"];
+const OWN_COLUMNS = [leadership, suspicions, verdicts].flatMap((table) =>
+  Object.values(getTableColumns(table)).map(({ name }) => `${getTableName(table)}.${name}`),
+);
 const MIN_VERSION = 140_000;
 
 function findProblems(row: InspectedRow): readonly string[] {
@@ -84,6 +105,13 @@ function findProblems(row: InspectedRow): readonly string[] {
   if (missingTables.length > 0) {
     const names = missingTables.map((table) => `watchdog.${table}`).join(", ");
     problems.push(`the worker's tables are missing (${names}): run \`run-watchdog migrate\``);
+  }
+  const missingColumns = OWN_COLUMNS.filter((column) => !row.own_columns.includes(column));
+  if (missingTables.length === 0 && missingColumns.length > 0) {
+    const names = missingColumns.map((column) => `watchdog.${column}`).join(", ");
+    problems.push(
+      `the worker's tables are older than this version (${names} missing): run \`run-watchdog migrate\``,
+    );
   }
   problems.push(
     ...columnProblems("automation_runs", REQUIRED_RUN_COLUMNS, row.run_columns),
@@ -149,6 +177,17 @@ const INSPECT = sql`
         ('automations', 'updated_at'))
       AND NOT has_column_privilege(c.table_oid, c.name, 'UPDATE')
     GROUP BY c.table_name
+  ), scan_index(leads) AS (
+    -- Its first columns; a partial one need not have the status in it.
+    SELECT CASE WHEN i.indpred IS NULL THEN names[1:2] = ARRAY['status', 'timeout_at']
+                ELSE 'timeout_at' = ANY (names[1:2])
+                  AND pg_get_expr(i.indpred, i.indrelid) LIKE '%status%RUNNING%' END
+    FROM pg_index i, LATERAL (
+      SELECT array_agg(a.attname::text ORDER BY k.place) AS names
+      FROM unnest(i.indkey) WITH ORDINALITY k(number, place)
+      -- An expression is no column, and keeps its place.
+      LEFT JOIN pg_attribute a ON a.attrelid = i.indrelid AND a.attnum = k.number) columns
+    WHERE i.indrelid = to_regclass('automation_runs') AND i.indisvalid
   )
   SELECT
     current_setting('server_version_num')::int AS version,
@@ -157,6 +196,9 @@ const INSPECT = sql`
     to_jsonb(ARRAY(SELECT name FROM host_column WHERE table_name = 'automations'))
       AS automation_columns,
     to_jsonb(ARRAY(SELECT name FROM own)) AS own_tables,
+    to_jsonb(ARRAY(SELECT own.name || '.' || a.attname
+      FROM own JOIN pg_attribute a ON a.attrelid = own.oid
+      WHERE a.attnum > 0 AND NOT a.attisdropped)) AS own_columns,
     to_jsonb(ARRAY(SELECT privilege FROM lacking)) AS missing_privileges,
     -- 4: UPDATE, by itself or through INSTEAD OF triggers.
     to_jsonb(ARRAY(SELECT name FROM host WHERE name = 'automation_runs'
@@ -165,5 +207,9 @@ const INSPECT = sql`
                  WHEN NOT has_column_privilege(table_oid, name, 'UPDATE') THEN 'not granted'
                  ELSE 'writable' END
      FROM host_column
-     WHERE table_name = 'automation_runs' AND name = 'sandbox_cleanup_due_at') AS stamp
+     WHERE table_name = 'automation_runs' AND name = 'sandbox_cleanup_due_at') AS stamp,
+    (SELECT CASE WHEN relkind NOT IN ('r', 'p') THEN 'behind a view'
+                 WHEN EXISTS (SELECT FROM scan_index WHERE leads) THEN 'there'
+                 ELSE 'missing' END
+     FROM pg_class WHERE oid = to_regclass('automation_runs')) AS scan_index
 `;

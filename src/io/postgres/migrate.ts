@@ -2,8 +2,8 @@ import { existsSync, readdirSync, readFileSync } from "node:fs";
 import { dirname, join } from "node:path";
 import type { TransactionSql } from "postgres";
 import { StoreUnavailableError } from "../../watchdog/ports.ts";
-import { translate } from "./errors.ts";
-import { type ConnectionOptions, connecting, Session } from "./session.ts";
+import { cannotOpen, isUnanswered, translate } from "./errors.ts";
+import { type ConnectionOptions, connecting, Session, succeeds } from "./session.ts";
 
 export interface MigrateOptions {
   /** Only tell what would be applied. */
@@ -24,27 +24,34 @@ export interface MigrateResult {
  * advisory lock lets one of them work and the others find nothing to do. Migrations that this version does not know are
  * left alone, so that an older program runs beside a newer schema.
  *
- * @throws StoreUnavailableError, StoreSchemaError (credentials, privileges).
+ * @param signal ends it: what the server does for it is cancelled, and nothing of it stays.
+ * @throws StoreUnavailableError, StoreSchemaError (privileges), `signal.reason`.
  */
 export async function migrate(
   connection: ConnectionOptions,
   options: MigrateOptions,
+  signal: AbortSignal = new AbortController().signal,
 ): Promise<MigrateResult> {
   const folder = findFolder();
   // Without statement_timeout: building an index takes as long as it takes.
   const session = new Session(connection, false);
-  let step = connecting("migrating", connection);
+  await session.open().catch((error: unknown) => {
+    throw cannotOpen(connecting("migrating", connection), error);
+  });
+  const { client } = session;
+  // Each statement sees what others committed while this one waited for the lock, whatever the role's default is.
+  const migrating = client.begin("isolation level read committed read write", (tx) =>
+    options.check ? list(tx, folder) : apply(tx, folder, options, signal),
+  );
+  const cancel = () => void session.stop(migrating);
+  signal.addEventListener("abort", cancel, { once: true });
   try {
-    await session.open(step);
-    step = "migrating";
-    const { client } = session;
-    // Each statement sees what others committed while this one waited for the lock, whatever the role's default is.
-    return await client.begin("isolation level read committed read write", (tx) =>
-      options.check ? list(tx, folder) : apply(tx, folder, options),
-    );
+    return await migrating;
   } catch (error) {
-    throw asOurs(step, error);
+    if (isUnanswered(error)) await succeeds(session.cancel());
+    throw signal.aborted ? signal.reason : asOurs(error);
   } finally {
+    signal.removeEventListener("abort", cancel);
     await session.end(CLOSE_WITHIN_MS);
   }
 }
@@ -52,10 +59,10 @@ export async function migrate(
 const CLOSE_WITHIN_MS = 1000;
 const INSUFFICIENT_PRIVILEGE = "42501";
 
-function asOurs(step: string, error: unknown): Error {
+function asOurs(error: unknown): Error {
   if (error instanceof StoreUnavailableError) return error;
   const remedy = "migrate as a user that has CREATE there, or owns it, or grant that";
-  return translate(step, error, { [INSUFFICIENT_PRIVILEGE]: remedy });
+  return translate("migrating", error, { [INSUFFICIENT_PRIVILEGE]: remedy });
 }
 
 /** Any number but 849320147, which the host's own migrations take. */
@@ -65,6 +72,7 @@ async function apply(
   tx: TransactionSql,
   folder: string,
   options: MigrateOptions,
+  signal: AbortSignal,
 ): Promise<MigrateResult> {
   await tx`SELECT pg_advisory_xact_lock(${ADVISORY_LOCK}::text::bigint)`;
   // Asked for only when it is missing: IF NOT EXISTS needs the privilege to create even when there is nothing to do.
@@ -75,6 +83,7 @@ async function apply(
   }
   const result = await list(tx, folder);
   for (const tag of result.applied) {
+    signal.throwIfAborted();
     await runFile(tx, join(folder, `${tag}.sql`));
     await tx`INSERT INTO watchdog.migrations (tag) VALUES (${tag})`;
   }

@@ -41,7 +41,7 @@ export class PostgresRunStore implements RunStore {
 
   async backlog(query: StaleQuery): Promise<Backlog> {
     const { backlog } = await this.#current();
-    const [row] = await this.#database.run("counting stale runs", (connection) =>
+    const [row] = await this.#database.scan("counting stale runs", (connection) =>
       connection.prepared(backlog).execute(queryValues(query)),
     );
     return {
@@ -72,7 +72,7 @@ export class PostgresRunStore implements RunStore {
     limit: number,
   ): Promise<StalePage> {
     const { stalePage } = await this.#current();
-    const rows = await this.#database.run("reading stale runs", (connection) =>
+    const rows = await this.#database.scan("reading stale runs", (connection) =>
       connection.prepared(stalePage).execute({
         ...queryValues(query),
         afterAt: after.dueAt,
@@ -94,7 +94,7 @@ export class PostgresRunStore implements RunStore {
   ): Promise<StalePage> {
     const { pageWithoutDeadline } = await this.#current();
     const values = { ...queryValues(query), afterId: afterId ?? NIL_UUID, limit };
-    const rows = await this.#database.run("reading runs without a deadline", (connection) =>
+    const rows = await this.#database.scan("reading runs without a deadline", (connection) =>
       connection.prepared(pageWithoutDeadline).execute(values),
     );
     const then: PageCursor | null = query.includeSuspected ? { part: "suspected", id: null } : null;
@@ -108,7 +108,7 @@ export class PostgresRunStore implements RunStore {
   ): Promise<StalePage> {
     const { suspectedPage } = await this.#current();
     const values = { ...queryValues(query), afterId: afterId ?? NIL_UUID, limit };
-    const rows = await this.#database.run("reading suspected runs", (connection) =>
+    const rows = await this.#database.scan("reading suspected runs", (connection) =>
       connection.prepared(suspectedPage).execute(values),
     );
     return pageOf(rows, limit, null, ({ id }) => ({ part: "suspected", id }));
@@ -145,7 +145,7 @@ export class PostgresRunStore implements RunStore {
       sandboxId: needs.includes("sandboxId"),
       bashCommandId: needs.includes("bashCommandId"),
     };
-    const rows = await this.#database.run("reading runs that should be alive", (connection) =>
+    const rows = await this.#database.scan("reading runs that should be alive", (connection) =>
       connection.prepared(canaries).execute({ ...queryValues(query), ...needed, limit }),
     );
     return rows.map(toSnapshot);

@@ -1,22 +1,13 @@
-import { once } from "node:events";
-import { connect, type Socket } from "node:net";
+import type { Socket } from "node:net";
 import { drizzle, type PostgresJsDatabase } from "drizzle-orm/postgres-js";
-import postgres, { type Options, type Sql } from "postgres";
+import postgres, { type Sql } from "postgres";
 import { StoreUnavailableError } from "../../watchdog/ports.ts";
+import { type BackendKey, requestCancel } from "./cancel.ts";
+import { type Address, brokenOff, dial, type TlsMode } from "./dial.ts";
 
 export type Db = PostgresJsDatabase;
 
-export type TlsMode =
-  | "off"
-  | "prefer"
-  | "require"
-  | { readonly verify: "ca" | "full"; readonly ca: string | null };
-
-export interface ConnectionOptions {
-  readonly host: string;
-  readonly port: number;
-  /** A Unix socket, used instead of host and port; `null` for TCP. */
-  readonly path: string | null;
+export interface ConnectionOptions extends Address {
   readonly database: string;
   readonly user: string;
   readonly password: string | null;
@@ -32,18 +23,27 @@ export function connecting(operation: string, { host, port, path }: ConnectionOp
 
 /** From the first packet to the first answer. */
 const OPEN_WITHIN_MS = 5000;
+const CANCEL_WITHIN_MS = 2000;
+const WISHES = 6;
+/** A statement that is cancelled ends at once, or it does not heed the wish. */
+const ANSWER_WITHIN_MS = 250;
 
 /** A client of postgres.js that connects once: after the loss of its socket it is of no more use. */
 export class Session {
   readonly client: Sql;
   readonly db: Db;
+  /** False behind a transaction pooler: no start-up parameters and no named statements. */
+  readonly direct: boolean;
   readonly #options: ConnectionOptions;
   readonly #prepared = new Map<unknown, unknown>();
   #socket: Socket | null = null;
   #usable = false;
+  /** Whom to tell what is to be cancelled: the server that answered, whatever the name leads to by then. */
+  #backend: { readonly address: Address; readonly key: BackendKey } | null = null;
+  #leaveOut: RegExp | null = null;
 
-  /** @param direct whether it may have start-up parameters and named statements; a transaction pooler refuses them. */
   constructor(options: ConnectionOptions, direct: boolean) {
+    this.direct = direct;
     this.#options = options;
     this.client = createClient(options, direct, {
       socket: () => this.#dial(),
@@ -52,6 +52,8 @@ export class Session {
       },
     });
     this.db = drizzle(this.client);
+    const { serializers } = this.client.options;
+    for (const type of TEXT_TYPES) serializers[type] = (value) => this.#fit(value);
   }
 
   /**
@@ -60,10 +62,9 @@ export class Session {
    * @throws StoreUnavailableError when that takes longer than 5 s or `withinMs`; what Node, Postgres or postgres.js
    *   say otherwise. The session is over then.
    */
-  async open(operation: string, withinMs = OPEN_WITHIN_MS): Promise<void> {
-    const boundMs = Math.min(withinMs, OPEN_WITHIN_MS);
+  async open(withinMs = OPEN_WITHIN_MS): Promise<void> {
     try {
-      await within(boundMs, `${operation}: no answer`, this.#greet());
+      await within(Math.min(withinMs, OPEN_WITHIN_MS), "no answer", this.#greet());
     } catch (error) {
       this.destroy();
       throw error;
@@ -71,8 +72,54 @@ export class Session {
   }
 
   async #greet(): Promise<void> {
-    await this.client.unsafe("SELECT 1");
+    const { state } = await this.client.unsafe("SELECT 1");
+    const { host, port, path } = this.#options;
+    const { remoteAddress = host, remotePort = port } = this.#socket ?? {};
+    const address = { host: remoteAddress, port: remotePort, path };
+    if (hasKey(state)) this.#backend = { address, key: state };
     this.#usable = true;
+  }
+
+  /**
+   * Asks the server to stop what it does for this session, over a connection of its own. Done when that was heard, or
+   * when there is nobody to ask; what becomes of it shows in the answer to the statement.
+   *
+   * @throws StoreUnavailableError when it was not heard within 2 s, what Node says otherwise.
+   */
+  async cancel(): Promise<void> {
+    if (this.#backend === null) return;
+    const { address, key } = this.#backend;
+    const { tls, host } = this.#options;
+    const held: Socket[] = [];
+    const asking = dial(address, tls, host, (socket) => held.push(socket)).then((socket) =>
+      requestCancel(socket, key),
+    );
+    try {
+      await within(CANCEL_WITHIN_MS, "cancelling: no answer", asking);
+    } finally {
+      for (const socket of held) socket.destroy();
+    }
+  }
+
+  /**
+   * Has the server stop what it does for this session. Behind a pooler a statement may be waiting for its turn, which
+   * comes when another one is cancelled: so the wish is repeated, and spoken once more before the session may be dropped.
+   *
+   * @param working settles with the answer.
+   * @returns `silent` when the wish was heard, and no answer came; `unheard` when the server could not be reached.
+   */
+  async stop(working: Promise<unknown>): Promise<"ended" | "silent" | "unheard"> {
+    const answered = working.catch(() => {});
+    for (let wish = 1; await succeeds(this.cancel()); wish += 1) {
+      if (wish > WISHES) return "silent";
+      if (await succeeds(within(ANSWER_WITHIN_MS, "cancelled", answered))) return "ended";
+    }
+    return "unheard";
+  }
+
+  /** From the next statement on characters that match are left out of every text that is sent. */
+  set leaveOut(characters: RegExp | null) {
+    this.#leaveOut = characters;
   }
 
   get callDeadlineMs(): number {
@@ -83,6 +130,11 @@ export class Session {
   get usable(): boolean {
     // A broken socket is destroyed first, and tells postgres.js of its end later.
     return this.#usable && this.#socket?.destroyed === false;
+  }
+
+  /** Whether its socket is gone. */
+  get ended(): boolean {
+    return this.#socket?.destroyed === true;
   }
 
   /** A statement built once for this session; `build` is its key. */
@@ -109,14 +161,24 @@ export class Session {
 
   /** Called by postgres.js, and again whenever it means to reconnect, which it would do without a pause or an end. */
   async #dial(): Promise<Socket> {
-    if (this.#socket !== null) throw closedByServer();
-    const { host, port, path } = this.#options;
-    const socket = path === null ? connect({ host, port, noDelay: true }) : connect(path);
-    this.#socket = socket;
-    await once(socket, "connect");
-    // postgres.js reads the server name for TLS from here.
-    return Object.assign(socket, { host });
+    if (this.#socket !== null) throw brokenOff();
+    return dial(this.#options, this.#options.tls, this.#options.host, (socket) => {
+      this.#socket = socket;
+    });
   }
+
+  #fit(value: unknown): string {
+    const text = String(value);
+    return this.#leaveOut === null ? text : text.replace(this.#leaveOut, "");
+  }
+}
+
+/** text, varchar, json, jsonb: what comes from outside travels as one of these. */
+const TEXT_TYPES = [25, 1043, 114, 3802];
+
+/** A pooler may have handed out none. */
+function hasKey(state: Partial<Record<keyof BackendKey, unknown>>): state is BackendKey {
+  return typeof state.pid === "number" && typeof state.secret === "number";
 }
 
 /** @throws StoreUnavailableError saying what was lacking when `work` takes longer; it goes on then. */
@@ -133,19 +195,22 @@ export async function within<T>(ms: number, lacking: string, work: Promise<T>): 
   }
 }
 
-/** As Node says it of a socket that the other side has closed. */
-function closedByServer(): Error {
-  return Object.assign(new Error("the server closed the connection"), { code: "ECONNRESET" });
+/** Whether a step succeeds, where why it does not is of no interest. */
+export async function succeeds(step: Promise<unknown>): Promise<boolean> {
+  return step.then(
+    () => true,
+    () => false,
+  );
 }
 
 /** Nothing is left to PG* variables, from which postgres.js takes whatever it is not given. */
 function createClient(
-  { host, port, database, user, password, tls }: ConnectionOptions,
+  { host, port, database, user, password }: ConnectionOptions,
   direct: boolean,
   hooks: { readonly socket: () => Promise<Socket>; readonly onclose: () => void },
 ): Sql {
   // Options of postgres.js that its types leave out.
-  const untyped = { ...hooks, max_pipeline: 1, sslnegotiation: null };
+  const untyped = { ...hooks, max_pipeline: 1 };
   const parsed: object = postgres({
     ...untyped,
     host,
@@ -154,7 +219,8 @@ function createClient(
     username: user,
     // A function, because an empty text counts as not given.
     password: () => password ?? "",
-    ssl: sslOption(tls),
+    // What is dialled is encrypted by then.
+    ssl: false,
     target_session_attrs: "read-write",
     max: 1,
     prepare: direct,
@@ -172,20 +238,10 @@ function createClient(
   return postgres({ ...parsed, target_session_attrs: undefined });
 }
 
-/** A transaction pooler refuses these with 08P01. Milliseconds. */
+/** A transaction pooler refuses these. Milliseconds. */
 const DIRECT_PARAMETERS = {
   statement_timeout: 10_000,
   idle_in_transaction_session_timeout: 10_000,
   // Ours are single statements that compare before they set; any stricter level only makes them fail beside each other.
   default_transaction_isolation: "read committed",
 } as const;
-
-function sslOption(tls: TlsMode): NonNullable<Options<Record<never, never>>["ssl"]> {
-  if (tls === "off") return false;
-  if (tls === "prefer" || tls === "require") return tls;
-  return {
-    rejectUnauthorized: true,
-    ...(tls.ca === null ? {} : { ca: tls.ca }),
-    ...(tls.verify === "ca" ? { checkServerIdentity: () => undefined } : {}),
-  };
-}

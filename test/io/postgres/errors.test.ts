@@ -18,7 +18,9 @@ const classes = [
   ["42703", StoreSchemaError],
   ["42501", StoreSchemaError],
   ["3F000", StoreSchemaError],
-  ["28000", StoreSchemaError],
+  ["28000", StoreUnavailableError],
+  ["28P01", StoreUnavailableError],
+  ["3D000", StoreUnavailableError],
   ["08006", StoreUnavailableError],
   ["08P01", StoreUnavailableError],
   ["25006", StoreUnavailableError],
@@ -49,20 +51,52 @@ describe("translate", () => {
     expect(error.cause).toBeUndefined();
   });
 
-  it("names constraint and column of a refusal, and nothing else that Postgres says about it", () => {
+  it("says of a refusal what the server says, on one line, and not the row that it details", () => {
     const error = translate(
       "writing",
       wrapped({
         code: "23514",
-        message: `new row violates ${TENANT_TEXT}`,
+        message: 'new row violates\n check\tconstraint "limit"',
         detail: `Failing row contains (${TENANT_TEXT})`,
+        hint: TENANT_TEXT,
         constraint_name: "limit",
         column_name: "status",
       }),
     );
-    expect(error.message).toBe('writing: SQLSTATE 23514, constraint "limit", column "status"');
-    expect(Object.values(error)).not.toContain(TENANT_TEXT);
+    expect(error.message).toBe(
+      'writing: SQLSTATE 23514, new row violates check constraint "limit"',
+    );
+    expect(JSON.stringify(error)).not.toContain(TENANT_TEXT);
   });
+
+  it("cuts what the server says when it is long", () => {
+    const error = translate("writing", wrapped({ code: "XX000", message: "x".repeat(301) }));
+    expect(error.message).toBe(`writing: SQLSTATE XX000, ${"x".repeat(300)}...`);
+  });
+
+  it.each(["22P02", "22003", "22007", "22023"])(
+    "does not repeat the value that %s is about",
+    (code) => {
+      const error = translate(
+        "writing",
+        wrapped({ code, message: `invalid input: "${TENANT_TEXT}"`, column_name: "status" }),
+      );
+      expect(error.message).toBe(`writing: SQLSTATE ${code}, column "status"`);
+    },
+  );
+
+  it.each(["XX000", "42501", "23514", "0A000"])(
+    "takes %s for an outage when the server ends the session with it",
+    (code) => {
+      for (const field of ["severity", "severity_local"]) {
+        const fatal = wrapped({ code, message: "no more", [field]: "FATAL" });
+        const error = translate("writing", fatal);
+        expect(error).toBeInstanceOf(StoreUnavailableError);
+        expect(error).toMatchObject({ late: false, message: expect.stringContaining("no more") });
+        expect(keepsSession(fatal)).toBe(false);
+      }
+    },
+  );
 
   it.each(["42501", "42P01", "42703", "3F000"])(
     "takes %s from within a trigger of the host for a refusal of that row",

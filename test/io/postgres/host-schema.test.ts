@@ -28,6 +28,11 @@ describe("a database that is not what the worker needs", () => {
       /^the worker's tables are missing \(watchdog\.suspicions\): run `run-watchdog migrate`$/,
     ],
     [
+      "columns that an older migration did not create",
+      "ALTER TABLE watchdog.suspicions DROP look_at, DROP shield_at",
+      /^the worker's tables are older than this version \(watchdog\.suspicions\.look_at, watchdog\.suspicions\.shield_at missing\): run `run-watchdog migrate`$/,
+    ],
+    [
       "the host's runs",
       "DROP TABLE automation_runs",
       /^the host's table automation_runs is missing: .* create an updatable view of that name$/,
@@ -110,6 +115,107 @@ describe("a database that is not what the worker needs", () => {
     await migrate(database.connection, { check: false, withHostTables: false });
     await expect(stores.leadership.read()).resolves.toMatchObject({ epoch: 0 });
   });
+});
+
+const WITHOUT_INDEX = `
+  DROP INDEX ix_automation_runs_status_timeout_at; DROP INDEX ix_automation_runs_timeout_at`;
+const ADVICE = "run CREATE INDEX CONCURRENTLY ON automation_runs (status, timeout_at)";
+
+describe("a database without the index that the scan needs", () => {
+  it("is warned about once, with the statement that makes one", async () => {
+    await using database = await createDatabase();
+    await database.sql.unsafe(WITHOUT_INDEX);
+    await using stores = openStores(database.connection);
+    for (let look = 0; look < 3; look += 1) await stores.leadership.read();
+    expect(stores.logged).toEqual([
+      `automation_runs has no index on (status, timeout_at), and looking for stale runs reads all of it: ${ADVICE}`,
+    ]);
+    const [, statement = ""] = ADVICE.split("run ");
+    await database.sql.unsafe(statement);
+    await using next = openStores(database.connection);
+    await next.leadership.read();
+    expect(next.logged).toEqual([]);
+  });
+
+  const indexes = [
+    { makes: "(status, timeout_at, id)", serves: true },
+    { makes: "(timeout_at) WHERE status = 'RUNNING'", serves: true },
+    { makes: "(status, timeout_at) WHERE status IN ('RUNNING', 'PENDING')", serves: true },
+    { makes: "(status, timeout_at) WHERE status = 'PENDING'", serves: false },
+    { makes: "(timeout_at) WHERE status = 'PENDING'", serves: false },
+    { makes: "(timeout_at)", serves: false },
+    { makes: "(timeout_at, status)", serves: false },
+    { makes: "(status, created_at, timeout_at)", serves: false },
+    { makes: "(status, (timeout_at IS NULL), timeout_at)", serves: false },
+  ];
+  it.each(indexes)("looks at what each index is on: $makes", async ({ makes, serves }) => {
+    await using database = await createDatabase();
+    await database.sql.unsafe(`${WITHOUT_INDEX}; CREATE INDEX ON automation_runs ${makes}`);
+    await using stores = openStores(database.connection);
+    await stores.leadership.read();
+    expect(stores.logged).toHaveLength(serves ? 0 : 1);
+  });
+
+  it("takes an index that was never finished for none", async () => {
+    await using database = await createDatabase();
+    await database.sql.unsafe(`
+      UPDATE pg_index SET indisvalid = false
+      WHERE indexrelid = 'ix_automation_runs_status_timeout_at'::regclass`);
+    await using stores = openStores(database.connection);
+    await stores.leadership.read();
+    expect(stores.logged).toHaveLength(1);
+  });
+
+  it("is told again what it lacks when a scan takes too long", async () => {
+    await using world = await locked(WITHOUT_INDEX);
+    const scans = [
+      () => world.stores.store.backlog(ANY_TIME),
+      () => world.stores.store.stalePage(ANY_TIME, null, 1),
+      () => world.stores.store.stalePage(ANY_TIME, { part: "no-deadline", id: null }, 1),
+      () => world.stores.store.stalePage(ANY_TIME, { part: "suspected", id: null }, 1),
+      () => world.stores.store.canaries(ANY_TIME, [], 1),
+    ];
+    for (const scan of scans) {
+      const scanning = scan();
+      await expect(scanning).rejects.toThrow(/SQLSTATE 57014\).*CREATE INDEX CONCURRENTLY/);
+      await expect(scanning).rejects.toMatchObject({ late: true });
+    }
+    await expect(world.stores.leadership.clearLeaseKind(1)).resolves.toBeUndefined();
+  });
+
+  it("is told nothing of an index that is there", async () => {
+    await using world = await locked("SELECT");
+    const scanning = world.stores.store.backlog(ANY_TIME);
+    await expect(scanning).rejects.toThrow(/SQLSTATE 57014\)$/);
+  });
+
+  it("behind a view is not known, and only mentioned when a scan takes too long", async () => {
+    await using world = await locked(`
+      ALTER TABLE automation_runs RENAME TO jobs;
+      CREATE VIEW automation_runs AS SELECT * FROM jobs`);
+    expect(world.stores.logged).toEqual([]);
+    await expect(world.stores.store.backlog(ANY_TIME)).rejects.toThrow(
+      /57014\); see that the table behind the view automation_runs has an index/,
+    );
+  });
+
+  /** A host whose runs cannot be read while the test lasts, and statements that are patient for a moment. */
+  async function locked(change: string) {
+    await using resources = new AsyncDisposableStack();
+    const database = resources.use(await createDatabase());
+    const { sql, name } = database;
+    await sql.unsafe(change);
+    await sql.unsafe(`ALTER DATABASE ${name} SET statement_timeout = '300ms'`);
+    // Without start-up parameters the database's own limit holds.
+    const stores = resources.use(openStores(database.connection, { pooler: "on" }));
+    await stores.leadership.read();
+    const holder = await sql.reserve();
+    resources.defer(() => holder.release());
+    await holder.unsafe("BEGIN; LOCK TABLE automation_runs");
+    resources.defer(async () => void (await holder.unsafe("ROLLBACK")));
+    const opened = resources.move();
+    return { stores, [Symbol.asyncDispose]: () => opened.disposeAsync() };
+  }
 });
 
 describe("a host that changes while the worker runs", () => {

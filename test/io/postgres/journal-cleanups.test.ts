@@ -3,7 +3,10 @@ import { seedRun } from "../../../src/demo/seed.ts";
 import type { Fence } from "../../../src/watchdog/ports.ts";
 import type { Journal } from "../../../src/watchdog/store-ports.ts";
 import { createDatabase } from "../../support/database.ts";
-import { type PostgresJournalStand, postgresJournalStand } from "../../support/journal-stand.ts";
+import {
+  type PostgresJournalStand,
+  postgresJournalStand,
+} from "../../support/postgres-journal-stand.ts";
 import { completing, everything, openStores, readRun, takeEpoch } from "../../support/stores.ts";
 
 const AT_ONCE = { cleanupInMs: 0, deletionInMs: null };

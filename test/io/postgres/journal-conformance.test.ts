@@ -1,12 +1,10 @@
 import { describe } from "vitest";
-import { postgresJournalStand as open } from "../../support/journal-stand.ts";
+import { postgresJournalStand as open } from "../../support/postgres-journal-stand.ts";
 import { describeClaims, describeSharedSandboxes } from "../journal-conformance.ts";
+import { describeDeferred } from "../journal-deferred-conformance.ts";
 import { describeFirstRuns } from "../journal-first-runs-conformance.ts";
-import {
-  describeDeferred,
-  describeOverdueStamps,
-  describeStamps,
-} from "../journal-stamps-conformance.ts";
+import { describeOverdueStamps } from "../journal-overdue-conformance.ts";
+import { describeStamps } from "../journal-stamps-conformance.ts";
 import { describeAdoption, describeNotes, describePruning } from "../journal-upkeep-conformance.ts";
 
 describe("PostgresJournal.claimCleanups", () => describeClaims(open));

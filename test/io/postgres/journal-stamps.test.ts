@@ -2,7 +2,10 @@ import { describe, expect, it } from "vitest";
 import { seedRun } from "../../../src/demo/seed.ts";
 import { sighting } from "../../../src/rules/suspicion.ts";
 import { createDatabase } from "../../support/database.ts";
-import { type PostgresJournalStand, postgresJournalStand } from "../../support/journal-stand.ts";
+import {
+  type PostgresJournalStand,
+  postgresJournalStand,
+} from "../../support/postgres-journal-stand.ts";
 import { deferring, openStores, readRun, takeEpoch } from "../../support/stores.ts";
 
 const HOUR_MS = 3_600_000;

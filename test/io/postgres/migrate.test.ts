@@ -1,4 +1,4 @@
-import { describe, expect, it } from "vitest";
+import { describe, expect, it, vi } from "vitest";
 import { migrate } from "../../../src/io/postgres/migrate.ts";
 import { StoreSchemaError, StoreUnavailableError } from "../../../src/watchdog/ports.ts";
 import { createDatabase, type TestDatabase } from "../../support/database.ts";
@@ -11,6 +11,7 @@ const APPLY = { check: false, withHostTables: false };
 const CHECK = { check: true, withHostTables: false };
 const EMPTY = { hostTables: false, migrate: false };
 const TAGS = await migrationTags();
+const WITHIN = { timeout: 20_000 };
 
 describe("migrate", () => {
   it("makes a new database ready for the worker, with one installation", async () => {
@@ -92,6 +93,35 @@ describe("migrate", () => {
     expect(await hostOf(database)).toEqual(before);
   });
 
+  it("is cancelled on the server when it is ended while it waits for another one", async () => {
+    await using database = await createDatabase(EMPTY);
+    await using other = await migratingElsewhere(database);
+    const stop = new AbortController();
+    const reason = new Error("stop");
+    const ended = expect(migrate(database.connection, APPLY, stop.signal)).rejects.toBe(reason);
+    await other.untilWaiting(1);
+    stop.abort(reason);
+    await ended;
+    await other.untilWaiting(0);
+    await other.done();
+    expect(await migrate(database.connection, APPLY)).toMatchObject({ applied: TAGS });
+  });
+
+  it("is cancelled on the server when its connection breaks while it waits", async () => {
+    await using database = await createDatabase(EMPTY);
+    await using other = await migratingElsewhere(database);
+    const { connection } = database;
+    await using proxy = await startTcpProxy(connection);
+    const { host, port } = proxy;
+    const ended = expect(migrate({ ...connection, host, port }, APPLY)).rejects.toThrow(
+      StoreUnavailableError,
+    );
+    await other.untilWaiting(1);
+    proxy.reset();
+    await ended;
+    await other.untilWaiting(0);
+  });
+
   it("leaves nothing behind when it fails halfway", async () => {
     await using database = await createDatabase(EMPTY);
     await database.sql.unsafe("CREATE SCHEMA watchdog; CREATE TABLE watchdog.verdicts (id int)");
@@ -153,6 +183,27 @@ describe("migrate", () => {
 });
 
 /** Everything in the worker's schema. */
+/** Somebody else has the lock of those who migrate. */
+async function migratingElsewhere({ sql }: TestDatabase) {
+  // A client of postgres.js that was never used has nothing to reserve.
+  await sql`SELECT 1`;
+  const holder = await sql.reserve();
+  await holder`SELECT pg_advisory_lock(7263195421)`;
+  return {
+    async done(): Promise<void> {
+      await holder`SELECT pg_advisory_unlock(7263195421)`;
+    },
+    untilWaiting: (count: number) =>
+      vi.waitFor(async () => {
+        const rows = await sql`
+          SELECT FROM pg_stat_activity
+          WHERE datname = current_database() AND wait_event_type = 'Lock'`;
+        expect(rows).toHaveLength(count);
+      }, WITHIN),
+    [Symbol.asyncDispose]: async () => holder.release(),
+  };
+}
+
 async function stateOf({ sql }: TestDatabase): Promise<unknown> {
   return sql`
     SELECT (SELECT json_agg(l) FROM watchdog.leadership l) AS leadership,

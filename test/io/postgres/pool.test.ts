@@ -1,8 +1,10 @@
 import { sql } from "drizzle-orm";
 import { describe, expect, it } from "vitest";
 import { Pool } from "../../../src/io/postgres/pool.ts";
+import type { ConnectionOptions } from "../../../src/io/postgres/session.ts";
 import { StoreUnavailableError } from "../../../src/watchdog/ports.ts";
 import { createDatabase } from "../../support/database.ts";
+import { startTcpProxy } from "../../support/tcp-proxy.ts";
 import { silentLog } from "../../support/world.ts";
 
 const CALLS = 6;
@@ -78,6 +80,46 @@ describe("Pool", () => {
     await expect(next).resolves.toBe(1);
   });
 
+  it("answers all that wait with one attempt when no session can be had", async () => {
+    await using world = await setup(8, { callDeadlineMs: 1000 });
+    world.proxy.blackhole();
+    const calls = Array.from({ length: 256 }, (_, index) => world.one(`call ${index}`));
+    for (const [index, outcome] of (await Promise.allSettled(calls)).entries()) {
+      expect(outcome).toMatchObject({
+        reason: { message: expect.stringMatching(new RegExp(`^call ${index}: connecting to`)) },
+      });
+    }
+    expect(world.attempts()).toBe(1);
+    await world.proxy.heal();
+    await expect(world.one()).resolves.toBe(1);
+  });
+
+  it("answers all that wait with one attempt when its sessions have fallen silent", async () => {
+    await using world = await setup(2, { callDeadlineMs: 1000 });
+    await Promise.all([world.one(), world.one()]);
+    const before = world.attempts();
+    world.proxy.blackhole();
+    const calls = Array.from({ length: 256 }, () => world.one());
+    for (const outcome of await Promise.allSettled(calls)) {
+      expect(outcome).toMatchObject({ reason: expect.any(StoreUnavailableError) });
+    }
+    expect(world.attempts() - before).toBe(1);
+  });
+
+  it("opens its sessions side by side once one could be had", async () => {
+    await using world = await setup(3);
+    const arrivals = Array.from({ length: 3 }, () => Promise.withResolvers<void>());
+    const all = Promise.all(arrivals.map(({ promise }) => promise));
+    const calls = arrivals.map((arrival) =>
+      world.pool.run("asking", async () => {
+        arrival.resolve();
+        await all;
+      }),
+    );
+    await Promise.all(calls);
+    expect(world.attempts()).toBe(3);
+  });
+
   it("refuses those that wait when it closes, and lets a call end that is under way", async () => {
     await using world = await setup(1);
     const gate = Promise.withResolvers<void>();
@@ -123,16 +165,27 @@ describe("Pool", () => {
   });
 });
 
-async function setup(size: number) {
+async function setup(size: number, changes: Partial<ConnectionOptions> = {}) {
   await using resources = new AsyncDisposableStack();
   const database = resources.use(await createDatabase());
-  const pool = new Pool({ endpoint: () => database.connection, size, pooler: "off" }, silentLog);
+  const { host, port } = database.connection;
+  const proxy = resources.use(await startTcpProxy({ host, port }));
+  const address = { host: proxy.host, port: proxy.port };
+  let attempts = 0;
+  const endpoint = () => {
+    attempts += 1;
+    return { ...database.connection, ...address, ...changes };
+  };
+  const pool = new Pool({ endpoint, size, pooler: "off" }, silentLog);
   resources.defer(() => pool.close(100));
   const opened = resources.move();
   return {
     pool,
-    async one(): Promise<number | undefined> {
-      const rows = await pool.run("asking", ({ db }) =>
+    proxy,
+    /** To open a session. */
+    attempts: () => attempts,
+    async one(operation = "asking"): Promise<number | undefined> {
+      const rows = await pool.run(operation, ({ db }) =>
         db.execute<{ readonly one: number }>(sql`SELECT 1 AS one`),
       );
       return rows[0]?.one;

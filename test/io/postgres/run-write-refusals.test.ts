@@ -84,7 +84,8 @@ describe("a write that the host's table refuses", () => {
     const answer = await world.store.apply(failing(world.run), world.fence);
     expect(answer).toEqual({
       kind: "refused",
-      cause: 'ending a run: SQLSTATE 23514, constraint "no_failures"',
+      cause:
+        'ending a run: SQLSTATE 23514, new row for relation "automation_runs" violates check constraint "no_failures"',
     });
     expect(await everything(world.database.sql)).toEqual(before);
   });
@@ -104,7 +105,8 @@ describe("a write that the host's table refuses", () => {
     await world.addTrigger("NEW.status := NULL; RETURN NEW");
     expect(await world.store.apply(failing(world.run), world.fence)).toEqual({
       kind: "refused",
-      cause: 'ending a run: SQLSTATE 23502, column "status"',
+      cause:
+        'ending a run: SQLSTATE 23502, null value in column "status" of relation "automation_runs" violates not-null constraint',
     });
   });
 
