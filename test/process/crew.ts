@@ -165,6 +165,18 @@ export async function statusOf(worker: WorkerProcess, path: string): Promise<num
   return (await fetch(`${await worker.healthUrl()}${path}`)).status;
 }
 
+/**
+ * Settles when the worker that sweeps has told the fleet that it moves on. With all its questions held back it does so
+ * once; from then on it does not look whether there is a newer epoch.
+ */
+export async function hasToldTheFleet({ database }: World): Promise<void> {
+  await vi.waitFor(async () => {
+    const [row] = await database.sql`
+      SELECT progressed_at > sweep_started_at AS told FROM watchdog.leadership`;
+    expect(row).toEqual({ told: true });
+  }, EXPIRY);
+}
+
 /** The log line of a sweep's report. */
 export function reported(fields: Readonly<Record<string, unknown>>) {
   return (line: LogLine) =>

@@ -10,6 +10,7 @@ import { createWorld, type World } from "../support/world.ts";
 import {
   EVERY_SECOND,
   gates,
+  hasToldTheFleet,
   healthBecomes,
   LONG_LEASE,
   leaseKey,
@@ -71,6 +72,7 @@ describe("workers whose lease is lost in Redis", () => {
       const env = { ...world.env, ...LONG_LEASE, REDIS_URL: redis.url };
       await using older = await startWorker({ ...env, ...twiceAMinute() });
       await world.host.traffic.until("lookup", RUNS);
+      await hasToldTheFleet(world);
       await redis.restart();
       await using newer = await startWorker({ ...env, ...EVERY_SECOND });
       await world.host.traffic.until("lookup", 2 * RUNS);

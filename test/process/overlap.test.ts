@@ -5,6 +5,7 @@ import { createWorld, type World } from "../support/world.ts";
 import {
   EVERY_SECOND,
   gates,
+  hasToldTheFleet,
   healthOf,
   LEASE_STORES,
   LONG_LEASE,
@@ -29,6 +30,7 @@ describe.each(LEASE_STORES)("two workers that both hold the $name lease", ({ ope
       const env = { ...world.env, ...store.env, ...LONG_LEASE };
       await using older = await startWorker({ ...env, ...twiceAMinute() });
       await world.host.traffic.until("lookup", RUNS);
+      await hasToldTheFleet(world);
       await store.forget();
       await using newer = await startWorker({ ...env, ...twiceAMinute() });
       await world.host.traffic.until("lookup", 2 * RUNS);
