@@ -136,17 +136,38 @@ export function describeOverdueStamps(open: () => Promise<JournalStand>): void {
     const runId = await stand.verdict({ ...DEFERRED });
     await stand.pass(2 * HOUR_MS);
     expect(await adopt(stand)).toBe(0);
+    expect(await stand.stampInS(runId)).toBe(-3600);
+    await stand.changeRun(runId, { stampInMs: -2 * HOUR_MS });
+    expect(await adopt(stand)).toBe(0);
+    expect(await stand.bases(runId)).toEqual(["proof"]);
+    expect(await claimed(stand)).toEqual([]);
+    expect(await adopt(stand)).toBe(1);
+    expect(await stand.bases(runId)).toEqual(["proof", "host"]);
+  });
+
+  it("takes away its own that was left behind, also where the sandbox is kept", async () => {
+    await using stand = await open();
+    const runId = await stand.verdict({ deletionInMs: 0 });
+    await stand.keepSandboxes(runId);
+    await stand.whileLocked(runId, async () => expect(await claimed(stand)).toEqual([]));
+    expect(await stand.entry(runId)).toMatchObject({ state: "none" });
+    expect(await stand.stampInS(runId)).toBe(0);
+    await stand.pass(5 * MINUTE_MS);
+    expect(await adopt(stand)).toBe(0);
+    expect(await stand.stampInS(runId)).toBeNull();
     expect(await stand.bases(runId)).toEqual(["proof"]);
   });
 
   it("takes the oldest over first, and no more than it is asked for", async () => {
     await using stand = await open();
-    const late = await stand.stamped({ overdueMs: HOUR_MS });
-    const early = await stand.stamped({ overdueMs: 2 * HOUR_MS });
-    expect(await adopt(stand, 1)).toBe(1);
-    expect(await stand.bases(early)).toEqual(["host"]);
-    expect(await adopt(stand, 1)).toBe(1);
-    expect(await stand.bases(late)).toEqual(["host"]);
+    const runs: string[] = [];
+    for (let hours = 1; hours <= 5; hours += 1) {
+      runs.unshift(await stand.stamped({ overdueMs: hours * HOUR_MS }));
+    }
+    for (const runId of runs) {
+      expect(await adopt(stand, 1)).toBe(1);
+      expect(await stand.bases(runId)).toEqual(["host"]);
+    }
   });
 
   it("passes over one whose row somebody is writing", async () => {

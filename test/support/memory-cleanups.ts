@@ -48,9 +48,8 @@ export class MemoryCleanups
     return (row.cleanupNextAtMs ?? 0) <= this.#db.nowMs();
   }
 
-  #isToPause({ cleanupStampAtMs, cleanupAttempts, cleanupDueAtMs }: MemoryVerdict): boolean {
-    const isBefore = (cleanupDueAtMs ?? 0) > this.#db.nowMs();
-    return cleanupStampAtMs !== null && cleanupAttempts === 0 && isBefore;
+  #isToPause({ cleanupStampAtMs, cleanupDueAtMs }: MemoryVerdict): boolean {
+    return cleanupStampAtMs !== null && (cleanupDueAtMs ?? 0) > this.#db.nowMs();
   }
 
   /** Of those that name the same sandbox, when all are due: the one with most attempts, the oldest of them. */

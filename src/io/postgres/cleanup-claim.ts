@@ -113,12 +113,9 @@ function goesFirst(db: Db): SQL {
   );
 }
 
-/** Only what the host was told of is paused; after an attempt to delete there is nothing left to pause. */
-function isToPause(
-  verdict: Readonly<Record<"cleanupAttempts" | "cleanupDueAt" | "cleanupStampAt", SQLWrapper>>,
-): SQL {
-  return sql`(${verdict.cleanupStampAt} IS NOT NULL AND ${verdict.cleanupAttempts} = 0
-    AND ${verdict.cleanupDueAt} > now())`;
+/** Only what the host was told of is paused: without a stamp nothing is touched before it is deleted. */
+function isToPause(verdict: Readonly<Record<"cleanupDueAt" | "cleanupStampAt", SQLWrapper>>): SQL {
+  return sql`(${verdict.cleanupStampAt} IS NOT NULL AND ${verdict.cleanupDueAt} > now())`;
 }
 
 function fateOf(host: HostColumns): SQL<Fate> {

@@ -1,4 +1,4 @@
-import { and, eq, inArray, sql } from "drizzle-orm";
+import { and, eq, sql } from "drizzle-orm";
 import { alias } from "drizzle-orm/pg-core";
 import { claimedFrom, restamp } from "./host-stamps.ts";
 import type { HostColumns } from "./host-tables.ts";
@@ -33,7 +33,8 @@ export function doneStatement(
       .where(
         and(
           eq(verdicts.cleanupState, "pending"),
-          sql`(${eq(verdicts.id, id)} OR ${inArray(verdicts.sandboxId, sandboxId)})`,
+          // Not an OR with the verdict's own id: that would read all that is pending.
+          sql`${verdicts.sandboxId} = (${sandboxId})`,
           ourEpoch(epoch),
         ),
       )

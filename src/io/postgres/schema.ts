@@ -84,6 +84,10 @@ export const verdicts = watchdog.table(
     index("verdicts_cleanup_pending")
       .on(table.cleanupNextAt)
       .where(sql`${table.cleanupState} = 'pending'`),
+    // With deferred deletions many are pending at once, and each claim looks for others of its sandbox.
+    index("verdicts_cleanup_sandbox")
+      .on(table.sandboxId)
+      .where(sql`${table.cleanupState} = 'pending'`),
     index("verdicts_first_run_pending")
       .on(table.automationId, table.id)
       .where(sql`${table.firstRunState} = 'pending'`),
