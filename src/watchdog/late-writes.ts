@@ -12,9 +12,9 @@ export class LateWrites {
   #refusal: StoreUnavailableError | null = null;
 
   /**
-   * Has one write settled. It is refused when there were too many late ones before it, unless it was sent by then. A
-   * run that was late itself has its trouble all the same: it has to be remembered, or it would be among the first
-   * again, and so it would go on for ever where only a few rows are the matter.
+   * Has one write settled. It is refused when there were too many late ones before it. A run that was late itself has
+   * its trouble all the same: it has to be remembered, or it would be among the first again, and so it would go on for
+   * ever where only a few rows are the matter.
    *
    * @param settling settles what it is given.
    * @param write gives its check to the store, which calls it directly before the statement leaves.
@@ -24,15 +24,10 @@ export class LateWrites {
     settling: (write: () => Promise<WriteResult>) => Promise<Settled>,
     write: (check: () => void) => Promise<WriteResult>,
   ): Promise<Settled> {
-    let sent = false;
     const late: string[] = [];
-    const check = () => {
-      if (!sent) this.#refuseWhenLate();
-      sent = true;
-    };
     const attempt = async () => {
       try {
-        const result = await write(check);
+        const result = await write(() => this.#refuseWhenLate());
         this.#inARow = 0;
         return result;
       } catch (error) {

@@ -1,4 +1,5 @@
 /** Calls that are given up: what the server goes on doing for them, and how many sessions of ours it has. */
+import dns, { type LookupOptions } from "node:dns";
 import { sql } from "drizzle-orm";
 import { describe, expect, it, vi } from "vitest";
 import { startPostgres } from "../../../src/demo/embedded-postgres.ts";
@@ -16,6 +17,8 @@ import { startTcpProxy, type TcpProxy } from "../../support/tcp-proxy.ts";
 const WITHIN = { timeout: 20_000 };
 const DEADLINE_MS = 500;
 const KEY = 815;
+/** Without start-up parameters the server itself has all the time in the world. */
+const PATIENT = { pooler: "on" } as const;
 
 describe("a commit that waits for a standby that is lost", () => {
   it("is cancelled and recognised as made, and leaves no session behind", async () => {
@@ -52,8 +55,36 @@ describe("a statement that waits for a lock", () => {
     await expect(world.one()).resolves.toBe(1);
   });
 
+  it("is cancelled on the server that it is at, wherever its name leads by then", async () => {
+    await using world = await setup();
+    const { host, port } = world.proxy;
+    const address = { address: host, family: 4 };
+    // As net asks for it: one address, and the callback last.
+    const lookup = vi
+      .spyOn(dns, "lookup")
+      .mockImplementation(((
+        _name: string,
+        { all }: LookupOptions,
+        done: (error: Error | null, ...found: readonly unknown[]) => void,
+      ) =>
+        all === true
+          ? done(null, [address])
+          : done(null, address.address, address.family)) as typeof dns.lookup);
+    try {
+      const changes = { host: "database.example", port };
+      await using stores = open(world.database, { ...PATIENT, size: 1 }, changes);
+      await one(stores);
+      lookup.mockImplementation(((_name: string, _options: unknown, done: (e: Error) => void) =>
+        done(new Error("moved"))) as typeof dns.lookup);
+      await expect(waitForLock(stores)).rejects.toThrow(/no answer from Postgres/);
+      expect(await world.waiting()).toBe(0);
+    } finally {
+      lookup.mockRestore();
+    }
+  });
+
   it("is cancelled where its connection broke", async () => {
-    await using world = await setup({}, 60_000);
+    await using world = await setup(PATIENT, 60_000);
     const call = expect(world.waitForLock()).rejects.toThrow(StoreUnavailableError);
     await world.untilWaiting(1);
     world.proxy.reset();
@@ -62,7 +93,7 @@ describe("a statement that waits for a lock", () => {
   });
 
   it("is cancelled as soon as the server can be reached again", async () => {
-    await using world = await setup({ size: 1 });
+    await using world = await setup({ ...PATIENT, size: 1 });
     const call = expect(world.waitForLock()).rejects.toThrow(/no answer from Postgres/);
     await world.untilWaiting(1);
     world.proxy.blackhole();
@@ -73,7 +104,7 @@ describe("a statement that waits for a lock", () => {
   });
 
   it("is cancelled when the pool closes", async () => {
-    await using world = await setup({}, 60_000);
+    await using world = await setup(PATIENT, 60_000);
     const call = expect(world.waitForLock()).rejects.toThrow(StoreUnavailableError);
     await world.untilWaiting(1);
     await world.stores.database.close(50);
