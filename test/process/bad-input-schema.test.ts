@@ -61,26 +61,6 @@ describe("once exits with 2", () => {
     expect(stderr).not.toContain(role.password);
   });
 
-  it("with a wrong password, without repeating it", async () => {
-    await using world = await createWorld();
-    const url = new URL(world.database.url);
-    url.username = "nobody_of_that_name";
-    url.password = "hunter2";
-    const stderr = await expectRefused({ ...world.env, DATABASE_URL: url.href }, "in DATABASE_URL");
-    expect(stderr).toContain("nobody_of_that_name");
-    expect(stderr).not.toContain("hunter2");
-  });
-
-  it("with the name of a database that does not exist", async () => {
-    await using world = await createWorld();
-    const url = new URL(world.database.url);
-    url.pathname = "/no_such_database";
-    await expectRefused(
-      { ...world.env, DATABASE_URL: url.href },
-      "check the database name in DATABASE_URL",
-    );
-  });
-
   it("while workers with another kind of lease are at work", async () => {
     await using world = await createWorld();
     await world.database.sql`
@@ -95,6 +75,36 @@ describe("once exits with 2", () => {
       { ...world.env, REDIS_URL: redisUrl() },
       "use the postgres lease: give all of them the same REDIS_URL, or none",
     );
+  });
+});
+
+describe("once exits with 69, and names the remedy", () => {
+  const lacking: readonly (readonly [string, Partial<URL>, string])[] = [
+    [
+      "with a wrong password, without repeating it",
+      { username: "nobody_of_that_name", password: "hunter2" },
+      "in DATABASE_URL",
+    ],
+    [
+      "with the name of a database that does not exist",
+      { pathname: "/no_such_database" },
+      "check the database name in DATABASE_URL",
+    ],
+  ];
+  it.each(lacking)("%s", async (_, changes, says) => {
+    await using world = await createWorld();
+    const url = Object.assign(new URL(world.database.url), changes);
+    const { code, stdout, stderr } = await runOnce(
+      { ...world.env, DATABASE_URL: url.href },
+      JSON_ARGS,
+    );
+    expect({ code, status: JSON.parse(stdout).status }).toEqual({
+      code: 69,
+      status: "unavailable",
+    });
+    expect(stderr).toContain(says);
+    expect(stderr).not.toContain("hunter2");
+    expect(stderr).not.toMatch(/^ {4}at /m);
   });
 });
 

@@ -39,7 +39,7 @@ describe("a role that has times printed in its own way", () => {
     expect(run.timeoutAt).toMatch(/^2026-10-2[45]T\d\d:\d0:00\.000007[+-]\d\d:\d\d$/);
     expect(Date.parse(run.timeoutAt ?? "")).toBe(Date.UTC(2026, 9, 25, 0, 30));
     const page = await stores.store.stalePage(horizonAt("2026-11-01T00:00:00Z"), null, 1);
-    expect(page.next).toMatchObject({ part: "deadline", timeoutAt: run.timeoutAt });
+    expect(page.next).toMatchObject({ part: "due", dueAt: run.timeoutAt });
     await stores.leadership.begin(epochRequest(), noCheck);
     const view = await stores.leadership.read();
     expect(Number.isNaN(Date.parse(view.sweepStartedAt ?? ""))).toBe(false);
