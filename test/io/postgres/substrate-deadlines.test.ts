@@ -53,7 +53,21 @@ describe("a deadline of", () => {
     expect(world.host.requests).toEqual([]);
   });
 
-  it.each([...PAST, ...FUTURE])("%s is guarded to the microsecond", async (timeoutAt) => {
+  it.each(FUTURE)("%s is guarded, and never moved back", async (timeoutAt) => {
+    await using database = await createDatabase();
+    await using stores = openStores(database.connection);
+    const fence = await takeEpoch(stores);
+    const { id } = await seedRun(database.sql, { timeoutAt });
+    const run = await readRun(stores, id);
+    expect(await stores.store.defer(deferring(run), fence)).toEqual({ kind: "written" });
+    const [row] = await database.sql`
+      SELECT timeout_at = ${timeoutAt}::text::timestamptz AS same FROM automation_runs`;
+    expect(row).toEqual({ same: true });
+    await database.sql`UPDATE automation_runs SET timeout_at = now() + interval '1 hour'`;
+    expect(await stores.store.defer(deferring(run), fence)).toEqual({ kind: "none" });
+  });
+
+  it.each(PAST)("%s is guarded to the microsecond", async (timeoutAt) => {
     await using database = await createDatabase();
     await using stores = openStores(database.connection);
     const fence = await takeEpoch(stores);
