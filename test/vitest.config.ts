@@ -25,7 +25,7 @@ const cacheDir = join(import.meta.dirname, "..", "node_modules", ".vite");
 export default defineConfig({
   test: {
     // Many tests wait for processes and ticks: more of them fit on a small machine than it has cores.
-    maxWorkers: 4,
+    maxWorkers: 6,
     projects: [
       {
         test: {
@@ -37,6 +37,8 @@ export default defineConfig({
             "report/**/*.test.ts",
             "*.test.ts",
           ],
+          // Everything is made anew by each test, so the files need no process of their own.
+          isolate: false,
           ...PATIENT,
         },
       },
