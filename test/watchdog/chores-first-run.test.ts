@@ -19,6 +19,14 @@ describe("Chores first runs", () => {
     expect([first.firstRunState, second.firstRunState]).toEqual(["done", "done"]);
   });
 
+  it("makes progress with each of many, so that they do not cost the lease", async () => {
+    const { db, chores, start, onProgress } = choresStand();
+    for (let count = 0; count < 120; count += 1) open(db);
+    chores.endSweep();
+    await start();
+    expect(onProgress).toHaveBeenCalledTimes(120);
+  });
+
   it("records it while the sweep goes on", async () => {
     const { db, chores, start } = choresStand();
     start();

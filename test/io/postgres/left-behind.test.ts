@@ -57,8 +57,8 @@ describe("a statement that waits for a lock", () => {
 
   it("is cancelled on the server that it is at, wherever its name leads by then", async () => {
     await using world = await setup();
-    const { host, port } = world.proxy;
-    const address = { address: host, family: 4 };
+    const { port } = world.proxy;
+    const address = { address: "127.0.0.1", family: 4 };
     // As net asks for it: one address, and the callback last.
     const lookup = vi
       .spyOn(dns, "lookup")
