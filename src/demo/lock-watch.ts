@@ -14,9 +14,14 @@ export interface LockFigures {
   readonly samples: number;
   /** Samples in which a watched session was idle in transaction. */
   readonly idleInTransaction: number;
-  /** Writers that waited for a watched session in two samples in a row: longer than one statement takes. */
+  /**
+   * Writers that waited in two samples in a row for a watched session that held its lock without being at work: between
+   * two statements, behind another lock, or longer than one statement takes on any machine.
+   */
   readonly blockedWriters: number;
 }
+
+const ONE_STATEMENT = "5 seconds";
 
 export class LockWatch implements AsyncDisposable {
   readonly #sql: Sql;
@@ -77,7 +82,9 @@ export class LockWatch implements AsyncDisposable {
         (s.application_name = ${this.#application} AND s.state LIKE 'idle in transaction%')
          OR (s.application_name <> ${this.#application} AND s.wait_event_type = 'Lock' AND EXISTS (
               SELECT FROM pg_stat_activity w
-              WHERE w.pid = ANY (pg_blocking_pids(s.pid)) AND w.application_name = ${this.#application})))`;
+              WHERE w.pid = ANY (pg_blocking_pids(s.pid)) AND w.application_name = ${this.#application}
+                AND (w.state <> 'active' OR w.wait_event_type = 'Lock'
+                  OR clock_timestamp() - w.query_start > ${ONE_STATEMENT}::interval))))`;
     return {
       idle: rows.filter((row) => row.idle).length,
       blocked: rows.filter((row) => !row.idle).map((row) => row.pid),
