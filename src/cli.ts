@@ -180,7 +180,7 @@ const EXIT_CODES = `Exit codes:
   2    bad usage, configuration or schema
   3    a run could not be handled or asked about, or no run got an answer from the backend
   4    the guard held verdicts back
-  69   Postgres or Redis unreachable, nothing was swept
+  69   Postgres or Redis unreachable, or they let nobody in; nothing was swept
   75   another worker holds the lease, nothing was swept
   143  stopped by SIGTERM (130: SIGINT) after finishing what was in flight
 `;
