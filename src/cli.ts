@@ -1,5 +1,5 @@
 import { Command as Commander, CommanderError, InvalidArgumentError, Option } from "commander";
-import { parseDuration } from "./config/env-reader.ts";
+import { parseDuration } from "./config/env/env-reader.ts";
 import { clean } from "./rules/text.ts";
 
 export type Output = "human" | "json" | "github";
@@ -23,18 +23,11 @@ export interface MigrateCommand {
   readonly withHostTables: boolean;
 }
 
-export interface DemoCommand {
-  readonly name: "demo";
-  readonly runs: number;
-  readonly keep: boolean;
-}
-
 export type Command =
   | { readonly name: "run" }
   | { readonly name: "healthcheck" }
   | OnceCommand
-  | MigrateCommand
-  | DemoCommand;
+  | MigrateCommand;
 
 /** `text` is what to print: help and version to stdout (exit code 0), usage errors to stderr (2). */
 export type Parsed =
@@ -107,13 +100,6 @@ function usage(version: string, found: (command: Command) => void): Commander {
     .option("--check", "only tell what is missing, exit with 2 if something is", false)
     .option("--with-host-tables", "also create the host's tables, for development", false)
     .action((options: Omit<MigrateCommand, "name">) => found({ name: "migrate", ...options }));
-
-  program
-    .command("demo")
-    .description("a fleet with an embedded PostgreSQL and a fake backend; needs nothing installed")
-    .option("--runs <n>", "how many runs to begin with", positive, 200)
-    .option("--keep", "leave everything running until Ctrl-C", false)
-    .action((options: Omit<DemoCommand, "name">) => found({ name: "demo", ...options }));
 
   program
     .command("healthcheck")

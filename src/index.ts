@@ -1,14 +1,14 @@
 /** For hosts written in TypeScript: the worker inside another process, with a backend of the host's own if it has one. */
 import { openRuntime } from "./app/runtime.ts";
-import type { Config } from "./config.ts";
+import type { Config } from "./config/config.ts";
 import type { SweepReport } from "./rules/report.ts";
-import { conductSweep } from "./watchdog/conduct.ts";
+import { conductSweep } from "./watchdog/lead/lead-sweep.ts";
 import type { Backend, Log } from "./watchdog/ports.ts";
 import { Worker } from "./watchdog/worker.ts";
-import type { WorkerFacts } from "./watchdog/worker-state.ts";
+import type { WorkerFacts } from "./watchdog/worker-status.ts";
 
-export type { Config } from "./config.ts";
-export { ConfigError, parseConfig } from "./config.ts";
+export type { Config } from "./config/config.ts";
+export { ConfigError, parseConfig } from "./config/config.ts";
 export type { Evidence, Failure, RunSnapshot } from "./rules/model.ts";
 export type { RunOutcome, SweepReport } from "./rules/report.ts";
 export type {
@@ -21,7 +21,7 @@ export type {
   RunIdName,
   SharedApi,
 } from "./watchdog/ports.ts";
-export type { WorkerFacts } from "./watchdog/worker-state.ts";
+export type { WorkerFacts } from "./watchdog/worker-status.ts";
 
 export interface WatchdogOptions {
   /**

@@ -7,7 +7,7 @@ import { fileReader } from "./app/read-file.ts";
 import { type Stdout, watchStdout } from "./app/stdout.ts";
 import { type Command, parseArgv } from "./cli.ts";
 import type { Surroundings } from "./commands/surroundings.ts";
-import { ConfigError } from "./config.ts";
+import { ConfigError } from "./config/config.ts";
 import { exitCodeUntold } from "./rules/exit-code.ts";
 import { StoreSchemaError, StoreUnavailableError } from "./watchdog/ports.ts";
 import { StopRequestedError } from "./watchdog/stop.ts";
@@ -71,7 +71,6 @@ function surroundingsOf(process: NodeJS.Process, stdout: Stdout): Surroundings {
     pid: process.pid,
     version: packageJson.version,
     nodeVersion: process.version,
-    self: [process.execPath, ...process.execArgv, process.argv[1] ?? ""],
   };
 }
 
@@ -97,10 +96,6 @@ async function execute(
     case "healthcheck": {
       const { healthcheck } = await import("./commands/healthcheck.ts");
       return await healthcheck(surroundings);
-    }
-    case "demo": {
-      const { demo } = await import("./commands/demo.ts");
-      return await demo(surroundings, command, signal);
     }
   }
 }

@@ -104,7 +104,7 @@ describe("parseArgv", () => {
 
   it("lists every command and every exit code in its help", () => {
     const help = helpOf("--help");
-    for (const command of ["run", "once", "migrate", "demo"]) {
+    for (const command of ["run", "once", "migrate", "healthcheck"]) {
       expect(help).toMatch(new RegExp(`^  ${command}\\b`, "m"));
     }
     for (const code of [0, 1, 2, 3, 4, 69, 75, 143]) {

@@ -1,6 +1,6 @@
 import { join } from "node:path";
 import { defineConfig } from "vitest/config";
-import { memoryFolder } from "./support/memory-folder.ts";
+import { memoryFolder } from "./services/memory-folder.ts";
 
 const folder = memoryFolder();
 if (folder !== null) process.env["TMPDIR"] ??= folder;
@@ -31,12 +31,7 @@ export default defineConfig({
         test: {
           name: "unit",
           root: import.meta.dirname,
-          include: [
-            "rules/**/*.test.ts",
-            "watchdog/**/*.test.ts",
-            "report/**/*.test.ts",
-            "*.test.ts",
-          ],
+          include: ["{rules,watchdog,config,report}/**/*.test.ts", "*.test.ts"],
           // Everything is made anew by each test, so the files need no process of their own.
           isolate: false,
           ...PATIENT,
@@ -47,8 +42,11 @@ export default defineConfig({
         test: {
           name: "real",
           root: import.meta.dirname,
-          include: ["{io,app,commands,demo,races,replays,defects,process}/**/*.test.ts"],
-          globalSetup: ["support/global-setup.ts", "support/program-setup.ts"],
+          include: [
+            "{io,conformance,app,commands,races,replays,defects,process}/**/*.test.ts",
+            "{demo,fake-host,services}/**/*.test.ts",
+          ],
+          globalSetup: ["services/global-setup.ts", "services/program-setup.ts"],
           deps: BUNDLED,
           ...PATIENT,
         },
@@ -60,11 +58,14 @@ export default defineConfig({
           name: "pooled",
           root: import.meta.dirname,
           include: [
-            "io/postgres/{journal-cleanups,leadership,lease,lost-writes,no-transaction}*.test.ts",
-            "io/postgres/run-{paging,read,suspicion,write}*.test.ts",
-            "app/{cleanup-proof,cleanup-resume,first-run-races,incident,verdict-table-proofs}*.test.ts",
+            "io/postgres/no-transaction.test.ts",
+            "io/postgres/leadership/*.test.ts",
+            "io/postgres/journal/journal-cleanups.test.ts",
+            "io/postgres/runs/{lost-writes,run-paging,run-read,run-suspicion,run-write}*.test.ts",
+            "app/cleanup/{proof,resume,first-run-races}.test.ts",
+            "app/{incident,verdict-table/proofs}.test.ts",
           ],
-          globalSetup: ["support/global-setup.ts", "support/pgbouncer-setup.ts"],
+          globalSetup: ["services/global-setup.ts", "services/pgbouncer/pgbouncer-setup.ts"],
           deps: BUNDLED,
           ...PATIENT,
         },

@@ -1,11 +1,11 @@
-import type { Rotating } from "../config/rotating.ts";
-import type { Config } from "../config.ts";
-import { agentServerBackend } from "../io/backends/agent-server.ts";
-import { genericHttpBackend } from "../io/backends/generic-http.ts";
-import { HttpClient } from "../io/backends/http-client.ts";
-import { openHandsCloudBackend } from "../io/backends/openhands-cloud.ts";
-import type { Secret } from "../io/backends/secret.ts";
+import type { Config } from "../config/config.ts";
+import type { Rotating } from "../config/env/reloadable-secret.ts";
 import { systemClock } from "../io/clock.ts";
+import { genericHttpBackend } from "../io/generic-http/generic-http.ts";
+import { HttpClient } from "../io/http/client.ts";
+import type { Secret } from "../io/http/secret.ts";
+import { agentServerBackend } from "../io/openhands/agent-server.ts";
+import { openHandsCloudBackend } from "../io/openhands/cloud.ts";
 import type { Backend, Log } from "../watchdog/ports.ts";
 import { youngCollector } from "./heap.ts";
 

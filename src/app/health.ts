@@ -1,11 +1,11 @@
-import { type Config, ConfigError } from "../config.ts";
+import { type Config, ConfigError } from "../config/config.ts";
 import { withoutAddresses } from "../io/health/addresses.ts";
 import { probe } from "../io/health/probe.ts";
 import { type Answer, type HealthServer, openHealthServer } from "../io/health/server.ts";
 import { health, liveness, readiness, type Standing } from "../rules/health.ts";
 import type { SweepReport } from "../rules/report.ts";
 import type { Log, SharedApi } from "../watchdog/ports.ts";
-import type { WorkerFacts } from "../watchdog/worker-state.ts";
+import type { WorkerFacts } from "../watchdog/worker-status.ts";
 
 const PROBE_WITHIN_MS = 4000;
 

@@ -1,5 +1,5 @@
-import type { Config } from "../config.ts";
-import { PostgresLease } from "../io/postgres/lease.ts";
+import type { Config } from "../config/config.ts";
+import { PostgresLease } from "../io/postgres/leadership/lease.ts";
 import { RedisLease } from "../io/redis/lease.ts";
 import type { Lease, Log } from "../watchdog/ports.ts";
 import { openDatabase } from "./postgres.ts";

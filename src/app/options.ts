@@ -1,4 +1,4 @@
-import type { Config } from "../config.ts";
+import type { Config } from "../config/config.ts";
 import type { WorkerOptions } from "../watchdog/worker.ts";
 
 /** No finished statement or question for this long: the leader is cut off and gives the lease up. */

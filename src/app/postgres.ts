@@ -1,10 +1,10 @@
 import type { DatabaseConfig } from "../config/database.ts";
-import type { DatabaseEndpoint } from "../config/database-url.ts";
+import type { DatabaseEndpoint } from "../config/urls/database-url.ts";
+import type { ConnectionOptions } from "../io/postgres/connection/session.ts";
 import { Database } from "../io/postgres/database.ts";
-import { PostgresJournal } from "../io/postgres/journal.ts";
-import { PostgresLeadership } from "../io/postgres/leadership.ts";
-import { PostgresRunStore } from "../io/postgres/run-store.ts";
-import type { ConnectionOptions } from "../io/postgres/session.ts";
+import { PostgresJournal } from "../io/postgres/journal/journal.ts";
+import { PostgresLeadership } from "../io/postgres/leadership/leadership.ts";
+import { PostgresRunStore } from "../io/postgres/runs/run-store.ts";
 import type { Log } from "../watchdog/ports.ts";
 import type { Journal, Leadership, RunStore } from "../watchdog/store-ports.ts";
 

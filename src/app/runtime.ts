@@ -1,9 +1,9 @@
 import { randomBytes } from "node:crypto";
-import { type Config, configFingerprint } from "../config.ts";
-import { foreignBackend } from "../io/backends/foreign-backend.ts";
+import { type Config, configFingerprint } from "../config/config.ts";
 import { systemClock, systemRandom } from "../io/clock.ts";
+import { foreignBackend } from "../io/custom-backend/custom-backend.ts";
 import { cronSchedule } from "../io/schedule.ts";
-import type { ConductDeps } from "../watchdog/conduct-model.ts";
+import type { ConductDeps } from "../watchdog/lead/model.ts";
 import type { Backend, Log, Schedule } from "../watchdog/ports.ts";
 import type { WorkerOptions } from "../watchdog/worker.ts";
 import { openBackend } from "./backend.ts";

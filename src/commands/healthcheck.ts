@@ -1,5 +1,5 @@
 import { askLiveness } from "../app/health.ts";
-import { parseHealthConfig } from "../config.ts";
+import { parseHealthConfig } from "../config/config.ts";
 import type { Surroundings } from "./surroundings.ts";
 
 type Needed = Pick<Surroundings, "env" | "readFile" | "stdout"> & {

@@ -1,6 +1,6 @@
 import { migrateDatabase } from "../app/migrate.ts";
 import type { MigrateCommand } from "../cli.ts";
-import { parseDatabaseConfig } from "../config.ts";
+import { parseDatabaseConfig } from "../config/config.ts";
 import type { Surroundings } from "./surroundings.ts";
 
 /**

@@ -1,7 +1,7 @@
 import { openProcessLog } from "../app/log.ts";
 import { openRuntime, type Runtime } from "../app/runtime.ts";
 import type { OnceCommand } from "../cli.ts";
-import { parseConfig } from "../config.ts";
+import { parseConfig } from "../config/config.ts";
 import { githubReport, githubSummary } from "../report/github.ts";
 import { humanReport } from "../report/human.ts";
 import { jsonReport } from "../report/json.ts";
@@ -9,18 +9,18 @@ import { noProgress, type Progress, progressBar } from "../report/progress.ts";
 import { exitCodeUntold, type SweepEnd } from "../rules/exit-code.ts";
 import { leaseKeyOf } from "../rules/lease-key.ts";
 import type { SweepReport } from "../rules/report.ts";
-import { conductSweep } from "../watchdog/conduct.ts";
-import type { Conducted, SweepRequest, SweepWatch } from "../watchdog/conduct-model.ts";
+import { endOf } from "../watchdog/errors.ts";
+import { rehearseSweep } from "../watchdog/lead/dry-run.ts";
+import { conductSweep } from "../watchdog/lead/lead-sweep.ts";
+import type { Conducted, SweepRequest, SweepWatch } from "../watchdog/lead/model.ts";
 import {
   LeaseUnavailableError,
   type Log,
   StoreSchemaError,
   StoreUnavailableError,
 } from "../watchdog/ports.ts";
-import { rehearseSweep } from "../watchdog/rehearse.ts";
 import type { LeadershipView } from "../watchdog/store-ports.ts";
-import { endOf } from "../watchdog/sweep-end.ts";
-import { makeReport } from "../watchdog/sweep-report.ts";
+import { makeReport } from "../watchdog/sweep/report.ts";
 import type { Surroundings } from "./surroundings.ts";
 
 /**

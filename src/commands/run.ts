@@ -1,7 +1,7 @@
 import { openHealth } from "../app/health.ts";
 import { openProcessLog } from "../app/log.ts";
 import { openRuntime } from "../app/runtime.ts";
-import { parseConfig } from "../config.ts";
+import { parseConfig } from "../config/config.ts";
 import { Worker } from "../watchdog/worker.ts";
 import type { Surroundings } from "./surroundings.ts";
 

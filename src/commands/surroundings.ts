@@ -12,6 +12,4 @@ export interface Surroundings {
   readonly pid: number;
   readonly version: string;
   readonly nodeVersion: string;
-  /** How this very program is started again: command and first arguments. */
-  readonly self: readonly [string, ...string[]];
 }

@@ -1,8 +1,8 @@
-import { type EnvReader, quoted } from "./env-reader.ts";
+import { type EnvReader, quoted } from "./env/env-reader.ts";
+import type { SecretName, VariableName } from "./env/names.ts";
+import { Rotating } from "./env/reloadable-secret.ts";
 import { isHost } from "./host.ts";
-import { readBaseUrl, readUrlTemplate } from "./http-url.ts";
-import type { SecretName, VariableName } from "./names.ts";
-import { Rotating } from "./rotating.ts";
+import { readBaseUrl, readUrlTemplate } from "./urls/http-url.ts";
 
 export type BackendConfig =
   | {

@@ -1,3 +1,6 @@
+import { type EnvReader, quoted } from "./env/env-reader.ts";
+import { Rotating } from "./env/reloadable-secret.ts";
+import { isHost } from "./host.ts";
 import {
   BLANK_ENDPOINT,
   type DatabaseEndpoint,
@@ -5,11 +8,8 @@ import {
   location,
   plainOnSocket,
   readDatabaseUrl,
-} from "./database-url.ts";
-import { type EnvReader, quoted } from "./env-reader.ts";
-import { isHost } from "./host.ts";
-import { Rotating } from "./rotating.ts";
-import { SSL_MODES, type SslMode, sslSetting } from "./ssl-mode.ts";
+} from "./urls/database-url.ts";
+import { SSL_MODES, type SslMode, sslSetting } from "./urls/ssl-mode.ts";
 
 export interface DatabaseConfig {
   readonly endpoint: Rotating<DatabaseEndpoint>;

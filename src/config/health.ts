@@ -1,4 +1,4 @@
-import { type EnvReader, quoted } from "./env-reader.ts";
+import { type EnvReader, quoted } from "./env/env-reader.ts";
 import { isHost } from "./host.ts";
 
 export interface HealthConfig {

@@ -1,4 +1,4 @@
-import type { EnvReader } from "./env-reader.ts";
+import type { EnvReader } from "./env/env-reader.ts";
 
 /** Always `ttlMs > 2 * renewMs` and `marginMs < ttlMs - renewMs`. */
 export interface LeaseConfig {

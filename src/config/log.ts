@@ -1,4 +1,4 @@
-import type { EnvReader } from "./env-reader.ts";
+import type { EnvReader } from "./env/env-reader.ts";
 
 export interface LogConfig {
   readonly level: LogLevel;

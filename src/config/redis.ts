@@ -1,12 +1,12 @@
+import type { EnvReader } from "./env/env-reader.ts";
+import { Rotating } from "./env/reloadable-secret.ts";
+import { isHost } from "./host.ts";
 import {
   type ConnectionUrl,
   describeParameters,
   describeScheme,
   parseConnectionUrl,
-} from "./connection-url.ts";
-import type { EnvReader } from "./env-reader.ts";
-import { isHost } from "./host.ts";
-import { Rotating } from "./rotating.ts";
+} from "./urls/connection-url.ts";
 
 export interface RedisConfig {
   readonly host: string;

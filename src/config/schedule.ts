@@ -1,5 +1,5 @@
 import { Cron } from "croner";
-import { type EnvReader, quoted } from "./env-reader.ts";
+import { type EnvReader, quoted } from "./env/env-reader.ts";
 
 export interface ScheduleConfig {
   /** croner's syntax: five fields, or six with seconds first, or a nickname such as `@hourly`. UTC. */

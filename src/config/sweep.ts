@@ -1,8 +1,8 @@
 /** How runs are found, judged and cleaned up after. */
 import type { GuardPolicy } from "../rules/guard.ts";
 import type { VerdictPolicy } from "../rules/model.ts";
-import type { EnvReader } from "./env-reader.ts";
-import type { SettingName } from "./names.ts";
+import type { EnvReader } from "./env/env-reader.ts";
+import type { SettingName } from "./env/names.ts";
 
 export interface SweepConfig {
   /** Runs verified at once. */

@@ -1,5 +1,5 @@
 /** What the work needs from Postgres. The promises of ports.ts hold here as well. */
-import type { CleanupPlan } from "../rules/cleanup-plan.ts";
+import type { CleanupPlan } from "../rules/cleanup/cleanup-plan.ts";
 import type { RunSnapshot, Trigger, Verdict } from "../rules/model.ts";
 import type { SuspicionChange } from "../rules/suspicion.ts";
 import type { ApiRestraint, Fence, LeaseKind, RunIdName } from "./ports.ts";

@@ -1,11 +1,11 @@
 import type { SweepReport } from "../rules/report.ts";
 import { leaseContendInMs } from "../rules/timing.ts";
-import { Complaints } from "./complaints.ts";
-import { conductSweep } from "./conduct.ts";
-import type { ConductDeps, Conducted, ConductOptions } from "./conduct-model.ts";
-import { LinkedController } from "./linked-signal.ts";
+import { LinkedController } from "./concurrency/linked-signal.ts";
+import { conductSweep } from "./lead/lead-sweep.ts";
+import type { ConductDeps, Conducted, ConductOptions } from "./lead/model.ts";
 import type { Schedule } from "./ports.ts";
-import { type WorkerFacts, WorkerState } from "./worker-state.ts";
+import { Complaints } from "./trouble-log.ts";
+import { type WorkerFacts, WorkerState } from "./worker-status.ts";
 
 export interface WorkerDeps extends Omit<ConductDeps, "watch"> {
   readonly schedule: Schedule;

@@ -1,8 +1,8 @@
 import { describe, expect, it, vi } from "vitest";
-import { type HttpReply, JSON_TYPE, type Reply } from "../../src/demo/fake-host-model.ts";
-import { seedRuns } from "../../src/demo/seed.ts";
 import { StopRequestedError } from "../../src/watchdog/stop.ts";
-import { createWorld, exitedWith, type World } from "../support/world.ts";
+import { type HttpReply, JSON_TYPE, type Reply } from "../fake-host/fake-host-model.ts";
+import { seedRuns } from "../fake-host/seed.ts";
+import { createWorld, exitedWith, type World } from "../support/world/world.ts";
 
 const MIB = 1024 * 1024;
 /** With the default concurrency one slot is left. */

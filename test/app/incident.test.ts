@@ -1,7 +1,7 @@
 import { expect, it, vi } from "vitest";
-import { completeRun } from "../../src/demo/callback.ts";
-import { LockWatch } from "../../src/demo/lock-watch.ts";
-import { createWorld, type World } from "../support/world.ts";
+import { LockWatch } from "../demo/lock-watch.ts";
+import { completeRun } from "../fake-host/callback.ts";
+import { createWorld, type World } from "../support/world/world.ts";
 
 const RUNS = 10;
 const SAMPLES_WHILE_ASKING = 100;

@@ -1,7 +1,7 @@
 import { describe, expect, it } from "vitest";
-import type { RunSeed } from "../../src/demo/seed.ts";
-import { sendJson, startHttpServer } from "../support/http-server.ts";
-import { createWorld, type World } from "../support/world.ts";
+import type { RunSeed } from "../fake-host/seed.ts";
+import { sendJson, startHttpServer } from "../services/http-server.ts";
+import { createWorld, type World } from "../support/world/world.ts";
 
 const OVERDUE = 4;
 const HEALTHY = 10;

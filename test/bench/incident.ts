@@ -4,10 +4,10 @@
  */
 import { setTimeout as sleep } from "node:timers/promises";
 import postgres, { type Sql } from "postgres";
-import { completeRun } from "../../src/demo/callback.ts";
-import { startFakeHost } from "../../src/demo/fake-host.ts";
-import { LockWatch } from "../../src/demo/lock-watch.ts";
-import { type SeededRun, seedRuns } from "../../src/demo/seed.ts";
+import { LockWatch } from "../demo/lock-watch.ts";
+import { completeRun } from "../fake-host/callback.ts";
+import { startFakeHost } from "../fake-host/fake-host.ts";
+import { type SeededRun, seedRuns } from "../fake-host/seed.ts";
 import { line } from "./print.ts";
 import { runWorkerOnce } from "./worker.ts";
 

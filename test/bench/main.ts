@@ -1,8 +1,8 @@
 /** `npm run bench [name...]`: figures of one run on one machine; compare ratios, not milliseconds. */
 import { randomBytes } from "node:crypto";
 import postgres, { type Sql } from "postgres";
-import { startPostgres } from "../../src/demo/embedded-postgres.ts";
 import { migrate } from "../../src/io/postgres/migrate.ts";
+import { startPostgres } from "../services/postgres/embedded-postgres.ts";
 import { benchIncident } from "./incident.ts";
 import { heading } from "./print.ts";
 import { benchSpeed } from "./speed.ts";

@@ -6,12 +6,12 @@ import { spawn } from "node:child_process";
 import { once } from "node:events";
 import { createInterface } from "node:readline";
 import type { Sql } from "postgres";
-import type { HostMessage } from "../../src/demo/fake-host-process.ts";
-import { seedAutomation, seedRuns } from "../../src/demo/seed.ts";
+import type { HostMessage } from "../fake-host/fake-host-process.ts";
+import { seedAutomation, seedRuns } from "../fake-host/seed.ts";
 import { line } from "./print.ts";
 import { runWorkerOnce } from "./worker.ts";
 
-const HOST = `${import.meta.dirname}/../../src/demo/fake-host-process.ts`;
+const HOST = `${import.meta.dirname}/../fake-host/fake-host-process.ts`;
 const RUNS = 5000;
 const LATENCY_MS = 100;
 const CONCURRENCY = 256;

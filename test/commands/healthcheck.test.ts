@@ -2,9 +2,9 @@ import { networkInterfaces } from "node:os";
 import { PassThrough } from "node:stream";
 import { describe, expect, it } from "vitest";
 import { healthcheck } from "../../src/commands/healthcheck.ts";
-import { parseHealthConfig } from "../../src/config.ts";
-import { freePort } from "../../src/demo/free-port.ts";
+import { parseHealthConfig } from "../../src/config/config.ts";
 import { type Answer, openHealthServer } from "../../src/io/health/server.ts";
+import { freePort } from "../services/free-port.ts";
 
 type Env = Readonly<Record<string, string>>;
 

@@ -1,8 +1,8 @@
 import { describe, expect, it } from "vitest";
-import { freePort } from "../../src/demo/free-port.ts";
-import { holdPostgresLease } from "../support/held-lease.ts";
-import { parseDocument } from "../support/report-document.ts";
-import { createWorld, exitedWith, randomCommandId, type World } from "../support/world.ts";
+import { freePort } from "../services/free-port.ts";
+import { holdPostgresLease } from "../support/process/held-lease.ts";
+import { parseDocument } from "../support/process/report-document.ts";
+import { createWorld, exitedWith, randomCommandId, type World } from "../support/world/world.ts";
 import { onceInProcess } from "./once-in-process.ts";
 
 const ARGS = ["--dry-run", "--output", "json"];

@@ -43,7 +43,6 @@ export async function onceInProcess(
       pid: process.pid,
       version: "0",
       nodeVersion: "0",
-      self: ["node"],
     },
     parsed.command,
     options.signal ?? new AbortController().signal,

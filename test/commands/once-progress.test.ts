@@ -1,7 +1,7 @@
 import { stripVTControlCharacters } from "node:util";
 import { describe, expect, it } from "vitest";
-import { seedRuns } from "../../src/demo/seed.ts";
-import { createWorld, type World } from "../support/world.ts";
+import { seedRuns } from "../fake-host/seed.ts";
+import { createWorld, type World } from "../support/world/world.ts";
 import { onceInProcess } from "./once-in-process.ts";
 
 describe("the progress bar of once", () => {

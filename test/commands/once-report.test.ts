@@ -1,7 +1,7 @@
 import { describe, expect, it } from "vitest";
-import { seedRuns } from "../../src/demo/seed.ts";
-import { parseDocument } from "../support/report-document.ts";
-import { createWorld, exitedWith, randomCommandId, type World } from "../support/world.ts";
+import { seedRuns } from "../fake-host/seed.ts";
+import { parseDocument } from "../support/process/report-document.ts";
+import { createWorld, exitedWith, randomCommandId, type World } from "../support/world/world.ts";
 import { onceInProcess } from "./once-in-process.ts";
 
 describe("once --output json", () => {

@@ -1,7 +1,7 @@
 import { randomUUID } from "node:crypto";
 import { describe, expect, it } from "vitest";
-import { parseDocument } from "../support/report-document.ts";
-import { createWorld, type World } from "../support/world.ts";
+import { parseDocument } from "../support/process/report-document.ts";
+import { createWorld, type World } from "../support/world/world.ts";
 import { onceInProcess } from "./once-in-process.ts";
 
 describe("once --run", () => {

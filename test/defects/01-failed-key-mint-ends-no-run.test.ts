@@ -1,6 +1,6 @@
 import { expect, it } from "vitest";
-import { html, json, type Reply } from "../../src/demo/fake-host-model.ts";
-import { createWorld } from "../support/world.ts";
+import { html, json, type Reply } from "../fake-host/fake-host-model.ts";
+import { createWorld } from "../support/world/world.ts";
 
 const MINTS: readonly Reply[] = [
   html(503, "Service Unavailable"),

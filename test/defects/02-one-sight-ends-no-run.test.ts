@@ -1,6 +1,6 @@
 import { expect, it } from "vitest";
-import { html, type Reply, type Sandbox } from "../../src/demo/fake-host-model.ts";
-import { createWorld, exitedWith } from "../support/world.ts";
+import { html, type Reply, type Sandbox } from "../fake-host/fake-host-model.ts";
+import { createWorld, exitedWith } from "../support/world/world.ts";
 
 /** The guard is as loose as elsewhere in tests: this is about the number of sights alone. */
 const PRODUCT = { WATCHDOG_CONFIRMATIONS: "2" };

@@ -1,10 +1,10 @@
 import { expect, it } from "vitest";
-import { completeRun } from "../../src/demo/callback.ts";
+import { completeRun } from "../fake-host/callback.ts";
 import { journal, seedExited } from "../races/fleet.ts";
 import { inGap } from "../races/gaps.ts";
 import { pauseCommits } from "../races/paused-commit.ts";
-import { deletions } from "../support/cleanup-rows.ts";
-import { createWorld } from "../support/world.ts";
+import { deletions } from "../support/world/cleanup-rows.ts";
+import { createWorld } from "../support/world/world.ts";
 
 it("nothing is deleted before the verdict has committed", async () => {
   await using world = await createWorld();

@@ -1,8 +1,8 @@
 import { expect, it, vi } from "vitest";
-import { completeRun } from "../../src/demo/callback.ts";
-import { LockWatch } from "../../src/demo/lock-watch.ts";
+import { LockWatch } from "../demo/lock-watch.ts";
+import { completeRun } from "../fake-host/callback.ts";
 import { seedExited } from "../races/fleet.ts";
-import { createWorld } from "../support/world.ts";
+import { createWorld } from "../support/world/world.ts";
 
 const SAMPLES = 20;
 

@@ -1,6 +1,6 @@
 import { expect, it } from "vitest";
-import type { BashOutput } from "../../src/demo/fake-host-model.ts";
-import { createWorld, exitedWith, randomCommandId } from "../support/world.ts";
+import type { BashOutput } from "../fake-host/fake-host-model.ts";
+import { createWorld, exitedWith, randomCommandId } from "../support/world/world.ts";
 
 const ODD = "before\u0000middle\ud800after";
 const CLEAN = "beforemiddleafter";

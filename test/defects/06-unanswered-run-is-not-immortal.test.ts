@@ -1,5 +1,5 @@
 import { expect, it } from "vitest";
-import { createWorld } from "../support/world.ts";
+import { createWorld } from "../support/world/world.ts";
 
 it("a run that nobody can answer for is asked ever more rarely, and given up after a day", async () => {
   await using world = await createWorld();

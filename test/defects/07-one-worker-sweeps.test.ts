@@ -1,7 +1,7 @@
 import { expect, it } from "vitest";
 import { journal, seedExited } from "../races/fleet.ts";
-import { deletions } from "../support/cleanup-rows.ts";
-import { conductOnce, createWorld } from "../support/world.ts";
+import { deletions } from "../support/world/cleanup-rows.ts";
+import { conductOnce, createWorld } from "../support/world/world.ts";
 
 const RUNS = 3;
 

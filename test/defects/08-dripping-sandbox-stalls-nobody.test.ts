@@ -1,8 +1,8 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import { expect, it, vi } from "vitest";
-import { type HttpReply, JSON_TYPE } from "../../src/demo/fake-host-model.ts";
+import { type HttpReply, JSON_TYPE } from "../fake-host/fake-host-model.ts";
 import { seedExited } from "../races/fleet.ts";
-import { createWorld } from "../support/world.ts";
+import { createWorld } from "../support/world/world.ts";
 
 const OTHERS = 5;
 

@@ -1,7 +1,7 @@
 import { expect, it } from "vitest";
-import { JSON_TYPE } from "../../src/demo/fake-host-model.ts";
+import { JSON_TYPE } from "../fake-host/fake-host-model.ts";
 import { seedExited } from "../races/fleet.ts";
-import { createWorld } from "../support/world.ts";
+import { createWorld } from "../support/world/world.ts";
 
 const MIB = 1024 * 1024;
 /** The longest answer that is legal, and what the sockets between may hold. */

@@ -1,8 +1,8 @@
 import { afterAll, beforeAll, beforeEach, expect, it } from "vitest";
-import { completeRun, dispatchPhaseTwo } from "../../src/demo/callback.ts";
+import { completeRun, dispatchPhaseTwo } from "../fake-host/callback.ts";
 import { journal } from "../races/fleet.ts";
 import { inGap } from "../races/gaps.ts";
-import { createWorld, type World } from "../support/world.ts";
+import { createWorld, type World } from "../support/world/world.ts";
 
 let world: World;
 

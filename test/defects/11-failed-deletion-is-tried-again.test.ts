@@ -1,7 +1,7 @@
 import { expect, it } from "vitest";
-import { html, json, type Reply } from "../../src/demo/fake-host-model.ts";
+import { html, json, type Reply } from "../fake-host/fake-host-model.ts";
 import { seedExited } from "../races/fleet.ts";
-import { createWorld } from "../support/world.ts";
+import { createWorld } from "../support/world/world.ts";
 
 const FAILURES: readonly Reply[] = [
   html(500, "Internal Server Error"),

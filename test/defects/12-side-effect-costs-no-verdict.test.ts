@@ -1,7 +1,7 @@
 import { expect, it } from "vitest";
 import { journal, seedExited } from "../races/fleet.ts";
-import { firstRunStates, presetOf, setPreset } from "../support/preset-metadata.ts";
-import { createWorld } from "../support/world.ts";
+import { firstRunStates, presetOf, setPreset } from "../support/world/preset-metadata.ts";
+import { createWorld } from "../support/world/world.ts";
 
 it("a first run that cannot be recorded takes neither the verdict nor the clean-up with it", async () => {
   await using world = await createWorld();

@@ -1,5 +1,5 @@
 import { expect, it } from "vitest";
-import { createWorld, exitedWith, randomCommandId } from "../support/world.ts";
+import { createWorld, exitedWith, randomCommandId } from "../support/world/world.ts";
 
 it("a run that names no command is not judged by the exit code of another one", async () => {
   await using world = await createWorld();

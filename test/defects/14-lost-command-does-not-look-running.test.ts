@@ -1,6 +1,6 @@
 import { expect, it } from "vitest";
 import { journal } from "../races/fleet.ts";
-import { createWorld } from "../support/world.ts";
+import { createWorld } from "../support/world/world.ts";
 
 it("a command that died with its agent server ends before the hard deadline, a quiet one is waited for", async () => {
   await using world = await createWorld();

@@ -1,6 +1,6 @@
 import { expect, it } from "vitest";
-import { html, type Reply, type Sandbox } from "../../src/demo/fake-host-model.ts";
-import { createWorld, exitedWith, randomCommandId } from "../support/world.ts";
+import { html, type Reply, type Sandbox } from "../fake-host/fake-host-model.ts";
+import { createWorld, exitedWith, randomCommandId } from "../support/world/world.ts";
 
 const REFUSALS: readonly (Partial<Sandbox> | { readonly answer: Reply })[] = [
   { agentKey: "rotated when it was resumed" },

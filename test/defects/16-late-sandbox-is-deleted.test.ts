@@ -1,7 +1,7 @@
 import { expect, it } from "vitest";
-import { completeRun, dispatchPhaseTwo } from "../../src/demo/callback.ts";
-import { deletions, setDueIn } from "../support/cleanup-rows.ts";
-import { createWorld } from "../support/world.ts";
+import { completeRun, dispatchPhaseTwo } from "../fake-host/callback.ts";
+import { deletions, setDueIn } from "../support/world/cleanup-rows.ts";
+import { createWorld } from "../support/world/world.ts";
 
 it("a sandbox that its run names after it was given up is deleted, although the failure is reported late", async () => {
   await using world = await createWorld();

@@ -1,6 +1,6 @@
 import { expect, it } from "vitest";
-import { html, json, type Reply, type RequestKind } from "../../src/demo/fake-host-model.ts";
-import { createWorld, exitedWith, randomCommandId } from "../support/world.ts";
+import { html, json, type Reply, type RequestKind } from "../fake-host/fake-host-model.ts";
+import { createWorld, exitedWith, randomCommandId } from "../support/world/world.ts";
 
 const SECRET = "upstream-secret";
 const WORDY: readonly (readonly [RequestKind, Reply])[] = [

@@ -1,6 +1,6 @@
 import { expect, it } from "vitest";
-import { seedAutomation } from "../../src/demo/seed.ts";
-import { conductOnce, createWorld } from "../support/world.ts";
+import { seedAutomation } from "../fake-host/seed.ts";
+import { conductOnce, createWorld } from "../support/world/world.ts";
 
 const RUNS = 5;
 

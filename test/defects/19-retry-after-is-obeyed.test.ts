@@ -1,6 +1,6 @@
 import { expect, it } from "vitest";
-import { json } from "../../src/demo/fake-host-model.ts";
-import { createWorld } from "../support/world.ts";
+import { json } from "../fake-host/fake-host-model.ts";
+import { createWorld } from "../support/world/world.ts";
 
 const RUNS = 6;
 /** So many owners that are told to wait, one after the other, speak for all of them. */

@@ -1,6 +1,6 @@
 import { afterEach, expect, it, vi } from "vitest";
 import { seedExited } from "../races/fleet.ts";
-import { createWorld, exitedWith, randomCommandId } from "../support/world.ts";
+import { createWorld, exitedWith, randomCommandId } from "../support/world/world.ts";
 
 const HOUR_MS = 3_600_000;
 const MINUTE_MS = 60_000;

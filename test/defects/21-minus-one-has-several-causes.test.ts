@@ -1,6 +1,6 @@
 import { expect, it } from "vitest";
-import { completeRun } from "../../src/demo/callback.ts";
-import { createWorld, exitedWith, randomCommandId, type World } from "../support/world.ts";
+import { completeRun } from "../fake-host/callback.ts";
+import { createWorld, exitedWith, randomCommandId, type World } from "../support/world/world.ts";
 
 it("exit code -1 claims no single cause and shows what the server said, other signals are told by number", async () => {
   await using world = await createWorld();

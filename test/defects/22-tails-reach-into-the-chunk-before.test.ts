@@ -1,6 +1,6 @@
 import { expect, it } from "vitest";
-import type { BashOutput } from "../../src/demo/fake-host-model.ts";
-import { createWorld, exitedWith, randomCommandId } from "../support/world.ts";
+import type { BashOutput } from "../fake-host/fake-host-model.ts";
+import { createWorld, exitedWith, randomCommandId } from "../support/world/world.ts";
 
 it("a failure whose last event has little output left shows the end of what came before it", async () => {
   await using world = await createWorld();

@@ -1,7 +1,7 @@
 import { expect, it } from "vitest";
-import type { SeededRun } from "../../src/demo/seed.ts";
+import type { SeededRun } from "../fake-host/seed.ts";
 import { seedExited } from "../races/fleet.ts";
-import { createWorld } from "../support/world.ts";
+import { createWorld } from "../support/world/world.ts";
 
 const URLS: readonly ((url: URL) => string)[] = [
   (url) => url.href.replace("http:", "file:"),

@@ -1,5 +1,5 @@
 import { expect, it } from "vitest";
-import { createWorld } from "../support/world.ts";
+import { createWorld } from "../support/world/world.ts";
 
 const PRODUCT = { WATCHDOG_CONFIRMATIONS: "2", WATCHDOG_GUARD_MIN: "5" };
 

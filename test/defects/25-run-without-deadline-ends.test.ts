@@ -1,5 +1,5 @@
 import { expect, it } from "vitest";
-import { createWorld, exitedWith, randomCommandId } from "../support/world.ts";
+import { createWorld, exitedWith, randomCommandId } from "../support/world/world.ts";
 
 const HOUR_MS = 3_600_000;
 

@@ -1,8 +1,8 @@
 import { expect, it } from "vitest";
 import { health, liveness } from "../../src/rules/health.ts";
-import { WorkerState } from "../../src/watchdog/worker-state.ts";
-import { FakeClock } from "../support/fake-clock.ts";
-import { ManualSchedule } from "../support/worker-world.ts";
+import { WorkerState } from "../../src/watchdog/worker-status.ts";
+import { FakeClock } from "../support/memory/fake-clock.ts";
+import { ManualSchedule } from "../support/stands/worker-world.ts";
 
 const BACKLOG = { count: 1, deferred: 0, held: 0, failing: 0, oldestOverdueMs: 60_000 };
 /** Three times the deadline of a verification, and half a minute. */

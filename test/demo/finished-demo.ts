@@ -1,12 +1,12 @@
 import type { Sql } from "postgres";
-import { type AuditFacts, audit } from "../../src/demo/audit.ts";
-import { completeRun } from "../../src/demo/callback.ts";
-import type { Player } from "../../src/demo/cast.ts";
-import type { HostWrite } from "../../src/demo/directions.ts";
-import type { FakeHost } from "../../src/demo/fake-host.ts";
-import type { Ending, RoleName } from "../../src/demo/roles.ts";
-import { type RunSeed, seedRun } from "../../src/demo/seed.ts";
-import { TIMING } from "../../src/demo/stage.ts";
+import { completeRun } from "../fake-host/callback.ts";
+import type { FakeHost } from "../fake-host/fake-host.ts";
+import { type RunSeed, seedRun } from "../fake-host/seed.ts";
+import { type AuditFacts, audit } from "./audit.ts";
+import type { Player } from "./cast.ts";
+import type { HostWrite } from "./directions.ts";
+import type { Ending, RoleName } from "./roles.ts";
+import { TIMING } from "./stage.ts";
 
 const COMPLETED: Ending = { kind: "verdict", status: "COMPLETED", basis: "proof" };
 const PRESUMED: Ending = { kind: "verdict", status: "FAILED", basis: "presumption" };

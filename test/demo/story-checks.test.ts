@@ -1,9 +1,9 @@
 import type { Sql } from "postgres";
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from "vitest";
-import { type FakeHost, startFakeHost } from "../../src/demo/fake-host.ts";
-import { TIMING } from "../../src/demo/stage.ts";
-import { createDatabase, type TestDatabase } from "../support/database.ts";
+import { type FakeHost, startFakeHost } from "../fake-host/fake-host.ts";
+import { createDatabase, type TestDatabase } from "../services/postgres/database.ts";
 import { DECIDED_MS, type FinishedDemo, finishedDemo } from "./finished-demo.ts";
+import { TIMING } from "./stage.ts";
 
 let database: TestDatabase;
 let sql: Sql;

@@ -1,6 +1,6 @@
 import { describe, expect, it } from "vitest";
-import { Chronicle } from "../../src/demo/chronicle.ts";
 import type { SweepCounts } from "../../src/rules/report.ts";
+import { Chronicle } from "./chronicle.ts";
 
 const NONE: SweepCounts = {
   stale: 0,

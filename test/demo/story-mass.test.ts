@@ -1,7 +1,7 @@
 import type { Sql } from "postgres";
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from "vitest";
-import { type FakeHost, startFakeHost } from "../../src/demo/fake-host.ts";
-import { createDatabase, type TestDatabase } from "../support/database.ts";
+import { type FakeHost, startFakeHost } from "../fake-host/fake-host.ts";
+import { createDatabase, type TestDatabase } from "../services/postgres/database.ts";
 import { DECIDED_MS, type FinishedDemo, finishedDemo, REASON } from "./finished-demo.ts";
 
 const EARLY = "0 of 1 of the mass stayed RUNNING until the override";

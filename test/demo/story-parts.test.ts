@@ -2,17 +2,17 @@ import { PassThrough } from "node:stream";
 import type { Sql } from "postgres";
 import postgres from "postgres";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
-import { EnvReader } from "../../src/config/env-reader.ts";
+import { EnvReader } from "../../src/config/env/env-reader.ts";
 import { readGuard } from "../../src/config/sweep.ts";
-import { castOf, FEWEST_RUNS, type Member, MOST_RUNS, massOf } from "../../src/demo/cast.ts";
-import { startFakeHost } from "../../src/demo/fake-host.ts";
-import { LockWatch } from "../../src/demo/lock-watch.ts";
-import { GROUPS, type RoleName, STOPPED } from "../../src/demo/roles.ts";
-import { openScreen } from "../../src/demo/screen.ts";
-import { seedRun } from "../../src/demo/seed.ts";
-import { Sightings } from "../../src/demo/sightings.ts";
 import { isMass } from "../../src/rules/guard.ts";
-import { createDatabase, type TestDatabase } from "../support/database.ts";
+import { startFakeHost } from "../fake-host/fake-host.ts";
+import { seedRun } from "../fake-host/seed.ts";
+import { createDatabase, type TestDatabase } from "../services/postgres/database.ts";
+import { castOf, FEWEST_RUNS, type Member, MOST_RUNS, massOf } from "./cast.ts";
+import { LockWatch } from "./lock-watch.ts";
+import { GROUPS, type RoleName, STOPPED } from "./roles.ts";
+import { openScreen } from "./screen.ts";
+import { Sightings } from "./sightings.ts";
 
 describe("castOf", () => {
   const roles = new Set(castOf(MOST_RUNS).map(({ role }) => role));

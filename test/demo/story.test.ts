@@ -5,8 +5,9 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { createInterface } from "node:readline";
 import { afterEach, beforeEach, describe, expect, inject, it } from "vitest";
-import "../support/provided.ts";
+import "../services/provided.ts";
 
+const MAIN = join(import.meta.dirname, "main.ts");
 const DEMO_WITHIN_MS = 300_000;
 
 /** What a user may have set for a deployment of their own; the demo's world must not hear of it. */
@@ -121,7 +122,7 @@ describe("demo", () => {
       const demo = start("--runs", runs);
       expect(await demo.exit).toEqual({ code: 2, signal: null });
       expect(demo.text).toBe(
-        `run-watchdog: --runs must be from 20 (a run of each kind) to 2000, got ${runs}\n`,
+        `demo: --runs must be from 20 (a run of each kind) to 2000, got ${runs}\n`,
       );
     });
   }
@@ -153,7 +154,7 @@ interface Demo {
 }
 
 function start(...args: readonly string[]): Demo {
-  const child = spawn(process.execPath, [inject("program"), "demo", ...args], {
+  const child = spawn(process.execPath, [MAIN, "--program", inject("program"), ...args], {
     env: { PATH: process.env["PATH"], ...SETTINGS_OF_THE_USER, TMPDIR: temporary },
     stdio: ["ignore", "pipe", "pipe"],
   });

@@ -2,7 +2,7 @@ import { execFile } from "node:child_process";
 import { join } from "node:path";
 import { promisify } from "node:util";
 import { describe, expect, it } from "vitest";
-import { leaksIn, plantedSecret } from "../support/planted.ts";
+import { leaksIn, plantedSecret } from "../support/world/planted.ts";
 
 const MODULE = join(import.meta.dirname, "..", "..", "src", "io", "log.ts");
 

@@ -2,8 +2,8 @@ import { connect } from "node:net";
 import { Redis } from "ioredis";
 import postgres from "postgres";
 import { describe, expect, inject, it } from "vitest";
-import { createDatabase } from "../support/database.ts";
-import { startRedis } from "../support/redis.ts";
+import { createDatabase } from "../services/postgres/database.ts";
+import { startRedis } from "../services/redis/redis.ts";
 
 describe("createDatabase", () => {
   it("makes the host's tables and the worker's schema, unless told otherwise", async () => {

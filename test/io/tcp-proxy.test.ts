@@ -1,7 +1,7 @@
 import { once } from "node:events";
 import { connect, createServer, type Socket } from "node:net";
 import { describe, expect, it } from "vitest";
-import { startTcpProxy } from "../support/tcp-proxy.ts";
+import { startTcpProxy } from "../services/tcp-proxy.ts";
 
 describe("TcpProxy", () => {
   it("passes bytes in both directions and counts them", async () => {

@@ -4,9 +4,9 @@ import { delimiter, join } from "node:path";
 import process from "node:process";
 import { promisify } from "node:util";
 import { describe, expect, inject, it } from "vitest";
-import { parseDocument } from "../support/report-document.ts";
-import { runOnce } from "../support/worker-process.ts";
-import { createWorld, type World } from "../support/world.ts";
+import { parseDocument } from "../support/process/report-document.ts";
+import { runOnce } from "../support/process/worker-process.ts";
+import { createWorld, type World } from "../support/world/world.ts";
 
 /** Loaded before the program: it gets a signal when all that has been loaded of it is its first file. */
 const SIGNAL_WHILE_LOADING = `

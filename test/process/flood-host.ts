@@ -3,8 +3,8 @@
  * argument says, the first sixteen of them all at once. Prints its url; the end of stdin ends it.
  */
 import process from "node:process";
-import { CHUNKED, flood, OK } from "../io/backends/hostile/answers.ts";
-import { type Handler, sendJson, startHttpServer } from "../support/http-server.ts";
+import { CHUNKED, flood, OK } from "../io/hostile/tables/answers.ts";
+import { type Handler, sendJson, startHttpServer } from "../services/http-server.ts";
 
 const AT_ONCE = 16;
 const MIB = 1024 * 1024;

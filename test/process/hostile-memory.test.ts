@@ -4,8 +4,8 @@ import { join } from "node:path";
 import process from "node:process";
 import { createInterface } from "node:readline";
 import { describe, expect, it } from "vitest";
-import { seedRuns } from "../../src/demo/seed.ts";
-import { createDatabase } from "../support/database.ts";
+import { seedRuns } from "../fake-host/seed.ts";
+import { createDatabase } from "../services/postgres/database.ts";
 import { measureSweep } from "./measured-sweep.ts";
 
 /** More than the sixteen that are verified at once. */

@@ -6,10 +6,10 @@ import { join } from "node:path";
 import process from "node:process";
 import { text } from "node:stream/consumers";
 import { inject } from "vitest";
-import { Throwaway } from "../../src/demo/throwaway.ts";
 import type { SweepReport } from "../../src/rules/report.ts";
-import "../support/provided.ts";
-import { parseDocument } from "../support/report-document.ts";
+import { Throwaway } from "../services/throwaway.ts";
+import "../services/provided.ts";
+import { parseDocument } from "../support/process/report-document.ts";
 
 const METER = join(import.meta.dirname, "peak-memory.ts");
 

@@ -1,7 +1,7 @@
 import { describe, expect, it, vi } from "vitest";
 import { journal, seedExited } from "../races/fleet.ts";
-import { startWorker } from "../support/worker-process.ts";
-import { createWorld, type World } from "../support/world.ts";
+import { startWorker } from "../support/process/worker-process.ts";
+import { createWorld, type World } from "../support/world/world.ts";
 import {
   EVERY_SECOND,
   gates,
@@ -14,7 +14,7 @@ import {
   SHORT_LEASE,
   startPair,
   twiceAMinute,
-} from "./crew.ts";
+} from "./takeover/crew.ts";
 
 const RUNS = 3;
 

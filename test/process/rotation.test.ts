@@ -1,12 +1,12 @@
 import { randomBytes } from "node:crypto";
 import { Redis } from "ioredis";
 import { describe, expect, it, vi } from "vitest";
-import { untilReady } from "../support/ask-health.ts";
-import { createRole, WORKER_GRANTS } from "../support/database-role.ts";
-import { startRedis } from "../support/redis.ts";
-import { SecretVolume } from "../support/secret-volume.ts";
-import { startWorker } from "../support/worker-process.ts";
-import { createWorld, exitedWith, randomCommandId } from "../support/world.ts";
+import { createRole, WORKER_GRANTS } from "../services/postgres/database-role.ts";
+import { startRedis } from "../services/redis/redis.ts";
+import { untilReady } from "../support/process/ask-health.ts";
+import { SecretVolume } from "../support/process/secret-volume.ts";
+import { startWorker } from "../support/process/worker-process.ts";
+import { createWorld, exitedWith, randomCommandId } from "../support/world/world.ts";
 
 const WITHIN = { timeout: 90_000, interval: 200 };
 const OFTEN = { WATCHDOG_SCHEDULE: "* * * * * *", WATCHDOG_DEFER: "1s", LOG_LEVEL: "debug" };

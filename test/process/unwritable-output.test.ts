@@ -4,12 +4,12 @@ import { once } from "node:events";
 import process from "node:process";
 import { text } from "node:stream/consumers";
 import { describe, expect, inject, it, vi } from "vitest";
-import { freePort } from "../../src/demo/free-port.ts";
-import { seedRuns } from "../../src/demo/seed.ts";
-import { Throwaway } from "../../src/demo/throwaway.ts";
-import { holdPostgresLease } from "../support/held-lease.ts";
-import { parseDocument } from "../support/report-document.ts";
-import { createWorld } from "../support/world.ts";
+import { seedRuns } from "../fake-host/seed.ts";
+import { freePort } from "../services/free-port.ts";
+import { Throwaway } from "../services/throwaway.ts";
+import { holdPostgresLease } from "../support/process/held-lease.ts";
+import { parseDocument } from "../support/process/report-document.ts";
+import { createWorld } from "../support/world/world.ts";
 
 const FULL = "run-watchdog: stdout could not be written: ENOSPC: no space left on device, write";
 

@@ -1,7 +1,7 @@
 import { describe, expect, it } from "vitest";
-import { cancelRun, completeRun, dispatchPhaseTwo } from "../../src/demo/callback.ts";
 import { StopRequestedError } from "../../src/watchdog/stop.ts";
-import { createWorld, type World } from "../support/world.ts";
+import { cancelRun, completeRun, dispatchPhaseTwo } from "../fake-host/callback.ts";
+import { createWorld, type World } from "../support/world/world.ts";
 import { deleted, journal, seedExited, wholeRow } from "./fleet.ts";
 import { inGap } from "./gaps.ts";
 

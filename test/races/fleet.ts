@@ -1,8 +1,9 @@
 /** One stale run for each thing a sweep can do to a run, and what the database says about them. */
-import { json } from "../../src/demo/fake-host-model.ts";
-import type { SeededRun } from "../../src/demo/seed.ts";
+
 import type { SweepReport } from "../../src/rules/report.ts";
-import { exitedWith, randomCommandId, type World } from "../support/world.ts";
+import { json } from "../fake-host/fake-host-model.ts";
+import type { SeededRun } from "../fake-host/seed.ts";
+import { exitedWith, randomCommandId, type World } from "../support/world/world.ts";
 
 export type Fate = "completed" | "failed" | "presumed" | "deferred" | "undetermined";
 

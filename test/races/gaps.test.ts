@@ -1,6 +1,6 @@
 import { describe, expect, it } from "vitest";
 import type { SweepReport } from "../../src/rules/report.ts";
-import { createWorld, type World } from "../support/world.ts";
+import { createWorld, type World } from "../support/world/world.ts";
 import {
   actionsOf,
   deleted,

@@ -1,5 +1,5 @@
 /** The moments of a run's way through a sweep at which somebody else may write to it, made to measure. */
-import type { ConductDeps } from "../../src/watchdog/conduct-model.ts";
+import type { ConductDeps } from "../../src/watchdog/lead/model.ts";
 import type { Backend } from "../../src/watchdog/ports.ts";
 import type { RunStore } from "../../src/watchdog/store-ports.ts";
 

@@ -1,5 +1,5 @@
 import { describe, expect, it } from "vitest";
-import { createWorld, type World } from "../support/world.ts";
+import { createWorld, type World } from "../support/world/world.ts";
 import { actionsOf, deleted, type Fleet, journal, seedFleet, UNDISTURBED } from "./fleet.ts";
 import { inGap } from "./gaps.ts";
 

@@ -1,8 +1,8 @@
 /** Everybody else who writes to a run, each with a change that the test can recognise. */
 import { randomBytes } from "node:crypto";
 import type { Sql } from "postgres";
-import { cancelRun, completeRun, dispatchPhaseTwo } from "../../src/demo/callback.ts";
-import { randomCommandId } from "../support/world.ts";
+import { cancelRun, completeRun, dispatchPhaseTwo } from "../fake-host/callback.ts";
+import { randomCommandId } from "../support/world/world.ts";
 
 export interface Intruder {
   readonly name: string;

@@ -1,7 +1,7 @@
 import { describe, expect, it, vi } from "vitest";
-import { completeRun } from "../../src/demo/callback.ts";
-import { startTcpProxy } from "../support/tcp-proxy.ts";
-import { createWorld } from "../support/world.ts";
+import { completeRun } from "../fake-host/callback.ts";
+import { startTcpProxy } from "../services/tcp-proxy.ts";
+import { createWorld } from "../support/world/world.ts";
 import { deleted, journal, seedExited } from "./fleet.ts";
 import { storeWith } from "./gaps.ts";
 import { pauseCommits } from "./paused-commit.ts";

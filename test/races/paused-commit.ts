@@ -1,6 +1,6 @@
 /** Terminal writes that stop inside Postgres, after the UPDATE and before the commit, for as long as a test wants. */
 import { vi } from "vitest";
-import type { TestDatabase } from "../support/database.ts";
+import type { TestDatabase } from "../services/postgres/database.ts";
 
 const KEY = 4711;
 

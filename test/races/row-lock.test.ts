@@ -1,6 +1,6 @@
 import { describe, expect, it, vi } from "vitest";
-import { completeRun } from "../../src/demo/callback.ts";
-import { createWorld, type World } from "../support/world.ts";
+import { completeRun } from "../fake-host/callback.ts";
+import { createWorld, type World } from "../support/world/world.ts";
 import { actionsOf, deleted, journal, seedFleet, wholeRow } from "./fleet.ts";
 
 describe("a sweep that meets a row lock", () => {

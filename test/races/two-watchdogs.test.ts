@@ -1,7 +1,7 @@
 import { describe, expect, it } from "vitest";
 import type { SweepReport } from "../../src/rules/report.ts";
-import { journalWith } from "../support/journal-double.ts";
-import { createWorld, type World } from "../support/world.ts";
+import { journalWith } from "../support/stands/journal-double.ts";
+import { createWorld, type World } from "../support/world/world.ts";
 import {
   actionsOf,
   deleted,

@@ -1,11 +1,11 @@
 import { describe, expect, it, vi } from "vitest";
-import type { SeededRun } from "../../src/demo/seed.ts";
-import { healthOf, LEASE_STORES, PATIENCE } from "../process/crew.ts";
+import type { SeededRun } from "../fake-host/seed.ts";
+import { healthOf, LEASE_STORES, PATIENCE } from "../process/takeover/crew.ts";
 import { deleted, journal, seedExited } from "../races/fleet.ts";
-import { holdLookups } from "../support/fate-of-runs.ts";
-import { shiftedClock } from "../support/shifted-clock.ts";
-import { startWorker, type WorkerProcess } from "../support/worker-process.ts";
-import { createWorld, exitedWith, randomCommandId, type World } from "../support/world.ts";
+import { shiftedClock } from "../support/process/shifted-clock.ts";
+import { startWorker, type WorkerProcess } from "../support/process/worker-process.ts";
+import { holdLookups } from "../support/world/end-of-runs.ts";
+import { createWorld, exitedWith, randomCommandId, type World } from "../support/world/world.ts";
 
 const MINUTE_MS = 60_000;
 const APART_MS = 5 * MINUTE_MS;

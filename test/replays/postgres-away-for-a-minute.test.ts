@@ -1,13 +1,13 @@
 import { describe, expect, it, vi } from "vitest";
-import type { SeededRun } from "../../src/demo/seed.ts";
-import { healthOf, LEASE_STORES, PATIENCE } from "../process/crew.ts";
+import type { SeededRun } from "../fake-host/seed.ts";
+import { healthOf, LEASE_STORES, PATIENCE } from "../process/takeover/crew.ts";
 import { journal, seedExited } from "../races/fleet.ts";
 import { pauseCommits } from "../races/paused-commit.ts";
-import { askHealth, untilNotReady, untilReady } from "../support/ask-health.ts";
-import { parseDocument } from "../support/report-document.ts";
-import { startTcpProxy, type TcpProxy } from "../support/tcp-proxy.ts";
-import { runOnce, startWorker, type WorkerProcess } from "../support/worker-process.ts";
-import { createWorld, type World } from "../support/world.ts";
+import { startTcpProxy, type TcpProxy } from "../services/tcp-proxy.ts";
+import { askHealth, untilNotReady, untilReady } from "../support/process/ask-health.ts";
+import { parseDocument } from "../support/process/report-document.ts";
+import { runOnce, startWorker, type WorkerProcess } from "../support/process/worker-process.ts";
+import { createWorld, type World } from "../support/world/world.ts";
 
 /** A tick comes every second here: away for a minute means that whole ticks find nobody. */
 const QUICK = {

@@ -1,7 +1,7 @@
 import { describe, expect, it } from "vitest";
 import { summarise } from "../../src/rules/evidence-summary.ts";
 import type { Evidence } from "../../src/rules/model.ts";
-import { failure } from "../support/snapshot.ts";
+import { failure } from "../support/stands/snapshot.ts";
 
 const SECRET = "a tenant's words";
 

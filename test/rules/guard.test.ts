@@ -9,7 +9,7 @@ import {
   showsLife,
 } from "../../src/rules/guard.ts";
 import type { Evidence, GoneReason } from "../../src/rules/model.ts";
-import { failure } from "../support/snapshot.ts";
+import { failure } from "../support/stands/snapshot.ts";
 
 const DAY_MS = 86_400_000;
 

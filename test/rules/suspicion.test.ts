@@ -6,7 +6,7 @@ import {
   shieldAfterLookMs,
   sighting,
 } from "../../src/rules/suspicion.ts";
-import { suspicion } from "../support/snapshot.ts";
+import { suspicion } from "../support/stands/snapshot.ts";
 
 const DEFER_MS = 45_000;
 

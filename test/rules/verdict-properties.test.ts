@@ -2,7 +2,7 @@ import fc from "fast-check";
 import { describe, expect, it } from "vitest";
 import type { Evidence, RunSnapshot, Verdict } from "../../src/rules/model.ts";
 import { hardDeadline, judge } from "../../src/rules/verdict.ts";
-import { BEGAN_AT_MS, POLICY, snapshot } from "../support/snapshot.ts";
+import { BEGAN_AT_MS, POLICY, snapshot } from "../support/stands/snapshot.ts";
 
 describe("judge, for any row and evidence", () => {
   const anyText = fc.string({ unit: "binary", maxLength: 40 });

@@ -1,7 +1,7 @@
 import { describe, expect, it } from "vitest";
 import type { Evidence, Verdict } from "../../src/rules/model.ts";
 import { judge } from "../../src/rules/verdict.ts";
-import { BEGAN_AT_MS, failure, POLICY, READ_AT, snapshot } from "../support/snapshot.ts";
+import { BEGAN_AT_MS, failure, POLICY, READ_AT, snapshot } from "../support/stands/snapshot.ts";
 
 const HARD_DEADLINE_MS = BEGAN_AT_MS + 1_500_000;
 const EARLY_MS = BEGAN_AT_MS + 800_000;

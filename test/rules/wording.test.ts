@@ -10,7 +10,7 @@ import {
   statedError,
   statusDetailJson,
 } from "../../src/rules/wording.ts";
-import { failure } from "../support/snapshot.ts";
+import { failure } from "../support/stands/snapshot.ts";
 
 const AT = "2026-08-22T10:02:00.654321+00:00";
 const EARLIER = "2026-08-22T10:00:00.123456+00:00";

@@ -4,9 +4,9 @@ import {
   StoreSchemaError,
   StoreUnavailableError,
 } from "../../src/watchdog/ports.ts";
-import { settle } from "../support/fake-clock.ts";
-import { INSTALLATION } from "../support/memory-leadership.ts";
-import { workerWorld } from "../support/worker-world.ts";
+import { settle } from "../support/memory/fake-clock.ts";
+import { INSTALLATION } from "../support/memory/memory-leadership.ts";
+import { workerWorld } from "../support/stands/worker-world.ts";
 
 const AWAY = new StoreUnavailableError("ECONNREFUSED");
 const LEASE_AWAY = new LeaseUnavailableError("no answer within 2000 ms");

@@ -1,6 +1,6 @@
 import { describe, expect, it } from "vitest";
 import { health } from "../../src/rules/health.ts";
-import { LeaseLostError } from "../../src/watchdog/lease-term.ts";
+import { LeaseLostError } from "../../src/watchdog/lead/lease-term.ts";
 import {
   LeaseUnavailableError,
   type SharedApi,
@@ -8,10 +8,10 @@ import {
   StoreUnavailableError,
 } from "../../src/watchdog/ports.ts";
 import type { LeadershipView } from "../../src/watchdog/store-ports.ts";
-import { WorkerState } from "../../src/watchdog/worker-state.ts";
-import { FakeClock } from "../support/fake-clock.ts";
-import { reportOf, sweepWorld } from "../support/sweep-world.ts";
-import { ManualSchedule } from "../support/worker-world.ts";
+import { WorkerState } from "../../src/watchdog/worker-status.ts";
+import { FakeClock } from "../support/memory/fake-clock.ts";
+import { reportOf, sweepWorld } from "../support/stands/sweep-world.ts";
+import { ManualSchedule } from "../support/stands/worker-world.ts";
 
 const VIEW: LeadershipView = {
   installation: "7d0c1d8e",

@@ -1,9 +1,9 @@
 import { describe, expect, it, vi } from "vitest";
 import { StoreUnavailableError } from "../../src/watchdog/ports.ts";
 import { StopRequestedError } from "../../src/watchdog/stop.ts";
-import { settle } from "../support/fake-clock.ts";
-import { INSTALLATION } from "../support/memory-leadership.ts";
-import { workerWorld } from "../support/worker-world.ts";
+import { settle } from "../support/memory/fake-clock.ts";
+import { INSTALLATION } from "../support/memory/memory-leadership.ts";
+import { workerWorld } from "../support/stands/worker-world.ts";
 
 const SIGTERM = new StopRequestedError("SIGTERM");
 const AWAY = new StoreUnavailableError("ECONNREFUSED");

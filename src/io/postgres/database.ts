@@ -1,9 +1,9 @@
 import { isDeepStrictEqual } from "node:util";
 import { type Log, StoreSchemaError, StoreUnavailableError } from "../../watchdog/ports.ts";
-import type { Connection } from "./connection.ts";
+import type { Connection } from "./connection/connection.ts";
+import { Pool, type PoolOptions } from "./connection/pool.ts";
 import { type FoundSchema, inspectSchema } from "./host-schema.ts";
 import type { HostColumns } from "./host-tables.ts";
-import { Pool, type PoolOptions } from "./pool.ts";
 
 /** The pool, and what is known of the tables behind it until a statement finds that it is no longer so. */
 export class Database {

@@ -1,7 +1,7 @@
 import { getTableColumns, getTableName, sql } from "drizzle-orm";
 import { StoreSchemaError } from "../../watchdog/ports.ts";
+import type { Pool } from "./connection/pool.ts";
 import type { HostColumns } from "./host-tables.ts";
-import type { Pool } from "./pool.ts";
 import { leadership, suspicions, verdicts } from "./schema.ts";
 
 export interface FoundSchema {

@@ -2,8 +2,8 @@ import { existsSync, readdirSync, readFileSync } from "node:fs";
 import { dirname, join } from "node:path";
 import type { TransactionSql } from "postgres";
 import { StoreUnavailableError } from "../../watchdog/ports.ts";
-import { cannotOpen, isUnanswered, translate } from "./errors.ts";
-import { type ConnectionOptions, connecting, Session, succeeds } from "./session.ts";
+import { cannotOpen, isUnanswered, translate } from "./connection/errors.ts";
+import { type ConnectionOptions, connecting, Session, succeeds } from "./connection/session.ts";
 
 export interface MigrateOptions {
   /** Only tell what would be applied. */

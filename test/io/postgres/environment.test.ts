@@ -1,8 +1,8 @@
 import { sql } from "drizzle-orm";
 import { describe, expect, it, vi } from "vitest";
 import { migrate } from "../../../src/io/postgres/migrate.ts";
-import { createDatabase } from "../../support/database.ts";
-import { openStores } from "../../support/stores.ts";
+import { createDatabase } from "../../services/postgres/database.ts";
+import { openStores } from "../../support/stands/stores.ts";
 
 /** All that postgres.js would look at, each with a value that would do harm. */
 const VARIABLES = {

@@ -1,12 +1,12 @@
 import postgres from "postgres";
 import { describe, expect, it } from "vitest";
-import { seedRun } from "../../../src/demo/seed.ts";
 import { migrate } from "../../../src/io/postgres/migrate.ts";
 import { StoreSchemaError } from "../../../src/watchdog/ports.ts";
-import { createDatabase } from "../../support/database.ts";
-import { createRole, WORKER_GRANTS } from "../../support/database-role.ts";
-import { tourStores } from "../../support/store-tour.ts";
-import { deferring, failing, openStores, readRun, takeEpoch } from "../../support/stores.ts";
+import { seedRun } from "../../fake-host/seed.ts";
+import { createDatabase } from "../../services/postgres/database.ts";
+import { createRole, WORKER_GRANTS } from "../../services/postgres/database-role.ts";
+import { tourStores } from "../../support/stands/store-tour.ts";
+import { deferring, failing, openStores, readRun, takeEpoch } from "../../support/stands/stores.ts";
 
 const WRITTEN = { kind: "written" };
 

@@ -2,7 +2,7 @@ import { readFile } from "node:fs/promises";
 import { join } from "node:path";
 import { describe, expect, it } from "vitest";
 import { migrate } from "../../../src/io/postgres/migrate.ts";
-import { createDatabase, type TestDatabase } from "../../support/database.ts";
+import { createDatabase, type TestDatabase } from "../../services/postgres/database.ts";
 
 const HOST_FOLDER = join(import.meta.dirname, "..", "..", "..", "drizzle", "host");
 const EMPTY = { hostTables: false, migrate: false };

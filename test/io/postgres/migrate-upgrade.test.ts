@@ -1,13 +1,19 @@
 import { describe, expect, it } from "vitest";
 import { migrate } from "../../../src/io/postgres/migrate.ts";
 import { StoreSchemaError } from "../../../src/watchdog/ports.ts";
-import { createDatabase, type TestDatabase } from "../../support/database.ts";
+import { createDatabase, type TestDatabase } from "../../services/postgres/database.ts";
+import {
+  epochRequest,
+  FREELY,
+  noCheck,
+  openStores,
+  queryNow,
+} from "../../support/stands/stores.ts";
 import {
   createFirstSchema,
   migrationTags,
   sweepWithFirstSchema,
-} from "../../support/first-schema.ts";
-import { epochRequest, FREELY, noCheck, openStores, queryNow } from "../../support/stores.ts";
+} from "../../support/world/first-schema.ts";
 
 const APPLY = { check: false, withHostTables: false };
 const NEW = (await migrationTags()).slice(1);

@@ -1,11 +1,11 @@
 import { describe, expect, it, vi } from "vitest";
 import { migrate } from "../../../src/io/postgres/migrate.ts";
 import { StoreSchemaError, StoreUnavailableError } from "../../../src/watchdog/ports.ts";
-import { createDatabase, type TestDatabase } from "../../support/database.ts";
-import { createRole } from "../../support/database-role.ts";
-import { migrationTags } from "../../support/first-schema.ts";
-import { openStores, takeEpoch } from "../../support/stores.ts";
-import { startTcpProxy } from "../../support/tcp-proxy.ts";
+import { createDatabase, type TestDatabase } from "../../services/postgres/database.ts";
+import { createRole } from "../../services/postgres/database-role.ts";
+import { startTcpProxy } from "../../services/tcp-proxy.ts";
+import { openStores, takeEpoch } from "../../support/stands/stores.ts";
+import { migrationTags } from "../../support/world/first-schema.ts";
 
 const APPLY = { check: false, withHostTables: false };
 const CHECK = { check: true, withHostTables: false };

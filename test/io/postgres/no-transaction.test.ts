@@ -1,7 +1,7 @@
 import postgres from "postgres";
 import { describe, expect, it } from "vitest";
-import { seedRuns } from "../../../src/demo/seed.ts";
 import { sighting } from "../../../src/rules/suspicion.ts";
+import { seedRuns } from "../../fake-host/seed.ts";
 import {
   deferring,
   failing,
@@ -9,8 +9,8 @@ import {
   queryNow,
   readRun,
   takeEpoch,
-} from "../../support/stores.ts";
-import { createWorld, exitedWith } from "../../support/world.ts";
+} from "../../support/stands/stores.ts";
+import { createWorld, exitedWith } from "../../support/world/world.ts";
 
 const RUNS = 60;
 

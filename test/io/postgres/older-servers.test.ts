@@ -1,12 +1,18 @@
 import { existsSync, readdirSync } from "node:fs";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
-import { type EmbeddedPostgres, startPostgres } from "../../../src/demo/embedded-postgres.ts";
-import { seedRun } from "../../../src/demo/seed.ts";
-import { PostgresLease } from "../../../src/io/postgres/lease.ts";
-import { createDatabase } from "../../support/database.ts";
-import { tourStores } from "../../support/store-tour.ts";
-import { deferring, openStores, queryNow, readRun, takeEpoch } from "../../support/stores.ts";
+import { PostgresLease } from "../../../src/io/postgres/leadership/lease.ts";
+import { seedRun } from "../../fake-host/seed.ts";
+import { createDatabase } from "../../services/postgres/database.ts";
+import { type EmbeddedPostgres, startPostgres } from "../../services/postgres/embedded-postgres.ts";
+import { tourStores } from "../../support/stands/store-tour.ts";
+import {
+  deferring,
+  openStores,
+  queryNow,
+  readRun,
+  takeEpoch,
+} from "../../support/stands/stores.ts";
 
 const OLDEST = 14;
 const INSTALLED = "/usr/lib/postgresql";

@@ -1,11 +1,11 @@
 import { sql } from "drizzle-orm";
 import { describe, expect, it } from "vitest";
-import { seedRun } from "../../../src/demo/seed.ts";
 import { StoreUnavailableError } from "../../../src/watchdog/ports.ts";
-import { createDatabase } from "../../support/database.ts";
-import { type StartupGate, startStartupGate } from "../../support/startup-gate.ts";
-import { tourStores } from "../../support/store-tour.ts";
-import { openStores, queryNow, readRun } from "../../support/stores.ts";
+import { seedRun } from "../../fake-host/seed.ts";
+import { type StartupGate, startStartupGate } from "../../services/pgbouncer/startup-gate.ts";
+import { createDatabase } from "../../services/postgres/database.ts";
+import { tourStores } from "../../support/stands/store-tour.ts";
+import { openStores, queryNow, readRun } from "../../support/stands/stores.ts";
 
 const PLAIN = ["user", "database", "client_encoding", "application_name"];
 

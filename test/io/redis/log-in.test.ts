@@ -1,7 +1,7 @@
 import { inspect } from "node:util";
 import { describe, expect, it } from "vitest";
-import { startRedis } from "../../support/redis.ts";
-import { HANG_UP, likeRedis, RESET, ScriptedRedis } from "../../support/scripted-redis.ts";
+import { startRedis } from "../../services/redis/redis.ts";
+import { HANG_UP, likeRedis, RESET, ScriptedRedis } from "../../services/redis/scripted-redis.ts";
 import { connectionsOf, expectUnavailable, IMPATIENT, setup, TTL_MS } from "./stand.ts";
 
 const NOBODY_SEES = "hunter2";

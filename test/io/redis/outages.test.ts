@@ -1,6 +1,6 @@
 import { describe, expect, it, vi } from "vitest";
-import { redisUrl, startRedis } from "../../support/redis.ts";
-import { forgetful, likeRedis, ScriptedRedis } from "../../support/scripted-redis.ts";
+import { redisUrl, startRedis } from "../../services/redis/redis.ts";
+import { forgetful, likeRedis, ScriptedRedis } from "../../services/redis/scripted-redis.ts";
 import { connectionsOf, expectUnavailable, IMPATIENT, NEVER_MS, setup, TTL_MS } from "./stand.ts";
 
 describe("RedisLease when Redis is in trouble", () => {

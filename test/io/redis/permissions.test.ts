@@ -1,6 +1,6 @@
 import type { Redis } from "ioredis";
 import { describe, expect, it } from "vitest";
-import { startRedis } from "../../support/redis.ts";
+import { startRedis } from "../../services/redis/redis.ts";
 import { connectionsOf, expectUnavailable, setup, TTL_MS } from "./stand.ts";
 
 const USER = "watchdog";

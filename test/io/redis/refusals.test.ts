@@ -3,8 +3,8 @@ import { inspect } from "node:util";
 import type { Redis } from "ioredis";
 import { describe, expect, it } from "vitest";
 import type { RedisConnectionOptions } from "../../../src/io/redis/connection.ts";
-import { startRedis } from "../../support/redis.ts";
-import { likeRedis, ScriptedRedis } from "../../support/scripted-redis.ts";
+import { startRedis } from "../../services/redis/redis.ts";
+import { likeRedis, ScriptedRedis } from "../../services/redis/scripted-redis.ts";
 import { expectUnavailable, setup, TTL_MS } from "./stand.ts";
 
 interface Refusal {

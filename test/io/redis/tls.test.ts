@@ -2,9 +2,9 @@ import { readFileSync } from "node:fs";
 import { createServer } from "node:http";
 import { getCACertificates, setDefaultCACertificates } from "node:tls";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
-import { AUTHORITY_FILE } from "../../support/certificates.ts";
-import { startRedis } from "../../support/redis.ts";
-import { startTlsRedis } from "../../support/redis-tls.ts";
+import { AUTHORITY_FILE } from "../../services/certificates.ts";
+import { startRedis } from "../../services/redis/redis.ts";
+import { startTlsRedis } from "../../services/redis/redis-tls.ts";
 import { expectUnavailable, IMPATIENT, setup, TTL_MS } from "./stand.ts";
 
 describe("RedisLease over TLS", () => {

@@ -1,0 +1,152 @@
+/**
+ * The environment, parsed once into one frozen object. All defaults live here and in config/; nothing else reads a
+ * variable. Lengths of time are milliseconds.
+ */
+import { createHash } from "node:crypto";
+import type { GuardPolicy } from "../rules/guard.ts";
+import { type BackendConfig, readBackend } from "./backend.ts";
+import { type DatabaseConfig, readDatabase } from "./database.ts";
+import { type Env, EnvReader } from "./env/env-reader.ts";
+import { Rotating } from "./env/reloadable-secret.ts";
+import { type HealthConfig, readHealth } from "./health.ts";
+import { checkLeaseRelations, type LeaseConfig, readLease } from "./lease.ts";
+import { type LogConfig, readLog } from "./log.ts";
+import { type RedisConfig, readRedis } from "./redis.ts";
+import { readSchedule, type ScheduleConfig, shortestIntervalMs } from "./schedule.ts";
+import {
+  type CleanupConfig,
+  type HardDeadlineConfig,
+  readCleanup,
+  readGuard,
+  readSweep,
+  readVerdictPolicy,
+  type SweepConfig,
+} from "./sweep.ts";
+import { type ProxyConfig, readProxy } from "./urls/proxy.ts";
+
+/** Grouped by who uses it. */
+export interface Config {
+  readonly database: DatabaseConfig;
+  /** `null`: the lease is kept in Postgres. */
+  readonly redis: Rotating<RedisConfig> | null;
+  readonly schedule: ScheduleConfig;
+  readonly lease: LeaseConfig;
+  readonly sweep: SweepConfig;
+  readonly verdict: HardDeadlineConfig;
+  readonly guard: GuardPolicy;
+  readonly cleanup: CleanupConfig;
+  readonly backend: BackendConfig;
+  readonly proxy: Rotating<ProxyConfig | null>;
+  readonly health: HealthConfig;
+  readonly log: LogConfig;
+}
+
+export interface Parsed<T> {
+  readonly config: T;
+  /** To be logged once; the worker runs all the same. */
+  readonly warnings: readonly string[];
+}
+
+/** Each problem is one line that names the variable and never quotes a secret. */
+export class ConfigError extends Error {
+  override readonly name = "ConfigError";
+  readonly problems: readonly string[];
+
+  constructor(problems: readonly string[], options?: ErrorOptions) {
+    const lines = problems.map((text) => `  ${text}`).join("\n");
+    super(`the configuration is not usable:\n${lines}`, options);
+    this.problems = problems;
+  }
+}
+
+/**
+ * @param readFile reads a file that the environment names, the one behind a `<NAME>_FILE` variable or a root
+ *   certificate, now and again later when a secret may have changed; what it throws now becomes a problem.
+ * @throws ConfigError with every problem at once.
+ */
+export function parseConfig(env: Env, readFile: (path: string) => string): Parsed<Config> {
+  const reader = new EnvReader(env, readFile);
+  const config: Config = {
+    database: readDatabase(reader),
+    redis: readRedis(reader),
+    schedule: readSchedule(reader),
+    lease: readLease(reader),
+    sweep: readSweep(reader),
+    verdict: readVerdictPolicy(reader),
+    guard: readGuard(reader),
+    cleanup: readCleanup(reader),
+    backend: readBackend(reader),
+    proxy: new Rotating(reader, readProxy),
+    health: readHealth(reader),
+    log: readLog(reader),
+  };
+  checkLeaseRelations(reader, config.lease);
+  warnWhenTicksMissDeferredRuns(reader, config);
+  reader.checkNames();
+  return finished(reader, config);
+}
+
+/**
+ * What `migrate` needs; it runs where the rest may not be set.
+ *
+ * @throws ConfigError with every problem at once.
+ */
+export function parseDatabaseConfig(
+  env: Env,
+  readFile: (path: string) => string,
+): Parsed<DatabaseConfig> {
+  const reader = new EnvReader(env, readFile);
+  return finished(reader, readDatabase(reader));
+}
+
+/**
+ * What a probe of the health endpoint needs; it has the worker's environment.
+ *
+ * @throws ConfigError with every problem at once.
+ */
+export function parseHealthConfig(
+  env: Env,
+  readFile: (path: string) => string,
+): Parsed<HealthConfig> {
+  const reader = new EnvReader(env, readFile);
+  return finished(reader, readHealth(reader));
+}
+
+/** Equal for workers with the same settings, whatever their secrets: to compare replicas. 12 hex digits. */
+export function configFingerprint(config: Config): string {
+  const settings = JSON.stringify(config, (key, value: unknown) => {
+    if (SECRET_FIELDS.has(key)) return undefined;
+    return value instanceof Rotating ? value.current : value;
+  });
+  return createHash("sha256").update(settings).digest("hex").slice(0, 12);
+}
+
+const SECRET_FIELDS: ReadonlySet<string> = new Set([
+  "password",
+  "serviceKey",
+  "apiKey",
+  "token",
+  "httpProxy",
+  "httpsProxy",
+]);
+
+function finished<T extends object>(reader: EnvReader, config: T): Parsed<T> {
+  if (reader.problems.length > 0) throw new ConfigError([...reader.problems]);
+  return { config: frozen(config), warnings: [...reader.warnings] };
+}
+
+function frozen<T extends object>(value: T): T {
+  for (const child of Object.values(value)) {
+    if (typeof child === "object" && child !== null) frozen(child);
+  }
+  return Object.freeze(value);
+}
+
+function warnWhenTicksMissDeferredRuns(reader: EnvReader, { schedule, sweep }: Config): void {
+  if (reader.failed("WATCHDOG_SCHEDULE", "WATCHDOG_DEFER")) return;
+  const intervalMs = shortestIntervalMs(schedule.pattern);
+  if (sweep.deferMs < intervalMs) return;
+  reader.warn(
+    `WATCHDOG_DEFER (${sweep.deferMs} ms) is not shorter than the shortest interval of WATCHDOG_SCHEDULE (${intervalMs} ms), so a deferred run is seen again on every second tick at best`,
+  );
+}

@@ -1,0 +1,192 @@
+/**
+ * Everything that goes to an API which all runs share passes here, and the API's answers decide how much gets through:
+ * fewer calls at once after a 429, none during the pause that a Retry-After asks for, none while a circuit is open.
+ *
+ * Each operation has a circuit: a deletion or a side question that keeps failing must not keep runs from being verified,
+ * and without new keys the runs whose keys are known go on. Only the main question stops everything. Each credential has
+ * one as well: 429 and Retry-After are the affair of the credential that drew them. When several in a row draw a pause,
+ * with no answer to the main question in between, it is everybody's, for as long as so many of them have to wait.
+ *
+ * A call waits for its turn, for the end of what is over soon, and for a call that tries a half-open circuit. None of
+ * that counts against its budget. What would take longer is refused: nothing was sent then.
+ */
+import type { ApiRestraint, Clock, SharedApi } from "../../watchdog/ports.ts";
+import { abortable } from "../http/abortable.ts";
+import type { CallBudget } from "../http/call-budget.ts";
+import type { Answer, HttpAnswer, HttpClient } from "../http/client.ts";
+import type { CallName, NotAsked } from "../http/failure.ts";
+import { LONGEST_PAUSE_MS } from "../http/retry-after.ts";
+import { AdaptiveLimit } from "./adaptive-limit.ts";
+import { type GatedCall, isFair, type Outcome, outcomeOf } from "./call-outcome.ts";
+import { Circuit } from "./circuit.ts";
+import { type Owner, ownerName } from "./owner.ts";
+
+export interface ApiGateOptions {
+  readonly http: Pick<HttpClient, "request">;
+  readonly clock: Pick<Clock, "monotonicMs" | "sleep">;
+  /** Calls at once, while the API does not ask for fewer. */
+  readonly concurrency: number;
+  /** The question without which nothing can be learned about any run. */
+  readonly main: CallName;
+}
+
+/** What so many credentials in a row are told is meant for everybody. */
+const SEVERAL = 3;
+
+/** What takes longer is not waited for. */
+const WAITED_FOR_MS = 5_000;
+
+export class ApiGate implements SharedApi {
+  readonly #http: ApiGateOptions["http"];
+  readonly #clock: ApiGateOptions["clock"];
+  readonly #main: CallName;
+  readonly #limit: AdaptiveLimit;
+  /** By operation. */
+  readonly #circuits = new Map<string, Circuit>();
+  /** Those that are half-open, with a call under way that decides. */
+  readonly #tried = new Set<Circuit>();
+  /** Of the credentials that drew a pause in a row, those that have to wait longest. */
+  #pausedInARow: readonly Circuit[] = [];
+  #sent = 0;
+  /** Answers come in bursts: what was sent together with a call that was refused says nothing new. */
+  #sentBeforeRefusal = 0;
+
+  constructor(options: ApiGateOptions) {
+    this.#http = options.http;
+    this.#clock = options.clock;
+    this.#main = options.main;
+    this.#limit = new AdaptiveLimit(options.concurrency);
+  }
+
+  get restraint(): ApiRestraint {
+    return { pausedForMs: Math.ceil(this.#pausedMs), concurrency: this.#limit.reducedTo };
+  }
+
+  /** The worst of all operations' circuits. */
+  get breaker(): SharedApi["breaker"] {
+    const states = [...this.#circuits.values()].map(({ state }) => state);
+    if (states.includes("open")) return "open";
+    return states.includes("half-open") ? "half-open" : "closed";
+  }
+
+  get refusal(): string | null {
+    const { reason, retryAfterMs } = this.#obstacle(this.#main);
+    return retryAfterMs > WAITED_FOR_MS ? reason : null;
+  }
+
+  restore({ pausedForMs, concurrency }: ApiRestraint): void {
+    this.#circuitOf(this.#main).pause(Math.min(pausedForMs, LONGEST_PAUSE_MS));
+    if (concurrency !== null) this.#limit.reduceTo(concurrency);
+  }
+
+  /** Like the client's `request`, with the client's promises; or nothing was sent. */
+  async request(call: GatedCall, budget: CallBudget, signal: AbortSignal): Promise<Answer> {
+    while (true) {
+      signal.throwIfAborted();
+      const obstacle = this.#obstacle(call);
+      const { retryAfterMs } = obstacle;
+      if (retryAfterMs > WAITED_FOR_MS) return obstacle;
+      if (retryAfterMs > 0) await this.#clock.sleep(retryAfterMs, signal);
+      else if (this.#hasToWait(call)) await abortable(this.#limit.ended, signal);
+      else return await this.#limit.run(() => this.#try(call, budget, signal));
+    }
+  }
+
+  /** The answer to such a call was 401 or 403, and another credential is not to be had. */
+  refused(call: CallName, owner: Owner): void {
+    this.#tell(call, "failure", ownerName(owner));
+  }
+
+  get #pausedMs(): number {
+    return Math.max(this.#severalPausedMs, this.#circuitOf(this.#main).pausedMs);
+  }
+
+  get #severalPausedMs(): number {
+    return this.#pausedInARow[SEVERAL - 1]?.pausedMs ?? 0;
+  }
+
+  /** What the call has to wait for longest; 0 ms for nothing. */
+  #obstacle(call: CallName & Pick<GatedCall, "credential">): NotAsked {
+    const main = this.#main.source;
+    const { source, credential: own } = call;
+    const obstacles = [
+      notAsked(`${main} asked for a pause`, this.#pausedMs, true),
+      notAsked(`${main} ${FAILING}`, this.#circuitOf(this.#main).openMs, true),
+      notAsked(`${source} ${FAILING}`, this.#circuitOf(call).openMs, true),
+      notAsked(`${source} asked for a pause for one owner`, own?.pausedMs ?? 0, false),
+      notAsked(`${source} keeps refusing one owner`, own?.openMs ?? 0, false),
+    ];
+    return obstacles.reduce((a, b) => (b.retryAfterMs > a.retryAfterMs ? b : a));
+  }
+
+  /** For another call to end: there are enough of them, or it is one that decides. */
+  #hasToWait(call: GatedCall): boolean {
+    return this.#limit.isReached || this.#circuitsOf(call).some((each) => this.#tried.has(each));
+  }
+
+  async #try(call: GatedCall, budget: CallBudget, signal: AbortSignal): Promise<HttpAnswer> {
+    const tries = this.#circuitsOf(call).filter(({ state }) => state === "half-open");
+    for (const circuit of tries) this.#tried.add(circuit);
+    try {
+      return await this.#send(call, budget, signal);
+    } finally {
+      for (const circuit of tries) this.#tried.delete(circuit);
+    }
+  }
+
+  async #send(call: GatedCall, budget: CallBudget, signal: AbortSignal): Promise<HttpAnswer> {
+    this.#sent += 1;
+    const number = this.#sent;
+    const fair = isFair(budget);
+    const answer = await this.#http.request(call, budget, signal);
+    const outcome = outcomeOf(call, answer, fair);
+    const pauseMs = answer.kind === "status" ? (answer.retryAfterMs ?? 0) : 0;
+    if (number > this.#sentBeforeRefusal) this.#learn(call, outcome, pauseMs);
+    if (outcome === "success" && call.operation === this.#main.operation) this.#pausedInARow = [];
+    if (pauseMs > 0) this.#pause(call, pauseMs);
+    return answer;
+  }
+
+  #learn(call: GatedCall, outcome: Outcome, pauseMs: number): void {
+    const { credential } = call;
+    const refused = outcome === "rate-limited" || pauseMs > 0;
+    if (refused) this.#sentBeforeRefusal = this.#sent;
+    this.#limit.learn(outcome);
+    if (refused || outcome === "success") credential?.learn(outcome);
+    const whose = refused ? credential : undefined;
+    // With a pause it is known when to go on, and nobody else has to be careful.
+    if (whose === undefined || pauseMs === 0) this.#tell(call, outcome, whose);
+  }
+
+  #pause({ credential }: GatedCall, ms: number): void {
+    const paused = credential ?? this.#circuitOf(this.#main);
+    paused.pause(ms);
+    if (credential === undefined) return;
+    const before = this.#severalPausedMs;
+    this.#pausedInARow = [...new Set([credential, ...this.#pausedInARow])]
+      .sort((a, b) => b.pausedMs - a.pausedMs)
+      .slice(0, SEVERAL);
+    if (before === 0 && this.#severalPausedMs > 0) this.#tell(this.#main, "rate-limited");
+  }
+
+  #tell(call: CallName, outcome: Outcome, whose?: string | Circuit): void {
+    if (this.#circuitOf(call).learn(outcome, whose)) this.#sentBeforeRefusal = this.#sent;
+  }
+
+  #circuitsOf(call: GatedCall): readonly Circuit[] {
+    const { credential } = call;
+    return credential === undefined ? [this.#circuitOf(call)] : [this.#circuitOf(call), credential];
+  }
+
+  #circuitOf({ operation }: CallName): Circuit {
+    const circuit = this.#circuits.get(operation) ?? new Circuit(this.#clock);
+    this.#circuits.set(operation, circuit);
+    return circuit;
+  }
+}
+
+const FAILING = "keeps failing, its circuit breaker is open";
+
+function notAsked(reason: string, waitMs: number, everybody: boolean): NotAsked {
+  return { kind: "not-asked", reason, retryAfterMs: Math.ceil(waitMs), everybody };
+}

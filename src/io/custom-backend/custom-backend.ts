@@ -1,0 +1,147 @@
+/**
+ * A backend that somebody else wrote, held to the port's promises: every question ends within its time or with its
+ * signal, and every answer is one that the port knows. What breaks a promise costs one run its answer and no more; above
+ * all, nothing that merely looks like an exit code ends a run. A rejection stays one: that run's trouble, with its cause
+ * in the log.
+ */
+import { z } from "zod";
+import type { Evidence, RunSnapshot } from "../../rules/model.ts";
+import { clean, tail } from "../../rules/text.ts";
+import type {
+  Backend,
+  CleanupResult,
+  CleanupTarget,
+  Log,
+  PauseResult,
+} from "../../watchdog/ports.ts";
+import { abortable } from "../http/abortable.ts";
+import { type CallName, cleanupFailed, malformed, timedOut } from "../http/failure.ts";
+import { foreignApi, pauseMs } from "./custom-api.ts";
+
+export interface ForeignBackendOptions {
+  readonly log: Log;
+  /** From the moment a question is asked: what it waits for inside is not known here. */
+  readonly verifyTimeoutMs: number;
+}
+
+const VERIFY: CallName = { source: "backend", operation: "verify" };
+const CLEANUP: CallName = { source: "backend", operation: "cleanup" };
+const PAUSE: CallName = { source: "backend", operation: "pause" };
+
+const SHAPE = "answered with an unexpected shape";
+
+/** The question's time ran out; never leaves this file. */
+class DeadlineError extends Error {
+  override readonly name = "DeadlineError";
+}
+
+export function foreignBackend(backend: Backend, options: ForeignBackendOptions): Backend {
+  const { name, cleans, needs, api } = backend;
+  return {
+    name,
+    cleans,
+    ...(needs ? { needs } : {}),
+    ...(api ? { api: foreignApi(api, options.log) } : {}),
+    verify: (run, signal) => verify(backend, options, run, signal),
+    // Whoever asks for a deletion or a pause gives it a time of its own.
+    async cleanup(target, signal) {
+      const result = cleanupShape.safeParse(await backend.cleanup(target, signal));
+      return result.success ? result.data : cleanupFailed(malformed(CLEANUP, SHAPE));
+    },
+    ...(backend.pause && {
+      async pause(target: CleanupTarget, signal: AbortSignal) {
+        const result = pauseShape.safeParse(await backend.pause?.(target, signal));
+        return result.success ? result.data : cleanupFailed(malformed(PAUSE, SHAPE));
+      },
+    }),
+  };
+}
+
+async function verify(
+  backend: Backend,
+  { verifyTimeoutMs }: ForeignBackendOptions,
+  run: RunSnapshot,
+  signal: AbortSignal,
+): Promise<Evidence> {
+  signal.throwIfAborted();
+  const own = new AbortController();
+  const onAbort = () => own.abort(signal.reason);
+  signal.addEventListener("abort", onAbort, { once: true });
+  const timer = setTimeout(() => own.abort(new DeadlineError()), verifyTimeoutMs);
+  try {
+    const ask = async () => await backend.verify(run, own.signal);
+    const answer = evidenceShape.safeParse(await abortable(ask(), own.signal));
+    return answer.success ? answer.data : malformed(VERIFY, SHAPE);
+  } catch (error) {
+    signal.throwIfAborted();
+    if (error instanceof DeadlineError) return timedOut(VERIFY, "answer", verifyTimeoutMs);
+    throw error;
+  } finally {
+    clearTimeout(timer);
+    signal.removeEventListener("abort", onAbort);
+  }
+}
+
+/** For journal, report and status_detail. */
+const shortText = z.string().transform((text) => tail(clean(text), 1000));
+
+const output = { stdout: z.string(), stderr: z.string() };
+
+const failure = z.object({
+  source: shortText,
+  operation: shortText,
+  kind: z.enum(["rate_limited", "timeout", "transport", "server_error", "unknown"]),
+  statusCode: z.int32().nullable(),
+  message: shortText,
+  retryAfterMs: pauseMs.nullable(),
+});
+
+const evidenceShape: z.ZodType<Evidence> = z.discriminatedUnion("kind", [
+  z.object({ kind: z.literal("exited"), exitCode: z.int(), ...output }),
+  z.object({ kind: z.literal("failed"), detail: z.string(), ...output }),
+  z.object({ kind: z.literal("running"), output: z.enum(["none", "partial"]) }),
+  z.object({ kind: z.literal("starting") }),
+  z.object({
+    kind: z.literal("gone"),
+    reason: z.enum([
+      "no-record",
+      "missing",
+      "paused",
+      "error",
+      "no-agent-server",
+      "no-sandbox-id",
+      "command-unknown",
+      "server-restarted",
+      "lost",
+    ]),
+    detail: z.string(),
+  }),
+  // Who says nothing of a sandbox has not shown a living one.
+  z.object({
+    kind: z.literal("no-command"),
+    sandbox: z.enum(["running", "not-asked"]).default("not-asked"),
+  }),
+  z.object({ kind: z.literal("unreachable"), failure }),
+  z.object({ kind: z.literal("malformed"), failure }),
+  z.object({ kind: z.literal("not-asked"), reason: shortText }),
+]);
+
+const unsettled = [
+  z.object({ kind: z.literal("not-asked"), reason: shortText, retryAfterMs: pauseMs }),
+  z.object({ kind: z.literal("absent"), failure: shortText }),
+  z.object({
+    kind: z.literal("failed"),
+    failure: shortText,
+    retryAfterMs: pauseMs.nullable(),
+  }),
+] as const;
+
+const cleanupShape: z.ZodType<CleanupResult> = z.discriminatedUnion("kind", [
+  z.object({ kind: z.literal("deleted") }),
+  ...unsettled,
+]);
+
+const pauseShape: z.ZodType<PauseResult> = z.discriminatedUnion("kind", [
+  z.object({ kind: z.literal("paused") }),
+  ...unsettled,
+]);

@@ -1,0 +1,168 @@
+/** For every host that is not OpenHands: one URL that says in what state a run is, and optionally one to clean up. */
+import { z } from "zod";
+import type { Evidence, RunSnapshot } from "../../rules/model.ts";
+import type { Backend, CleanupResult, CleanupTarget, Clock } from "../../watchdog/ports.ts";
+import type { GatedCall } from "../api-gate/call-outcome.ts";
+import { ApiGate } from "../api-gate/gate.ts";
+import type { Owner } from "../api-gate/owner.ts";
+import { CallBudget } from "../http/call-budget.ts";
+import { isCleanupAnswer, readCleanup } from "../http/cleanup-answer.ts";
+import {
+  type Answer,
+  cannotTell,
+  type HttpAnswer,
+  type HttpClient,
+  isRefusal,
+} from "../http/client.ts";
+import { type CallName, cleanupFailed, malformed } from "../http/failure.ts";
+import { type Secret, withSecret } from "../http/secret.ts";
+import { textTail } from "../http/text-tail.ts";
+import { type UrlTemplate, urlTemplate } from "./url-template.ts";
+
+export interface GenericHttpOptions {
+  readonly http: HttpClient;
+  readonly clock: Pick<Clock, "monotonicMs" | "sleep">;
+  /** Calls to a host at once. */
+  readonly concurrency: number;
+  /** May use `{run_id}`, `{sandbox_id}` and `{bash_command_id}`, but not in its host. */
+  readonly verifyUrl: string;
+  /** May use `{sandbox_id}`; `null` when there is nothing to clean up. */
+  readonly cleanupUrl: string | null;
+  /** Sent as a bearer token to both. */
+  readonly token: Secret<string | null>;
+  /** Time in calls that one verification or clean-up may take. */
+  readonly verifyTimeoutMs: number;
+}
+
+const VERIFY: CallName = { source: "verify_endpoint", operation: "verify" };
+const CLEANUP: CallName = { source: "verify_endpoint", operation: "cleanup" };
+
+const UNUSABLE_ID = "was not sent: an id cannot be put into the url";
+
+const answerShape = z.object({
+  state: z.enum(["running", "starting", "succeeded", "failed", "lost"]),
+  exit_code: z.int32().nullish(),
+  stdout: z.string().nullish(),
+  stderr: z.string().nullish(),
+  detail: z.string().nullish(),
+});
+
+interface Deps extends Pick<GenericHttpOptions, "token" | "verifyTimeoutMs"> {
+  readonly gate: ApiGate;
+}
+
+/** @throws TypeError when a URL template cannot be used. */
+export function genericHttpBackend(options: GenericHttpOptions): Backend {
+  const verifyUrl = urlTemplate(options.verifyUrl, ["run_id", "sandbox_id", "bash_command_id"]);
+  const cleanupUrl =
+    options.cleanupUrl === null ? null : urlTemplate(options.cleanupUrl, ["sandbox_id"]);
+  const gate = new ApiGate({ ...options, main: VERIFY });
+  // What another host asks for is no reason to ask this one less.
+  const cleanupGate = isSameHost(options.verifyUrl, options.cleanupUrl ?? options.verifyUrl)
+    ? gate
+    : new ApiGate({ ...options, main: CLEANUP });
+  return {
+    name: "http",
+    api: gate,
+    cleans: cleanupUrl !== null,
+    verify: (run, signal) => verify({ ...options, gate }, verifyUrl, run, signal),
+    cleanup: (target, signal) =>
+      cleanup({ ...options, gate: cleanupGate }, cleanupUrl, target, signal),
+  };
+}
+
+function isSameHost(a: string, b: string): boolean {
+  return new URL(a).host === new URL(b).host;
+}
+
+async function verify(
+  deps: Deps,
+  template: UrlTemplate<"run_id" | "sandbox_id" | "bash_command_id">,
+  run: RunSnapshot,
+  signal: AbortSignal,
+): Promise<Evidence> {
+  signal.throwIfAborted();
+  const { id: run_id, sandboxId: sandbox_id, bashCommandId: bash_command_id } = run;
+  const url = template.fill({ run_id, sandbox_id, bash_command_id });
+  if (url === null) return malformed(VERIFY, UNUSABLE_ID);
+  const isUsable = (answer: HttpAnswer) => isCertain(read(answer));
+  const call = { ...VERIFY, method: "GET", url, expects: "json", isUsable } as const;
+  return read(await request(deps, call, run, signal));
+}
+
+function isCertain({ kind }: Evidence): boolean {
+  return kind !== "unreachable" && kind !== "malformed";
+}
+
+function read(answer: Answer): Evidence {
+  const usable = answer.kind === "json" && answer.status === 200;
+  return usable ? readBody(answer.body) : cannotTell(VERIFY, answer);
+}
+
+function readBody(body: unknown): Evidence {
+  const answer = answerShape.safeParse(body);
+  if (!answer.success) return malformed(VERIFY, "answered with an unexpected shape");
+  const { state, stdout, stderr } = answer.data;
+  const exitCode = answer.data.exit_code ?? null;
+  const detail = textTail(answer.data.detail);
+  const output = { stdout: textTail(stdout), stderr: textTail(stderr) };
+  if (isContradiction(state, exitCode)) {
+    return malformed(VERIFY, "answered with a state and an exit code that contradict each other");
+  }
+  switch (state) {
+    case "succeeded":
+      return { kind: "exited", exitCode: 0, ...output };
+    case "failed":
+      return exitCode === null
+        ? { kind: "failed", detail, ...output }
+        : { kind: "exited", exitCode, ...output };
+    case "running":
+      return { kind: "running", output: "partial" };
+    case "starting":
+      return { kind: "starting" };
+    case "lost":
+      return { kind: "gone", reason: "lost", detail };
+  }
+}
+
+function isContradiction(
+  state: z.infer<typeof answerShape>["state"],
+  exitCode: number | null,
+): boolean {
+  if (exitCode === null) return false;
+  if (state === "succeeded") return exitCode !== 0;
+  if (state === "failed") return exitCode === 0;
+  return true;
+}
+
+async function cleanup(
+  deps: Deps,
+  template: UrlTemplate<"sandbox_id"> | null,
+  target: CleanupTarget,
+  signal: AbortSignal,
+): Promise<CleanupResult> {
+  signal.throwIfAborted();
+  const url = target.sandboxId === "" ? null : template?.fill({ sandbox_id: target.sandboxId });
+  if (!url) return cleanupFailed(malformed(CLEANUP, UNUSABLE_ID));
+  const expects = "nothing";
+  const call = { ...CLEANUP, method: "DELETE", url, expects, isUsable: isCleanupAnswer } as const;
+  return readCleanup(CLEANUP, await request(deps, call, target, signal));
+}
+
+async function request(
+  { gate, token, verifyTimeoutMs }: Deps,
+  call: Omit<GatedCall, "headers" | "guarded">,
+  owner: Owner,
+  signal: AbortSignal,
+): Promise<Answer> {
+  const budget = new CallBudget(verifyTimeoutMs);
+  const send = (value: string | null) =>
+    gate.request({ ...call, headers: authorization(value), guarded: false }, budget, signal);
+  const answer = await withSecret(token, send, isRefusal);
+  if (isRefusal(answer)) gate.refused(call, owner);
+  return answer;
+}
+
+function authorization(token: string | null): Readonly<Record<string, string>> {
+  return token === null ? {} : { authorization: `Bearer ${token}` };
+}

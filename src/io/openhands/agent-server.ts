@@ -1,0 +1,65 @@
+/**
+ * One agent server shared by all runs, as in local installations: no keys to mint, no sandboxes to delete.
+ *
+ * Commands outlive this server: their process groups go on when it restarts, and what it has forgotten may still call
+ * back. So its age and its memory prove nothing, and it is not asked for them: without an exit code a run is running
+ * until its hard deadline.
+ */
+import type { Evidence, RunSnapshot } from "../../rules/model.ts";
+import type { Backend, Clock } from "../../watchdog/ports.ts";
+import { ApiGate } from "../api-gate/gate.ts";
+import { CallBudget } from "../http/call-budget.ts";
+import type { HttpClient } from "../http/client.ts";
+import { type Secret, withSecret } from "../http/secret.ts";
+import { BASH_SEARCH, searchBashOutput } from "./bash-events.ts";
+
+export interface AgentServerOptions {
+  readonly http: HttpClient;
+  readonly clock: Pick<Clock, "monotonicMs" | "sleep">;
+  /** Calls at once. */
+  readonly concurrency: number;
+  readonly baseUrl: string;
+  /** `null`: the server asks for none. */
+  readonly apiKey: Secret<string | null>;
+  /** Time in calls that one verification may take. */
+  readonly verifyTimeoutMs: number;
+}
+
+export function agentServerBackend(options: AgentServerOptions): Backend {
+  const agentUrl = new URL(options.baseUrl);
+  const gate = new ApiGate({ ...options, main: BASH_SEARCH });
+  return {
+    name: "agent-server",
+    api: gate,
+    needs: ["bashCommandId"],
+    cleans: false,
+    verify: (run, signal) => verify(options, gate, agentUrl, run, signal),
+    cleanup: async () => ({
+      kind: "failed",
+      failure: "agent_server has no sandboxes to delete",
+      retryAfterMs: null,
+    }),
+  };
+}
+
+async function verify(
+  options: AgentServerOptions,
+  gate: ApiGate,
+  agentUrl: URL,
+  run: RunSnapshot,
+  signal: AbortSignal,
+): Promise<Evidence> {
+  signal.throwIfAborted();
+  const { bashCommandId: commandId } = run;
+  if (!commandId) return { kind: "no-command", sandbox: "not-asked" };
+  // The operator chose this address, so it may well be this host's.
+  const search = { agentUrl, commandId, guarded: false };
+  const budget = new CallBudget(options.verifyTimeoutMs);
+  const { evidence, unauthorised } = await withSecret(
+    options.apiKey,
+    (sessionKey) => searchBashOutput(gate, { ...search, sessionKey }, budget, signal),
+    (answer) => answer.unauthorised,
+  );
+  if (unauthorised) gate.refused(BASH_SEARCH, run);
+  return evidence;
+}

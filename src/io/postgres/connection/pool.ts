@@ -1,0 +1,218 @@
+import { type Log, StoreUnavailableError } from "../../../watchdog/ports.ts";
+import { Connection } from "./connection.ts";
+import { cannotOpen, mayBeParameters, translate } from "./errors.ts";
+import { fitting } from "./fitting.ts";
+import { LeftBehind } from "./left-behind.ts";
+import { type ConnectionOptions, connecting, within } from "./session.ts";
+
+export interface PoolOptions {
+  /** Asked before every new session: address, user and password may change. */
+  readonly endpoint: () => ConnectionOptions;
+  readonly size: number;
+  /** `auto` finds out: a pooler refuses our start-up parameters. */
+  readonly pooler: "auto" | "on" | "off";
+}
+
+interface Waiter {
+  serve(connection: Connection): void;
+  refuse(why: (operation: string) => Error): void;
+}
+
+/**
+ * A few connections, one call each at a time, first come first served. A call has its connection, and that connection
+ * is open, before its `check` runs: nothing that was sent has waited for anything since it was checked.
+ *
+ * Where another session cannot be had, calls share those that are open. Where none is open a single one is tried, on
+ * behalf of all: while the server is away, what waits neither queues up for attempts of its own nor makes many of them.
+ * Sessions that the server may still have although we gave them up take the places of new ones, all but a few.
+ */
+export class Pool {
+  readonly #left: LeftBehind;
+  readonly #idle: Connection[];
+  readonly #all: readonly Connection[];
+  readonly #waiting: Waiter[] = [];
+  /** Resolves once the pool is closed and no call is under way. */
+  readonly #idleAgain = Promise.withResolvers<void>();
+  readonly #endpoint: () => ConnectionOptions;
+  readonly #pooler: PoolOptions["pooler"];
+  readonly #log: Log;
+  #announcedPooler = false;
+  #shareUntilMs = 0;
+  #closed = false;
+
+  constructor({ endpoint, size, pooler }: PoolOptions, log: Log) {
+    this.#left = new LeftBehind(log);
+    this.#all = Array.from({ length: size }, () => new Connection(pooler === "on", this.#left));
+    this.#idle = [...this.#all];
+    this.#endpoint = endpoint;
+    this.#pooler = pooler;
+    this.#log = log;
+  }
+
+  /**
+   * Runs one statement. `check` is called synchronously before `work`; what it throws is passed on as it is. Both are
+   * called again when the database cannot hold a character of the statement's texts, which then go without it.
+   *
+   * @throws StoreUnavailableError, StoreSchemaError, RowBusyError, StatementRefusedError, or what `check` threw.
+   */
+  async run<T>(
+    operation: string,
+    work: (connection: Connection) => Promise<T>,
+    check: () => void = () => {},
+  ): Promise<T> {
+    const connection = await this.#takeOpen(operation);
+    try {
+      return await fitting(async (leaveOut) => {
+        this.#refuseWhenClosed(operation);
+        check();
+        return await connection.call(operation, work, leaveOut).catch(rethrow(operation));
+      });
+    } finally {
+      this.#giveBack(connection);
+    }
+  }
+
+  /** Refuses what waits, gives what is under way `graceMs` to end, and closes all connections. */
+  async close(graceMs: number): Promise<void> {
+    this.#closed = true;
+    this.#refuseWaiting(closedPool);
+    if (this.#inUse === 0) this.#idleAgain.resolve();
+    await within(graceMs, "closing", this.#idleAgain.promise).catch(() => {});
+    this.#left.close();
+    await Promise.all(this.#all.map((connection) => connection.close()));
+  }
+
+  get #inUse(): number {
+    return this.#all.length - this.#idle.length;
+  }
+
+  #refuseWhenClosed(operation: string): void {
+    if (this.#closed) throw closedPool(operation);
+  }
+
+  async #takeOpen(operation: string): Promise<Connection> {
+    for (;;) {
+      const connection = await this.#take(operation);
+      if (connection.usable || (await this.#open(operation, connection))) return connection;
+    }
+  }
+
+  async #take(operation: string): Promise<Connection> {
+    this.#refuseWhenClosed(operation);
+    const free = this.#waiting.length === 0 ? this.#free() : undefined;
+    if (free !== undefined) return free;
+    const { promise, resolve, reject } = Promise.withResolvers<Connection>();
+    this.#waiting.push({ serve: resolve, refuse: (why) => reject(why(operation)) });
+    return promise;
+  }
+
+  /** One that is open, else one to be opened; none while it is better to wait for those in use. */
+  #free(): Connection | undefined {
+    const open = this.#idle.findLastIndex(({ usable }) => usable);
+    if (open === -1 && this.#inUse > 0 && !this.#mayOpenMore) return undefined;
+    // Without an open one: the last of the others.
+    return this.#idle.splice(open, 1)[0];
+  }
+
+  get #mayOpenMore(): boolean {
+    return this.#someAreOpen && this.#hasRoom && performance.now() >= this.#shareUntilMs;
+  }
+
+  get #someAreOpen(): boolean {
+    return this.#all.some(({ usable }) => usable);
+  }
+
+  /** So that the server never has many more sessions of ours than the pool has places. */
+  get #hasRoom(): boolean {
+    const own = this.#all.filter(({ hasSession }) => hasSession).length;
+    return own + this.#left.count < this.#all.length + SPARE_SESSIONS;
+  }
+
+  /** False when it could not be opened and there are others to share; without others nobody need wait any more. */
+  async #open(operation: string, connection: Connection): Promise<boolean> {
+    const endpoint = this.#endpoint();
+    try {
+      if (!this.#hasRoom) throw new StoreUnavailableError(noRoom(this.#left.count));
+      await this.#openAsWhatItIs(connection, endpoint);
+    } catch (error) {
+      this.#putAside(connection);
+      if (this.#someAreOpen) {
+        this.#shareUntilMs = performance.now() + SHARE_FOR_MS;
+        return false;
+      }
+      const isPooler = this.#pooler === "off" && mayBeParameters(error) ? MAY_BE_POOLER : null;
+      const why = (who: string) => cannotOpen(connecting(who, endpoint), error, isPooler);
+      this.#refuseWaiting(why);
+      throw why(operation);
+    }
+    this.#serveWaiting();
+    return true;
+  }
+
+  async #openAsWhatItIs(connection: Connection, endpoint: ConnectionOptions): Promise<void> {
+    try {
+      await connection.open(endpoint);
+    } catch (error) {
+      if (this.#pooler !== "auto" || connection.pooled || !mayBeParameters(error)) throw error;
+      connection.treatAsPooler(true);
+      await connection.open(endpoint).catch((again: unknown) => {
+        connection.treatAsPooler(false);
+        throw again;
+      });
+      this.#announcePooler();
+    }
+  }
+
+  #announcePooler(): void {
+    if (this.#announcedPooler) return;
+    this.#announcedPooler = true;
+    this.#log.warn(
+      {},
+      "the database endpoint refuses start-up parameters, treating it as a transaction pooler; WATCHDOG_DB_POOLER=on says so from the start",
+    );
+  }
+
+  #giveBack(connection: Connection): void {
+    this.#putAside(connection);
+    this.#serveWaiting();
+  }
+
+  #putAside(connection: Connection): void {
+    this.#idle.push(connection);
+    if (this.#closed && this.#inUse === 0) this.#idleAgain.resolve();
+  }
+
+  #serveWaiting(): void {
+    while (this.#waiting.length > 0) {
+      const connection = this.#free();
+      if (connection === undefined) return;
+      this.#waiting.shift()?.serve(connection);
+    }
+  }
+
+  #refuseWaiting(why: (operation: string) => Error): void {
+    for (const { refuse } of this.#waiting.splice(0)) refuse(why);
+  }
+}
+
+function closedPool(operation: string): StoreUnavailableError {
+  return new StoreUnavailableError(`${operation}: the pool is closed`);
+}
+
+/** So long calls share what is open after another session could not be had: each attempt costs the server something. */
+const SHARE_FOR_MS = 1000;
+
+/** Beyond the pool's places, so that work can go on while all of them are taken by what was left behind. */
+const SPARE_SESSIONS = 2;
+
+function noRoom(left: number): string {
+  return `${left} sessions that did not answer may still be at work on the server, so no other one is opened for a while`;
+}
+
+const MAY_BE_POOLER = "if this is a transaction pooler, set WATCHDOG_DB_POOLER=on";
+
+function rethrow(operation: string): (error: unknown) => never {
+  return (error) => {
+    throw error instanceof StoreUnavailableError ? error : translate(operation, error);
+  };
+}

@@ -1,0 +1,52 @@
+import { withFirstRun } from "../../rules/cleanup/first-run.ts";
+import { alone } from "../isolated.ts";
+import type { Fence, Log } from "../ports.ts";
+import type { FirstRunTask, Journal } from "../store-ports.ts";
+
+export interface FirstRunDeps {
+  readonly journal: Journal;
+  readonly log: Log;
+  readonly onProgress: () => void;
+}
+
+/**
+ * Records the first outcomes that are due, once over all automations. What changed meanwhile stays open.
+ *
+ * @param presumedForMs how old a presumption has to be to count as an outcome; a late callback may overturn a younger one.
+ * @throws what the journal or the fence throws, or `signal.reason`.
+ */
+export async function recordFirstRuns(
+  deps: FirstRunDeps,
+  presumedForMs: number,
+  fence: Fence,
+  signal: AbortSignal,
+): Promise<void> {
+  let after: string | null = null;
+  while (true) {
+    signal.throwIfAborted();
+    const tasks = await deps.journal.openFirstRuns(after, PAGE, presumedForMs);
+    for (const task of tasks) {
+      signal.throwIfAborted();
+      const { automationId } = task;
+      await alone(
+        () => record(deps, task, fence),
+        (err) => deps.log.error({ err, automationId }, "a chore could not be done"),
+        signal,
+      );
+      after = automationId;
+    }
+    if (tasks.length < PAGE) return;
+  }
+}
+
+const PAGE = 50;
+
+async function record(deps: FirstRunDeps, task: FirstRunTask, fence: Fence): Promise<void> {
+  const { journal, onProgress } = deps;
+  const { metadata, outcome, readAt, automationId } = task;
+  const marked = metadata === null ? null : withFirstRun(metadata, outcome, readAt);
+  // Changed or overturned meanwhile, or locked by a writer: the next pass reads it again.
+  const settled = marked === null || (await journal.recordFirstRun(task, marked, fence));
+  if (settled) await journal.firstRunDone(automationId, fence);
+  onProgress();
+}

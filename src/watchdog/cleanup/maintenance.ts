@@ -1,0 +1,104 @@
+import { type CleanupDelays, planCleanup } from "../../rules/cleanup/cleanup-plan.ts";
+import { alone } from "../isolated.ts";
+import type { Backend, Fence, Log } from "../ports.ts";
+import type { Journal, RunStore } from "../store-ports.ts";
+
+export interface HousekeepingDeps {
+  readonly journal: Pick<
+    Journal,
+    "adoptLateSandboxes" | "adoptOverdueStamps" | "closeOverturnedFirstRuns" | "prune"
+  >;
+  readonly store: Pick<RunStore, "dropSuspicions">;
+  readonly backend: Pick<Backend, "cleans" | "pause">;
+  readonly log: Log;
+  readonly onProgress: () => void;
+  /** Told how many suspected or held runs somebody else has ended as timed out; not called for none. */
+  readonly onEndedElsewhere: (count: number) => void;
+}
+
+/** A sandbox that was named late is treated as after any presumption. */
+export interface HousekeepingOptions extends CleanupDelays {
+  /** How long the journal keeps what is settled. */
+  readonly journalRetentionMs: number;
+}
+
+/**
+ * What a sweep does once for the worker's own tables: late sandboxes are scheduled for deletion and so are those that the
+ * host has left to itself, presumptions that were overturned are no first outcomes any more, what is suspected of ended
+ * runs is forgotten, and old verdicts are removed. A step that fails is left to the next sweep.
+ *
+ * @throws what ends the sweep, or `signal.reason`.
+ */
+export async function housekeep(
+  deps: HousekeepingDeps,
+  options: HousekeepingOptions,
+  fence: Fence,
+  signal: AbortSignal,
+): Promise<void> {
+  const steps: Readonly<Record<string, () => Promise<void>>> = {
+    "late sandboxes": () => adopt(deps, options, fence),
+    "the host's stamps": () => adoptStamps(deps, fence),
+    "first runs": () => closeOverturned(deps, fence),
+    suspicions: () => forget(deps, fence),
+    journal: () => prune(deps, options.journalRetentionMs, fence, signal),
+  };
+  for (const [step, work] of Object.entries(steps)) {
+    signal.throwIfAborted();
+    await alone(work, (err) => deps.log.warn({ err, step }, "housekeeping failed"), signal);
+  }
+}
+
+async function adopt(deps: HousekeepingDeps, delays: CleanupDelays, fence: Fence): Promise<void> {
+  const { cleans, pause } = deps.backend;
+  if (!cleans) return;
+  const plan = planCleanup("presumption", delays, pause !== undefined);
+  const count = await deps.journal.adoptLateSandboxes(plan, fence);
+  deps.onProgress();
+  if (count > 0) deps.log.info({ count }, "sandboxes that were named late will be deleted");
+}
+
+/** What the host has left undone for longer comes with later sweeps, the oldest first. */
+const STAMPS_AT_ONCE = 1000;
+
+/** Only a backend that pauses is one for which the host stamps its rows. */
+async function adoptStamps(deps: HousekeepingDeps, fence: Fence): Promise<void> {
+  const { cleans, pause } = deps.backend;
+  if (!cleans || pause === undefined) return;
+  const count = await deps.journal.adoptOverdueStamps(STAMPS_AT_ONCE, fence);
+  deps.onProgress();
+  if (count > 0) deps.log.info({ count }, "sandboxes that the host has left will be deleted");
+}
+
+async function closeOverturned(deps: HousekeepingDeps, fence: Fence): Promise<void> {
+  await deps.journal.closeOverturnedFirstRuns(fence);
+  deps.onProgress();
+}
+
+async function forget(deps: HousekeepingDeps, fence: Fence): Promise<void> {
+  const count = await deps.store.dropSuspicions(fence);
+  deps.onProgress();
+  if (count === 0) return;
+  deps.log.warn({ count }, "another watchdog ends runs");
+  deps.onEndedElsewhere(count);
+}
+
+/** Bounded, so that the first pruning of a large journal takes many sweeps and holds up none. */
+const PRUNE_BATCH = 1000;
+const PRUNE_BATCHES = 10;
+
+async function prune(
+  deps: HousekeepingDeps,
+  retentionMs: number,
+  fence: Fence,
+  signal: AbortSignal,
+): Promise<void> {
+  let count = 0;
+  for (let batch = 0; batch < PRUNE_BATCHES; batch += 1) {
+    signal.throwIfAborted();
+    const removed = await deps.journal.prune(retentionMs, PRUNE_BATCH, fence);
+    deps.onProgress();
+    count += removed;
+    if (removed < PRUNE_BATCH) break;
+  }
+  if (count > 0) deps.log.info({ count }, "old verdicts were removed from the journal");
+}

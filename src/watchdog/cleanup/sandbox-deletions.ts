@@ -1,0 +1,179 @@
+import {
+  absentNote,
+  cleanupRetryMs,
+  DELETE_WITHIN_MS,
+  isGivenUpAsAbsent,
+} from "../../rules/cleanup/cleanup-retry.ts";
+import { forEachConcurrently } from "../concurrency/for-each-concurrently.ts";
+import { LinkedController } from "../concurrency/linked-signal.ts";
+import { untilAborted } from "../concurrency/until-aborted.ts";
+import { alone } from "../isolated.ts";
+import type { Backend, CleanupResult, Clock, Fence, Log, PauseResult, Random } from "../ports.ts";
+import type { CleanupTask, Journal } from "../store-ports.ts";
+
+export interface CleanupDeps {
+  readonly journal: Journal;
+  readonly backend: Backend;
+  readonly clock: Clock;
+  readonly random: Random;
+  readonly log: Log;
+  readonly onProgress: () => void;
+}
+
+interface Claim {
+  readonly task: CleanupTask;
+  /** Monotonic milliseconds; nothing of it is on its way any more then. */
+  readonly untilMs: number;
+}
+
+/** The deletions of one sweep, and the pauses before them: claims what is due, asks the backend, notes what came of it. */
+export class Cleanups {
+  readonly #deps: CleanupDeps;
+  readonly #fence: Fence;
+  #done = 0;
+  #abandoned = 0;
+  /** In this sweep the API wants no more deletions; what is not claimed loses no attempt by that. */
+  #refused = false;
+
+  constructor(deps: CleanupDeps, fence: Fence) {
+    this.#deps = deps;
+    this.#fence = fence;
+  }
+
+  /** Taken for gone or confirmed, in this sweep. */
+  get done(): number {
+    return this.#done;
+  }
+
+  get abandoned(): number {
+    return this.#abandoned;
+  }
+
+  /**
+   * Deletes and pauses until nothing is due any more, `mayGoOn` says no, or the API is not to be asked now.
+   *
+   * @throws what the journal or the fence throws, or `signal.reason`. Deletions in flight are aborted and awaited then.
+   */
+  async pass(slots: number, mayGoOn: () => boolean, signal: AbortSignal): Promise<void> {
+    await forEachConcurrently(
+      this.#claimed(slots, mayGoOn),
+      slots,
+      (claim, taskSignal) => {
+        const { runId, sandboxId } = claim.task;
+        return alone(
+          () => this.#do(claim, taskSignal),
+          (err) => this.#deps.log.error({ err, runId, sandboxId }, "a chore could not be done"),
+          taskSignal,
+        );
+      },
+      signal,
+    );
+  }
+
+  async *#claimed(slots: number, mayGoOn: () => boolean): AsyncGenerator<Claim, void, void> {
+    const { journal, backend, clock } = this.#deps;
+    while (mayGoOn() && !this.#refused && (backend.api?.refusal ?? null) === null) {
+      const sinceMs = clock.monotonicMs();
+      const tasks = await journal.claimCleanups(this.#fence, slots);
+      if (tasks.length === 0) return;
+      for (const task of tasks) {
+        const withinMs = Math.min(task.pauseWithinMs ?? DELETE_WITHIN_MS, DELETE_WITHIN_MS);
+        yield { task, untilMs: sinceMs + withinMs };
+      }
+    }
+  }
+
+  async #do(claim: Claim, signal: AbortSignal): Promise<void> {
+    // The task may have waited for a slot since it was claimed.
+    this.#fence.check();
+    await (claim.task.pauseWithinMs === null
+      ? this.#delete(claim, signal)
+      : this.#pause(claim, signal));
+  }
+
+  /** Best effort: whatever comes of it, the sandbox is deleted when that is due. */
+  async #pause({ task, untilMs }: Claim, signal: AbortSignal): Promise<void> {
+    const { backend, log, onProgress } = this.#deps;
+    const result = await this.#ask<PauseResult>(task, untilMs, signal, (scope) =>
+      backend.pause === undefined ? Promise.resolve(CANNOT_PAUSE) : backend.pause(task, scope),
+    );
+    onProgress();
+    if (result.kind === "paused" || result.kind === "absent") return;
+    const reason = result.kind === "failed" ? result.failure : result.reason;
+    const { runId, sandboxId } = task;
+    log.warn({ runId, sandboxId, reason }, "pausing a sandbox failed");
+  }
+
+  async #delete({ task, untilMs }: Claim, signal: AbortSignal): Promise<void> {
+    const { backend, onProgress } = this.#deps;
+    const result = await this.#ask<CleanupResult>(task, untilMs, signal, (scope) =>
+      backend.cleanup(task, scope),
+    );
+    onProgress();
+    switch (result.kind) {
+      case "deleted":
+        return await this.#settle(task, null);
+      case "absent":
+        if (!isGivenUpAsAbsent(task.attempts)) return await this.#retry(task, result.failure, null);
+        return await this.#settle(task, absentNote(result.failure));
+      case "failed":
+        return await this.#retry(task, result.failure, result.retryAfterMs);
+      case "not-asked":
+        this.#refused ||= result.everybody ?? true;
+        return await this.#retry(task, result.reason, result.retryAfterMs);
+    }
+  }
+
+  /** A backend that breaks its promises and rejects, or does not heed its signal, counts as one that failed. */
+  async #ask<Result>(
+    task: CleanupTask,
+    untilMs: number,
+    signal: AbortSignal,
+    send: (scope: AbortSignal) => Promise<Result>,
+  ): Promise<Result | Failed> {
+    const { clock, log } = this.#deps;
+    const leftMs = untilMs - clock.monotonicMs();
+    if (leftMs <= 0) return failed(TOO_LATE);
+    using scope = new LinkedController(signal);
+    clock.sleep(leftMs, scope.signal).then(
+      () => scope.abort(new Error(TOO_LATE)),
+      () => {},
+    );
+    try {
+      return await untilAborted(send(scope.signal), scope.signal);
+    } catch (error) {
+      signal.throwIfAborted();
+      if (scope.signal.aborted) return failed(TOO_LATE);
+      log.error({ err: error, sandboxId: task.sandboxId }, "the backend rejected");
+      return failed("unexpected error");
+    } finally {
+      scope.abort(new Error("the question has ended"));
+    }
+  }
+
+  async #settle({ id, runId, sandboxId }: CleanupTask, note: string | null): Promise<void> {
+    const { journal, log } = this.#deps;
+    await journal.cleanupDone(id, note, this.#fence);
+    this.#done += 1;
+    if (note !== null) log.info({ runId, sandboxId, note }, "a sandbox is taken for gone");
+  }
+
+  async #retry(task: CleanupTask, failure: string, retryAfterMs: number | null): Promise<void> {
+    const { journal, random, log } = this.#deps;
+    const { id, runId, sandboxId, attempts } = task;
+    const retryInMs = cleanupRetryMs(attempts, retryAfterMs, random.fraction());
+    const state = await journal.cleanupFailed(id, failure, retryInMs, this.#fence);
+    if (state === "abandoned") this.#abandoned += 1;
+    const fields = { runId, sandboxId, attempts, state, retryInMs, reason: failure };
+    log[state === "abandoned" ? "error" : "warn"](fields, "deleting a sandbox failed");
+  }
+}
+
+type Failed = Extract<CleanupResult, { kind: "failed" }>;
+
+const TOO_LATE = "no answer before the claim ran out";
+const CANNOT_PAUSE = failed("the backend cannot pause");
+
+function failed(failure: string): Failed {
+  return { kind: "failed", failure, retryAfterMs: null };
+}

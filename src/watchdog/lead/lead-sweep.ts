@@ -1,0 +1,65 @@
+/**
+ * A sweep from the lease to the report. Redis or the leadership row elects, Postgres fences: the epoch is taken after
+ * the lease, trust in the lease is checked again after that, and every write checks both.
+ */
+
+import { acquireTerm } from "./acquire.ts";
+import { LedSweep } from "./leader-sweep.ts";
+import type { ConductDeps, Conducted, ConductOptions, SweepRequest } from "./model.ts";
+
+/**
+ * One attempt to sweep as the leader.
+ *
+ * @throws StoreUnavailableError, StoreSchemaError, LeaseUnavailableError, LeaseLostError or `signal.reason` when nothing
+ *   was swept. What goes wrong after that is in the report, with its cause in `error`.
+ */
+export async function conductSweep(
+  deps: ConductDeps,
+  options: ConductOptions,
+  request: SweepRequest,
+  signal: AbortSignal,
+): Promise<Conducted> {
+  const view = await deps.leadership.read();
+  deps.watch.onLeadership?.(view);
+  // A dead fleet of the other kind is taken over: 2 TTL for its lease, one interval for its next sweep.
+  const otherKindAfterMs = 2 * options.lease.ttlMs + request.intervalMs;
+  const { leaseKind: noted, sinceProgressMs } = view;
+  if (noted !== null && noted !== deps.lease.kind && sinceProgressMs !== null) {
+    if (sinceProgressMs < otherKindAfterMs) return { kind: "other-lease-kind", noted };
+  }
+
+  const { holder, lease: timing, progressTimeoutMs } = options;
+  const { installation } = view;
+  const answer = await acquireTerm(
+    deps,
+    { ...timing, installation, holder, progressTimeoutMs },
+    signal,
+  );
+  if (answer.kind === "held") {
+    return { kind: "lease-held", holder: answer.holder, expiresInMs: answer.expiresInMs };
+  }
+  const { term } = answer;
+  try {
+    const full = request.runIds === null && request.limit === null;
+    const { kind: leaseKind } = deps.lease;
+    const epoch = await deps.leadership.begin(
+      {
+        holder,
+        leaseValue: term.value,
+        leaseKind,
+        trigger: request.trigger,
+        full,
+        intervalMs: request.intervalMs,
+        otherKindAfterMs,
+      },
+      () => term.check(),
+    );
+    if (epoch.kind === "lease-lost") return { kind: "lease-held", holder: null, expiresInMs: 0 };
+    if (epoch.kind !== "begun") return epoch;
+    // What the API asked the leader before us for still holds.
+    deps.backend.api?.restore(epoch.restraint);
+    return await new LedSweep(deps, options, request, term, epoch, full).run(signal);
+  } finally {
+    await term.release();
+  }
+}

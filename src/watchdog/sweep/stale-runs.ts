@@ -1,0 +1,31 @@
+import type { PageCursor, RunStore, StalePage, StaleQuery } from "../store-ports.ts";
+
+/**
+ * The ids of all stale runs, oldest deadline first. While one page is worked on the next is already being read, and
+ * nothing waits for the end of a page.
+ */
+export async function* staleRuns(
+  store: RunStore,
+  query: StaleQuery,
+  pageSize: number,
+): AsyncGenerator<string, void, void> {
+  let page = await store.stalePage(query, null, pageSize);
+  while (true) {
+    const next = page.next === null ? null : prefetch(store, query, page.next, pageSize);
+    yield* page.ids;
+    if (next === null) return;
+    page = await next;
+  }
+}
+
+function prefetch(
+  store: RunStore,
+  query: StaleQuery,
+  cursor: PageCursor,
+  pageSize: number,
+): Promise<StalePage> {
+  const page = store.stalePage(query, cursor, pageSize);
+  // Whoever stops taking ids leaves this promise alone; its failure is then nobody's business.
+  page.catch(() => {});
+  return page;
+}

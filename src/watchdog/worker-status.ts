@@ -1,0 +1,237 @@
+import { type HealthFacts, MISSED_TICKS, type Standing } from "../rules/health.ts";
+import { leaseKeyOf } from "../rules/lease-key.ts";
+import type { SweepReport } from "../rules/report.ts";
+import { LeaseLostError } from "./lead/lease-term.ts";
+import type { SweepWatch } from "./lead/model.ts";
+import {
+  type Clock,
+  type LeaseKind,
+  LeaseUnavailableError,
+  type Schedule,
+  type SharedApi,
+  StoreSchemaError,
+  StoreUnavailableError,
+} from "./ports.ts";
+import type { Backlog, LeadershipView } from "./store-ports.ts";
+
+export type Role = "sweeping" | "standby" | "idle";
+
+/** What the process knows, for `/health`: facts for the rules, and more for people. */
+export interface WorkerFacts extends HealthFacts {
+  readonly role: Role;
+  readonly holder: string;
+  readonly leaseKind: LeaseKind;
+  /** Who holds the lease and until when, as far as the last attempt showed; wall time. */
+  readonly leaseHolder: string | null;
+  readonly leaseExpiresAt: Date | null;
+  readonly nextSweepAt: Date;
+  readonly ownLastSweep: SweepReport | null;
+  readonly leadership: LeadershipView | null;
+  /** `null` when the backend shares none between runs. */
+  readonly api: SharedApi | null;
+  /** As this process's last sweep found it when it began. */
+  readonly backlog: (Backlog & { readonly countedAt: Date }) | null;
+}
+
+export interface WorkerIdentity {
+  readonly holder: string;
+  readonly leaseKind: LeaseKind;
+  readonly verifyTimeoutMs: number;
+  readonly api: SharedApi | null;
+}
+
+/** How long after the last such run another watchdog is spoken of. */
+const SAID_FOR_MS = 3_600_000;
+
+/** Collects facts as the worker meets them; answers from memory. */
+export class WorkerState {
+  readonly #clock: Clock;
+  readonly #schedule: Schedule;
+  readonly #identity: WorkerIdentity;
+  readonly #startedAtMs: number;
+  #nextTickAtMs = 0;
+  #postgres: Standing = "unknown";
+  #lease: Standing = "unknown";
+  #role: Role = "idle";
+  #progressAtMs: number | null = null;
+  #trustedUntilMs: () => number = () => 0;
+  #fleet: { readonly seenAtMs: number; readonly view: LeadershipView } | null = null;
+  #otherLeaseKind: LeaseKind | null = null;
+  #heldBy: { readonly holder: string | null; readonly expiresAt: Date | null } | null = null;
+  #ownLastSweep: SweepReport | null = null;
+  #heldFor: string | null = null;
+  #backlog: WorkerFacts["backlog"] = null;
+  #endedElsewhere: { readonly count: number; readonly atMs: number } | null = null;
+
+  constructor(clock: Clock, schedule: Schedule, identity: WorkerIdentity) {
+    this.#clock = clock;
+    this.#schedule = schedule;
+    this.#identity = identity;
+    this.#startedAtMs = clock.monotonicMs();
+    this.ticked();
+  }
+
+  facts(): WorkerFacts {
+    const fleet = this.#fleet;
+    return {
+      ...this.#identity,
+      nowMs: this.#clock.monotonicMs(),
+      startedAtMs: this.#startedAtMs,
+      postgres: this.#postgres,
+      lease: this.#lease,
+      patienceMs: this.#schedule.sinceTickMs(MISSED_TICKS),
+      nextTickAtMs: this.#nextTickAtMs,
+      progressAtMs: this.#progressAtMs,
+      fleet:
+        fleet === null
+          ? null
+          : {
+              seenAtMs: fleet.seenAtMs,
+              sinceFinishMs: fleet.view.sinceFinishMs,
+              sinceProgressMs: fleet.view.sinceProgressMs,
+            },
+      otherLeaseKind: this.#otherLeaseKind,
+      endlessLeaseKey: this.#endlessLeaseKey,
+      lastSweep: this.#ownSweepIsLast
+        ? (this.#ownLastSweep?.status ?? null)
+        : (fleet?.view.lastStatus ?? null),
+      heldFor: this.#ownSweepIsLast ? this.#heldFor : null,
+      apiRefusal: this.#identity.api?.refusal ?? null,
+      failingRuns: this.#backlog?.failing ?? 0,
+      endedElsewhere: this.#endedElsewhereLately,
+      role: this.#role,
+      leaseHolder:
+        this.#role === "sweeping" ? this.#identity.holder : (this.#heldBy?.holder ?? null),
+      leaseExpiresAt: this.#leaseExpiresAt,
+      nextSweepAt: this.#schedule.nextAt(),
+      ownLastSweep: this.#ownLastSweep,
+      leadership: fleet?.view ?? null,
+      backlog: this.#backlog,
+    };
+  }
+
+  /** Whether Postgres and the lease store answered at the last try. */
+  get ready(): boolean {
+    return this.#postgres === "ok" && this.#lease === "ok";
+  }
+
+  /** Our own lease lasts as long as we trust it; of another one we know what the store said. */
+  get #leaseExpiresAt(): Date | null {
+    if (this.#role !== "sweeping") return this.#heldBy?.expiresAt ?? null;
+    const trustedForMs = this.#trustedUntilMs() - this.#clock.monotonicMs();
+    return new Date(this.#clock.now().getTime() + trustedForMs);
+  }
+
+  /** Only a key in Redis can lose its expiry. */
+  get #endlessLeaseKey(): string | null {
+    if (this.#heldBy === null || this.#heldBy.expiresAt !== null) return null;
+    return leaseKeyOf(this.#fleet?.view.installation ?? "*");
+  }
+
+  get #endedElsewhereLately(): number {
+    const seen = this.#endedElsewhere;
+    const isRecent = seen !== null && this.#clock.monotonicMs() - seen.atMs < SAID_FOR_MS;
+    return isRecent ? seen.count : 0;
+  }
+
+  get #ownSweepIsLast(): boolean {
+    const newest = this.#fleet?.view.epoch ?? 0;
+    return (this.#ownLastSweep?.epoch ?? 0) >= newest;
+  }
+
+  ticked(): void {
+    const inMs = this.#schedule.nextAt().getTime() - this.#clock.now().getTime();
+    this.#nextTickAtMs = this.#clock.monotonicMs() + inMs;
+  }
+
+  storesAnswered(): void {
+    this.#postgres = "ok";
+    this.#lease = "ok";
+  }
+
+  /** The lease store is asked after Postgres: its failure says that Postgres is there. */
+  failed(error: unknown): void {
+    if (error instanceof LeaseLostError) {
+      // In the middle of a sweep the two fail each on its own.
+      if (error.cause instanceof LeaseUnavailableError) {
+        this.#lease = { problem: error.cause.message };
+      }
+    } else if (error instanceof LeaseUnavailableError) {
+      this.#postgres = "ok";
+      this.#lease = { problem: error.message };
+    } else if (error instanceof StoreUnavailableError || error instanceof StoreSchemaError) {
+      this.#postgres = { problem: error.message };
+    }
+  }
+
+  standby(holder: string | null, expiresInMs: number | null): void {
+    this.#role = "standby";
+    this.#otherLeaseKind = null;
+    const expiresAt =
+      expiresInMs === null ? null : new Date(this.#clock.now().getTime() + expiresInMs);
+    this.#heldBy = { holder, expiresAt };
+  }
+
+  standbyOtherKind(noted: LeaseKind): void {
+    this.#role = "standby";
+    this.#otherLeaseKind = noted;
+    this.#heldBy = null;
+  }
+
+  idle(): void {
+    this.#role = "idle";
+    this.#otherLeaseKind = null;
+    this.#heldBy = null;
+    this.#progressAtMs = null;
+  }
+
+  swept(report: SweepReport): void {
+    this.idle();
+    this.#ownLastSweep = report;
+    if (report.exitCode !== 1 && this.#fleet !== null) {
+      const view = { ...this.#fleet.view, sinceFinishMs: 0, sinceProgressMs: 0 };
+      this.#fleet = { seenAtMs: this.#clock.monotonicMs(), view };
+    }
+  }
+
+  /** For `conductSweep`: notes what happens inside a sweep. */
+  readonly watch: SweepWatch = {
+    onLeadership: (view) => {
+      this.#fleet = { seenAtMs: this.#clock.monotonicMs(), view };
+    },
+    onTerm: (trustedUntilMs) => {
+      this.#trustedUntilMs = trustedUntilMs;
+    },
+    onBegin: ({ backlog }) => {
+      this.#role = "sweeping";
+      this.#heldFor = null;
+      this.#otherLeaseKind = null;
+      this.#heldBy = null;
+      this.#backlog = { ...backlog, countedAt: this.#clock.now() };
+      this.#progressAtMs = this.#clock.monotonicMs();
+      this.storesAnswered();
+    },
+    onHold: (reason) => {
+      this.#heldFor = reason;
+    },
+    onEndedElsewhere: (count) => {
+      this.#endedElsewhere = {
+        count: this.#endedElsewhereLately + count,
+        atMs: this.#clock.monotonicMs(),
+      };
+    },
+    onStoreTry: (failure) => {
+      // A database that is away gives no reason for a restart: whoever tries it again and again is alive.
+      if (this.#progressAtMs !== null) this.#progressAtMs = this.#clock.monotonicMs();
+      if (failure === null) this.#postgres = "ok";
+      else this.failed(failure);
+    },
+    onProgress: () => {
+      this.#progressAtMs = this.#clock.monotonicMs();
+      if (this.#fleet !== null) {
+        const view = { ...this.#fleet.view, sinceProgressMs: 0 };
+        this.#fleet = { seenAtMs: this.#progressAtMs, view };
+      }
+    },
+  };
+}

@@ -1,0 +1,19 @@
+import { describe } from "vitest";
+import { memoryJournalStand as open } from "../support/stands/journal-stand.ts";
+import { describeClaims, describeSharedSandboxes } from "./journal-conformance.ts";
+import { describeDeferred } from "./journal-deferred-conformance.ts";
+import { describeFirstRuns } from "./journal-first-runs-conformance.ts";
+import { describeOverdueStamps } from "./journal-overdue-conformance.ts";
+import { describeStamps } from "./journal-stamps-conformance.ts";
+import { describeAdoption, describeNotes, describePruning } from "./journal-upkeep-conformance.ts";
+
+describe("the in-memory journal's claims", () => describeClaims(open));
+describe("the in-memory journal and verdicts on the same sandbox", () =>
+  describeSharedSandboxes(open));
+describe("the in-memory journal's notes", () => describeNotes(open));
+describe("the in-memory journal and sandboxes named late", () => describeAdoption(open));
+describe("the in-memory journal and first runs", () => describeFirstRuns(open));
+describe("the in-memory journal and deferred deletions", () => describeDeferred(open));
+describe("the in-memory journal's stamps", () => describeStamps(open));
+describe("the in-memory journal and overdue stamps", () => describeOverdueStamps(open));
+describe("the in-memory journal's pruning", () => describePruning(open));

@@ -1,7 +1,0 @@
-import { ENCODED_BODIES, LARGE, NO_JSON, STILL_HONEST } from "./hostile/bodies.ts";
-import { hostileTable } from "./hostile/table.ts";
-
-hostileTable("A server that does not send JSON", NO_JSON);
-hostileTable("A server that encodes its answers", ENCODED_BODIES);
-hostileTable("A server that sends too much", LARGE);
-hostileTable("A server that is odd, and honest", STILL_HONEST);

@@ -1,0 +1,209 @@
+import { sql } from "drizzle-orm";
+import { describe, expect, it } from "vitest";
+import { Pool } from "../../../../src/io/postgres/connection/pool.ts";
+import type { ConnectionOptions } from "../../../../src/io/postgres/connection/session.ts";
+import { StoreUnavailableError } from "../../../../src/watchdog/ports.ts";
+import { createDatabase } from "../../../services/postgres/database.ts";
+import { startTcpProxy } from "../../../services/tcp-proxy.ts";
+import { silentLog } from "../../../support/world/world.ts";
+
+const CALLS = 6;
+
+describe("Pool", () => {
+  it("lets calls beyond its size wait in order, and checks each when its turn has come", async () => {
+    await using world = await setup(1);
+    const gates = Array.from({ length: CALLS }, () => Promise.withResolvers<void>());
+    const events: string[] = [];
+    const calls = gates.map((gate, index) =>
+      world.pool.run(
+        `call ${index}`,
+        async ({ db }) => {
+          events.push(`sends ${index}`);
+          await db.execute(sql`SELECT 1`);
+          await gate.promise;
+          events.push(`ends ${index}`);
+        },
+        () => void events.push(`checks ${index}`),
+      ),
+    );
+    for (const [index, gate] of gates.entries()) {
+      gate.resolve();
+      await calls[index];
+    }
+    expect(events).toEqual(
+      gates.flatMap((_, index) => [`checks ${index}`, `sends ${index}`, `ends ${index}`]),
+    );
+  });
+
+  it("works on as many calls at once as it has connections, each on its own", async () => {
+    await using world = await setup(3);
+    const gate = Promise.withResolvers<void>();
+    const arrivals = Array.from({ length: 3 }, () => Promise.withResolvers<number>());
+    const calls = arrivals.map((arrival) =>
+      world.pool.run("asking", async ({ db }) => {
+        const [row] = await db.execute<{ readonly pid: number }>(
+          sql`SELECT pg_backend_pid() AS pid`,
+        );
+        arrival.resolve(row?.pid ?? 0);
+        await gate.promise;
+      }),
+    );
+    const pids = await Promise.all(arrivals.map(({ promise }) => promise));
+    gate.resolve();
+    await Promise.all(calls);
+    expect(new Set(pids).size).toBe(3);
+  });
+
+  it("sends nothing when the check refuses, and gives the connection to the next call", async () => {
+    await using world = await setup(1);
+    const reason = new Error("the lease is lost");
+    let sent = false;
+    const refused = world.pool.run(
+      "asking",
+      async () => {
+        sent = true;
+      },
+      () => {
+        throw reason;
+      },
+    );
+    await expect(refused).rejects.toBe(reason);
+    expect(sent).toBe(false);
+    await expect(world.one()).resolves.toBe(1);
+  });
+
+  it("gives the connection on after a call that failed", async () => {
+    await using world = await setup(1);
+    const failing = world.pool.run("asking", ({ db }) => db.execute(sql`SELECT 1 / 0`));
+    const next = world.one();
+    await expect(failing).rejects.toThrow("asking: SQLSTATE 22012");
+    await expect(next).resolves.toBe(1);
+  });
+
+  it("answers all that wait with one attempt when no session can be had", async () => {
+    await using world = await setup(8, { callDeadlineMs: 1000 });
+    world.proxy.blackhole();
+    const calls = Array.from({ length: 256 }, (_, index) => world.one(`call ${index}`));
+    for (const [index, outcome] of (await Promise.allSettled(calls)).entries()) {
+      expect(outcome).toMatchObject({
+        reason: { message: expect.stringMatching(new RegExp(`^call ${index}: connecting to`)) },
+      });
+    }
+    expect(world.attempts()).toBe(1);
+    await world.proxy.heal();
+    await expect(world.one()).resolves.toBe(1);
+  });
+
+  it("answers all that wait with one attempt when its sessions have fallen silent", async () => {
+    await using world = await setup(2, { callDeadlineMs: 1000 });
+    await Promise.all([world.one(), world.one()]);
+    const before = world.attempts();
+    world.proxy.blackhole();
+    const calls = Array.from({ length: 256 }, () => world.one());
+    for (const outcome of await Promise.allSettled(calls)) {
+      expect(outcome).toMatchObject({ reason: expect.any(StoreUnavailableError) });
+    }
+    expect(world.attempts() - before).toBe(1);
+  });
+
+  it("opens its sessions side by side once one could be had", async () => {
+    await using world = await setup(3);
+    const arrivals = Array.from({ length: 3 }, () => Promise.withResolvers<void>());
+    const all = Promise.all(arrivals.map(({ promise }) => promise));
+    const calls = arrivals.map((arrival) =>
+      world.pool.run("asking", async () => {
+        arrival.resolve();
+        await all;
+      }),
+    );
+    await Promise.all(calls);
+    expect(world.attempts()).toBe(3);
+  });
+
+  it("refuses those that wait when it closes, and lets a call end that is under way", async () => {
+    await using world = await setup(1);
+    const gate = Promise.withResolvers<void>();
+    const begun = Promise.withResolvers<void>();
+    const underWay = world.pool.run("asking", async ({ db }) => {
+      const answer = db.execute(sql`SELECT pg_sleep(0.2)`);
+      begun.resolve();
+      await answer;
+      await gate.promise;
+      return "done";
+    });
+    await begun.promise;
+    const waiting = world.one();
+    const closing = world.pool.close(20_000);
+    await expect(waiting).rejects.toThrow(StoreUnavailableError);
+    gate.resolve();
+    await expect(underWay).resolves.toBe("done");
+    await closing;
+    await expect(world.one()).rejects.toThrow("asking: the pool is closed");
+  });
+
+  it("breaks off a call that outlasts the time it is given when it closes", async () => {
+    await using world = await setup(1);
+    const begun = Promise.withResolvers<void>();
+    const call = world.pool.run("asking", ({ db }) => {
+      begun.resolve();
+      return db.execute(sql`SELECT pg_sleep(60)`);
+    });
+    const broken = expect(call).rejects.toThrow(StoreUnavailableError);
+    await begun.promise;
+    await world.pool.close(50);
+    await broken;
+  });
+
+  it("leaves no connection behind that was being opened when it closed", async () => {
+    await using world = await setup(2);
+    const calls = [world.one(), world.one()].map((call) => call.catch((error: unknown) => error));
+    await world.pool.close(20_000);
+    for (const outcome of await Promise.all(calls)) {
+      expect(outcome === 1 || outcome instanceof StoreUnavailableError).toBe(true);
+    }
+    expect(await world.connections()).toBe(0);
+  });
+});
+
+async function setup(size: number, changes: Partial<ConnectionOptions> = {}) {
+  await using resources = new AsyncDisposableStack();
+  const database = resources.use(await createDatabase());
+  const { host, port } = database.connection;
+  const proxy = resources.use(await startTcpProxy({ host, port }));
+  const address = { host: proxy.host, port: proxy.port };
+  let attempts = 0;
+  const endpoint = () => {
+    attempts += 1;
+    return { ...database.connection, ...address, ...changes };
+  };
+  const pool = new Pool({ endpoint, size, pooler: "off" }, silentLog);
+  resources.defer(() => pool.close(100));
+  const opened = resources.move();
+  return {
+    pool,
+    proxy,
+    /** To open a session. */
+    attempts: () => attempts,
+    async one(operation = "asking"): Promise<number | undefined> {
+      const rows = await pool.run(operation, ({ db }) =>
+        db.execute<{ readonly one: number }>(sql`SELECT 1 AS one`),
+      );
+      return rows[0]?.one;
+    },
+    /** Of the worker, as the server sees them once those that were told to go have gone. */
+    async connections(): Promise<number> {
+      const { sql: admin } = database;
+      let found = 0;
+      for (let look = 0; look < 50; look += 1) {
+        const rows = await admin`
+          SELECT FROM pg_stat_activity
+          WHERE datname = current_database() AND application_name = 'run-watchdog'`;
+        found = rows.length;
+        if (found === 0) break;
+        await admin`SELECT pg_sleep(0.1)`;
+      }
+      return found;
+    },
+    [Symbol.asyncDispose]: () => opened.disposeAsync(),
+  };
+}

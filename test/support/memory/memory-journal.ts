@@ -1,0 +1,124 @@
+import type { CleanupPlan } from "../../../src/rules/cleanup/cleanup-plan.ts";
+import type { Fence } from "../../../src/watchdog/ports.ts";
+import type { CleanupTask, FirstRunTask, Journal } from "../../../src/watchdog/store-ports.ts";
+import { MemoryCleanups, presumedDead } from "./memory-cleanups.ts";
+import type { MemoryDatabase, MemoryVerdict } from "./memory-database.ts";
+
+/** The model of the journal: what is still to be done about ended runs, from the verdicts in memory. */
+export class MemoryJournal implements Journal {
+  readonly #db: MemoryDatabase;
+  readonly #cleanups: MemoryCleanups;
+
+  constructor(db: MemoryDatabase) {
+    this.#db = db;
+    this.#cleanups = new MemoryCleanups(db);
+  }
+
+  claimCleanups(fence: Fence, limit: number): Promise<readonly CleanupTask[]> {
+    return this.#cleanups.claimCleanups(fence, limit);
+  }
+
+  cleanupDone(id: number, note: string | null, fence: Fence): Promise<void> {
+    return this.#cleanups.cleanupDone(id, note, fence);
+  }
+
+  cleanupFailed(
+    id: number,
+    error: string,
+    retryInMs: number,
+    fence: Fence,
+  ): Promise<"pending" | "abandoned"> {
+    return this.#cleanups.cleanupFailed(id, error, retryInMs, fence);
+  }
+
+  adoptLateSandboxes(plan: CleanupPlan, fence: Fence): Promise<number> {
+    return this.#cleanups.adoptLateSandboxes(plan, fence);
+  }
+
+  adoptOverdueStamps(limit: number, fence: Fence): Promise<number> {
+    return this.#cleanups.adoptOverdueStamps(limit, fence);
+  }
+
+  async pendingCleanups(): Promise<number> {
+    return this.#db.verdicts.filter((row) => row.cleanupState === "pending").length;
+  }
+
+  async openFirstRuns(
+    afterAutomation: string | null,
+    limit: number,
+    presumedForMs: number,
+  ): Promise<readonly FirstRunTask[]> {
+    const oldest = new Map<string, MemoryVerdict>();
+    for (const row of this.#db.verdicts) {
+      if (row.firstRunState === "pending" && row.automationId > (afterAutomation ?? "")) {
+        if (!oldest.has(row.automationId)) oldest.set(row.automationId, row);
+      }
+    }
+    const sinceMs = this.#db.nowMs() - presumedForMs;
+    return [...oldest.values()]
+      .filter(({ basis, decidedAtMs }) => basis === "proof" || decidedAtMs <= sinceMs)
+      .sort((a, b) => (a.automationId < b.automationId ? -1 : 1))
+      .slice(0, limit)
+      .map(({ automationId, runId, basis, outcome }) => ({
+        automationId,
+        runId,
+        basis,
+        outcome,
+        metadata: this.#db.presets.get(automationId) ?? null,
+        readAt: this.#db.nowText(),
+      }));
+  }
+
+  async recordFirstRun(task: FirstRunTask, metadata: string, fence: Fence): Promise<boolean> {
+    fence.check();
+    const { automationId, runId } = task;
+    if (this.#db.leadership.epoch !== fence.epoch || this.#db.locked.has(automationId)) {
+      return false;
+    }
+    const stands = presumedDead(this.#db, runId) !== null && !this.#db.locked.has(runId);
+    if (task.basis !== "proof" && !stands) return false;
+    if (this.#db.presets.get(automationId) !== task.metadata) return false;
+    this.#db.presets.set(automationId, metadata);
+    return true;
+  }
+
+  async closeOverturnedFirstRuns(fence: Fence): Promise<number> {
+    fence.check();
+    if (this.#db.leadership.epoch !== fence.epoch) return 0;
+    const overturned = this.#db.verdicts.filter(
+      ({ firstRunState, basis, runId }) =>
+        firstRunState === "pending" &&
+        basis === "presumption" &&
+        presumedDead(this.#db, runId) === null,
+    );
+    for (const row of overturned) row.firstRunState = "none";
+    return overturned.length;
+  }
+
+  async firstRunDone(automationId: string, fence: Fence): Promise<void> {
+    fence.check();
+    if (this.#db.leadership.epoch !== fence.epoch) return;
+    for (const row of this.#db.verdicts) {
+      if (row.automationId === automationId && row.firstRunState === "pending") {
+        row.firstRunState = "done";
+      }
+    }
+  }
+
+  async prune(olderThanMs: number, limit: number, fence: Fence): Promise<number> {
+    fence.check();
+    const { verdicts, leadership } = this.#db;
+    if (leadership.epoch !== fence.epoch) return 0;
+    const nowMs = this.#db.nowMs();
+    const old = verdicts
+      .filter(
+        (row) =>
+          nowMs - row.decidedAtMs > olderThanMs &&
+          row.cleanupState !== "pending" &&
+          row.firstRunState !== "pending",
+      )
+      .slice(0, limit);
+    for (const row of old) verdicts.splice(verdicts.indexOf(row), 1);
+    return old.length;
+  }
+}

@@ -1,0 +1,170 @@
+import { vi } from "vitest";
+import type { GuardPolicy } from "../../../src/rules/guard.ts";
+import type { RunOutcome, SweepReport } from "../../../src/rules/report.ts";
+import { conductSweep } from "../../../src/watchdog/lead/lead-sweep.ts";
+import type {
+  ConductDeps,
+  Conducted,
+  ConductOptions,
+  SweepRequest,
+  SweepWatch,
+} from "../../../src/watchdog/lead/model.ts";
+import type { Fence, Log } from "../../../src/watchdog/ports.ts";
+import type { Horizon } from "../../../src/watchdog/store-ports.ts";
+import type { SweepOptions } from "../../../src/watchdog/sweep/model.ts";
+import { sweep } from "../../../src/watchdog/sweep/sweep.ts";
+import { FakeClock } from "../memory/fake-clock.ts";
+import { MemoryDatabase } from "../memory/memory-database.ts";
+import { MemoryJournal } from "../memory/memory-journal.ts";
+import { MemoryLeadership } from "../memory/memory-leadership.ts";
+import { MemoryLease } from "../memory/memory-lease.ts";
+import { MemoryStore } from "../memory/memory-store.ts";
+import { ScriptedBackend } from "../memory/scripted-backend.ts";
+import { POLICY } from "./snapshot.ts";
+
+export const HOLDER = "host-1/4711/ab12";
+
+/** Presumptions count at first sight; tests of the guard ask for more. */
+export const GUARD: GuardPolicy = {
+  confirmations: 1,
+  min: 5,
+  ratio: 0.25,
+  perHour: 60,
+  unverifiableAfterMs: POLICY.unverifiableAfterMs,
+};
+
+export const OPTIONS: ConductOptions = {
+  holder: HOLDER,
+  lease: { ttlMs: 15_000, renewMs: 5_000, marginMs: 2_000 },
+  progressTimeoutMs: 60_000,
+  sweep: {
+    concurrency: 4,
+    pageSize: 3,
+    deferMs: 45_000,
+    nullDeadlineAfterMs: 24 * 3_600_000,
+    cleanupDelayMs: 300_000,
+    hostCleanupDelayMs: 0,
+    policy: POLICY,
+    guard: GUARD,
+  },
+  journalRetentionMs: 90 * 86_400_000,
+  cleanupSlots: { beside: 2, after: 4 },
+  cleanupTailMs: 30_000,
+};
+
+/** Two intervals of the schedule, and a minute. */
+export const SHIELD_MS = 180_000;
+
+export const REQUEST: SweepRequest = {
+  trigger: "cron",
+  intervalMs: 60_000,
+  runIds: null,
+  limit: null,
+  overrideReason: null,
+};
+
+export interface Logged {
+  readonly level: string;
+  readonly message: string;
+  readonly fields: Readonly<Record<string, unknown>>;
+}
+
+/**
+ * Everything a worker needs, in memory and at a time that stands still. A test changes what single parts answer with
+ * `vi.spyOn`.
+ */
+export function sweepWorld() {
+  const clock = new FakeClock();
+  const db = new MemoryDatabase(clock);
+  const lines: Logged[] = [];
+  let tokens = 0;
+  const deps = {
+    clock,
+    store: new MemoryStore(db),
+    journal: new MemoryJournal(db),
+    leadership: new MemoryLeadership(db),
+    lease: new MemoryLease(clock),
+    backend: new ScriptedBackend(),
+    random: { token: () => `token-${++tokens}`, fraction: () => 0 },
+    log: recordTo(lines),
+  };
+  const stop = new AbortController();
+  return {
+    ...deps,
+    deps,
+    db,
+    lines,
+    stop,
+    /** `level message` in the order in which they were logged. */
+    logged: () => lines.map(({ level, message }) => `${level} ${message}`),
+    /** One attempt, which a test awaits or moves on with the clock. */
+    conduct(changes: Partial<SweepRequest> = {}, watch: SweepWatch = {}, options = OPTIONS) {
+      const all: ConductDeps = { ...deps, watch };
+      return conductSweep(all, options, { ...REQUEST, ...changes }, stop.signal);
+    },
+  };
+}
+
+export function reportOf(conducted: Conducted): SweepReport {
+  if (conducted.kind !== "swept") throw new Error(`nothing was swept: ${conducted.kind}`);
+  return conducted.report;
+}
+
+export type SweepWorld = ReturnType<typeof sweepWorld>;
+
+/** The same without a lease: one sweep under an epoch of its own. */
+export function sweepStand() {
+  const world = sweepWorld();
+  const { db, store, backend, clock, log, stop } = world;
+  const fence = openFence(db);
+  const outcomes: RunOutcome[] = [];
+  const onProgress = vi.fn();
+  const onHold = vi.fn();
+  return Object.assign(world, {
+    fence,
+    /** In the order in which the runs ended. */
+    outcomes,
+    onProgress,
+    onHold,
+    sweep(changes: Partial<SweepOptions> = {}) {
+      return sweep(
+        {
+          store,
+          backend,
+          clock,
+          log,
+          onProgress,
+          onOutcome: (outcome) => outcomes.push(outcome),
+          onUnasked: (outcome) => outcomes.push(outcome),
+          onHold,
+        },
+        {
+          ...OPTIONS.sweep,
+          shieldMs: SHIELD_MS,
+          runIds: null,
+          limit: null,
+          overrideReason: null,
+          ...changes,
+        },
+        { fence, holder: HOLDER, trigger: "cron", horizon: horizonOf(db) },
+        stop.signal,
+      );
+    },
+  });
+}
+
+export function horizonOf(db: MemoryDatabase): Horizon {
+  return { text: db.nowText(), ms: db.nowMs() };
+}
+
+/** The right to write, for as long as the test does not throw in `check`. */
+export function openFence(db: MemoryDatabase) {
+  return { epoch: db.takeEpoch(), check: vi.fn() } satisfies Fence;
+}
+
+export function recordTo(lines: Logged[]): Log {
+  const at = (level: string) => (fields: object, message: string) => {
+    lines.push({ level, message, fields: { ...fields } });
+  };
+  return { debug: at("debug"), info: at("info"), warn: at("warn"), error: at("error") };
+}
