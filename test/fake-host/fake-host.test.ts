@@ -122,7 +122,8 @@ describe("the agent server", () => {
     expect(kinds(first)).toEqual(["BashCommand", "BashOutput"]);
     expect(kinds(second)).toEqual(["BashOutput", "BashOutput"]);
     expect(second.body.next_page_id).toBeNull();
-    expect(await search(host, sandbox, { limit: "2", page_id: "gone" })).toEqual(first);
+    const unknown = await search(host, sandbox, { limit: "2", page_id: "gone" });
+    expect(unknown.body).toEqual(first.body);
   });
 
   it("applies order__gt after a page was cut", async () => {
