@@ -2,6 +2,7 @@ import { StoreUnavailableError } from "../../../watchdog/ports.ts";
 import { isUnanswered, keepsSession } from "./errors.ts";
 import type { LeftBehind } from "./left-behind.ts";
 import { type ConnectionOptions, type Db, Session, within } from "./session.ts";
+import type { Statement, Value } from "./statement.ts";
 
 /**
  * One connection to Postgres, opened when a call needs it and again after a loss; one call at a time.
@@ -97,6 +98,14 @@ export class Connection {
   /** A statement built once for this connection; `build` is its key. */
   prepared<T>(build: (db: Db) => T): T {
     return this.#opened().prepared(build);
+  }
+
+  /** For the work of a call. */
+  query<Params extends Readonly<Record<keyof Params, Value>>, Row extends object>(
+    statement: Statement<Params, Row>,
+    params: Params,
+  ): Promise<readonly Row[]> {
+    return this.#opened().query(statement, params);
   }
 
   /** From the next session on with or without start-up parameters and named statements, as a pooler needs it. */

@@ -4,6 +4,7 @@ import postgres, { type Sql } from "postgres";
 import { StoreUnavailableError } from "../../../watchdog/ports.ts";
 import { type BackendKey, requestCancel } from "./cancel.ts";
 import { type Address, brokenOff, dial, type TlsMode } from "./dial.ts";
+import type { Statement, Value } from "./statement.ts";
 
 export type Db = PostgresJsDatabase;
 
@@ -145,6 +146,15 @@ export class Session {
     const made = build(this.db);
     this.#prepared.set(build, made);
     return made;
+  }
+
+  /** @throws what postgres.js throws. */
+  async query<Params extends Readonly<Record<keyof Params, Value>>, Row extends object>(
+    { text, names }: Statement<Params, Row>,
+    params: Params,
+  ): Promise<readonly Row[]> {
+    const values = names.map((name) => params[name]);
+    return await this.client.unsafe<Row[]>(text, values, { prepare: true });
   }
 
   /** Closes at once; what was in flight rejects. */

@@ -1,4 +1,3 @@
-import { and, eq, sql } from "drizzle-orm";
 import {
   type AcquireAnswer,
   type Lease,
@@ -7,10 +6,9 @@ import {
 } from "../../../watchdog/ports.ts";
 import type { Connection } from "../connection/connection.ts";
 import { RowBusyError } from "../connection/errors.ts";
-import type { Db } from "../connection/session.ts";
+import { statement } from "../connection/statement.ts";
 import type { Database } from "../database.ts";
 import { leadership as row } from "../schema.ts";
-import { hole, millisHole, textHole } from "../sql.ts";
 
 /**
  * The lease as two columns of the leadership row, compared and set with the database's clock. The embedded default;
@@ -32,7 +30,7 @@ export class PostgresLease implements Lease {
 
   async acquire(installation: string, value: string, ttlMs: number): Promise<AcquireAnswer> {
     const [answer] = await this.#run("acquiring the lease", (connection) =>
-      connection.prepared(buildAcquire).execute({ installation, value, ttlMs }),
+      connection.query(ACQUIRE, { installation, value, ttlMs }),
     );
     if (answer?.acquired === true) return { kind: "acquired" };
     return {
@@ -44,14 +42,14 @@ export class PostgresLease implements Lease {
 
   async renew(installation: string, value: string, ttlMs: number): Promise<boolean> {
     const rows = await this.#run("renewing the lease", (connection) =>
-      connection.prepared(buildRenew).execute({ installation, value, ttlMs }),
+      connection.query(RENEW, { installation, value, ttlMs }),
     );
     return rows.length === 1;
   }
 
   async release(installation: string, value: string): Promise<boolean> {
     const rows = await this.#run("releasing the lease", (connection) =>
-      connection.prepared(buildRelease).execute({ installation, value }),
+      connection.query(RELEASE, { installation, value }),
     );
     return rows.length === 1;
   }
@@ -66,66 +64,52 @@ export class PostgresLease implements Lease {
   }
 }
 
+interface LeaseParams {
+  readonly installation: string;
+  readonly value: string;
+}
+
+interface TermParams extends LeaseParams {
+  readonly ttlMs: number;
+}
+
 /** The row is locked first: a refusal then tells of the holder that won, not of the state before it did. */
-function buildAcquire(db: Db) {
-  const current = db.$with("current").as(
-    db
-      .select({
-        holder: row.holder,
-        free: sql<boolean>`NOT coalesce(${row.leaseExpiresAt} > now(), false)`.as("free"),
-        expiresInMs: sql<
-          string | null
-        >`extract(epoch FROM ${row.leaseExpiresAt} - now()) * 1000`.as("expires_in_ms"),
-      })
-      .from(row)
-      .where(eq(row.installation, hole("installation")))
-      .for("no key update"),
-  );
-  const acquired = db.$with("acquired").as(
-    db
-      .update(row)
-      .set({
-        holder: textHole("value"),
-        leaseExpiresAt: sql`now() + ${millisHole("ttlMs")}`,
-      })
-      .from(current)
-      .where(sql`${current.free}`)
-      .returning({ yes: sql<boolean>`true`.as("yes") }),
-  );
-  return db
-    .with(current, acquired)
-    .select({
-      acquired: sql<boolean | null>`${acquired.yes}`,
-      holder: current.holder,
-      expiresInMs: current.expiresInMs,
-    })
-    .from(current)
-    .leftJoin(acquired, sql`true`)
-    .prepare("watchdog_lease_acquire");
-}
+const ACQUIRE = statement<
+  TermParams,
+  {
+    readonly acquired: boolean | null;
+    readonly holder: string | null;
+    readonly expiresInMs: string | null;
+  }
+>(`
+  WITH current AS (
+    SELECT holder,
+      NOT coalesce(lease_expires_at > now(), false) AS free,
+      extract(epoch FROM lease_expires_at - now()) * 1000 AS expires_in_ms
+    FROM watchdog.leadership
+    WHERE installation = :installation::uuid
+    FOR NO KEY UPDATE
+  ), acquired AS (
+    UPDATE watchdog.leadership
+    SET holder = :value::text,
+      lease_expires_at = now() + :ttlMs::float8 * interval '1 millisecond'
+    FROM current
+    WHERE current.free
+    RETURNING true AS yes
+  )
+  SELECT acquired.yes AS acquired, current.holder, current.expires_in_ms AS "expiresInMs"
+  FROM current LEFT JOIN acquired ON true`);
 
-function held() {
-  return and(
-    eq(row.installation, hole("installation")),
-    eq(row.holder, hole("value")),
-    sql`${row.leaseExpiresAt} > now()`,
-  );
-}
+const HELD = `installation = :installation::uuid AND holder = :value::text AND lease_expires_at > now()`;
 
-function buildRenew(db: Db) {
-  return db
-    .update(row)
-    .set({ leaseExpiresAt: sql`now() + ${millisHole("ttlMs")}` })
-    .where(held())
-    .returning({ epoch: row.epoch })
-    .prepare("watchdog_lease_renew");
-}
+const RENEW = statement<TermParams, { readonly epoch: string }>(`
+  UPDATE watchdog.leadership
+  SET lease_expires_at = now() + :ttlMs::float8 * interval '1 millisecond'
+  WHERE ${HELD}
+  RETURNING epoch`);
 
-function buildRelease(db: Db) {
-  return db
-    .update(row)
-    .set({ leaseExpiresAt: sql`NULL` })
-    .where(held())
-    .returning({ epoch: row.epoch })
-    .prepare("watchdog_lease_release");
-}
+const RELEASE = statement<LeaseParams, { readonly epoch: string }>(`
+  UPDATE watchdog.leadership
+  SET lease_expires_at = NULL
+  WHERE ${HELD}
+  RETURNING epoch`);
