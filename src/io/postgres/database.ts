@@ -2,6 +2,7 @@ import { isDeepStrictEqual } from "node:util";
 import { type Log, StoreSchemaError, StoreUnavailableError } from "../../watchdog/ports.ts";
 import type { Connection } from "./connection/connection.ts";
 import { Pool, type PoolOptions } from "./connection/pool.ts";
+import type { Statement, Values } from "./connection/statement.ts";
 import { type FoundSchema, inspectSchema } from "./host-schema.ts";
 import type { HostColumns } from "./host-tables.ts";
 
@@ -31,6 +32,16 @@ export class Database {
       if (error instanceof StoreSchemaError) this.#columns = null;
       throw error;
     }
+  }
+
+  /** As `run`, for nothing but a statement. */
+  query<Params extends Values<Params>, Row extends object>(
+    operation: string,
+    statement: Statement<Params, Row>,
+    params: Params,
+    check?: () => void,
+  ): Promise<readonly Row[]> {
+    return this.run(operation, (connection) => connection.query(statement, params), check);
   }
 
   /** As `run`, for a statement that looks for runs: one that is late says what it may lack. */

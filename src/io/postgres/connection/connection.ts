@@ -2,7 +2,7 @@ import { StoreUnavailableError } from "../../../watchdog/ports.ts";
 import { isUnanswered, keepsSession } from "./errors.ts";
 import type { LeftBehind } from "./left-behind.ts";
 import { type ConnectionOptions, type Db, Session, within } from "./session.ts";
-import type { Statement, Value } from "./statement.ts";
+import type { Statement, Values } from "./statement.ts";
 
 /**
  * One connection to Postgres, opened when a call needs it and again after a loss; one call at a time.
@@ -101,7 +101,7 @@ export class Connection {
   }
 
   /** For the work of a call. */
-  query<Params extends Readonly<Record<keyof Params, Value>>, Row extends object>(
+  query<Params extends Values<Params>, Row extends object>(
     statement: Statement<Params, Row>,
     params: Params,
   ): Promise<readonly Row[]> {
