@@ -1,6 +1,6 @@
 import type { CleanupPlan } from "../../../rules/cleanup/cleanup-plan.ts";
 import { CLAIM_MS } from "../../../rules/cleanup/cleanup-retry.ts";
-import { onlyIf, perShape, statement } from "../connection/statement.ts";
+import { onlyIf, perShape, statement, unprepared } from "../connection/statement.ts";
 import type { HostColumns } from "../host-tables.ts";
 import type { Fenced } from "../sql.ts";
 import { HAS_ENDED, IS_PRESUMED_DEAD } from "./ended-runs.ts";
@@ -67,7 +67,7 @@ interface OverdueParams extends Fenced {
  * Five minutes after it was due the host's own watchdog would have deleted it, if it were at work.
  */
 export const ADOPT_OVERDUE = perShape(({ keepAlive }: HostColumns) =>
-  statement<OverdueParams, { readonly runId: string }>(`
+  unprepared<OverdueParams, { readonly runId: string }>(`
   WITH overdue AS (
     SELECT run.id, a.user_id, a.org_id, stamp.was_ours
     FROM automation_runs run

@@ -1,5 +1,5 @@
 import type { FirstRunTask } from "../../../watchdog/store-ports.ts";
-import { onlyIf, perShape, statement } from "../connection/statement.ts";
+import { onlyIf, perShape, statement, unprepared } from "../connection/statement.ts";
 import type { HostColumns } from "../host-tables.ts";
 import { type Fenced, ISO_NOW } from "../sql.ts";
 import { IS_PRESUMED_DEAD } from "./ended-runs.ts";
@@ -14,7 +14,7 @@ interface OpenParams {
  * One row per automation, its oldest open verdict, in the order of the automations' ids; none where that is a presumption
  * which may still be overturned.
  */
-export const OPEN_FIRST_RUNS = statement<OpenParams, FirstRunTask>(`
+export const OPEN_FIRST_RUNS = unprepared<OpenParams, FirstRunTask>(`
   WITH oldest AS (
     SELECT DISTINCT ON (automation_id) automation_id, run_id, basis, outcome, decided_at
     FROM watchdog.verdicts
