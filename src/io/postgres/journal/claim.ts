@@ -9,9 +9,10 @@ interface ClaimParams extends Fenced {
   readonly limit: number;
 }
 
-interface Claim extends Omit<CleanupTask, "sandboxId" | "pauseWithinMs"> {
+interface Claim extends Omit<CleanupTask, "id" | "sandboxId" | "pauseWithinMs"> {
+  readonly id: string;
   readonly sandboxId: string | null;
-  readonly untilDueMs: number | null;
+  readonly untilDueMs: string | null;
   readonly outcome: ClaimOutcome;
 }
 
@@ -118,7 +119,7 @@ export const CLAIM = perShape(({ keepAlive, sandboxCleanupDueAt: stamps }: HostC
     cleanup_stamp_at = decided.stamp_at
   FROM decided
   WHERE v.id = decided.id
-  RETURNING v.id::float8 AS id, v.run_id AS "runId", v.user_id AS "userId", v.org_id AS "orgId",
+  RETURNING v.id, v.run_id AS "runId", v.user_id AS "userId", v.org_id AS "orgId",
     v.sandbox_id AS "sandboxId", v.cleanup_attempts AS attempts,
-    (extract(epoch FROM v.cleanup_due_at - now()) * 1000)::float8 AS "untilDueMs", decided.outcome`),
+    extract(epoch FROM v.cleanup_due_at - now()) * 1000 AS "untilDueMs", decided.outcome`),
 );

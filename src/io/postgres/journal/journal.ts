@@ -17,8 +17,8 @@ import {
 } from "./first-runs.ts";
 import { PRUNE } from "./prune.ts";
 
-const COUNT_PENDING = statement<Record<never, never>, { readonly count: number }>(`
-  SELECT count(*)::float8 AS count FROM watchdog.verdicts WHERE cleanup_state = 'pending'`);
+const COUNT_PENDING = statement<Record<never, never>, { readonly count: string }>(`
+  SELECT count(*) FROM watchdog.verdicts WHERE cleanup_state = 'pending'`);
 
 /** What is still to be done about ended runs: sandboxes to delete, first outcomes to record. */
 export class PostgresJournal implements Journal {
@@ -31,9 +31,10 @@ export class PostgresJournal implements Journal {
   async claimCleanups(fence: Fence, limit: number): Promise<readonly CleanupTask[]> {
     while (true) {
       const rows = await this.#stamping("claiming clean-ups", fence, CLAIM, { limit });
-      const tasks = rows.flatMap(({ outcome, sandboxId, untilDueMs, ...task }) => {
+      const tasks = rows.flatMap(({ outcome, id, sandboxId, untilDueMs, ...task }) => {
         if (sandboxId === null || (outcome !== "claimed" && outcome !== "paused")) return [];
-        return [{ ...task, sandboxId, pauseWithinMs: outcome === "paused" ? untilDueMs : null }];
+        const pauseWithinMs = outcome === "paused" ? Number(untilDueMs) : null;
+        return [{ ...task, id: Number(id), sandboxId, pauseWithinMs }];
       });
       // A batch of nothing but spared, settled and postponed ones must not hide what is due behind it.
       if (tasks.length > 0 || rows.length === 0) return tasks;
@@ -57,7 +58,7 @@ export class PostgresJournal implements Journal {
 
   async pendingCleanups(): Promise<number> {
     const [row] = await this.#database.query("counting clean-ups", COUNT_PENDING, {});
-    return row?.count ?? 0;
+    return Number(row?.count ?? 0);
   }
 
   async openFirstRuns(

@@ -1,11 +1,19 @@
 import type { ApiRestraint } from "../../../watchdog/ports.ts";
-import type { EpochRequest, Horizon, LeadershipView } from "../../../watchdog/store-ports.ts";
+import type { EpochRequest, LeadershipView } from "../../../watchdog/store-ports.ts";
 import { statement } from "../connection/statement.ts";
 import { type Fenced, ISO_NOW } from "../sql.ts";
 
-interface Begun extends Horizon, ApiRestraint {
+/** Numbers are texts, so that no setting of a role rounds them. */
+interface Clock {
+  readonly text: string;
+  readonly ms: string;
+}
+
+interface Begun extends Clock {
   /** `null` when it was refused. */
-  readonly epoch: number | null;
+  readonly epoch: string | null;
+  readonly pausedForMs: string;
+  readonly concurrency: number | null;
   readonly alreadySwept: boolean;
   readonly otherKind: boolean;
   readonly noted: string | null;
@@ -43,21 +51,26 @@ export const BEGIN = statement<Omit<EpochRequest, "holder">, Begun>(`
     WHERE NOT current.already_swept AND NOT current.other_kind AND current.holds_lease
     RETURNING l.epoch, l.api_paused_until, l.api_concurrency
   )
-  SELECT begun.epoch::float8 AS epoch,
-    ceil(greatest(0, extract(epoch FROM begun.api_paused_until - now()) * 1000))::float8 AS "pausedForMs",
+  SELECT begun.epoch,
+    ceil(greatest(0, extract(epoch FROM begun.api_paused_until - now()) * 1000)) AS "pausedForMs",
     begun.api_concurrency AS concurrency,
     ${ISO_NOW} AS text,
-    (extract(epoch FROM now()) * 1000)::float8 AS ms,
+    extract(epoch FROM now()) * 1000 AS ms,
     current.already_swept AS "alreadySwept",
     current.other_kind AS "otherKind",
     current.lease_kind AS noted
   FROM current LEFT JOIN begun ON true`);
 
-type LeadershipRow = Omit<LeadershipView, "leaseKind" | "sinceProgressMs" | "sinceFinishMs"> &
-  Readonly<Record<"leaseKind" | "sinceProgressMs" | "sinceFinishMs", string | null>>;
+interface LeadershipRow
+  extends Omit<LeadershipView, "epoch" | "leaseKind" | "sinceProgressMs" | "sinceFinishMs"> {
+  readonly epoch: string;
+  readonly leaseKind: string | null;
+  readonly sinceProgressMs: string | null;
+  readonly sinceFinishMs: string | null;
+}
 
 export const READ = statement<Record<never, never>, LeadershipRow>(`
-  SELECT installation, epoch::float8 AS epoch, holder,
+  SELECT installation, epoch, holder,
     lease_kind AS "leaseKind",
     to_json(sweep_started_at) #>> '{}' AS "sweepStartedAt",
     to_json(sweep_finished_at) #>> '{}' AS "sweepFinishedAt",
@@ -67,8 +80,8 @@ export const READ = statement<Record<never, never>, LeadershipRow>(`
     ${ISO_NOW} AS "readAt"
   FROM watchdog.leadership`);
 
-export const HORIZON = statement<Record<never, never>, Horizon>(`
-  SELECT ${ISO_NOW} AS text, (extract(epoch FROM now()) * 1000)::float8 AS ms
+export const HORIZON = statement<Record<never, never>, Clock>(`
+  SELECT ${ISO_NOW} AS text, extract(epoch FROM now()) * 1000 AS ms
   FROM watchdog.leadership`);
 
 /** What the shared API asked for goes with it: a new leader keeps to that. */

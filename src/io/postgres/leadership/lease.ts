@@ -31,7 +31,7 @@ export class PostgresLease implements Lease {
     return {
       kind: "held",
       value: answer?.holder ?? null,
-      expiresInMs: answer?.expiresInMs ?? 0,
+      expiresInMs: Number(answer?.expiresInMs ?? 0),
     };
   }
 
@@ -74,7 +74,7 @@ interface TermParams extends LeaseParams {
 interface Acquired {
   readonly acquired: boolean | null;
   readonly holder: string | null;
-  readonly expiresInMs: number;
+  readonly expiresInMs: string;
 }
 
 /** The row is locked first: a refusal then tells of the holder that won, not of the state before it did. */
@@ -82,7 +82,7 @@ const ACQUIRE = statement<TermParams, Acquired>(`
   WITH current AS (
     SELECT holder,
       NOT coalesce(lease_expires_at > now(), false) AS free,
-      ceil(greatest(0, extract(epoch FROM lease_expires_at - now()) * 1000))::float8 AS expires_in_ms
+      ceil(greatest(0, extract(epoch FROM lease_expires_at - now()) * 1000)) AS expires_in_ms
     FROM watchdog.leadership
     WHERE installation = :installation::uuid
     FOR NO KEY UPDATE
