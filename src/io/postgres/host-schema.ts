@@ -64,6 +64,12 @@ const SCAN_ADVICE = {
 
 interface InspectedRow {
   readonly version: number;
+  readonly host_tables: readonly {
+    readonly table: string;
+    readonly exists: boolean;
+    /** Columns that we cannot do without. */
+    readonly missing: readonly string[];
+  }[];
   /** As `table.column`, like those of our own. */
   readonly host_columns: readonly string[];
   readonly own_columns: readonly string[];
@@ -74,21 +80,6 @@ interface InspectedRow {
   readonly scan_index: keyof typeof SCAN_ADVICE;
 }
 
-const REQUIRED_COLUMNS = {
-  automation_runs: [
-    "id",
-    "automation_id",
-    "status",
-    "error_detail",
-    "created_at",
-    "started_at",
-    "completed_at",
-    "timeout_at",
-    "sandbox_id",
-    "bash_command_id",
-  ],
-  automations: ["id", "user_id", "org_id", "timeout"],
-};
 const OWN_TABLES = [leadership, suspicions, verdicts];
 const MIN_VERSION = 140_000;
 
@@ -98,8 +89,15 @@ function findProblems(row: InspectedRow): readonly string[] {
     problems.push(`PostgreSQL must be 14 or newer, found ${Math.trunc(row.version / 10_000)}`);
   }
   problems.push(...ownProblems(row.own_columns));
-  for (const [table, required] of Object.entries(REQUIRED_COLUMNS)) {
-    problems.push(...hostProblems(table, required, row.host_columns));
+  for (const { table, exists, missing } of row.host_tables) {
+    if (!exists) {
+      problems.push(
+        `the host's table ${table} is missing: point DATABASE_URL at the host's database, or create an updatable view of that name`,
+      );
+    } else if (missing.length > 0) {
+      const names = missing.join(", ");
+      problems.push(`${table} lacks the columns ${names}: update the host or complete the view`);
+    }
   }
   if (row.runs_are_fixed) {
     problems.push("automation_runs cannot be updated: make it an updatable view");
@@ -112,7 +110,9 @@ function findProblems(row: InspectedRow): readonly string[] {
 }
 
 function ownProblems(found: readonly string[]): readonly string[] {
-  const missingTables = OWN_TABLES.map(getTableName).filter((name) => !hasTable(found, name));
+  const missingTables = OWN_TABLES.map(getTableName).filter(
+    (table) => !found.some((column) => column.startsWith(`${table}.`)),
+  );
   if (missingTables.length > 0) {
     const names = missingTables.map((table) => `watchdog.${table}`).join(", ");
     return [`the worker's tables are missing (${names}): run \`run-watchdog migrate\``];
@@ -128,30 +128,13 @@ function ownProblems(found: readonly string[]): readonly string[] {
   ];
 }
 
-function hostProblems(
-  table: string,
-  required: readonly string[],
-  found: readonly string[],
-): readonly string[] {
-  if (!hasTable(found, table)) {
-    return [
-      `the host's table ${table} is missing: point DATABASE_URL at the host's database, or create an updatable view of that name`,
-    ];
-  }
-  const missing = required.filter((column) => !found.includes(`${table}.${column}`));
-  if (missing.length === 0) return [];
-  return [`${table} lacks the columns ${missing.join(", ")}: update the host or complete the view`];
-}
-
-function hasTable(columns: readonly string[], table: string): boolean {
-  return columns.some((column) => column.startsWith(`${table}.`));
-}
-
 /** Tables are found as the worker's own statements find them: through the search path. */
 const INSPECT = statement<Record<never, never>, InspectedRow>(`
-  WITH host(name, oid) AS (
-    VALUES ('automation_runs', to_regclass('automation_runs')::oid),
-           ('automations', to_regclass('automations')::oid)
+  WITH host(name, oid, required) AS (
+    VALUES ('automation_runs', to_regclass('automation_runs')::oid, ARRAY[
+        'id', 'automation_id', 'status', 'error_detail', 'created_at', 'started_at', 'completed_at',
+        'timeout_at', 'sandbox_id', 'bash_command_id']),
+      ('automations', to_regclass('automations')::oid, ARRAY['id', 'user_id', 'org_id', 'timeout'])
   ), host_column(table_name, table_oid, number, name) AS (
     SELECT host.name, host.oid, a.attnum, a.attname::text
     FROM host JOIN pg_attribute a ON a.attrelid = host.oid
@@ -196,6 +179,13 @@ const INSPECT = statement<Record<never, never>, InspectedRow>(`
   )
   SELECT
     current_setting('server_version_num')::int AS version,
+    (SELECT jsonb_agg(jsonb_build_object('table', name, 'exists', oid IS NOT NULL, 'missing', ARRAY(
+       SELECT needed
+       FROM unnest(required) WITH ORDINALITY columns(needed, place)
+       WHERE NOT EXISTS (
+         SELECT FROM host_column c WHERE c.table_name = host.name AND c.name = needed)
+       ORDER BY place)) ORDER BY name)
+     FROM host) AS host_tables,
     to_jsonb(ARRAY(SELECT table_name || '.' || name FROM host_column)) AS host_columns,
     to_jsonb(ARRAY(SELECT own.name || '.' || a.attname
       FROM own JOIN pg_attribute a ON a.attrelid = own.oid

@@ -84,26 +84,17 @@ export const HORIZON = statement<Record<never, never>, Clock>(`
   SELECT ${ISO_NOW} AS text, extract(epoch FROM now()) * 1000 AS ms
   FROM watchdog.leadership`);
 
-/** What the shared API asked for goes with it: a new leader keeps to that. */
-export const PROGRESS = statement<ApiRestraint & Fenced, { readonly epoch: string }>(`
-  UPDATE watchdog.leadership
-  SET progressed_at = now(),
-    api_paused_until = CASE WHEN :pausedForMs::float8 > 0
-      THEN now() + :pausedForMs::float8 * interval '1 millisecond' END,
-    api_concurrency = :concurrency::int
-  WHERE epoch = :epoch::bigint
-  RETURNING epoch`);
-
-interface FinishParams extends ApiRestraint, Fenced {
-  /** JSON. */
-  readonly report: string;
+interface ProgressParams extends ApiRestraint, Fenced {
+  /** JSON, when the sweep has ended. */
+  readonly report: string | null;
 }
 
-export const FINISH = statement<FinishParams, { readonly epoch: string }>(`
+/** What the shared API asked for goes with it: a new leader keeps to that. */
+export const PROGRESS = statement<ProgressParams, { readonly epoch: string }>(`
   UPDATE watchdog.leadership
-  SET sweep_finished_at = now(),
-    progressed_at = now(),
-    last_report = :report::text::jsonb,
+  SET progressed_at = now(),
+    sweep_finished_at = CASE WHEN :report::text IS NULL THEN sweep_finished_at ELSE now() END,
+    last_report = coalesce(:report::text::jsonb, last_report),
     api_paused_until = CASE WHEN :pausedForMs::float8 > 0
       THEN now() + :pausedForMs::float8 * interval '1 millisecond' END,
     api_concurrency = :concurrency::int

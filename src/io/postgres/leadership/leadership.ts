@@ -17,14 +17,7 @@ import { RowBusyError } from "../connection/errors.ts";
 import type { Statement, Values } from "../connection/statement.ts";
 import type { Database } from "../database.ts";
 import { toMillis } from "../sql.ts";
-import {
-  BEGIN,
-  CLEAR_LEASE_KIND,
-  FINISH,
-  HORIZON,
-  PROGRESS,
-  READ,
-} from "./leadership-statements.ts";
+import { BEGIN, CLEAR_LEASE_KIND, HORIZON, PROGRESS, READ } from "./leadership-statements.ts";
 
 /**
  * The leadership row: Postgres hands out epochs and fences with them. Each method is one autocommit statement. The row
@@ -72,16 +65,23 @@ export class PostgresLeadership implements Leadership {
     return toHorizon(found);
   }
 
-  async progress(fence: Fence, restraint: ApiRestraint): Promise<boolean> {
-    const params = { ...restraint, epoch: fence.epoch };
-    const check = () => fence.check();
-    return (await this.#query("noting progress", PROGRESS, params, check)).length === 1;
+  progress(fence: Fence, restraint: ApiRestraint): Promise<boolean> {
+    return this.#progress("noting progress", fence, null, restraint);
   }
 
-  async finish(fence: Fence, report: object, restraint: ApiRestraint): Promise<boolean> {
-    const params = { ...restraint, report: JSON.stringify(report), epoch: fence.epoch };
-    const check = () => fence.check();
-    return (await this.#query("noting the end of the sweep", FINISH, params, check)).length === 1;
+  finish(fence: Fence, report: object, restraint: ApiRestraint): Promise<boolean> {
+    const json = JSON.stringify(report);
+    return this.#progress("noting the end of the sweep", fence, json, restraint);
+  }
+
+  async #progress(
+    operation: string,
+    fence: Fence,
+    report: string | null,
+    restraint: ApiRestraint,
+  ): Promise<boolean> {
+    const params = { ...restraint, report, epoch: fence.epoch };
+    return (await this.#query(operation, PROGRESS, params, () => fence.check())).length === 1;
   }
 
   async clearLeaseKind(epoch: number): Promise<void> {
