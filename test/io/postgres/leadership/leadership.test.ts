@@ -90,6 +90,17 @@ describe("PostgresLeadership", () => {
     expect((await world.stores.leadership.read()).sinceProgressMs).toBeLessThan(3_600_000);
   });
 
+  it("keeps with progress what was noted of the end of a sweep", async () => {
+    await using world = await setup();
+    const fence = await takeEpoch(world.stores);
+    await world.stores.leadership.finish(fence, { status: "ok" }, FREELY);
+    const { sweepFinishedAt } = await world.stores.leadership.read();
+    expect(sweepFinishedAt).not.toBeNull();
+    await world.stores.leadership.progress(fence, FREELY);
+    const kept = { sweepFinishedAt, lastStatus: "ok" };
+    expect(await world.stores.leadership.read()).toMatchObject(kept);
+  });
+
   it("notes the end of a sweep and its report for its own epoch", async () => {
     await using world = await setup();
     const fence = await takeEpoch(world.stores);
