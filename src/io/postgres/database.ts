@@ -2,6 +2,7 @@ import { isDeepStrictEqual } from "node:util";
 import { type Log, StoreSchemaError, StoreUnavailableError } from "../../watchdog/ports.ts";
 import type { Connection } from "./connection/connection.ts";
 import { Pool, type PoolOptions } from "./connection/pool.ts";
+import type { Statement, Values } from "./connection/statement.ts";
 import { type FoundSchema, inspectSchema } from "./host-schema.ts";
 import type { HostColumns } from "./host-tables.ts";
 
@@ -33,10 +34,24 @@ export class Database {
     }
   }
 
-  /** As `run`, for a statement that looks for runs: one that is late says what it may lack. */
-  async scan<T>(operation: string, work: (connection: Connection) => Promise<T>): Promise<T> {
+  /** As `run`, for nothing but a statement. */
+  query<Params extends Values<Params>, Row extends object>(
+    operation: string,
+    statement: Statement<Params, Row>,
+    params: Params,
+    check?: () => void,
+  ): Promise<readonly Row[]> {
+    return this.run(operation, (connection) => connection.query(statement, params), check);
+  }
+
+  /** As `query`, for a statement that looks for runs: one that is late says what it may lack. */
+  async scan<Params extends Values<Params>, Row extends object>(
+    operation: string,
+    statement: Statement<Params, Row>,
+    params: Params,
+  ): Promise<readonly Row[]> {
     try {
-      return await this.run(operation, work);
+      return await this.query(operation, statement, params);
     } catch (error) {
       const advice = this.#known?.scanAdvice ?? null;
       if (advice === null || !(error instanceof StoreUnavailableError) || !error.late) throw error;

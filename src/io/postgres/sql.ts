@@ -1,5 +1,22 @@
 import { type Placeholder, type SQL, type SQLWrapper, sql } from "drizzle-orm";
+import { PRESUMED_PREFIX } from "../../rules/wording.ts";
 import { leadership } from "./schema.ts";
+
+/** The fence of a write: no newer epoch has been handed out. Its statement has the parameter `epoch`. */
+export const FENCE = "(SELECT epoch FROM watchdog.leadership) = :epoch::bigint";
+
+export interface Fenced {
+  readonly epoch: number;
+}
+
+/** The database's clock as ISO 8601 in UTC with microseconds, as the host writes its own timestamps. */
+export const ISO_NOW = `to_char(now() AT TIME ZONE 'utc', 'YYYY-MM-DD"T"HH24:MI:SS.US"+00:00"')`;
+
+/** A pattern for LIKE: what the host's `error_detail` says of a run that was presumed dead. */
+export const PRESUMED_DEAD = `'${PRESUMED_PREFIX}%'`;
+
+/** No row's id; every other comes after it. */
+export const NIL_UUID = "00000000-0000-0000-0000-000000000000";
 
 /** A named hole of a prepared statement. */
 export function hole(name: string): Placeholder {
@@ -27,8 +44,8 @@ export function millisSince(instant: SQLWrapper): SQL<string | null> {
 }
 
 /** A duration as Postgres prints it; a clock that was set back does not make it negative. */
-export function toMillis(text: string | null): number | null {
-  return text === null ? null : Math.max(0, Math.trunc(Number(text)));
+export function toMillis(ms: string | number | null): number | null {
+  return ms === null ? null : Math.max(0, Math.trunc(Number(ms)));
 }
 
 /** Text that becomes json without passing jsonb, which refuses \u0000. */

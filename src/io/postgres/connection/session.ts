@@ -2,9 +2,15 @@ import type { Socket } from "node:net";
 import { drizzle, type PostgresJsDatabase } from "drizzle-orm/postgres-js";
 import postgres, { type Sql } from "postgres";
 import { StoreUnavailableError } from "../../../watchdog/ports.ts";
-import { type BackendKey, requestCancel } from "./cancel.ts";
-import { type Address, brokenOff, dial, type TlsMode } from "./dial.ts";
-import type { Statement, Value } from "./statement.ts";
+import {
+  type Address,
+  type BackendKey,
+  brokenOff,
+  dial,
+  requestCancel,
+  type TlsMode,
+} from "./dial.ts";
+import type { Statement, Values } from "./statement.ts";
 
 export type Db = PostgresJsDatabase;
 
@@ -149,7 +155,7 @@ export class Session {
   }
 
   /** @throws what postgres.js throws. */
-  async query<Params extends Readonly<Record<keyof Params, Value>>, Row extends object>(
+  async query<Params extends Values<Params>, Row extends object>(
     { text, names }: Statement<Params, Row>,
     params: Params,
   ): Promise<readonly Row[]> {

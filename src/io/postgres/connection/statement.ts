@@ -1,6 +1,9 @@
 /** What a parameter may be. Its type inside Postgres is given by the cast that follows it in the text. */
 export type Value = string | number | boolean | null;
 
+/** Parameters by their names. */
+export type Values<Params> = Readonly<Record<keyof Params, Value>>;
+
 /** The text of one statement with `$1`, and the order in which its parameters are sent. */
 export interface Statement<Params, Row> {
   readonly text: string;
@@ -16,7 +19,7 @@ export interface Statement<Params, Row> {
  *
  * @param text uses every name of `Params`; columns of the answer are named as in `Row`.
  */
-export function statement<Params extends Readonly<Record<keyof Params, Value>>, Row>(
+export function statement<Params extends Values<Params>, Row>(
   text: string,
 ): Statement<Params, Row> {
   const names: (keyof Params & string)[] = [];
@@ -27,5 +30,22 @@ export function statement<Params extends Readonly<Record<keyof Params, Value>>, 
   return { text: numbered, names };
 }
 
-/** Not the second colon of a cast. */
-const NAMED = /(?<!:):([a-zA-Z]\w*)/g;
+/** Neither the second colon of a cast nor one inside of a word, such as that of a time's format. */
+const NAMED = /(?<![:\w]):([a-zA-Z]\w*)/g;
+
+/** Statements that differ between hosts: each is built when it is first needed for a shape of the host's tables. */
+export function perShape<Shape extends object, T>(build: (shape: Shape) => T): (shape: Shape) => T {
+  const built = new Map<string, T>();
+  return (shape) => {
+    const key = JSON.stringify(shape);
+    const known = built.get(key) ?? build(shape);
+    built.set(key, known);
+    return known;
+  };
+}
+
+/** Marks a part of a statement that is left out where it does not apply. */
+export function onlyIf(applies: boolean) {
+  return (text: TemplateStringsArray, ...values: readonly (string | number)[]): string =>
+    applies ? String.raw({ raw: text }, ...values) : "";
+}

@@ -15,8 +15,7 @@ import {
 import type { CleanupPlan } from "../../../rules/cleanup/cleanup-plan.ts";
 import type { Db } from "../connection/session.ts";
 import { automations, type HostColumns, automationRuns as runs } from "../host-tables.ts";
-import { newVerdicts } from "../runs/run-writes.ts";
-import { verdicts } from "../schema.ts";
+import { verdictEntry, verdicts, watchdog } from "../schema.ts";
 import { ourEpoch } from "../sql.ts";
 import { hasEnded, isKept, presumedDead } from "./ended-runs.ts";
 import { claimedFrom } from "./host-stamps.ts";
@@ -28,6 +27,9 @@ const LATE_WITHIN = "1 hour";
 const OVERDUE_AFTER = "5 minutes";
 
 const BY_HOST = sql`'host'`;
+
+/** The journal without its identity column: drizzle's insert-select lists every column of the table it is given. */
+const newVerdicts = watchdog.table("verdicts", verdictEntry);
 
 /** The dispatcher names a sandbox when its command has begun, also after a verdict. */
 export function adoptLateStatement(db: Db, host: HostColumns, plan: CleanupPlan, epoch: number) {

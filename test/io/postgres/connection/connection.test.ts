@@ -1,12 +1,12 @@
 import { once } from "node:events";
 import { createServer } from "node:net";
-import { sql } from "drizzle-orm";
 import { describe, expect, it, vi } from "vitest";
 import type { Database } from "../../../../src/io/postgres/database.ts";
 import { StoreUnavailableError } from "../../../../src/watchdog/ports.ts";
 import { createDatabase, type TestDatabase } from "../../../services/postgres/database.ts";
 import { startPostgres } from "../../../services/postgres/embedded-postgres.ts";
 import { startTcpProxy, type TcpProxy } from "../../../services/tcp-proxy.ts";
+import { asking } from "../../../support/stands/asking.ts";
 import { openStores, type TestStores } from "../../../support/stands/stores.ts";
 
 const WITHIN = { timeout: 20_000 };
@@ -129,7 +129,7 @@ describe("a connection", () => {
     await using world = await setup();
     const { database } = world.stores;
     const pid = await backendOf(database);
-    const refused = database.run("asking", ({ db }) => db.execute(sql`SELECT 1 / 0`));
+    const refused = database.run("asking", asking("SELECT 1 / 0"));
     await expect(refused).rejects.toThrow("SQLSTATE 22012");
     expect(await backendOf(database)).toBe(pid);
     const broken = database.run("asking", async () => {
@@ -147,7 +147,7 @@ describe("a connection", () => {
       "asking",
       (connection) => {
         bytes.push(world.proxy.bytesUp);
-        return connection.db.execute(sql`SELECT 1`);
+        return asking("SELECT 1")(connection);
       },
       check,
     );
@@ -157,8 +157,9 @@ describe("a connection", () => {
 
   it("says who it is, bounds what it sends, and asks for nothing else", async () => {
     await using world = await setup();
-    const [session] = await world.stores.database.run("asking", ({ db }) =>
-      db.execute(sql`
+    const [session] = await world.stores.database.run(
+      "asking",
+      asking(`
         SELECT current_setting('application_name') AS name,
                current_setting('statement_timeout') AS statement,
                current_setting('idle_in_transaction_session_timeout') AS idle,
@@ -212,12 +213,13 @@ function openSockets(): number {
 }
 
 function ask({ database }: TestStores): Promise<unknown> {
-  return database.run("asking", ({ db }) => db.execute(sql`SELECT 1`));
+  return database.run("asking", asking("SELECT 1"));
 }
 
 async function backendOf(database: Database): Promise<number> {
-  const [row] = await database.run("asking", ({ db }) =>
-    db.execute<{ readonly pid: number }>(sql`SELECT pg_backend_pid() AS pid`),
+  const [row] = await database.run(
+    "asking",
+    asking<{ readonly pid: number }>("SELECT pg_backend_pid() AS pid"),
   );
   return row?.pid ?? 0;
 }
