@@ -30,7 +30,8 @@ describe("a server that has become read-only", () => {
     const { epoch } = await takeEpoch(stores);
     const before = await backendOf(stores);
     await failOver(database);
-    const found = await backendOf(stores);
+    // What was under way when the session ended may still have met it.
+    const found = await vi.waitFor(() => backendOf(stores));
     expect(found).not.toBe(before);
     await expect(stores.leadership.clearLeaseKind(epoch)).rejects.toThrow(READ_ONLY);
     // Sessions that are there already are not told that they may write again.
