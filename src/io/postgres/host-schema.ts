@@ -1,6 +1,7 @@
-import { getTableColumns, getTableName, sql } from "drizzle-orm";
+import { getTableColumns, getTableName } from "drizzle-orm";
 import { StoreSchemaError } from "../../watchdog/ports.ts";
 import type { Pool } from "./connection/pool.ts";
+import { statement } from "./connection/statement.ts";
 import type { HostColumns } from "./host-tables.ts";
 import { leadership, suspicions, verdicts } from "./schema.ts";
 
@@ -18,20 +19,18 @@ export interface FoundSchema {
  * @throws StoreSchemaError naming everything that is missing, with its remedy.
  */
 export async function inspectSchema(pool: Pool): Promise<FoundSchema> {
-  const [row] = await pool.run("reading the schema", (connection) =>
-    connection.db.execute<InspectedRow>(INSPECT),
-  );
+  const [row] = await pool.run("reading the schema", (connection) => connection.query(INSPECT, {}));
   if (row === undefined) throw new StoreSchemaError("reading the schema returned nothing");
   const problems = findProblems(row);
   if (problems.length > 0) throw new StoreSchemaError(problems.join("; "));
-  const automations = new Set(row.automation_columns);
+  const has = new Set(row.host_columns);
   return {
     columns: {
-      statusDetail: row.run_columns.includes("status_detail"),
+      statusDetail: has.has("automation_runs.status_detail"),
       sandboxCleanupDueAt: row.stamp === "writable",
-      keepAlive: automations.has("keep_alive"),
-      presetMetadata: automations.has("preset_metadata"),
-      updatedAt: automations.has("updated_at"),
+      keepAlive: has.has("automations.keep_alive"),
+      presetMetadata: has.has("automations.preset_metadata"),
+      updatedAt: has.has("automations.updated_at"),
     },
     warnings: [
       ...(row.stamp === null ? [] : STAMP_WARNINGS[row.stamp]),
@@ -63,37 +62,34 @@ const SCAN_ADVICE = {
     "see that the table behind the view automation_runs has an index on its (status, timeout_at)",
 } as const;
 
-interface InspectedRow extends Record<string, unknown> {
+interface InspectedRow {
   readonly version: number;
-  readonly run_columns: readonly string[];
-  readonly automation_columns: readonly string[];
-  readonly own_tables: readonly string[];
-  /** As `table.column`. */
+  /** As `table.column`, like those of our own. */
+  readonly host_columns: readonly string[];
   readonly own_columns: readonly string[];
   readonly missing_privileges: readonly string[];
-  readonly fixed_tables: readonly string[];
+  readonly runs_are_fixed: boolean;
   /** `null`: there is none. */
   readonly stamp: keyof typeof STAMP_WARNINGS | null;
   readonly scan_index: keyof typeof SCAN_ADVICE;
 }
 
-const REQUIRED_RUN_COLUMNS = [
-  "id",
-  "automation_id",
-  "status",
-  "error_detail",
-  "created_at",
-  "started_at",
-  "completed_at",
-  "timeout_at",
-  "sandbox_id",
-  "bash_command_id",
-];
-const REQUIRED_AUTOMATION_COLUMNS = ["id", "user_id", "org_id", "timeout"];
-const OWN_TABLES = ["leadership", "suspicions", "verdicts"];
-const OWN_COLUMNS = [leadership, suspicions, verdicts].flatMap((table) =>
-  Object.values(getTableColumns(table)).map(({ name }) => `${getTableName(table)}.${name}`),
-);
+const REQUIRED_COLUMNS = {
+  automation_runs: [
+    "id",
+    "automation_id",
+    "status",
+    "error_detail",
+    "created_at",
+    "started_at",
+    "completed_at",
+    "timeout_at",
+    "sandbox_id",
+    "bash_command_id",
+  ],
+  automations: ["id", "user_id", "org_id", "timeout"],
+};
+const OWN_TABLES = [leadership, suspicions, verdicts];
 const MIN_VERSION = 140_000;
 
 function findProblems(row: InspectedRow): readonly string[] {
@@ -101,24 +97,12 @@ function findProblems(row: InspectedRow): readonly string[] {
   if (row.version < MIN_VERSION) {
     problems.push(`PostgreSQL must be 14 or newer, found ${Math.trunc(row.version / 10_000)}`);
   }
-  const missingTables = OWN_TABLES.filter((table) => !row.own_tables.includes(table));
-  if (missingTables.length > 0) {
-    const names = missingTables.map((table) => `watchdog.${table}`).join(", ");
-    problems.push(`the worker's tables are missing (${names}): run \`run-watchdog migrate\``);
+  problems.push(...ownProblems(row.own_columns));
+  for (const [table, required] of Object.entries(REQUIRED_COLUMNS)) {
+    problems.push(...hostProblems(table, required, row.host_columns));
   }
-  const missingColumns = OWN_COLUMNS.filter((column) => !row.own_columns.includes(column));
-  if (missingTables.length === 0 && missingColumns.length > 0) {
-    const names = missingColumns.map((column) => `watchdog.${column}`).join(", ");
-    problems.push(
-      `the worker's tables are older than this version (${names} missing): run \`run-watchdog migrate\``,
-    );
-  }
-  problems.push(
-    ...columnProblems("automation_runs", REQUIRED_RUN_COLUMNS, row.run_columns),
-    ...columnProblems("automations", REQUIRED_AUTOMATION_COLUMNS, row.automation_columns),
-  );
-  for (const table of row.fixed_tables) {
-    problems.push(`${table} cannot be updated: make it an updatable view`);
+  if (row.runs_are_fixed) {
+    problems.push("automation_runs cannot be updated: make it an updatable view");
   }
   if (row.missing_privileges.length > 0) {
     const grants = row.missing_privileges.join(", ");
@@ -127,23 +111,44 @@ function findProblems(row: InspectedRow): readonly string[] {
   return problems;
 }
 
-function columnProblems(
+function ownProblems(found: readonly string[]): readonly string[] {
+  const missingTables = OWN_TABLES.map(getTableName).filter((name) => !hasTable(found, name));
+  if (missingTables.length > 0) {
+    const names = missingTables.map((table) => `watchdog.${table}`).join(", ");
+    return [`the worker's tables are missing (${names}): run \`run-watchdog migrate\``];
+  }
+  const columns = OWN_TABLES.flatMap((table) =>
+    Object.values(getTableColumns(table)).map(({ name }) => `${getTableName(table)}.${name}`),
+  );
+  const missing = columns.filter((column) => !found.includes(column));
+  if (missing.length === 0) return [];
+  const names = missing.map((column) => `watchdog.${column}`).join(", ");
+  return [
+    `the worker's tables are older than this version (${names} missing): run \`run-watchdog migrate\``,
+  ];
+}
+
+function hostProblems(
   table: string,
   required: readonly string[],
   found: readonly string[],
 ): readonly string[] {
-  if (found.length === 0) {
+  if (!hasTable(found, table)) {
     return [
       `the host's table ${table} is missing: point DATABASE_URL at the host's database, or create an updatable view of that name`,
     ];
   }
-  const missing = required.filter((column) => !found.includes(column));
+  const missing = required.filter((column) => !found.includes(`${table}.${column}`));
   if (missing.length === 0) return [];
   return [`${table} lacks the columns ${missing.join(", ")}: update the host or complete the view`];
 }
 
+function hasTable(columns: readonly string[], table: string): boolean {
+  return columns.some((column) => column.startsWith(`${table}.`));
+}
+
 /** Tables are found as the worker's own statements find them: through the search path. */
-const INSPECT = sql`
+const INSPECT = statement<Record<never, never>, InspectedRow>(`
   WITH host(name, oid) AS (
     VALUES ('automation_runs', to_regclass('automation_runs')::oid),
            ('automations', to_regclass('automations')::oid)
@@ -191,18 +196,14 @@ const INSPECT = sql`
   )
   SELECT
     current_setting('server_version_num')::int AS version,
-    to_jsonb(ARRAY(SELECT name FROM host_column WHERE table_name = 'automation_runs'))
-      AS run_columns,
-    to_jsonb(ARRAY(SELECT name FROM host_column WHERE table_name = 'automations'))
-      AS automation_columns,
-    to_jsonb(ARRAY(SELECT name FROM own)) AS own_tables,
+    to_jsonb(ARRAY(SELECT table_name || '.' || name FROM host_column)) AS host_columns,
     to_jsonb(ARRAY(SELECT own.name || '.' || a.attname
       FROM own JOIN pg_attribute a ON a.attrelid = own.oid
       WHERE a.attnum > 0 AND NOT a.attisdropped)) AS own_columns,
     to_jsonb(ARRAY(SELECT privilege FROM lacking)) AS missing_privileges,
     -- 4: UPDATE, by itself or through INSTEAD OF triggers.
-    to_jsonb(ARRAY(SELECT name FROM host WHERE name = 'automation_runs'
-      AND pg_relation_is_updatable(oid, true) & 4 = 0)) AS fixed_tables,
+    EXISTS (SELECT FROM host WHERE name = 'automation_runs'
+      AND pg_relation_is_updatable(oid, true) & 4 = 0) AS runs_are_fixed,
     (SELECT CASE WHEN NOT pg_column_is_updatable(table_oid, number, true) THEN 'read-only'
                  WHEN NOT has_column_privilege(table_oid, name, 'UPDATE') THEN 'not granted'
                  ELSE 'writable' END
@@ -211,5 +212,4 @@ const INSPECT = sql`
     (SELECT CASE WHEN relkind NOT IN ('r', 'p') THEN 'behind a view'
                  WHEN EXISTS (SELECT FROM scan_index WHERE leads) THEN 'there'
                  ELSE 'missing' END
-     FROM pg_class WHERE oid = to_regclass('automation_runs')) AS scan_index
-`;
+     FROM pg_class WHERE oid = to_regclass('automation_runs')) AS scan_index`);

@@ -49,7 +49,8 @@ export async function migrate(
     return await migrating;
   } catch (error) {
     if (isUnanswered(error)) await succeeds(session.cancel());
-    throw signal.aborted ? signal.reason : asOurs(error);
+    if (signal.aborted) throw signal.reason;
+    throw error instanceof StoreUnavailableError ? error : translate("migrating", error, REMEDIES);
   } finally {
     signal.removeEventListener("abort", cancel);
     await session.end(CLOSE_WITHIN_MS);
@@ -57,27 +58,24 @@ export async function migrate(
 }
 
 const CLOSE_WITHIN_MS = 1000;
-const INSUFFICIENT_PRIVILEGE = "42501";
-
-function asOurs(error: unknown): Error {
-  if (error instanceof StoreUnavailableError) return error;
-  const remedy = "migrate as a user that has CREATE there, or owns it, or grant that";
-  return translate("migrating", error, { [INSUFFICIENT_PRIVILEGE]: remedy });
-}
+/** By SQLSTATE: insufficient privilege. */
+const REMEDIES = { "42501": "migrate as a user that has CREATE there, or owns it, or grant that" };
 
 /** Any number but 849320147, which the host's own migrations take. */
 const ADVISORY_LOCK = 7_263_195_421;
 
+const BOOKKEEPING = "to_regclass('watchdog.migrations')";
+
 async function apply(
   tx: TransactionSql,
   folder: string,
-  options: MigrateOptions,
+  { withHostTables }: MigrateOptions,
   signal: AbortSignal,
 ): Promise<MigrateResult> {
   await tx`SELECT pg_advisory_xact_lock(${ADVISORY_LOCK}::text::bigint)`;
   // Asked for only when it is missing: IF NOT EXISTS needs the privilege to create even when there is nothing to do.
   if (!(await exists(tx, "to_regnamespace('watchdog')"))) await tx`CREATE SCHEMA watchdog`;
-  if (!(await hasBookkeeping(tx))) {
+  if (!(await exists(tx, BOOKKEEPING))) {
     await tx`CREATE TABLE watchdog.migrations (
       tag text PRIMARY KEY, applied_at timestamptz NOT NULL DEFAULT now())`;
   }
@@ -87,13 +85,16 @@ async function apply(
     await runFile(tx, join(folder, `${tag}.sql`));
     await tx`INSERT INTO watchdog.migrations (tag) VALUES (${tag})`;
   }
-  if (options.withHostTables) await runHostFiles(tx, join(folder, "host"));
-  return { ...result, hostTables: options.withHostTables };
+  const hostFiles = withHostTables ? readdirSync(join(folder, "host")) : [];
+  for (const name of hostFiles.filter((file) => file.endsWith(".sql")).sort()) {
+    await runFile(tx, join(folder, "host", name));
+  }
+  return { ...result, hostTables: withHostTables };
 }
 
 async function list(tx: TransactionSql, folder: string): Promise<MigrateResult> {
   const known = readTags(folder);
-  const rows = (await hasBookkeeping(tx))
+  const rows = (await exists(tx, BOOKKEEPING))
     ? await tx<{ readonly tag: string }[]>`SELECT tag FROM watchdog.migrations`
     : [];
   const present = new Set(rows.map((row) => row.tag));
@@ -104,20 +105,11 @@ async function list(tx: TransactionSql, folder: string): Promise<MigrateResult> 
   };
 }
 
-function hasBookkeeping(tx: TransactionSql): Promise<boolean> {
-  return exists(tx, "to_regclass('watchdog.migrations')");
-}
-
 async function exists(tx: TransactionSql, what: string): Promise<boolean> {
   const [row] = await tx.unsafe<{ readonly found: boolean }[]>(
     `SELECT ${what} IS NOT NULL AS found`,
   );
   return row?.found === true;
-}
-
-async function runHostFiles(tx: TransactionSql, folder: string): Promise<void> {
-  const files = readdirSync(folder).filter((name) => name.endsWith(".sql"));
-  for (const name of files.sort()) await runFile(tx, join(folder, name));
 }
 
 /** drizzle-kit separates statements with a marker of its own. */

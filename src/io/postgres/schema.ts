@@ -41,9 +41,6 @@ export const leadership = watchdog.table(
   (table) => [check("leadership_single", sql`${table.single}`)],
 );
 
-/** What a row of the journal rests on. Those of the host are no verdicts of ours: it ended the run and left its sandbox. */
-export const BASES = ["proof", "presumption", "host"] as const;
-
 /** What a verdict is born with; the rest of a journal row comes later. */
 export const verdictEntry = {
   runId: uuid("run_id").notNull(),
@@ -55,6 +52,7 @@ export const verdictEntry = {
   trigger: text("trigger").notNull(),
   decidedAt: instant("decided_at").notNull(),
   outcome: text("outcome").notNull(),
+  /** `proof`, `presumption` or `host`; the last is no verdict of ours: the host ended the run and left its sandbox. */
   basis: text("basis").notNull(),
   reason: text("reason").notNull(),
   evidence: jsonb("evidence").notNull(),

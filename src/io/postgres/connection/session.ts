@@ -156,11 +156,11 @@ export class Session {
 
   /** @throws what postgres.js throws. */
   async query<Params extends Values<Params>, Row extends object>(
-    { text, names }: Statement<Params, Row>,
+    { text, names, prepared = true }: Statement<Params, Row>,
     params: Params,
   ): Promise<readonly Row[]> {
     const values = names.map((name) => params[name]);
-    return await this.client.unsafe<Row[]>(text, values, { prepare: true });
+    return await this.client.unsafe<Row[]>(text, values, { prepare: prepared });
   }
 
   /** Closes at once; what was in flight rejects. */

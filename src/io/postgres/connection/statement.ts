@@ -8,6 +8,7 @@ export type Values<Params> = Readonly<Record<keyof Params, Value>>;
 export interface Statement<Params, Row> {
   readonly text: string;
   readonly names: readonly (keyof Params & string)[];
+  readonly prepared?: boolean;
   /** For types only: what a row of the answer is. */
   readonly row?: Row;
 }
@@ -42,6 +43,13 @@ export function perShape<Shape extends object, T>(build: (shape: Shape) => T): (
     built.set(key, known);
     return known;
   };
+}
+
+/** One that is planned for the values of each call: a plan that suits any limit and any age may read whole tables. */
+export function unprepared<Params extends Values<Params>, Row>(
+  text: string,
+): Statement<Params, Row> {
+  return { ...statement<Params, Row>(text), prepared: false };
 }
 
 /** Marks a part of a statement that is left out where it does not apply. */

@@ -1,23 +1,24 @@
-import { eq, sql } from "drizzle-orm";
 import type { CleanupPlan } from "../../../rules/cleanup/cleanup-plan.ts";
 import type { Fence } from "../../../watchdog/ports.ts";
 import type { CleanupTask, FirstRunTask, Journal } from "../../../watchdog/store-ports.ts";
-import type { Connection } from "../connection/connection.ts";
 import { RowBusyError, StatementRefusedError } from "../connection/errors.ts";
+import { type Statement, statement, type Values } from "../connection/statement.ts";
 import type { Database } from "../database.ts";
 import type { HostColumns } from "../host-tables.ts";
-import { verdicts } from "../schema.ts";
-import { adoptLateStatement, adoptStampsStatement } from "./cleanup-adoption.ts";
-import { claimStatement } from "./cleanup-claim.ts";
-import { doneStatement, failedStatement } from "./cleanup-end.ts";
+import { type Fenced, NIL_UUID } from "../sql.ts";
+import { ADOPT_LATE, ADOPT_OVERDUE } from "./adopt.ts";
+import { CLAIM } from "./claim.ts";
+import { DONE, FAILED } from "./end-cleanup.ts";
 import {
-  buildRecordFirstRun,
-  buildRecordFirstRunAndTouch,
-  closeOverturnedStatement,
-  firstRunDoneStatement,
-  openFirstRunsStatement,
-} from "./first-run-statements.ts";
-import { pruneStatement } from "./journal-pruning.ts";
+  CLOSE_OVERTURNED,
+  FIRST_RUN_DONE,
+  OPEN_FIRST_RUNS,
+  RECORD_FIRST_RUN,
+} from "./first-runs.ts";
+import { PRUNE } from "./prune.ts";
+
+const COUNT_PENDING = statement<Record<never, never>, { readonly count: number }>(`
+  SELECT count(*)::float8 AS count FROM watchdog.verdicts WHERE cleanup_state = 'pending'`);
 
 /** What is still to be done about ended runs: sandboxes to delete, first outcomes to record. */
 export class PostgresJournal implements Journal {
@@ -29,13 +30,10 @@ export class PostgresJournal implements Journal {
 
   async claimCleanups(fence: Fence, limit: number): Promise<readonly CleanupTask[]> {
     while (true) {
-      const rows = await this.#stamping("claiming clean-ups", fence, ({ db }, host) =>
-        claimStatement(db, host, fence.epoch, limit),
-      );
-      const tasks = rows.flatMap(({ fate, sandboxId, untilDueMs, ...task }) => {
-        if (sandboxId === null || (fate !== "claimed" && fate !== "paused")) return [];
-        const pauseWithinMs = fate === "paused" ? Number(untilDueMs) : null;
-        return [{ ...task, sandboxId, pauseWithinMs }];
+      const rows = await this.#stamping("claiming clean-ups", fence, CLAIM, { limit });
+      const tasks = rows.flatMap(({ outcome, sandboxId, untilDueMs, ...task }) => {
+        if (sandboxId === null || (outcome !== "claimed" && outcome !== "paused")) return [];
+        return [{ ...task, sandboxId, pauseWithinMs: outcome === "paused" ? untilDueMs : null }];
       });
       // A batch of nothing but spared, settled and postponed ones must not hide what is due behind it.
       if (tasks.length > 0 || rows.length === 0) return tasks;
@@ -43,9 +41,7 @@ export class PostgresJournal implements Journal {
   }
 
   async cleanupDone(id: number, note: string | null, fence: Fence): Promise<void> {
-    await this.#stamping("noting a clean-up", fence, ({ db }, host) =>
-      doneStatement(db, host, id, note, fence.epoch),
-    );
+    await this.#stamping("noting a clean-up", fence, DONE, { id, note });
   }
 
   async cleanupFailed(
@@ -54,20 +50,14 @@ export class PostgresJournal implements Journal {
     retryInMs: number,
     fence: Fence,
   ): Promise<"pending" | "abandoned"> {
-    const [row] = await this.#stamping("noting a failed clean-up", fence, ({ db }, host) =>
-      failedStatement(db, host, id, error, retryInMs, fence.epoch),
-    );
-    return row?.state === "abandoned" ? "abandoned" : "pending";
+    const params = { id, error, retryInMs };
+    const [row] = await this.#stamping("noting a failed clean-up", fence, FAILED, params);
+    return row?.state ?? "pending";
   }
 
   async pendingCleanups(): Promise<number> {
-    const [row] = await this.#database.run("counting clean-ups", ({ db }) =>
-      db
-        .select({ count: sql<string>`count(*)` })
-        .from(verdicts)
-        .where(eq(verdicts.cleanupState, "pending")),
-    );
-    return Number(row?.count ?? 0);
+    const [row] = await this.#database.query("counting clean-ups", COUNT_PENDING, {});
+    return row?.count ?? 0;
   }
 
   async openFirstRuns(
@@ -77,29 +67,16 @@ export class PostgresJournal implements Journal {
   ): Promise<readonly FirstRunTask[]> {
     const host = await this.#database.columns();
     if (!host.presetMetadata) return [];
-    const rows = await this.#database.run("reading first runs", ({ db }) =>
-      openFirstRunsStatement(db, afterAutomation, limit, presumedForMs),
-    );
-    return rows.flatMap(({ automationId, ...task }) =>
-      automationId === null ? [] : [{ ...task, automationId }],
-    );
+    const params = { afterAutomation: afterAutomation ?? NIL_UUID, limit, presumedForMs };
+    return await this.#database.query("reading first runs", OPEN_FIRST_RUNS, params);
   }
 
   async recordFirstRun(task: FirstRunTask, metadata: string, fence: Fence): Promise<boolean> {
     const host = await this.#database.columns();
-    const build = host.updatedAt ? buildRecordFirstRunAndTouch : buildRecordFirstRun;
+    const record = RECORD_FIRST_RUN(host);
+    const params = { ...task, seen: task.metadata, metadata };
     try {
-      const rows = await this.#fenced("recording a first run", fence, (connection) =>
-        connection.prepared(build).execute({
-          id: task.automationId,
-          runId: task.runId,
-          basis: task.basis,
-          seen: task.metadata,
-          metadata,
-          epoch: fence.epoch,
-        }),
-      );
-      return rows.length === 1;
+      return (await this.#fenced("recording a first run", fence, record, params)).length === 1;
     } catch (error) {
       if (error instanceof RowBusyError) return false;
       throw error;
@@ -107,63 +84,55 @@ export class PostgresJournal implements Journal {
   }
 
   async closeOverturnedFirstRuns(fence: Fence): Promise<number> {
-    const rows = await this.#fenced("closing overturned first runs", fence, ({ db }) =>
-      closeOverturnedStatement(db, fence.epoch),
-    );
-    return rows.length;
+    const operation = "closing overturned first runs";
+    return (await this.#fenced(operation, fence, CLOSE_OVERTURNED, {})).length;
   }
 
   async firstRunDone(automationId: string, fence: Fence): Promise<void> {
-    await this.#fenced("closing a first run", fence, ({ db }) =>
-      firstRunDoneStatement(db, automationId, fence.epoch),
-    );
+    await this.#fenced("closing a first run", fence, FIRST_RUN_DONE, { automationId });
   }
 
   async adoptLateSandboxes(plan: CleanupPlan, fence: Fence): Promise<number> {
-    const rows = await this.#stamping("looking for late sandboxes", fence, ({ db }, host) =>
-      adoptLateStatement(db, host, plan, fence.epoch),
-    );
-    return rows.length;
+    const adopt = ({ keepAlive, sandboxCleanupDueAt }: HostColumns) =>
+      ADOPT_LATE({ keepAlive, stamps: sandboxCleanupDueAt && plan.deletionInMs !== null });
+    return (await this.#stamping("looking for late sandboxes", fence, adopt, plan)).length;
   }
 
   async adoptOverdueStamps(limit: number, fence: Fence): Promise<number> {
     const host = await this.#database.columns();
     if (!host.sandboxCleanupDueAt) return 0;
-    const rows = await this.#fenced("looking for overdue stamps", fence, ({ db }) =>
-      adoptStampsStatement(db, host, limit, fence.epoch),
-    );
-    return rows.length;
+    const adopt = ADOPT_OVERDUE(host);
+    return (await this.#fenced("looking for overdue stamps", fence, adopt, { limit })).length;
   }
 
   async prune(olderThanMs: number, limit: number, fence: Fence): Promise<number> {
-    const rows = await this.#fenced("pruning the journal", fence, ({ db }) =>
-      pruneStatement(db, olderThanMs, limit, fence.epoch),
-    );
-    return rows.length;
+    return (await this.#fenced("pruning the journal", fence, PRUNE, { olderThanMs, limit })).length;
   }
 
   /** Something of the host's that refuses a change of a finished row costs its stamp, and not the clean-up. */
-  async #stamping<T>(
+  async #stamping<Params extends Values<Params>, Row extends object>(
     operation: string,
     fence: Fence,
-    work: (connection: Connection, host: HostColumns) => Promise<T>,
-  ): Promise<T> {
+    statementFor: (host: HostColumns) => Statement<Params & Fenced, Row>,
+    params: Params,
+  ): Promise<readonly Row[]> {
     const host = await this.#database.columns();
-    const run = (shape: HostColumns) =>
-      this.#fenced(operation, fence, (connection) => work(connection, shape));
     try {
-      return await run(host);
+      return await this.#fenced(operation, fence, statementFor(host), params);
     } catch (error) {
       if (!(host.sandboxCleanupDueAt && error instanceof StatementRefusedError)) throw error;
-      return await run({ ...host, sandboxCleanupDueAt: false });
+      const unstamped = statementFor({ ...host, sandboxCleanupDueAt: false });
+      return await this.#fenced(operation, fence, unstamped, params);
     }
   }
 
-  #fenced<T>(
+  #fenced<Params extends Values<Params>, Row extends object>(
     operation: string,
     fence: Fence,
-    work: (connection: Connection) => Promise<T>,
-  ): Promise<T> {
-    return this.#database.run(operation, work, () => fence.check());
+    statement: Statement<Params & Fenced, Row>,
+    params: Params,
+  ): Promise<readonly Row[]> {
+    const fenced = { ...params, epoch: fence.epoch };
+    return this.#database.query(operation, statement, fenced, () => fence.check());
   }
 }

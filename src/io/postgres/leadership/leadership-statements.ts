@@ -1,106 +1,101 @@
-import { type Column, type SQL, sql } from "drizzle-orm";
-import type { Db } from "../connection/session.ts";
-import { leadership as row } from "../schema.ts";
-import { hole, instantText, isoNow, millisHole, millisSince, textHole } from "../sql.ts";
+import type { ApiRestraint } from "../../../watchdog/ports.ts";
+import type { EpochRequest, Horizon, LeadershipView } from "../../../watchdog/store-ports.ts";
+import { statement } from "../connection/statement.ts";
+import { type Fenced, ISO_NOW } from "../sql.ts";
 
-/** The database's clock, as text with microseconds and as Unix milliseconds. */
-export const now = {
-  text: isoNow,
-  ms: sql<string>`extract(epoch FROM now()) * 1000`,
-};
+interface Begun extends Horizon, ApiRestraint {
+  /** `null` when it was refused. */
+  readonly epoch: number | null;
+  readonly alreadySwept: boolean;
+  readonly otherKind: boolean;
+  readonly noted: string | null;
+}
 
 /**
  * The row is locked first, and everything a refusal depends on is computed from what is locked: the UPDATE and the
- * answer cannot disagree, whoever wrote the row a moment ago.
+ * answer cannot disagree, whoever wrote the row a moment ago. Unknown counts as no.
  */
-export function buildBegin(db: Db) {
-  const full = sql`${hole("full")}::boolean`;
-  const isCron = sql`${textHole("trigger")} = 'cron'`;
-  const halfInterval = sql`${millisHole("intervalMs")} / 2`;
-  const isPostgres = sql`${textHole("leaseKind")} = 'postgres'`;
-  const current = db.$with("current").as(
-    db
-      .select({
-        noted: row.leaseKind,
-        alreadySwept: flag(
-          "already_swept",
-          sql`${full} AND ${isCron} AND ${row.sweepFinishedAt} IS NOT NULL
-            AND ${row.sweepStartedAt} > now() - ${halfInterval}`,
-        ),
-        otherKind: flag(
-          "other_kind",
-          sql`${row.leaseKind} <> ${textHole("leaseKind")}
-            AND ${row.progressedAt} > now() - ${millisHole("otherKindAfterMs")}`,
-        ),
-        holdsLease: flag(
-          "holds_lease",
-          sql`NOT ${isPostgres}
-            OR ${row.holder} = ${textHole("leaseValue")} AND ${row.leaseExpiresAt} > now()`,
-        ),
-      })
-      .from(row)
-      .for("no key update"),
-  );
-  const whenFull = (value: SQL, column: Column) =>
-    sql`CASE WHEN ${full} THEN ${value} ELSE ${column} END`;
-  const begun = db.$with("begun").as(
-    db
-      .update(row)
-      .set({
-        epoch: sql`${row.epoch} + 1`,
-        holder: textHole("leaseValue"),
-        leaseKind: textHole("leaseKind"),
-        leaseExpiresAt: sql`CASE WHEN ${isPostgres} THEN ${row.leaseExpiresAt} END`,
-        sweepTrigger: whenFull(textHole("trigger"), row.sweepTrigger),
-        sweepStartedAt: whenFull(sql`now()`, row.sweepStartedAt),
-        sweepFinishedAt: whenFull(sql`NULL::timestamptz`, row.sweepFinishedAt),
-        progressedAt: whenFull(sql`now()`, row.progressedAt),
-      })
-      .from(current)
-      .where(
-        sql`NOT ${current.alreadySwept} AND NOT ${current.otherKind} AND ${current.holdsLease}`,
-      )
-      .returning({
-        epoch: row.epoch,
-        apiPausedUntil: row.apiPausedUntil,
-        apiConcurrency: row.apiConcurrency,
-      }),
-  );
-  return db
-    .with(current, begun)
-    .select({
-      epoch: sql<string | null>`${begun.epoch}`,
-      pausedForMs: sql<string | null>`extract(epoch FROM ${begun.apiPausedUntil} - now()) * 1000`,
-      concurrency: begun.apiConcurrency,
-      ...now,
-      alreadySwept: current.alreadySwept,
-      otherKind: current.otherKind,
-      noted: current.noted,
-    })
-    .from(current)
-    .leftJoin(begun, sql`true`)
-    .prepare("watchdog_begin");
+export const BEGIN = statement<Omit<EpochRequest, "holder">, Begun>(`
+  WITH current AS (
+    SELECT lease_kind,
+      coalesce(:full::boolean AND :trigger::text = 'cron' AND sweep_finished_at IS NOT NULL
+        AND sweep_started_at > now() - :intervalMs::float8 * interval '1 millisecond' / 2,
+        false) AS already_swept,
+      coalesce(lease_kind <> :leaseKind::text
+        AND progressed_at > now() - :otherKindAfterMs::float8 * interval '1 millisecond',
+        false) AS other_kind,
+      coalesce(:leaseKind::text <> 'postgres'
+        OR holder = :leaseValue::text AND lease_expires_at > now(),
+        false) AS holds_lease
+    FROM watchdog.leadership
+    FOR NO KEY UPDATE
+  ), begun AS (
+    UPDATE watchdog.leadership l
+    SET epoch = l.epoch + 1,
+      holder = :leaseValue::text,
+      lease_kind = :leaseKind::text,
+      lease_expires_at = CASE WHEN :leaseKind::text = 'postgres' THEN l.lease_expires_at END,
+      sweep_trigger = CASE WHEN :full::boolean THEN :trigger::text ELSE l.sweep_trigger END,
+      sweep_started_at = CASE WHEN :full::boolean THEN now() ELSE l.sweep_started_at END,
+      sweep_finished_at = CASE WHEN :full::boolean THEN NULL ELSE l.sweep_finished_at END,
+      progressed_at = CASE WHEN :full::boolean THEN now() ELSE l.progressed_at END
+    FROM current
+    WHERE NOT current.already_swept AND NOT current.other_kind AND current.holds_lease
+    RETURNING l.epoch, l.api_paused_until, l.api_concurrency
+  )
+  SELECT begun.epoch::float8 AS epoch,
+    ceil(greatest(0, extract(epoch FROM begun.api_paused_until - now()) * 1000))::float8 AS "pausedForMs",
+    begun.api_concurrency AS concurrency,
+    ${ISO_NOW} AS text,
+    (extract(epoch FROM now()) * 1000)::float8 AS ms,
+    current.already_swept AS "alreadySwept",
+    current.other_kind AS "otherKind",
+    current.lease_kind AS noted
+  FROM current LEFT JOIN begun ON true`);
+
+type LeadershipRow = Omit<LeadershipView, "leaseKind" | "sinceProgressMs" | "sinceFinishMs"> &
+  Readonly<Record<"leaseKind" | "sinceProgressMs" | "sinceFinishMs", string | null>>;
+
+export const READ = statement<Record<never, never>, LeadershipRow>(`
+  SELECT installation, epoch::float8 AS epoch, holder,
+    lease_kind AS "leaseKind",
+    to_json(sweep_started_at) #>> '{}' AS "sweepStartedAt",
+    to_json(sweep_finished_at) #>> '{}' AS "sweepFinishedAt",
+    extract(epoch FROM now() - progressed_at) * 1000 AS "sinceProgressMs",
+    extract(epoch FROM now() - sweep_finished_at) * 1000 AS "sinceFinishMs",
+    last_report ->> 'status' AS "lastStatus",
+    ${ISO_NOW} AS "readAt"
+  FROM watchdog.leadership`);
+
+export const HORIZON = statement<Record<never, never>, Horizon>(`
+  SELECT ${ISO_NOW} AS text, (extract(epoch FROM now()) * 1000)::float8 AS ms
+  FROM watchdog.leadership`);
+
+/** What the shared API asked for goes with it: a new leader keeps to that. */
+export const PROGRESS = statement<ApiRestraint & Fenced, { readonly epoch: string }>(`
+  UPDATE watchdog.leadership
+  SET progressed_at = now(),
+    api_paused_until = CASE WHEN :pausedForMs::float8 > 0
+      THEN now() + :pausedForMs::float8 * interval '1 millisecond' END,
+    api_concurrency = :concurrency::int
+  WHERE epoch = :epoch::bigint
+  RETURNING epoch`);
+
+interface FinishParams extends ApiRestraint, Fenced {
+  /** JSON. */
+  readonly report: string;
 }
 
-/** Unknown counts as no. */
-function flag(name: string, condition: SQL): SQL.Aliased<boolean> {
-  return sql<boolean>`coalesce(${condition}, false)`.as(name);
-}
+export const FINISH = statement<FinishParams, { readonly epoch: string }>(`
+  UPDATE watchdog.leadership
+  SET sweep_finished_at = now(),
+    progressed_at = now(),
+    last_report = :report::text::jsonb,
+    api_paused_until = CASE WHEN :pausedForMs::float8 > 0
+      THEN now() + :pausedForMs::float8 * interval '1 millisecond' END,
+    api_concurrency = :concurrency::int
+  WHERE epoch = :epoch::bigint
+  RETURNING epoch`);
 
-export function buildRead(db: Db) {
-  return db
-    .select({
-      installation: row.installation,
-      epoch: row.epoch,
-      holder: row.holder,
-      leaseKind: row.leaseKind,
-      sweepStartedAt: instantText<string | null>(row.sweepStartedAt),
-      sweepFinishedAt: instantText<string | null>(row.sweepFinishedAt),
-      sinceProgressMs: millisSince(row.progressedAt),
-      sinceFinishMs: millisSince(row.sweepFinishedAt),
-      lastStatus: sql<string | null>`${row.lastReport} ->> 'status'`,
-      readAt: isoNow,
-    })
-    .from(row)
-    .prepare("watchdog_leadership");
-}
+export const CLEAR_LEASE_KIND = statement<Fenced, object>(`
+  UPDATE watchdog.leadership SET lease_kind = NULL WHERE epoch = :epoch::bigint`);

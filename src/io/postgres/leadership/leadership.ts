@@ -1,4 +1,3 @@
-import { eq, sql } from "drizzle-orm";
 import { holderOf } from "../../../rules/lease-key.ts";
 import {
   type ApiRestraint,
@@ -14,12 +13,18 @@ import type {
   Leadership,
   LeadershipView,
 } from "../../../watchdog/store-ports.ts";
-import type { Connection } from "../connection/connection.ts";
 import { RowBusyError } from "../connection/errors.ts";
+import type { Statement, Values } from "../connection/statement.ts";
 import type { Database } from "../database.ts";
-import { leadership as row } from "../schema.ts";
 import { toMillis } from "../sql.ts";
-import { buildBegin, buildRead, now } from "./leadership-statements.ts";
+import {
+  BEGIN,
+  CLEAR_LEASE_KIND,
+  FINISH,
+  HORIZON,
+  PROGRESS,
+  READ,
+} from "./leadership-statements.ts";
 
 /**
  * The leadership row: Postgres hands out epochs and fences with them. Each method is one autocommit statement. The row
@@ -35,9 +40,7 @@ export class PostgresLeadership implements Leadership {
   async read(): Promise<LeadershipView> {
     // Once per tick: a host that was upgraded meanwhile may have more columns now.
     await this.#database.inspect();
-    const [view] = await this.#run("reading the leadership row", (connection) =>
-      connection.prepared(buildRead).execute(),
-    );
+    const [view] = await this.#query("reading the leadership row", READ, {});
     if (view === undefined) throw new StoreSchemaError(NO_ROW);
     return {
       ...view,
@@ -49,85 +52,50 @@ export class PostgresLeadership implements Leadership {
   }
 
   async begin(request: EpochRequest, check: () => void): Promise<EpochAnswer> {
-    const [answer] = await this.#run(
-      "taking an epoch",
-      (connection) => connection.prepared(buildBegin).execute({ ...request }),
-      check,
-    );
+    const [answer] = await this.#query("taking an epoch", BEGIN, request, check);
     if (answer === undefined) throw new StoreSchemaError(NO_ROW);
-    if (answer.epoch !== null) {
-      const restraint = {
-        pausedForMs: Math.max(0, Math.ceil(Number(answer.pausedForMs ?? 0))),
-        concurrency: answer.concurrency,
-      };
-      return {
-        kind: "begun",
-        epoch: Number(answer.epoch),
-        horizon: toHorizon(answer),
-        restraint,
-      };
+    const { epoch, text, ms, pausedForMs, concurrency, alreadySwept, otherKind } = answer;
+    if (epoch !== null) {
+      const restraint = { pausedForMs, concurrency };
+      return { kind: "begun", epoch, horizon: { text, ms }, restraint };
     }
     const noted = asLeaseKind(answer.noted);
-    if (answer.otherKind && noted !== null) return { kind: "other-lease-kind", noted };
-    return { kind: answer.alreadySwept ? "already-swept" : "lease-lost" };
+    if (otherKind && noted !== null) return { kind: "other-lease-kind", noted };
+    return { kind: alreadySwept ? "already-swept" : "lease-lost" };
   }
 
   async horizon(): Promise<Horizon> {
     await this.#database.columns();
-    const [found] = await this.#run("reading the database's clock", (connection) =>
-      connection.db.select(now).from(row),
-    );
+    const [found] = await this.#query("reading the database's clock", HORIZON, {});
     if (found === undefined) throw new StoreSchemaError(NO_ROW);
-    return toHorizon(found);
+    return found;
   }
 
   async progress(fence: Fence, restraint: ApiRestraint): Promise<boolean> {
-    const rows = await this.#run(
-      "noting progress",
-      (connection) =>
-        connection.db
-          .update(row)
-          .set({ progressedAt: sql`now()`, ...restrained(restraint) })
-          .where(eq(row.epoch, fence.epoch))
-          .returning({ epoch: row.epoch }),
-      () => fence.check(),
-    );
-    return rows.length === 1;
+    const params = { ...restraint, epoch: fence.epoch };
+    const check = () => fence.check();
+    return (await this.#query("noting progress", PROGRESS, params, check)).length === 1;
   }
 
   async finish(fence: Fence, report: object, restraint: ApiRestraint): Promise<boolean> {
-    const rows = await this.#run(
-      "noting the end of the sweep",
-      (connection) =>
-        connection.db
-          .update(row)
-          .set({
-            sweepFinishedAt: sql`now()`,
-            progressedAt: sql`now()`,
-            lastReport: report,
-            ...restrained(restraint),
-          })
-          .where(eq(row.epoch, fence.epoch))
-          .returning({ epoch: row.epoch }),
-      () => fence.check(),
-    );
-    return rows.length === 1;
+    const params = { ...restraint, report: JSON.stringify(report), epoch: fence.epoch };
+    const check = () => fence.check();
+    return (await this.#query("noting the end of the sweep", FINISH, params, check)).length === 1;
   }
 
   async clearLeaseKind(epoch: number): Promise<void> {
-    await this.#run("clearing the kind of lease", (connection) =>
-      connection.db.update(row).set({ leaseKind: null }).where(eq(row.epoch, epoch)),
-    );
+    await this.#query("clearing the kind of lease", CLEAR_LEASE_KIND, { epoch });
   }
 
   /** Where statements do not wait for each other (repeatable read), the one that lost did nothing. */
-  async #run<T>(
+  async #query<Params extends Values<Params>, Row extends object>(
     operation: string,
-    work: (connection: Connection) => Promise<T>,
+    statement: Statement<Params, Row>,
+    params: Params,
     check?: () => void,
-  ): Promise<T> {
+  ): Promise<readonly Row[]> {
     try {
-      return await this.#database.run(operation, work, check);
+      return await this.#database.query(operation, statement, params, check);
     } catch (error) {
       if (!(error instanceof RowBusyError)) throw error;
       throw new StoreUnavailableError(error.message, { cause: error });
@@ -136,15 +104,6 @@ export class PostgresLeadership implements Leadership {
 }
 
 const NO_ROW = "watchdog.leadership has no row: run `run-watchdog migrate`";
-
-function restrained({ pausedForMs, concurrency }: ApiRestraint) {
-  const until = sql`now() + ${pausedForMs}::float8 * interval '1 millisecond'`;
-  return { apiPausedUntil: pausedForMs > 0 ? until : null, apiConcurrency: concurrency };
-}
-
-function toHorizon(found: { readonly text: string; readonly ms: string }): Horizon {
-  return { text: found.text, ms: Number(found.ms) };
-}
 
 function asLeaseKind(text: string | null): LeaseKind | null {
   return text === "redis" || text === "postgres" ? text : null;

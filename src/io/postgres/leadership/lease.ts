@@ -4,11 +4,9 @@ import {
   LeaseUnavailableError,
   StoreUnavailableError,
 } from "../../../watchdog/ports.ts";
-import type { Connection } from "../connection/connection.ts";
 import { RowBusyError } from "../connection/errors.ts";
-import { statement } from "../connection/statement.ts";
+import { type Statement, statement, type Values } from "../connection/statement.ts";
 import type { Database } from "../database.ts";
-import { leadership as row } from "../schema.ts";
 
 /**
  * The lease as two columns of the leadership row, compared and set with the database's clock. The embedded default;
@@ -23,46 +21,46 @@ export class PostgresLease implements Lease {
   }
 
   async ping(): Promise<void> {
-    await this.#run("asking for the lease", (connection) =>
-      connection.db.select({ epoch: row.epoch }).from(row),
-    );
+    await this.#query("asking for the lease", PING, {});
   }
 
   async acquire(installation: string, value: string, ttlMs: number): Promise<AcquireAnswer> {
-    const [answer] = await this.#run("acquiring the lease", (connection) =>
-      connection.query(ACQUIRE, { installation, value, ttlMs }),
-    );
+    const params = { installation, value, ttlMs };
+    const [answer] = await this.#query("acquiring the lease", ACQUIRE, params);
     if (answer?.acquired === true) return { kind: "acquired" };
     return {
       kind: "held",
       value: answer?.holder ?? null,
-      expiresInMs: Math.max(0, Math.ceil(Number(answer?.expiresInMs ?? 0))),
+      expiresInMs: answer?.expiresInMs ?? 0,
     };
   }
 
   async renew(installation: string, value: string, ttlMs: number): Promise<boolean> {
-    const rows = await this.#run("renewing the lease", (connection) =>
-      connection.query(RENEW, { installation, value, ttlMs }),
-    );
+    const rows = await this.#query("renewing the lease", RENEW, { installation, value, ttlMs });
     return rows.length === 1;
   }
 
   async release(installation: string, value: string): Promise<boolean> {
-    const rows = await this.#run("releasing the lease", (connection) =>
-      connection.query(RELEASE, { installation, value }),
-    );
+    const rows = await this.#query("releasing the lease", RELEASE, { installation, value });
     return rows.length === 1;
   }
 
-  async #run<T>(operation: string, work: (connection: Connection) => Promise<T>): Promise<T> {
+  async #query<Params extends Values<Params>, Row extends object>(
+    operation: string,
+    statement: Statement<Params, Row>,
+    params: Params,
+  ): Promise<readonly Row[]> {
     try {
-      return await this.#database.run(operation, work);
+      return await this.#database.query(operation, statement, params);
     } catch (error) {
       const tryAgain = error instanceof StoreUnavailableError || error instanceof RowBusyError;
       throw tryAgain ? new LeaseUnavailableError(error.message, { cause: error }) : error;
     }
   }
 }
+
+const PING = statement<Record<never, never>, { readonly epoch: string }>(`
+  SELECT epoch FROM watchdog.leadership`);
 
 interface LeaseParams {
   readonly installation: string;
@@ -73,19 +71,18 @@ interface TermParams extends LeaseParams {
   readonly ttlMs: number;
 }
 
+interface Acquired {
+  readonly acquired: boolean | null;
+  readonly holder: string | null;
+  readonly expiresInMs: number;
+}
+
 /** The row is locked first: a refusal then tells of the holder that won, not of the state before it did. */
-const ACQUIRE = statement<
-  TermParams,
-  {
-    readonly acquired: boolean | null;
-    readonly holder: string | null;
-    readonly expiresInMs: string | null;
-  }
->(`
+const ACQUIRE = statement<TermParams, Acquired>(`
   WITH current AS (
     SELECT holder,
       NOT coalesce(lease_expires_at > now(), false) AS free,
-      extract(epoch FROM lease_expires_at - now()) * 1000 AS expires_in_ms
+      ceil(greatest(0, extract(epoch FROM lease_expires_at - now()) * 1000))::float8 AS expires_in_ms
     FROM watchdog.leadership
     WHERE installation = :installation::uuid
     FOR NO KEY UPDATE
