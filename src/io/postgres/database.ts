@@ -3,8 +3,7 @@ import { type Log, StoreSchemaError, StoreUnavailableError } from "../../watchdo
 import type { Connection } from "./connection/connection.ts";
 import { Pool, type PoolOptions } from "./connection/pool.ts";
 import type { Statement, Values } from "./connection/statement.ts";
-import { type FoundSchema, inspectSchema } from "./host-schema.ts";
-import type { HostColumns } from "./host-tables.ts";
+import { type FoundSchema, type HostColumns, inspectSchema } from "./host-schema.ts";
 
 /** The pool, and what is known of the tables behind it until a statement finds that it is no longer so. */
 export class Database {

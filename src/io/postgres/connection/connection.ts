@@ -1,7 +1,7 @@
 import { StoreUnavailableError } from "../../../watchdog/ports.ts";
 import { isUnanswered, keepsSession, StatementRefusedError, translate } from "./errors.ts";
 import type { LeftBehind } from "./left-behind.ts";
-import { type ConnectionOptions, type Db, Session, within } from "./session.ts";
+import { type ConnectionOptions, Session, within } from "./session.ts";
 import type { Statement, Values } from "./statement.ts";
 
 /**
@@ -112,16 +112,6 @@ export class Connection {
     const outcome = await session.stop(working);
     if (outcome !== "ended") this.#left.add(session, outcome === "silent");
     this.destroy();
-  }
-
-  /** For the work of a call. */
-  get db(): Db {
-    return this.#opened().db;
-  }
-
-  /** A statement built once for this connection; `build` is its key. */
-  prepared<T>(build: (db: Db) => T): T {
-    return this.#opened().prepared(build);
   }
 
   /** For the work of a call. */

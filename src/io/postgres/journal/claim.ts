@@ -1,7 +1,7 @@
 import { CLAIM_MS } from "../../../rules/cleanup/cleanup-retry.ts";
 import type { CleanupTask } from "../../../watchdog/store-ports.ts";
 import { onlyIf, perShape, statement } from "../connection/statement.ts";
-import type { HostColumns } from "../host-tables.ts";
+import type { HostColumns } from "../host-schema.ts";
 import type { Fenced } from "../sql.ts";
 import { HAS_ENDED, IS_PRESUMED_DEAD } from "./ended-runs.ts";
 
@@ -118,7 +118,7 @@ export const CLAIM = perShape(({ keepAlive, sandboxCleanupDueAt: stamps }: HostC
     cleanup_stamp_at = decided.stamp_at
   FROM decided
   WHERE v.id = decided.id
-  RETURNING v.id::float8 AS id, v.run_id AS "runId", v.user_id AS "userId", v.org_id AS "orgId",
+  RETURNING v.id, v.run_id AS "runId", v.user_id AS "userId", v.org_id AS "orgId",
     v.sandbox_id AS "sandboxId", v.cleanup_attempts AS attempts,
-    (extract(epoch FROM v.cleanup_due_at - now()) * 1000)::float8 AS "untilDueMs", decided.outcome`),
+    extract(epoch FROM v.cleanup_due_at - now()) * 1000 AS "untilDueMs", decided.outcome`),
 );

@@ -4,7 +4,7 @@ import type { CleanupTask, FirstRunTask, Journal } from "../../../watchdog/store
 import { RowBusyError, StatementRefusedError } from "../connection/errors.ts";
 import { type Statement, statement, type Values } from "../connection/statement.ts";
 import type { Database } from "../database.ts";
-import type { HostColumns } from "../host-tables.ts";
+import type { HostColumns } from "../host-schema.ts";
 import { type Fenced, NIL_UUID } from "../sql.ts";
 import { ADOPT_LATE, ADOPT_OVERDUE } from "./adopt.ts";
 import { CLAIM } from "./claim.ts";
@@ -18,7 +18,7 @@ import {
 import { PRUNE } from "./prune.ts";
 
 const COUNT_PENDING = statement<Record<never, never>, { readonly count: number }>(`
-  SELECT count(*)::float8 AS count FROM watchdog.verdicts WHERE cleanup_state = 'pending'`);
+  SELECT count(*) AS count FROM watchdog.verdicts WHERE cleanup_state = 'pending'`);
 
 /** What is still to be done about ended runs: sandboxes to delete, first outcomes to record. */
 export class PostgresJournal implements Journal {

@@ -43,21 +43,20 @@ export const BEGIN = statement<Omit<EpochRequest, "holder">, Begun>(`
     WHERE NOT current.already_swept AND NOT current.other_kind AND current.holds_lease
     RETURNING l.epoch, l.api_paused_until, l.api_concurrency
   )
-  SELECT begun.epoch::float8 AS epoch,
-    ceil(greatest(0, extract(epoch FROM begun.api_paused_until - now()) * 1000))::float8 AS "pausedForMs",
+  SELECT begun.epoch,
+    ceil(greatest(0, extract(epoch FROM begun.api_paused_until - now()) * 1000)) AS "pausedForMs",
     begun.api_concurrency AS concurrency,
     ${ISO_NOW} AS text,
-    (extract(epoch FROM now()) * 1000)::float8 AS ms,
+    extract(epoch FROM now()) * 1000 AS ms,
     current.already_swept AS "alreadySwept",
     current.other_kind AS "otherKind",
     current.lease_kind AS noted
   FROM current LEFT JOIN begun ON true`);
 
-type LeadershipRow = Omit<LeadershipView, "leaseKind" | "sinceProgressMs" | "sinceFinishMs"> &
-  Readonly<Record<"leaseKind" | "sinceProgressMs" | "sinceFinishMs", string | null>>;
+type LeadershipRow = Omit<LeadershipView, "leaseKind"> & { readonly leaseKind: string | null };
 
 export const READ = statement<Record<never, never>, LeadershipRow>(`
-  SELECT installation, epoch::float8 AS epoch, holder,
+  SELECT installation, epoch, holder,
     lease_kind AS "leaseKind",
     to_json(sweep_started_at) #>> '{}' AS "sweepStartedAt",
     to_json(sweep_finished_at) #>> '{}' AS "sweepFinishedAt",
@@ -68,11 +67,11 @@ export const READ = statement<Record<never, never>, LeadershipRow>(`
   FROM watchdog.leadership`);
 
 export const HORIZON = statement<Record<never, never>, Horizon>(`
-  SELECT ${ISO_NOW} AS text, (extract(epoch FROM now()) * 1000)::float8 AS ms
+  SELECT ${ISO_NOW} AS text, extract(epoch FROM now()) * 1000 AS ms
   FROM watchdog.leadership`);
 
 /** What the shared API asked for goes with it: a new leader keeps to that. */
-export const PROGRESS = statement<ApiRestraint & Fenced, { readonly epoch: string }>(`
+export const PROGRESS = statement<ApiRestraint & Fenced, { readonly epoch: number }>(`
   UPDATE watchdog.leadership
   SET progressed_at = now(),
     api_paused_until = CASE WHEN :pausedForMs::float8 > 0
@@ -86,7 +85,7 @@ interface FinishParams extends ApiRestraint, Fenced {
   readonly report: string;
 }
 
-export const FINISH = statement<FinishParams, { readonly epoch: string }>(`
+export const FINISH = statement<FinishParams, { readonly epoch: number }>(`
   UPDATE watchdog.leadership
   SET sweep_finished_at = now(),
     progressed_at = now(),

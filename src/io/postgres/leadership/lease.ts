@@ -59,7 +59,7 @@ export class PostgresLease implements Lease {
   }
 }
 
-const PING = statement<Record<never, never>, { readonly epoch: string }>(`
+const PING = statement<Record<never, never>, { readonly epoch: number }>(`
   SELECT epoch FROM watchdog.leadership`);
 
 interface LeaseParams {
@@ -82,7 +82,7 @@ const ACQUIRE = statement<TermParams, Acquired>(`
   WITH current AS (
     SELECT holder,
       NOT coalesce(lease_expires_at > now(), false) AS free,
-      ceil(greatest(0, extract(epoch FROM lease_expires_at - now()) * 1000))::float8 AS expires_in_ms
+      ceil(greatest(0, extract(epoch FROM lease_expires_at - now()) * 1000)) AS expires_in_ms
     FROM watchdog.leadership
     WHERE installation = :installation::uuid
     FOR NO KEY UPDATE
@@ -99,13 +99,13 @@ const ACQUIRE = statement<TermParams, Acquired>(`
 
 const HELD = `installation = :installation::uuid AND holder = :value::text AND lease_expires_at > now()`;
 
-const RENEW = statement<TermParams, { readonly epoch: string }>(`
+const RENEW = statement<TermParams, { readonly epoch: number }>(`
   UPDATE watchdog.leadership
   SET lease_expires_at = now() + :ttlMs::float8 * interval '1 millisecond'
   WHERE ${HELD}
   RETURNING epoch`);
 
-const RELEASE = statement<LeaseParams, { readonly epoch: string }>(`
+const RELEASE = statement<LeaseParams, { readonly epoch: number }>(`
   UPDATE watchdog.leadership
   SET lease_expires_at = NULL
   WHERE ${HELD}

@@ -1,6 +1,6 @@
 import type { DeferWrite } from "../../../watchdog/store-ports.ts";
 import { perShape, statement } from "../connection/statement.ts";
-import type { HostColumns } from "../host-tables.ts";
+import type { HostColumns } from "../host-schema.ts";
 import type { Fenced } from "../sql.ts";
 import { IS_SAME } from "./kept-suspicion.ts";
 import { type GuardParams, guardParams } from "./write-facts.ts";

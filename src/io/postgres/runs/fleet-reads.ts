@@ -1,3 +1,4 @@
+import type { Backlog, GuardFacts } from "../../../watchdog/store-ports.ts";
 import { statement } from "../connection/statement.ts";
 import {
   counted,
@@ -12,23 +13,15 @@ import {
 
 /** What a sweep reads of all runs together. */
 
-interface BacklogRow {
-  readonly count: string;
-  readonly deferred: string;
-  readonly held: string;
-  readonly failing: string;
-  readonly oldestOverdueMs: string | null;
-}
-
-export const BACKLOG = statement<QueryParams, BacklogRow>(`
+export const BACKLOG = statement<QueryParams, Backlog>(`
   SELECT
     count(*) FILTER (WHERE is_taken_up AND NOT is_waiting) AS count,
     count(*) FILTER (WHERE NOT is_taken_up AND noted_deadline < ${HORIZON}) AS deferred,
     count(*) FILTER (WHERE held_since IS NOT NULL) AS held,
     count(*) FILTER (WHERE error_times > 0) AS failing,
     -- Seconds are subtracted, not instants: a deadline of -infinity stops older servers.
-    (extract(epoch FROM ${HORIZON}) - extract(epoch FROM
-      min(first_deadline) FILTER (WHERE first_deadline < ${HORIZON}))) * 1000 AS "oldestOverdueMs"
+    trunc((extract(epoch FROM ${HORIZON}) - extract(epoch FROM
+      min(first_deadline) FILTER (WHERE first_deadline < ${HORIZON}))) * 1000) AS "oldestOverdueMs"
   FROM (
     SELECT
       ${IS_DUE} OR :includeSuspected::boolean AND coalesce(${IS_SUSPECTED_BEFORE}, false)
@@ -43,15 +36,8 @@ export const BACKLOG = statement<QueryParams, BacklogRow>(`
     WHERE run.status = 'RUNNING' AND (${DEADLINE} < ${HORIZON} OR s.run_id IS NOT NULL)
   ) AS known`);
 
-interface GuardFactsRow {
-  readonly confirmable: readonly string[];
-  readonly presumedLastHour: string;
-  readonly provenLastHour: string;
-  readonly lastAnswered: string | null;
-}
-
 /** Whatever a sweep is limited to, the guard knows of the whole fleet: a mass must not pass in pieces. */
-export const GUARD_FACTS = statement<{ readonly confirmations: number }, GuardFactsRow>(`
+export const GUARD_FACTS = statement<{ readonly confirmations: number }, GuardFacts>(`
   SELECT
     to_json(ARRAY(
       SELECT s.run_id
@@ -64,7 +50,7 @@ export const GUARD_FACTS = statement<{ readonly confirmations: number }, GuardFa
     )) AS confirmable,
     count(*) FILTER (WHERE basis = 'presumption' AND override_reason IS NULL) AS "presumedLastHour",
     count(*) FILTER (WHERE basis = 'proof') AS "provenLastHour",
-    (SELECT sum(value::bigint)
+    (SELECT coalesce(sum(value::bigint), 0)
      FROM watchdog.leadership, jsonb_each_text(last_report -> 'counts')
      WHERE key IN ('completed', 'failed', 'deferred', 'suspected', 'held')) AS "lastAnswered"
   FROM watchdog.verdicts

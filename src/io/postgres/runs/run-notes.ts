@@ -37,7 +37,7 @@ export const NOTE_ERROR = statement<NoteErrorParams, object>(`
     error_retry_at = excluded.error_retry_at,
     ${kept("look_at", "shield_at")}`);
 
-export const DROP_SUSPICIONS = statement<Fenced, { readonly count: string }>(`
+export const DROP_SUSPICIONS = statement<Fenced, { readonly count: number }>(`
   WITH orphan AS MATERIALIZED (
     SELECT s.run_id
     FROM watchdog.suspicions AS s

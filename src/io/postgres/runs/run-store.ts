@@ -17,7 +17,7 @@ import type {
 import { RowBusyError, StatementRefusedError } from "../connection/errors.ts";
 import type { Statement, Values } from "../connection/statement.ts";
 import type { Database } from "../database.ts";
-import { NIL_UUID, toMillis } from "../sql.ts";
+import { NIL_UUID } from "../sql.ts";
 import { APPLY, applyParams } from "./apply.ts";
 import { DEFER, deferParams } from "./defer.ts";
 import { DEFER_SKIPPED } from "./defer-skipped.ts";
@@ -38,13 +38,7 @@ export class PostgresRunStore implements RunStore {
 
   async backlog(query: StaleQuery): Promise<Backlog> {
     const [row] = await this.#scan("counting stale runs", BACKLOG, queryParams(query));
-    return {
-      count: Number(row?.count ?? 0),
-      deferred: Number(row?.deferred ?? 0),
-      held: Number(row?.held ?? 0),
-      failing: Number(row?.failing ?? 0),
-      oldestOverdueMs: toMillis(row?.oldestOverdueMs ?? null),
-    };
+    return row ?? { count: 0, deferred: 0, held: 0, failing: 0, oldestOverdueMs: null };
   }
 
   async stalePage(query: StaleQuery, cursor: PageCursor | null, limit: number): Promise<StalePage> {
@@ -79,12 +73,7 @@ export class PostgresRunStore implements RunStore {
   async guardFacts(confirmations: number): Promise<GuardFacts> {
     const what = "reading what the guard must know";
     const [row] = await this.#run(what, GUARD_FACTS, { confirmations });
-    return {
-      confirmable: row?.confirmable ?? [],
-      presumedLastHour: Number(row?.presumedLastHour ?? 0),
-      provenLastHour: Number(row?.provenLastHour ?? 0),
-      lastAnswered: Number(row?.lastAnswered ?? 0),
-    };
+    return row ?? { confirmable: [], presumedLastHour: 0, provenLastHour: 0, lastAnswered: 0 };
   }
 
   async canaries(
@@ -136,7 +125,7 @@ export class PostgresRunStore implements RunStore {
   async dropSuspicions(fence: Fence): Promise<number> {
     const params = { epoch: fence.epoch };
     const [row] = await this.#note("forgetting ended runs", DROP_SUSPICIONS, params, fence);
-    return Number(row?.count ?? 0);
+    return row?.count ?? 0;
   }
 
   async facts(run: RunSnapshot, epoch: number): Promise<WriteFacts> {

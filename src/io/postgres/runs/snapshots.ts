@@ -1,6 +1,6 @@
 import type { RunSnapshot } from "../../../rules/model.ts";
 import { perShape, statement } from "../connection/statement.ts";
-import type { HostColumns } from "../host-tables.ts";
+import type { HostColumns } from "../host-schema.ts";
 import { ISO_NOW, toMillis } from "../sql.ts";
 import {
   BEGAN,
@@ -13,8 +13,7 @@ import {
 
 /** Single runs, with their automations and what is remembered of them. */
 
-interface SnapshotRow extends Omit<RunSnapshot, "beganAtMs"> {
-  readonly beganAtMs: string;
+interface SnapshotRow extends RunSnapshot {
   readonly statusDetail: string | null;
 }
 
@@ -86,15 +85,9 @@ const IS_FIT = `run.status = 'RUNNING'
   AND coalesce(${counted("presumed_times")} + ${counted("unknown_times")}
     + ${counted("error_times")}, 0) = 0`;
 
-export function toSnapshot({
-  beganAtMs,
-  statusDetail,
-  suspicion,
-  ...row
-}: SnapshotRow): RunSnapshot {
+export function toSnapshot({ statusDetail, suspicion, ...row }: SnapshotRow): RunSnapshot {
   return {
     ...row,
-    beganAtMs: Number(beganAtMs),
     statusDetail: parseJson(statusDetail),
     suspicion: suspicion && {
       ...suspicion,

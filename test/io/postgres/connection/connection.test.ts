@@ -1,6 +1,7 @@
 import { once } from "node:events";
 import { createServer } from "node:net";
 import { describe, expect, it, vi } from "vitest";
+import { statement } from "../../../../src/io/postgres/connection/statement.ts";
 import type { Database } from "../../../../src/io/postgres/database.ts";
 import { StoreUnavailableError } from "../../../../src/watchdog/ports.ts";
 import { createDatabase, type TestDatabase } from "../../../services/postgres/database.ts";
@@ -155,6 +156,19 @@ describe("a connection", () => {
     expect(bytes[0]).toBeGreaterThan(0);
   });
 
+  it("keeps the microseconds of an instant, and gives counts as numbers", async () => {
+    await using world = await setup();
+    const at = "2026-03-01T12:00:00.000007+00:00";
+    const { database } = world.stores;
+    const [row] = await database.query("asking", INSTANTS_AND_NUMBERS, { at, plain: at });
+    expect(row).toEqual({
+      read: expect.stringContaining(".000007"),
+      sent: expect.stringContaining(".000007"),
+      count: Number.MAX_SAFE_INTEGER,
+      ms: 1772366400000.007,
+    });
+  });
+
   it("says who it is, bounds what it sends, and asks for nothing else", async () => {
     await using world = await setup();
     const [session] = await world.stores.database.run(
@@ -211,6 +225,10 @@ async function setup(): Promise<ConnectionWorld> {
 function openSockets(): number {
   return process.getActiveResourcesInfo().filter((name) => name === "TCPSocketWrap").length;
 }
+
+const INSTANTS_AND_NUMBERS = statement<{ readonly at: string; readonly plain: string }, object>(`
+  SELECT :at::text::timestamptz AS read, to_json(:plain::timestamptz) #>> '{}' AS sent,
+    9007199254740991::bigint AS count, extract(epoch FROM :at::text::timestamptz) * 1000 AS ms`);
 
 function ask({ database }: TestStores): Promise<unknown> {
   return database.run("asking", asking("SELECT 1"));
