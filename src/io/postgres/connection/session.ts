@@ -179,7 +179,7 @@ export class Session {
 
 /** text, varchar, json, jsonb: what comes from outside travels as one of these. */
 const TEXT_TYPES = [25, 1043, 114, 3802];
-/** int8, numeric: epochs, counts and milliseconds. As float8 a server may print them without their last digits. */
+/** int8, numeric: epochs, counts and milliseconds. */
 const NUMBER_TYPES = [20, 1700];
 const TIMESTAMPTZ = 1184;
 

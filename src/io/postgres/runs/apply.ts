@@ -1,8 +1,7 @@
 import type { TerminalWrite } from "../../../watchdog/store-ports.ts";
 import { perShape, statement } from "../connection/statement.ts";
 import type { HostColumns } from "../host-schema.ts";
-import type { Fenced } from "../sql.ts";
-import { type GuardParams, guardParams } from "./write-facts.ts";
+import type { GuardParams } from "./write-facts.ts";
 
 /**
  * Ends a run and writes its verdict into the journal. What it touches, the run's row and what is remembered of it, is
@@ -86,11 +85,8 @@ export const APPLY = perShape(({ statusDetail, sandboxCleanupDueAt: stamp }: Hos
 
 type ApplyParams = GuardParams & ReturnType<typeof verdictParams>;
 
-export function applyParams(write: TerminalWrite, fence: Fenced): ApplyParams {
-  return { ...guardParams(write.run, fence), ...verdictParams(write) };
-}
-
-function verdictParams(write: TerminalWrite) {
+/** Besides those of the guard. */
+export function verdictParams(write: TerminalWrite) {
   const { run, verdict } = write;
   const hasSandbox = run.sandboxId !== null && run.sandboxId !== "";
   const cleans = write.cleanupInMs !== null && hasSandbox && !run.keepAlive;

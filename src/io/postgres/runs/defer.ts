@@ -1,9 +1,19 @@
-import type { DeferWrite } from "../../../watchdog/store-ports.ts";
 import { perShape, statement } from "../connection/statement.ts";
 import type { HostColumns } from "../host-schema.ts";
-import type { Fenced } from "../sql.ts";
 import { IS_SAME } from "./kept-suspicion.ts";
-import { type GuardParams, guardParams } from "./write-facts.ts";
+import type { GuardParams } from "./write-facts.ts";
+
+interface DeferParams extends GuardParams {
+  readonly deferMs: number;
+  readonly shieldMs: number;
+  readonly notAfterMs: number | null;
+  readonly statusDetail: string | null;
+  readonly presumedTimes: number;
+  readonly presumedReason: string | null;
+  readonly sighted: boolean;
+  readonly unknownTimes: number;
+  readonly held: boolean;
+}
 
 /**
  * Two points in time: our next look, and the deadline that hides the run from others until some time after it, the
@@ -88,13 +98,3 @@ export const DEFER = perShape(({ statusDetail }: HostColumns) =>
       shield_at = excluded.shield_at
     RETURNING run_id`),
 );
-
-type DeferParams = GuardParams & ReturnType<typeof noteParams>;
-
-export function deferParams(write: DeferWrite, fence: Fenced): DeferParams {
-  return { ...guardParams(write.run, fence), ...noteParams(write) };
-}
-
-function noteParams({ deferMs, shieldMs, notAfterMs, statusDetail, suspicion }: DeferWrite) {
-  return { deferMs, shieldMs, notAfterMs, statusDetail, ...suspicion };
-}

@@ -17,16 +17,16 @@ import type {
 import { RowBusyError, StatementRefusedError } from "../connection/errors.ts";
 import type { Statement, Values } from "../connection/statement.ts";
 import type { Database } from "../database.ts";
-import { NIL_UUID } from "../sql.ts";
-import { APPLY, applyParams } from "./apply.ts";
-import { DEFER, deferParams } from "./defer.ts";
+import { type Fenced, NIL_UUID } from "../sql.ts";
+import { APPLY, verdictParams } from "./apply.ts";
+import { DEFER } from "./defer.ts";
 import { DEFER_SKIPPED } from "./defer-skipped.ts";
 import { BACKLOG, GUARD_FACTS } from "./fleet-reads.ts";
 import type { QueryParams } from "./run-conditions.ts";
 import { DROP_SUSPICIONS, NOTE_ERROR } from "./run-notes.ts";
 import { PAGE_WITHOUT_DEADLINE, STALE_PAGE, SUSPECTED_PAGE } from "./run-pages.ts";
 import { CONTROL_RUNS, READ, toSnapshot } from "./snapshots.ts";
-import { guardParams, WRITE_FACTS } from "./write-facts.ts";
+import { type GuardParams, WRITE_FACTS } from "./write-facts.ts";
 
 /** Stale runs, what is remembered of them, and the guarded writes to them. Each method is one autocommit statement. */
 export class PostgresRunStore implements RunStore {
@@ -93,12 +93,14 @@ export class PostgresRunStore implements RunStore {
 
   async apply(write: TerminalWrite, fence: Fence): Promise<WriteResult> {
     const apply = APPLY(await this.#database.columns());
-    return this.#write("ending a run", apply, applyParams(write, fence), fence);
+    const params = { ...guardParams(write.run, fence), ...verdictParams(write) };
+    return this.#write("ending a run", apply, params, fence);
   }
 
-  async defer(write: DeferWrite, fence: Fence): Promise<WriteResult> {
+  async defer({ run, suspicion, ...write }: DeferWrite, fence: Fence): Promise<WriteResult> {
     const defer = DEFER(await this.#database.columns());
-    return this.#write("deferring a run", defer, deferParams(write, fence), fence);
+    const params = { ...guardParams(run, fence), ...write, ...suspicion };
+    return this.#write("deferring a run", defer, params, fence);
   }
 
   async deferUnasked(
@@ -188,6 +190,11 @@ export class PostgresRunStore implements RunStore {
 
 function queryParams({ horizon, nullDeadlineAfterMs, includeSuspected }: StaleQuery): QueryParams {
   return { horizon: horizon.text, nullDeadlineAfterMs, includeSuspected };
+}
+
+function guardParams(run: RunSnapshot, { epoch }: Fenced): GuardParams {
+  const { id, timeoutAt, sandboxId, bashCommandId, beganAt } = run;
+  return { id, timeoutAt, sandboxId, bashCommandId, beganAt, epoch };
 }
 
 /** A page that is not full is the last one of its part. */

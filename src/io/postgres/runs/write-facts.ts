@@ -1,15 +1,15 @@
-import type { RunSnapshot } from "../../../rules/model.ts";
 import type { WriteFacts } from "../../../watchdog/store-ports.ts";
 import { statement } from "../connection/statement.ts";
 import type { Fenced } from "../sql.ts";
 
 /** What a write repeats of what its verdict was based on. */
-export function guardParams(run: RunSnapshot, { epoch }: Fenced) {
-  const { id, timeoutAt, sandboxId, bashCommandId, beganAt } = run;
-  return { id, timeoutAt, sandboxId, bashCommandId, beganAt, epoch };
+export interface GuardParams extends Fenced {
+  readonly id: string;
+  readonly timeoutAt: string | null;
+  readonly sandboxId: string | null;
+  readonly bashCommandId: string | null;
+  readonly beganAt: string | null;
 }
-
-export type GuardParams = ReturnType<typeof guardParams>;
 
 /** The guard is that of the writes, word for word. */
 export const WRITE_FACTS = statement<GuardParams, WriteFacts>(`
