@@ -13,12 +13,7 @@ const PATIENT = {
 };
 
 /** drizzle is some two hundred files: one by one they cost every test file that needs it half a second. */
-const DRIZZLE = [
-  "drizzle-orm",
-  "drizzle-orm/errors",
-  "drizzle-orm/pg-core",
-  "drizzle-orm/postgres-js",
-];
+const DRIZZLE = ["drizzle-orm", "drizzle-orm/pg-core"];
 const BUNDLED = { optimizer: { ssr: { enabled: true, include: DRIZZLE } } };
 const cacheDir = join(import.meta.dirname, "..", "node_modules", ".vite");
 

@@ -51,7 +51,7 @@ const PROVED_BY: Readonly<Record<string, readonly string[]>> = {
     "watchdog/sweep/run-trouble.test.ts",
     "io/postgres/substrate/refused-writes.test.ts",
   ],
-  "the database is not UTF-8": ["io/postgres/connection/fitting.test.ts"],
+  "the database is not UTF-8": ["io/postgres/connection/connection-encodings.test.ts"],
 };
 
 describe("what happens when", () => {

@@ -3,8 +3,7 @@ import { type Log, StoreSchemaError, StoreUnavailableError } from "../../watchdo
 import type { Connection } from "./connection/connection.ts";
 import { Pool, type PoolOptions } from "./connection/pool.ts";
 import type { Statement, Values } from "./connection/statement.ts";
-import { type FoundSchema, inspectSchema } from "./host-schema.ts";
-import type { HostColumns } from "./host-tables.ts";
+import { type FoundSchema, type HostColumns, inspectSchema } from "./host-schema.ts";
 
 /** The pool, and what is known of the tables behind it until a statement finds that it is no longer so. */
 export class Database {
@@ -44,10 +43,14 @@ export class Database {
     return this.run(operation, (connection) => connection.query(statement, params), check);
   }
 
-  /** As `run`, for a statement that looks for runs: one that is late says what it may lack. */
-  async scan<T>(operation: string, work: (connection: Connection) => Promise<T>): Promise<T> {
+  /** As `query`, for a statement that looks for runs: one that is late says what it may lack. */
+  async scan<Params extends Values<Params>, Row extends object>(
+    operation: string,
+    statement: Statement<Params, Row>,
+    params: Params,
+  ): Promise<readonly Row[]> {
     try {
-      return await this.run(operation, work);
+      return await this.query(operation, statement, params);
     } catch (error) {
       const advice = this.#known?.scanAdvice ?? null;
       if (advice === null || !(error instanceof StoreUnavailableError) || !error.late) throw error;

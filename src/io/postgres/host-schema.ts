@@ -2,8 +2,20 @@ import { getTableColumns, getTableName } from "drizzle-orm";
 import { StoreSchemaError } from "../../watchdog/ports.ts";
 import type { Pool } from "./connection/pool.ts";
 import { statement } from "./connection/statement.ts";
-import type { HostColumns } from "./host-tables.ts";
 import { leadership, suspicions, verdicts } from "./schema.ts";
+
+/**
+ * Columns of the host's tables that older hosts lack, or that a view may leave out. The tables belong to the host: the
+ * worker never creates or alters them, and a host with other names provides updatable views.
+ */
+export interface HostColumns {
+  readonly statusDetail: boolean;
+  /** Also false where it cannot be written: it is of no use to us then. */
+  readonly sandboxCleanupDueAt: boolean;
+  readonly keepAlive: boolean;
+  readonly presetMetadata: boolean;
+  readonly updatedAt: boolean;
+}
 
 export interface FoundSchema {
   readonly columns: HostColumns;

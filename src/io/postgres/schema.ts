@@ -15,8 +15,7 @@ import {
 /** The worker's own tables. Nothing here belongs to the host. */
 export const watchdog = pgSchema("watchdog");
 
-/** Timestamps stay text on their way through JavaScript: a Date would drop the microseconds. */
-const instant = (name: string) => timestamp(name, { withTimezone: true, mode: "string" });
+const instant = (name: string) => timestamp(name, { withTimezone: true });
 
 /** One row: who sweeps, under which epoch, and what the fleet knows of the last sweep. */
 export const leadership = watchdog.table(
@@ -41,38 +40,35 @@ export const leadership = watchdog.table(
   (table) => [check("leadership_single", sql`${table.single}`)],
 );
 
-/** What a verdict is born with; the rest of a journal row comes later. */
-export const verdictEntry = {
-  runId: uuid("run_id").notNull(),
-  automationId: uuid("automation_id"),
-  userId: uuid("user_id"),
-  orgId: uuid("org_id"),
-  epoch: bigint("epoch", { mode: "number" }).notNull(),
-  holder: text("holder").notNull(),
-  trigger: text("trigger").notNull(),
-  decidedAt: instant("decided_at").notNull(),
-  outcome: text("outcome").notNull(),
-  /** `proof`, `presumption` or `host`; the last is no verdict of ours: the host ended the run and left its sandbox. */
-  basis: text("basis").notNull(),
-  reason: text("reason").notNull(),
-  evidence: jsonb("evidence").notNull(),
-  sandboxId: text("sandbox_id"),
-  cleanupState: text("cleanup_state", { enum: ["none", "pending", "done", "abandoned"] }).notNull(),
-  cleanupNextAt: instant("cleanup_next_at"),
-  /** When the sandbox is to be deleted, if not at once; attempts do not move it. */
-  cleanupDueAt: instant("cleanup_due_at"),
-  /** What we put into the host's `sandbox_cleanup_due_at`; any other value there is somebody else's. */
-  cleanupStampAt: instant("cleanup_stamp_at"),
-  firstRunState: text("first_run_state", { enum: ["none", "pending", "done"] }).notNull(),
-  overrideReason: text("override_reason"),
-};
-
 /** The journal: one row per terminal verdict, written by the statement that ended the run, and per sandbox taken over. */
 export const verdicts = watchdog.table(
   "verdicts",
   {
     id: bigint("id", { mode: "number" }).primaryKey().generatedAlwaysAsIdentity(),
-    ...verdictEntry,
+    runId: uuid("run_id").notNull(),
+    automationId: uuid("automation_id"),
+    userId: uuid("user_id"),
+    orgId: uuid("org_id"),
+    epoch: bigint("epoch", { mode: "number" }).notNull(),
+    holder: text("holder").notNull(),
+    trigger: text("trigger").notNull(),
+    decidedAt: instant("decided_at").notNull(),
+    outcome: text("outcome").notNull(),
+    /** `proof`, `presumption` or `host`; the last is no verdict of ours: the host ended the run and left its sandbox. */
+    basis: text("basis").notNull(),
+    reason: text("reason").notNull(),
+    evidence: jsonb("evidence").notNull(),
+    sandboxId: text("sandbox_id"),
+    /** `none`, `pending`, `done` or `abandoned`. */
+    cleanupState: text("cleanup_state").notNull(),
+    cleanupNextAt: instant("cleanup_next_at"),
+    /** When the sandbox is to be deleted, if not at once; attempts do not move it. */
+    cleanupDueAt: instant("cleanup_due_at"),
+    /** What we put into the host's `sandbox_cleanup_due_at`; any other value there is somebody else's. */
+    cleanupStampAt: instant("cleanup_stamp_at"),
+    /** `none`, `pending` or `done`. */
+    firstRunState: text("first_run_state").notNull(),
+    overrideReason: text("override_reason"),
     cleanupAttempts: integer("cleanup_attempts").notNull().default(0),
     cleanupError: text("cleanup_error"),
   },

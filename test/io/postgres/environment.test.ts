@@ -1,7 +1,7 @@
-import { sql } from "drizzle-orm";
 import { describe, expect, it, vi } from "vitest";
 import { migrate } from "../../../src/io/postgres/migrate.ts";
 import { createDatabase } from "../../services/postgres/database.ts";
+import { asking } from "../../support/stands/asking.ts";
 import { openStores } from "../../support/stands/stores.ts";
 
 /** All that postgres.js would look at, each with a value that would do harm. */
@@ -31,8 +31,9 @@ describe("PG* variables of the environment", () => {
     using _ = setVariables(VARIABLES);
     await using stores = openStores(database.connection, { size: 1 });
     const ask = () =>
-      stores.database.run("asking", ({ db }) =>
-        db.execute(sql`
+      stores.database.run(
+        "asking",
+        asking(`
           SELECT pg_backend_pid() AS pid, current_setting('application_name') AS name,
                  current_user AS user, current_database() AS database`),
       );

@@ -1,9 +1,9 @@
-import { sql } from "drizzle-orm";
 import { describe, expect, it } from "vitest";
 import { StoreUnavailableError } from "../../../src/watchdog/ports.ts";
 import { seedRun } from "../../fake-host/seed.ts";
 import { type StartupGate, startStartupGate } from "../../services/pgbouncer/startup-gate.ts";
 import { createDatabase } from "../../services/postgres/database.ts";
+import { asking } from "../../support/stands/asking.ts";
 import { tourStores } from "../../support/stands/store-tour.ts";
 import { openStores, queryNow, readRun } from "../../support/stands/stores.ts";
 
@@ -115,8 +115,9 @@ describe("an endpoint that takes start-up parameters", () => {
     await using stores = openStores(database.connection, { size: 1, pooler: "auto" });
     const { id } = await seedRun(database.sql);
     await readRun(stores, id);
-    const [session] = await stores.database.run("asking", ({ db }) =>
-      db.execute(sql`
+    const [session] = await stores.database.run(
+      "asking",
+      asking(`
         SELECT count(*)::int AS named, current_setting('statement_timeout') AS timeout
         FROM pg_prepared_statements`),
     );

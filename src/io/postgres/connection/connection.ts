@@ -1,7 +1,7 @@
 import { StoreUnavailableError } from "../../../watchdog/ports.ts";
-import { isUnanswered, keepsSession } from "./errors.ts";
+import { isUnanswered, keepsSession, StatementRefusedError, translate } from "./errors.ts";
 import type { LeftBehind } from "./left-behind.ts";
-import { type ConnectionOptions, type Db, Session, within } from "./session.ts";
+import { type ConnectionOptions, Session, within } from "./session.ts";
 import type { Statement, Values } from "./statement.ts";
 
 /**
@@ -53,14 +53,38 @@ export class Connection {
   }
 
   /**
-   * @param leaveOut characters that no text of it may have; `null` for none.
-   * @throws StoreUnavailableError when no answer came in time: the outcome is unknown. What postgres.js throws
-   *   otherwise, untranslated.
+   * Makes the call, and makes it again where the database cannot hold a character of its texts: one that is not UTF-8
+   * refuses the whole statement for it. Nothing was executed then, and what a run says about itself must not keep it
+   * from its verdict: the texts go with less and less of what not every encoding has.
+   *
+   * @param check called synchronously before each attempt; what it throws is passed on as it is.
+   * @throws StoreUnavailableError when no answer came in time: the outcome is unknown. What `translate` makes of
+   *   everything else.
    */
   async call<T>(
     operation: string,
     work: (connection: Connection) => Promise<T>,
-    leaveOut: RegExp | null = null,
+    check: () => void,
+  ): Promise<T> {
+    const attempt = (leaveOut: RegExp | null) => {
+      check();
+      return this.#attempt(operation, work, leaveOut).catch(rethrow(operation));
+    };
+    for (const leaveOut of MORE_AND_MORE) {
+      try {
+        return await attempt(leaveOut);
+      } catch (error) {
+        if (!(error instanceof StatementRefusedError) || !CANNOT_HOLD.has(error.code)) throw error;
+      }
+    }
+    return await attempt(ALL_BUT_ASCII);
+  }
+
+  /** @param leaveOut characters that no text of it may have; `null` for none. */
+  async #attempt<T>(
+    operation: string,
+    work: (connection: Connection) => Promise<T>,
+    leaveOut: RegExp | null,
   ): Promise<T> {
     clearTimeout(this.#idle);
     const session = this.#opened();
@@ -85,19 +109,9 @@ export class Connection {
   async #giveUp(session: Session, working: Promise<unknown>): Promise<void> {
     // Closed meanwhile, and cancelled with that.
     if (session !== this.#session) return;
-    const fate = await session.stop(working);
-    if (fate !== "ended") this.#left.add(session, fate === "silent");
+    const outcome = await session.stop(working);
+    if (outcome !== "ended") this.#left.add(session, outcome === "silent");
     this.destroy();
-  }
-
-  /** For the work of a call. */
-  get db(): Db {
-    return this.#opened().db;
-  }
-
-  /** A statement built once for this connection; `build` is its key. */
-  prepared<T>(build: (db: Db) => T): T {
-    return this.#opened().prepared(build);
   }
 
   /** For the work of a call. */
@@ -145,3 +159,16 @@ export class Connection {
 /** Sweeps come in bursts; between them the server need not keep sessions for us. */
 const CLOSE_AFTER_IDLE_MS = 20_000;
 const GOODBYE_WITHIN_MS = 500;
+
+/** Emoji and the like, which only UTF-8 has; what LATIN1 and its relatives lack; everything that not all have. */
+const MORE_AND_MORE = [null, /[\u{10000}-\u{10ffff}]/gu, /[^\0-\xff]/gu];
+const ALL_BUT_ASCII = /[^\0-\x7f]/gu;
+
+/** An untranslatable character, an invalid byte sequence. */
+const CANNOT_HOLD = new Set(["22P05", "22021"]);
+
+function rethrow(operation: string): (error: unknown) => never {
+  return (error) => {
+    throw error instanceof StoreUnavailableError ? error : translate(operation, error);
+  };
+}

@@ -18,28 +18,26 @@ export class StatementRefusedError extends Error {
 }
 
 /**
- * Turns what drizzle and postgres.js throw into the errors the worker branches on. Recognised by SQLSTATE or Node error
- * code only; messages of drizzle contain parameters and are never passed on.
+ * Turns what postgres.js throws into the errors the worker branches on. Recognised by SQLSTATE or Node error code only.
  *
  * @param remedies by SQLSTATE, where the general ones do not fit.
  */
 export function translate(operation: string, error: unknown, remedies = REMEDIES): Error {
-  const origin = rootOf(error);
-  const code = codeOf(origin);
+  const code = codeOf(error);
   if (code === null || MISTAKE.test(code)) {
-    return origin instanceof Error ? origin : new Error(`${operation} failed`);
+    return error instanceof Error ? error : new Error(`${operation} failed`);
   }
   if (BUSY.has(code)) return new RowBusyError(`${operation}: SQLSTATE ${code}`);
-  if (isOutage(code, origin)) {
-    return new StoreUnavailableError(`${operation} failed: ${describeOutage(code, origin)}`, {
+  if (isOutage(code, error)) {
+    return new StoreUnavailableError(`${operation} failed: ${describeOutage(code, error)}`, {
       late: code === STATEMENT_TIMEOUT,
     });
   }
-  if (MISCONFIGURED.has(code) && !isInHostCode(origin)) {
+  if (MISCONFIGURED.has(code) && !isInHostCode(error)) {
     const remedy = remedies[code] ?? REMEDIES[code] ?? LOOK_AT_TABLES;
-    return new StoreSchemaError(`${operation}: ${messageOf(origin)} (SQLSTATE ${code}): ${remedy}`);
+    return new StoreSchemaError(`${operation}: ${messageOf(error)} (SQLSTATE ${code}): ${remedy}`);
   }
-  return new StatementRefusedError(`${operation}: ${describeRefusal(code, origin)}`, code);
+  return new StatementRefusedError(`${operation}: ${describeRefusal(code, error)}`, code);
 }
 
 /**
@@ -56,31 +54,24 @@ export function cannotOpen(
   if (error instanceof StoreUnavailableError) {
     return new StoreUnavailableError(`${step}: ${error.message}`);
   }
-  const origin = rootOf(error);
-  const code = codeOf(origin);
+  const code = codeOf(error);
   if (code === null) {
-    return new StoreUnavailableError(`${step} failed: ${messageOf(origin)}`, { cause: origin });
+    return new StoreUnavailableError(`${step} failed: ${messageOf(error)}`, { cause: error });
   }
   const more = hint === null ? "" : `: ${hint}`;
-  return new StoreUnavailableError(`${step} failed: ${describeOutage(code, origin)}${more}`);
-}
-
-/** SQLSTATE or Node error code at the bottom of the chain of causes; `null` for a programming error. */
-export function sqlCode(error: unknown): string | null {
-  return codeOf(rootOf(error));
+  return new StoreUnavailableError(`${step} failed: ${describeOutage(code, error)}${more}`);
 }
 
 /** Whether Postgres refused a statement and the connection is as good as before. */
 export function keepsSession(error: unknown): boolean {
-  const origin = rootOf(error);
-  const code = codeOf(origin);
-  return code !== null && isSqlState(code) && !SESSION_IS_OVER.test(code) && !isFatal(origin);
+  const code = codeOf(error);
+  return code !== null && isSqlState(code) && !SESSION_IS_OVER.test(code) && !isFatal(error);
 }
 
 /** Whether no answer came, in time or at all: the server may still be at work on the statement. */
 export function isUnanswered(error: unknown): boolean {
   if (error instanceof StoreUnavailableError) return true;
-  const code = sqlCode(error);
+  const code = codeOf(error);
   return code !== null && !isSqlState(code) && !MISTAKE.test(code);
 }
 
@@ -89,7 +80,7 @@ export function isUnanswered(error: unknown): boolean {
  * their own choice; what cannot mean it is who we are, which database it is, a lack of room, and the server's state.
  */
 export function mayBeParameters(error: unknown): boolean {
-  const code = sqlCode(error);
+  const code = codeOf(error);
   return code !== null && isSqlState(code) && !/^(25|28|3D|42501|53|57|58)/.test(code);
 }
 
@@ -119,13 +110,13 @@ const MISCONFIGURED = new Set(["3F000", "42501", "42703", "42P01"]);
  */
 const OUTAGE = /^(08|28|3D|53|57|58|25006)/;
 
-function isOutage(code: string, origin: unknown): boolean {
-  return !isSqlState(code) || isFatal(origin) || (OUTAGE.test(code) && !isRaised(origin));
+function isOutage(code: string, error: unknown): boolean {
+  return !isSqlState(code) || isFatal(error) || (OUTAGE.test(code) && !isRaised(error));
 }
 
 /** The server or a pooler ends the session with it, whatever the code. */
-function isFatal(origin: unknown): boolean {
-  const severity = fieldOf(origin, "severity") ?? fieldOf(origin, "severity_local");
+function isFatal(error: unknown): boolean {
+  const severity = fieldOf(error, "severity") ?? fieldOf(error, "severity_local");
   return severity === "FATAL" || severity === "PANIC";
 }
 
@@ -141,34 +132,34 @@ const STATEMENT_TIMEOUT = "57014";
  * In a trigger, function or policy of the host, which says nothing about our own access: only such errors have a
  * context. A policy that refuses a row is known by the function that asks it.
  */
-function isInHostCode(origin: unknown): boolean {
-  return fieldOf(origin, "where") !== null || fieldOf(origin, "routine") === "ExecWithCheckOptions";
+function isInHostCode(error: unknown): boolean {
+  return fieldOf(error, "where") !== null || fieldOf(error, "routine") === "ExecWithCheckOptions";
 }
 
 /** By RAISE in the host's PL/pgSQL: code and message are the host's, whatever the code means elsewhere. */
-function isRaised(origin: unknown): boolean {
-  return fieldOf(origin, "routine") === "exec_stmt_raise";
+function isRaised(error: unknown): boolean {
+  return fieldOf(error, "routine") === "exec_stmt_raise";
 }
 
 function isSqlState(code: string): boolean {
   return /^[0-9A-Z]{5}$/.test(code) && !code.startsWith("E");
 }
 
-function describeOutage(code: string, origin: unknown): string {
+function describeOutage(code: string, error: unknown): string {
   const remedy = REMEDIES[code] === undefined ? "" : `: ${REMEDIES[code]}`;
-  return isSqlState(code) ? `${messageOf(origin)} (SQLSTATE ${code})${remedy}` : code;
+  return isSqlState(code) ? `${messageOf(error)} (SQLSTATE ${code})${remedy}` : code;
 }
 
 /** Data exceptions quote the value that they are about, with few exceptions of their own. */
 const QUOTES_VALUES = /^22(?!001|012|021|P05)/;
 
 /** The server's own words name tables, columns and constraints. What the host's code says may repeat a row. */
-function describeRefusal(code: string, origin: unknown): string {
-  if (!isInHostCode(origin) && !isRaised(origin) && !QUOTES_VALUES.test(code)) {
-    return `SQLSTATE ${code}, ${messageOf(origin)}`;
+function describeRefusal(code: string, error: unknown): string {
+  if (!isInHostCode(error) && !isRaised(error) && !QUOTES_VALUES.test(code)) {
+    return `SQLSTATE ${code}, ${messageOf(error)}`;
   }
-  const constraint = fieldOf(origin, "constraint_name");
-  const column = fieldOf(origin, "column_name");
+  const constraint = fieldOf(error, "constraint_name");
+  const column = fieldOf(error, "column_name");
   const parts = [`SQLSTATE ${code}`];
   if (constraint !== null) parts.push(`constraint "${constraint}"`);
   if (column !== null) parts.push(`column "${column}"`);
@@ -177,15 +168,7 @@ function describeRefusal(code: string, origin: unknown): string {
   return parts.join(", ");
 }
 
-function rootOf(error: unknown): unknown {
-  let current = error;
-  for (let depth = 0; depth < 5 && codeOf(current) === null; depth += 1) {
-    if (!(current instanceof Error) || current.cause === undefined) break;
-    current = current.cause;
-  }
-  return current;
-}
-
+/** SQLSTATE or Node error code; `null` for a programming error. */
 function codeOf(error: unknown): string | null {
   return fieldOf(error, "code");
 }

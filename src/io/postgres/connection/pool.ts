@@ -1,7 +1,6 @@
 import { type Log, StoreUnavailableError } from "../../../watchdog/ports.ts";
 import { Connection } from "./connection.ts";
-import { cannotOpen, mayBeParameters, translate } from "./errors.ts";
-import { fitting } from "./fitting.ts";
+import { cannotOpen, mayBeParameters } from "./errors.ts";
 import { LeftBehind } from "./left-behind.ts";
 import { type ConnectionOptions, connecting, within } from "./session.ts";
 
@@ -62,10 +61,9 @@ export class Pool {
   ): Promise<T> {
     const connection = await this.#takeOpen(operation);
     try {
-      return await fitting(async (leaveOut) => {
+      return await connection.call(operation, work, () => {
         this.#refuseWhenClosed(operation);
         check();
-        return await connection.call(operation, work, leaveOut).catch(rethrow(operation));
       });
     } finally {
       this.#giveBack(connection);
@@ -210,9 +208,3 @@ function noRoom(left: number): string {
 }
 
 const MAY_BE_POOLER = "if this is a transaction pooler, set WATCHDOG_DB_POOLER=on";
-
-function rethrow(operation: string): (error: unknown) => never {
-  return (error) => {
-    throw error instanceof StoreUnavailableError ? error : translate(operation, error);
-  };
-}

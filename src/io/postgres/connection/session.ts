@@ -1,12 +1,15 @@
 import type { Socket } from "node:net";
-import { drizzle, type PostgresJsDatabase } from "drizzle-orm/postgres-js";
 import postgres, { type Sql } from "postgres";
 import { StoreUnavailableError } from "../../../watchdog/ports.ts";
-import { type BackendKey, requestCancel } from "./cancel.ts";
-import { type Address, brokenOff, dial, type TlsMode } from "./dial.ts";
+import {
+  type Address,
+  type BackendKey,
+  brokenOff,
+  dial,
+  requestCancel,
+  type TlsMode,
+} from "./dial.ts";
 import type { Statement, Values } from "./statement.ts";
-
-export type Db = PostgresJsDatabase;
 
 export interface ConnectionOptions extends Address {
   readonly database: string;
@@ -32,11 +35,9 @@ const ANSWER_WITHIN_MS = 250;
 /** A client of postgres.js that connects once: after the loss of its socket it is of no more use. */
 export class Session {
   readonly client: Sql;
-  readonly db: Db;
   /** False behind a transaction pooler: no start-up parameters and no named statements. */
   readonly direct: boolean;
   readonly #options: ConnectionOptions;
-  readonly #prepared = new Map<unknown, unknown>();
   #socket: Socket | null = null;
   #usable = false;
   /** Whom to tell what is to be cancelled: the server that answered, whatever the name leads to by then. */
@@ -52,9 +53,12 @@ export class Session {
         this.#usable = false;
       },
     });
-    this.db = drizzle(this.client);
-    const { serializers } = this.client.options;
+    const { parsers, serializers } = this.client.options;
     for (const type of TEXT_TYPES) serializers[type] = (value) => this.#fit(value);
+    for (const type of NUMBER_TYPES) parsers[type] = Number;
+    // A Date has no microseconds.
+    parsers[TIMESTAMPTZ] = String;
+    serializers[TIMESTAMPTZ] = String;
   }
 
   /**
@@ -138,16 +142,6 @@ export class Session {
     return this.#socket?.destroyed === true;
   }
 
-  /** A statement built once for this session; `build` is its key. */
-  prepared<T>(build: (db: Db) => T): T {
-    const known = this.#prepared.get(build);
-    // Under `build` the map holds nothing but what `build` returned.
-    if (known !== undefined) return known as T;
-    const made = build(this.db);
-    this.#prepared.set(build, made);
-    return made;
-  }
-
   /** @throws what postgres.js throws. */
   async query<Params extends Values<Params>, Row extends object>(
     { text, names, prepared = true }: Statement<Params, Row>,
@@ -185,6 +179,9 @@ export class Session {
 
 /** text, varchar, json, jsonb: what comes from outside travels as one of these. */
 const TEXT_TYPES = [25, 1043, 114, 3802];
+/** int8, numeric: epochs, counts and milliseconds. */
+const NUMBER_TYPES = [20, 1700];
+const TIMESTAMPTZ = 1184;
 
 /** A pooler may have handed out none. */
 function hasKey(state: Partial<Record<keyof BackendKey, unknown>>): state is BackendKey {

@@ -18,8 +18,8 @@ export interface Statement<Params, Row> {
  * Text that is to become a timestamp or json is written `:name::text::timestamptz`: a plain cast would have postgres.js
  * turn it into a Date, which drops the microseconds.
  *
- * @param text uses every name of `Params`; columns of the answer are named as in `Row`. None is a float8, whose digits
- *   a role's settings may cut: numbers beyond int4 are answered as text.
+ * @param text uses every name of `Params`; columns of the answer are named as in `Row`. None of them is a float8, whose
+ *   last digits a role's settings may cut.
  */
 export function statement<Params extends Values<Params>, Row>(
   text: string,

@@ -1,7 +1,7 @@
 import type { CleanupPlan } from "../../../rules/cleanup/cleanup-plan.ts";
 import { CLAIM_MS } from "../../../rules/cleanup/cleanup-retry.ts";
 import { onlyIf, perShape, statement, unprepared } from "../connection/statement.ts";
-import type { HostColumns } from "../host-tables.ts";
+import type { HostColumns } from "../host-schema.ts";
 import type { Fenced } from "../sql.ts";
 import { HAS_ENDED, IS_PRESUMED_DEAD } from "./ended-runs.ts";
 
@@ -18,7 +18,7 @@ interface LateShape {
  * well.
  */
 export const ADOPT_LATE = perShape(({ keepAlive, stamps }: LateShape) =>
-  statement<CleanupPlan & Fenced, { readonly id: string }>(`
+  statement<CleanupPlan & Fenced, { readonly id: number }>(`
   WITH late AS (
     SELECT v.id, v.run_id, run.sandbox_id
     FROM watchdog.verdicts v

@@ -1,7 +1,7 @@
 import { CLAIM_MS } from "../../../rules/cleanup/cleanup-retry.ts";
 import type { CleanupTask } from "../../../watchdog/store-ports.ts";
 import { onlyIf, perShape, statement } from "../connection/statement.ts";
-import type { HostColumns } from "../host-tables.ts";
+import type { HostColumns } from "../host-schema.ts";
 import type { Fenced } from "../sql.ts";
 import { HAS_ENDED, IS_PRESUMED_DEAD } from "./ended-runs.ts";
 
@@ -9,10 +9,9 @@ interface ClaimParams extends Fenced {
   readonly limit: number;
 }
 
-interface Claim extends Omit<CleanupTask, "id" | "sandboxId" | "pauseWithinMs"> {
-  readonly id: string;
+interface Claim extends Omit<CleanupTask, "sandboxId" | "pauseWithinMs"> {
   readonly sandboxId: string | null;
-  readonly untilDueMs: string | null;
+  readonly untilDueMs: number | null;
   readonly outcome: ClaimOutcome;
 }
 

@@ -1,6 +1,6 @@
 import { CLAIM_MS } from "../../../rules/cleanup/cleanup-retry.ts";
 import { onlyIf, perShape, statement } from "../connection/statement.ts";
-import type { HostColumns } from "../host-tables.ts";
+import type { HostColumns } from "../host-schema.ts";
 import type { Fenced } from "../sql.ts";
 
 interface DoneParams extends Fenced {

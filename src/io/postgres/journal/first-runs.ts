@@ -1,6 +1,6 @@
 import type { FirstRunTask } from "../../../watchdog/store-ports.ts";
 import { onlyIf, perShape, statement, unprepared } from "../connection/statement.ts";
-import type { HostColumns } from "../host-tables.ts";
+import type { HostColumns } from "../host-schema.ts";
 import { type Fenced, ISO_NOW } from "../sql.ts";
 import { IS_PRESUMED_DEAD } from "./ended-runs.ts";
 
@@ -66,7 +66,7 @@ export const RECORD_FIRST_RUN = perShape(({ updatedAt }: HostColumns) =>
   RETURNING a.id`),
 );
 
-export const CLOSE_OVERTURNED = statement<Fenced, { readonly id: string }>(`
+export const CLOSE_OVERTURNED = statement<Fenced, { readonly id: number }>(`
   UPDATE watchdog.verdicts v
   SET first_run_state = 'none'
   WHERE v.first_run_state = 'pending'

@@ -4,7 +4,7 @@ import type { CleanupTask, FirstRunTask, Journal } from "../../../watchdog/store
 import { RowBusyError, StatementRefusedError } from "../connection/errors.ts";
 import { type Statement, statement, type Values } from "../connection/statement.ts";
 import type { Database } from "../database.ts";
-import type { HostColumns } from "../host-tables.ts";
+import type { HostColumns } from "../host-schema.ts";
 import { type Fenced, NIL_UUID } from "../sql.ts";
 import { ADOPT_LATE, ADOPT_OVERDUE } from "./adopt.ts";
 import { CLAIM } from "./claim.ts";
@@ -17,8 +17,8 @@ import {
 } from "./first-runs.ts";
 import { PRUNE } from "./prune.ts";
 
-const COUNT_PENDING = statement<Record<never, never>, { readonly count: string }>(`
-  SELECT count(*) FROM watchdog.verdicts WHERE cleanup_state = 'pending'`);
+const COUNT_PENDING = statement<Record<never, never>, { readonly count: number }>(`
+  SELECT count(*) AS count FROM watchdog.verdicts WHERE cleanup_state = 'pending'`);
 
 /** What is still to be done about ended runs: sandboxes to delete, first outcomes to record. */
 export class PostgresJournal implements Journal {
@@ -31,10 +31,9 @@ export class PostgresJournal implements Journal {
   async claimCleanups(fence: Fence, limit: number): Promise<readonly CleanupTask[]> {
     while (true) {
       const rows = await this.#stamping("claiming clean-ups", fence, CLAIM, { limit });
-      const tasks = rows.flatMap(({ outcome, id, sandboxId, untilDueMs, ...task }) => {
+      const tasks = rows.flatMap(({ outcome, sandboxId, untilDueMs, ...task }) => {
         if (sandboxId === null || (outcome !== "claimed" && outcome !== "paused")) return [];
-        const pauseWithinMs = outcome === "paused" ? Number(untilDueMs) : null;
-        return [{ ...task, id: Number(id), sandboxId, pauseWithinMs }];
+        return [{ ...task, sandboxId, pauseWithinMs: outcome === "paused" ? untilDueMs : null }];
       });
       // A batch of nothing but spared, settled and postponed ones must not hide what is due behind it.
       if (tasks.length > 0 || rows.length === 0) return tasks;
@@ -58,7 +57,7 @@ export class PostgresJournal implements Journal {
 
   async pendingCleanups(): Promise<number> {
     const [row] = await this.#database.query("counting clean-ups", COUNT_PENDING, {});
-    return Number(row?.count ?? 0);
+    return row?.count ?? 0;
   }
 
   async openFirstRuns(

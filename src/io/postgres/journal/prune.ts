@@ -11,7 +11,7 @@ interface PruneParams extends Fenced {
  * A CTE with a locking clause is run once; as a subquery it might be run again for every row, each time for others.
  * Every basis there is, so that the index over both columns finds the old ones of each.
  */
-export const PRUNE = unprepared<PruneParams, { readonly id: string }>(`
+export const PRUNE = unprepared<PruneParams, { readonly id: number }>(`
   WITH old AS (
     SELECT id
     FROM watchdog.verdicts

@@ -1,19 +1,11 @@
 import type { ApiRestraint } from "../../../watchdog/ports.ts";
-import type { EpochRequest, LeadershipView } from "../../../watchdog/store-ports.ts";
+import type { EpochRequest, Horizon, LeadershipView } from "../../../watchdog/store-ports.ts";
 import { statement } from "../connection/statement.ts";
 import { type Fenced, ISO_NOW } from "../sql.ts";
 
-/** Numbers are texts, so that no setting of a role rounds them. */
-interface Clock {
-  readonly text: string;
-  readonly ms: string;
-}
-
-interface Begun extends Clock {
+interface Begun extends Horizon, ApiRestraint {
   /** `null` when it was refused. */
-  readonly epoch: string | null;
-  readonly pausedForMs: string;
-  readonly concurrency: number | null;
+  readonly epoch: number | null;
   readonly alreadySwept: boolean;
   readonly otherKind: boolean;
   readonly noted: string | null;
@@ -61,13 +53,7 @@ export const BEGIN = statement<Omit<EpochRequest, "holder">, Begun>(`
     current.lease_kind AS noted
   FROM current LEFT JOIN begun ON true`);
 
-interface LeadershipRow
-  extends Omit<LeadershipView, "epoch" | "leaseKind" | "sinceProgressMs" | "sinceFinishMs"> {
-  readonly epoch: string;
-  readonly leaseKind: string | null;
-  readonly sinceProgressMs: string | null;
-  readonly sinceFinishMs: string | null;
-}
+type LeadershipRow = Omit<LeadershipView, "leaseKind"> & { readonly leaseKind: string | null };
 
 export const READ = statement<Record<never, never>, LeadershipRow>(`
   SELECT installation, epoch, holder,
@@ -80,7 +66,7 @@ export const READ = statement<Record<never, never>, LeadershipRow>(`
     ${ISO_NOW} AS "readAt"
   FROM watchdog.leadership`);
 
-export const HORIZON = statement<Record<never, never>, Clock>(`
+export const HORIZON = statement<Record<never, never>, Horizon>(`
   SELECT ${ISO_NOW} AS text, extract(epoch FROM now()) * 1000 AS ms
   FROM watchdog.leadership`);
 
@@ -90,7 +76,7 @@ interface ProgressParams extends ApiRestraint, Fenced {
 }
 
 /** What the shared API asked for goes with it: a new leader keeps to that. */
-export const PROGRESS = statement<ProgressParams, { readonly epoch: string }>(`
+export const PROGRESS = statement<ProgressParams, { readonly epoch: number }>(`
   UPDATE watchdog.leadership
   SET progressed_at = now(),
     sweep_finished_at = CASE WHEN :report::text IS NULL THEN sweep_finished_at ELSE now() END,

@@ -37,7 +37,6 @@ export class PostgresLeadership implements Leadership {
     if (view === undefined) throw new StoreSchemaError(NO_ROW);
     return {
       ...view,
-      epoch: Number(view.epoch),
       holder: view.holder === null ? null : holderOf(view.holder),
       leaseKind: asLeaseKind(view.leaseKind),
       sinceProgressMs: toMillis(view.sinceProgressMs),
@@ -48,10 +47,10 @@ export class PostgresLeadership implements Leadership {
   async begin(request: EpochRequest, check: () => void): Promise<EpochAnswer> {
     const [answer] = await this.#query("taking an epoch", BEGIN, request, check);
     if (answer === undefined) throw new StoreSchemaError(NO_ROW);
-    const { epoch, pausedForMs, concurrency, alreadySwept, otherKind } = answer;
+    const { epoch, text, ms, pausedForMs, concurrency, alreadySwept, otherKind } = answer;
     if (epoch !== null) {
-      const restraint = { pausedForMs: Number(pausedForMs), concurrency };
-      return { kind: "begun", epoch: Number(epoch), horizon: toHorizon(answer), restraint };
+      const restraint = { pausedForMs, concurrency };
+      return { kind: "begun", epoch, horizon: { text, ms }, restraint };
     }
     const noted = asLeaseKind(answer.noted);
     if (otherKind && noted !== null) return { kind: "other-lease-kind", noted };
@@ -62,7 +61,7 @@ export class PostgresLeadership implements Leadership {
     await this.#database.columns();
     const [found] = await this.#query("reading the database's clock", HORIZON, {});
     if (found === undefined) throw new StoreSchemaError(NO_ROW);
-    return toHorizon(found);
+    return found;
   }
 
   progress(fence: Fence, restraint: ApiRestraint): Promise<boolean> {
@@ -105,10 +104,6 @@ export class PostgresLeadership implements Leadership {
 }
 
 const NO_ROW = "watchdog.leadership has no row: run `run-watchdog migrate`";
-
-function toHorizon({ text, ms }: { readonly text: string; readonly ms: string }): Horizon {
-  return { text, ms: Number(ms) };
-}
 
 function asLeaseKind(text: string | null): LeaseKind | null {
   return text === "redis" || text === "postgres" ? text : null;

@@ -31,7 +31,7 @@ export class PostgresLease implements Lease {
     return {
       kind: "held",
       value: answer?.holder ?? null,
-      expiresInMs: Number(answer?.expiresInMs ?? 0),
+      expiresInMs: answer?.expiresInMs ?? 0,
     };
   }
 
@@ -59,7 +59,7 @@ export class PostgresLease implements Lease {
   }
 }
 
-const PING = statement<Record<never, never>, { readonly epoch: string }>(`
+const PING = statement<Record<never, never>, { readonly epoch: number }>(`
   SELECT epoch FROM watchdog.leadership`);
 
 interface LeaseParams {
@@ -74,7 +74,7 @@ interface TermParams extends LeaseParams {
 interface Acquired {
   readonly acquired: boolean | null;
   readonly holder: string | null;
-  readonly expiresInMs: string;
+  readonly expiresInMs: number;
 }
 
 /** The row is locked first: a refusal then tells of the holder that won, not of the state before it did. */
@@ -99,13 +99,13 @@ const ACQUIRE = statement<TermParams, Acquired>(`
 
 const HELD = `installation = :installation::uuid AND holder = :value::text AND lease_expires_at > now()`;
 
-const RENEW = statement<TermParams, { readonly epoch: string }>(`
+const RENEW = statement<TermParams, { readonly epoch: number }>(`
   UPDATE watchdog.leadership
   SET lease_expires_at = now() + :ttlMs::float8 * interval '1 millisecond'
   WHERE ${HELD}
   RETURNING epoch`);
 
-const RELEASE = statement<LeaseParams, { readonly epoch: string }>(`
+const RELEASE = statement<LeaseParams, { readonly epoch: number }>(`
   UPDATE watchdog.leadership
   SET lease_expires_at = NULL
   WHERE ${HELD}

@@ -1,90 +1,45 @@
-import { type AnyColumn, and, eq, ne, type SQL, sql } from "drizzle-orm";
-import { automationRuns as runs } from "../host-tables.ts";
-import { suspicions, verdicts } from "../schema.ts";
-import { hole, instantHole, millisHole, textHole } from "../sql.ts";
-
 /**
- * Conditions on runs and on what is remembered of them, which several statements share. Across the two tables they are
- * selects of their own: planned as a join, a page that does not fill up reads or sorts all runs there are.
+ * Conditions that several statements share, on `run`, a row of automation_runs, and `s`, the row of
+ * watchdog.suspicions about it. Where only one of the two is read, the other is asked in a select of its own: planned as
+ * a join, a page that does not fill up reads or sorts all runs there are.
  */
+
+/** The parameters of these conditions. */
+export interface QueryParams {
+  readonly horizon: string;
+  readonly nullDeadlineAfterMs: number;
+  readonly includeSuspected: boolean;
+}
 
 /** A select of its own, so that the text is read once and not for every row. */
-export const horizon = sql<string>`(SELECT ${instantHole("horizon")})`;
-export const began = sql`coalesce(${runs.startedAt}, ${runs.createdAt})`;
-const nullDeadlineAfter = millisHole("nullDeadlineAfterMs");
+export const HORIZON = "(SELECT :horizon::text::timestamptz)";
+
+export const BEGAN = "coalesce(run.started_at, run.created_at)";
 
 /** A run without a deadline gets one from its beginning. */
-export const deadline = sql`coalesce(${runs.timeoutAt}, ${began} + ${nullDeadlineAfter})`;
+export const DEADLINE = `coalesce(run.timeout_at,
+  ${BEGAN} + :nullDeadlineAfterMs::float8 * interval '1 millisecond')`;
 
-export const isRunning = eq(runs.status, "RUNNING");
+/** Whatever was said of another attempt, sandbox or command does not count. */
+export const IS_ABOUT_THIS = `(s.sandbox_id IS NOT DISTINCT FROM run.sandbox_id
+  AND s.bash_command_id IS NOT DISTINCT FROM run.bash_command_id
+  AND s.began_at IS NOT DISTINCT FROM ${BEGAN})`;
 
-/** Joins a run with the row about it. */
-export const ofRun = sql`${suspicions.runId} = ${runs.id}`;
+/** The run's deadline is the shield that we set, so that our own look counts instead. */
+export const IS_SHIELDED =
+  "coalesce(s.shield_at = run.timeout_at AND s.look_at IS NOT NULL, false)";
 
-/** On a joined row: whatever was said of another attempt, sandbox or command does not count. */
-const isAboutThis = sql`(${suspicions.sandboxId} IS NOT DISTINCT FROM ${runs.sandboxId}
-  AND ${suspicions.bashCommandId} IS NOT DISTINCT FROM ${runs.bashCommandId}
-  AND ${suspicions.beganAt} IS NOT DISTINCT FROM ${began})`;
+export const IS_DUE = `(CASE WHEN ${IS_SHIELDED} THEN s.look_at ELSE ${DEADLINE} END < ${HORIZON})`;
 
-/** Joins a run with what counts of it. */
-export const remembered = sql`${ofRun} AND ${isAboutThis}`;
+/** The run failed to be handled a short while ago. */
+export const IS_WAITING = `coalesce(s.error_retry_at > ${HORIZON} AND ${IS_ABOUT_THIS}, false)`;
 
-/** On a joined row: a column as far as it counts. */
-export function counted<T>(column: AnyColumn<{ data: T }>): SQL<T | null> {
-  return sql<T | null>`CASE WHEN ${isAboutThis} THEN ${column} END`;
-}
-
-/** On a joined row: the run's deadline is the shield that we set, so that our own look counts instead. */
-export const isShielded = sql<boolean>`coalesce(${suspicions.shieldAt} = ${runs.timeoutAt}
-  AND ${suspicions.lookAt} IS NOT NULL, false)`;
-
-/** On a joined row: when a run is to be taken up. */
-export const dueAt = sql`CASE WHEN ${isShielded} THEN ${suspicions.lookAt} ELSE ${deadline} END`;
-
-/** The same on a run by itself. */
-export const dueAtOf = sql`coalesce(
-  (SELECT ${suspicions.lookAt} FROM ${suspicions} WHERE ${ofRun} AND ${isShielded}), ${deadline})`;
-
-/** On a joined row. */
-export const isDue = sql<boolean>`${dueAt} < ${horizon}`;
-
-/** On a joined row: the run failed to be handled a short while ago. */
-export const isWaiting = sql`coalesce(${suspicions.errorRetryAt} > ${horizon} AND ${isAboutThis}, false)`;
-
-export const includesSuspected = sql`${hole("includeSuspected")}::boolean`;
-
-/**
- * Whoever asks for suspected runs gets them whatever was changed since.
- *
- * @param due `dueAt` on a joined row, else `dueAtOf`.
- */
-export function isStale(due: SQL): SQL<boolean> {
-  return sql<boolean>`${isRunning} AND (${due} < ${horizon} OR ${includesSuspected}
-    AND EXISTS (SELECT FROM ${suspicions} WHERE ${suspicions.runId} = ${runs.id}))`;
-}
-
-/** On a row by itself: what is so of its run. */
-export function ofItsRun(condition: SQL): SQL {
-  return sql`(SELECT ${condition} FROM ${runs} WHERE ${ofRun} AND ${isRunning})`;
-}
-
-export const isSuspected = sql`(${suspicions.presumedTimes} > 0 AND ${isAboutThis})`;
+export const IS_SUSPECTED = `(s.presumed_times > 0 AND ${IS_ABOUT_THIS})`;
 
 /** What this sweep noted itself is not to be met by it again. */
-export const isSuspectedBefore = sql`(${isSuspected} AND ${suspicions.notedAt} < ${horizon})`;
+export const IS_SUSPECTED_BEFORE = `(${IS_SUSPECTED} AND s.noted_at < ${HORIZON})`;
 
-/** On the journal: it also holds sandboxes that were taken over from the host. */
-export const isOurVerdict = ne(verdicts.basis, "host");
-
-/** What a write repeats of what its verdict was based on. */
-export function guard(): SQL | undefined {
-  return and(
-    eq(runs.id, hole("id")),
-    isRunning,
-    sql`${runs.timeoutAt} IS NOT DISTINCT FROM ${instantHole("timeoutAt")}`,
-    sql`${runs.sandboxId} IS NOT DISTINCT FROM ${textHole("sandboxId")}`,
-    sql`${runs.bashCommandId} IS NOT DISTINCT FROM ${textHole("bashCommandId")}`,
-    // The same row may be about another attempt by now.
-    sql`${began} IS NOT DISTINCT FROM ${instantHole("beganAt")}`,
-  );
+/** A column of `s` as far as it counts. */
+export function counted(column: string): string {
+  return `CASE WHEN ${IS_ABOUT_THIS} THEN s.${column} END`;
 }

@@ -1,90 +1,71 @@
-import { and, asc, gt, isNull, lt, sql } from "drizzle-orm";
-import { unionAll } from "drizzle-orm/pg-core";
-import type { Db } from "../connection/session.ts";
-import { automationRuns as runs } from "../host-tables.ts";
-import { suspicions } from "../schema.ts";
-import { hole, instantHole, instantText, millisHole } from "../sql.ts";
+import { statement } from "../connection/statement.ts";
 import {
-  began,
-  horizon,
-  isDue,
-  isRunning,
-  isShielded,
-  isSuspectedBefore,
-  isWaiting,
-  ofItsRun,
-  ofRun,
+  BEGAN,
+  HORIZON,
+  IS_DUE,
+  IS_SHIELDED,
+  IS_SUSPECTED_BEFORE,
+  IS_WAITING,
+  type QueryParams,
 } from "./run-conditions.ts";
 
 /** The runs to take up, page by page: each part in the order of an index, behind the last one of the page before. */
 
+interface PageParams extends QueryParams {
+  readonly afterId: string;
+  readonly limit: number;
+}
+
+interface PageRow {
+  readonly id: string;
+}
+
 /** A run is in one of the two parts: due by its own deadline, or by our look behind the shield that we set. */
-export function buildStalePage(db: Db) {
-  const after = sql`(${instantHole("afterAt")}, ${hole("afterId")}::uuid)`;
-  const byDeadline = db
-    .select({ id: runs.id, at: sql`${runs.timeoutAt}`.as("at") })
-    .from(runs)
-    .where(
-      and(
-        isRunning,
-        lt(runs.timeoutAt, instantHole("horizon")),
-        sql`(${runs.timeoutAt}, ${runs.id}) > ${after}`,
-        sql`(SELECT ${isShielded} OR ${isWaiting} FROM ${suspicions} WHERE ${ofRun}) IS NOT TRUE`,
-      ),
-    )
-    .orderBy(asc(runs.timeoutAt), asc(runs.id))
-    .limit(hole("limit"));
-  const byLook = db
-    .select({ id: suspicions.runId, at: sql`${suspicions.lookAt}`.as("at") })
-    .from(suspicions)
-    .where(
-      and(
-        lt(suspicions.lookAt, instantHole("horizon")),
-        sql`(${suspicions.lookAt}, ${suspicions.runId}) > ${after}`,
-        ofItsRun(sql`${isShielded} AND NOT ${isWaiting}`),
-      ),
-    )
-    .orderBy(asc(suspicions.lookAt), asc(suspicions.runId))
-    .limit(hole("limit"));
-  const due = unionAll(byDeadline, byLook).as("due");
-  return db
-    .select({ id: due.id, dueAt: instantText<string>(due.at) })
-    .from(due)
-    .orderBy(asc(due.at), asc(due.id))
-    .limit(hole("limit"))
-    .prepare("watchdog_stale_page");
-}
+export const STALE_PAGE = statement<
+  PageParams & { readonly afterAt: string },
+  PageRow & { readonly dueAt: string }
+>(`
+  SELECT id, to_json(due_at) #>> '{}' AS "dueAt"
+  FROM (
+    (SELECT run.id, run.timeout_at AS due_at
+     FROM automation_runs AS run
+     WHERE run.status = 'RUNNING'
+       AND run.timeout_at < :horizon::text::timestamptz
+       AND (run.timeout_at, run.id) > (:afterAt::text::timestamptz, :afterId::uuid)
+       AND (SELECT ${IS_SHIELDED} OR ${IS_WAITING}
+            FROM watchdog.suspicions AS s WHERE s.run_id = run.id) IS NOT TRUE
+     ORDER BY run.timeout_at, run.id
+     LIMIT :limit::bigint)
+    UNION ALL
+    (SELECT s.run_id, s.look_at
+     FROM watchdog.suspicions AS s
+     WHERE s.look_at < :horizon::text::timestamptz
+       AND (s.look_at, s.run_id) > (:afterAt::text::timestamptz, :afterId::uuid)
+       AND (SELECT ${IS_SHIELDED} AND NOT ${IS_WAITING}
+            FROM automation_runs AS run WHERE run.id = s.run_id AND run.status = 'RUNNING')
+     ORDER BY s.look_at, s.run_id
+     LIMIT :limit::bigint)
+  ) AS due
+  ORDER BY due_at, id
+  LIMIT :limit::bigint`);
 
-export function buildPageWithoutDeadline(db: Db) {
-  return db
-    .select({ id: runs.id })
-    .from(runs)
-    .where(
-      and(
-        isRunning,
-        isNull(runs.timeoutAt),
-        sql`${began} < ${horizon} - ${millisHole("nullDeadlineAfterMs")}`,
-        sql`${runs.id} > ${hole("afterId")}::uuid`,
-        sql`(SELECT ${isWaiting} FROM ${suspicions} WHERE ${ofRun}) IS NOT TRUE`,
-      ),
-    )
-    .orderBy(asc(runs.id))
-    .limit(hole("limit"))
-    .prepare("watchdog_page_without_deadline");
-}
+export const PAGE_WITHOUT_DEADLINE = statement<PageParams, PageRow>(`
+  SELECT run.id
+  FROM automation_runs AS run
+  WHERE run.status = 'RUNNING'
+    AND run.timeout_at IS NULL
+    AND ${BEGAN} < ${HORIZON} - :nullDeadlineAfterMs::float8 * interval '1 millisecond'
+    AND run.id > :afterId::uuid
+    AND (SELECT ${IS_WAITING} FROM watchdog.suspicions AS s WHERE s.run_id = run.id) IS NOT TRUE
+  ORDER BY run.id
+  LIMIT :limit::bigint`);
 
-export function buildSuspectedPage(db: Db) {
-  return db
-    .select({ id: suspicions.runId })
-    .from(suspicions)
-    .where(
-      and(
-        gt(suspicions.presumedTimes, 0),
-        sql`${suspicions.runId} > ${hole("afterId")}::uuid`,
-        ofItsRun(sql`${isSuspectedBefore} AND NOT ${isWaiting} AND ${isDue} IS NOT TRUE`),
-      ),
-    )
-    .orderBy(asc(suspicions.runId))
-    .limit(hole("limit"))
-    .prepare("watchdog_suspected_page");
-}
+export const SUSPECTED_PAGE = statement<PageParams, PageRow>(`
+  SELECT s.run_id AS id
+  FROM watchdog.suspicions AS s
+  WHERE s.presumed_times > 0
+    AND s.run_id > :afterId::uuid
+    AND (SELECT ${IS_SUSPECTED_BEFORE} AND NOT ${IS_WAITING} AND ${IS_DUE} IS NOT TRUE
+         FROM automation_runs AS run WHERE run.id = s.run_id AND run.status = 'RUNNING')
+  ORDER BY s.run_id
+  LIMIT :limit::bigint`);

@@ -14,125 +14,66 @@ import type {
   WriteFacts,
   WriteResult,
 } from "../../../watchdog/store-ports.ts";
-import type { Connection } from "../connection/connection.ts";
 import { RowBusyError, StatementRefusedError } from "../connection/errors.ts";
+import type { Statement, Values } from "../connection/statement.ts";
 import type { Database } from "../database.ts";
-import type { HostColumns } from "../host-tables.ts";
-import { toMillis } from "../sql.ts";
-import { type RunStatements, runStatements } from "./run-statements.ts";
-import {
-  arrayText,
-  deferValues,
-  guardValues,
-  NIL_UUID,
-  queryValues,
-  terminalValues,
-  toSnapshot,
-} from "./run-values.ts";
+import { type Fenced, NIL_UUID } from "../sql.ts";
+import { APPLY, verdictParams } from "./apply.ts";
+import { DEFER } from "./defer.ts";
+import { DEFER_SKIPPED } from "./defer-skipped.ts";
+import { BACKLOG, GUARD_FACTS } from "./fleet-reads.ts";
+import type { QueryParams } from "./run-conditions.ts";
+import { DROP_SUSPICIONS, NOTE_ERROR } from "./run-notes.ts";
+import { PAGE_WITHOUT_DEADLINE, STALE_PAGE, SUSPECTED_PAGE } from "./run-pages.ts";
+import { CONTROL_RUNS, READ, toSnapshot } from "./snapshots.ts";
+import { type GuardParams, WRITE_FACTS } from "./write-facts.ts";
 
 /** Stale runs, what is remembered of them, and the guarded writes to them. Each method is one autocommit statement. */
 export class PostgresRunStore implements RunStore {
   readonly #database: Database;
-  #statements: { readonly host: HostColumns; readonly built: RunStatements } | null = null;
 
   constructor(database: Database) {
     this.#database = database;
   }
 
   async backlog(query: StaleQuery): Promise<Backlog> {
-    const { backlog } = await this.#current();
-    const [row] = await this.#database.scan("counting stale runs", (connection) =>
-      connection.prepared(backlog).execute(queryValues(query)),
-    );
-    return {
-      count: Number(row?.count ?? 0),
-      deferred: Number(row?.deferred ?? 0),
-      held: Number(row?.held ?? 0),
-      failing: Number(row?.failing ?? 0),
-      oldestOverdueMs: toMillis(row?.oldestOverdueMs ?? null),
-    };
+    const [row] = await this.#scan("counting stale runs", BACKLOG, queryParams(query));
+    return row ?? { count: 0, deferred: 0, held: 0, failing: 0, oldestOverdueMs: null };
   }
 
   async stalePage(query: StaleQuery, cursor: PageCursor | null, limit: number): Promise<StalePage> {
+    const params = { ...queryParams(query), afterId: cursor?.id ?? NIL_UUID, limit };
     switch (cursor?.part) {
       case undefined:
-        return this.#pageOfDue(query, { dueAt: "-infinity", id: NIL_UUID }, limit);
-      case "due":
-        return this.#pageOfDue(query, cursor, limit);
-      case "no-deadline":
-        return this.#pageWithoutDeadline(query, cursor.id, limit);
-      case "suspected":
-        return this.#pageOfSuspected(query, cursor.id, limit);
+      case "due": {
+        const due = { ...params, afterAt: cursor?.dueAt ?? "-infinity" };
+        const rows = await this.#scan("reading stale runs", STALE_PAGE, due);
+        const then: PageCursor = { part: "no-deadline", id: null };
+        return pageOf(rows, limit, then, ({ dueAt, id }) => ({ part: "due", dueAt, id }));
+      }
+      case "no-deadline": {
+        const what = "reading runs without a deadline";
+        const rows = await this.#scan(what, PAGE_WITHOUT_DEADLINE, params);
+        const then = query.includeSuspected ? ({ part: "suspected", id: null } as const) : null;
+        return pageOf(rows, limit, then, ({ id }) => ({ part: "no-deadline", id }));
+      }
+      case "suspected": {
+        const rows = await this.#scan("reading suspected runs", SUSPECTED_PAGE, params);
+        return pageOf(rows, limit, null, ({ id }) => ({ part: "suspected", id }));
+      }
     }
   }
 
-  async #pageOfDue(
-    query: StaleQuery,
-    after: { readonly dueAt: string; readonly id: string },
-    limit: number,
-  ): Promise<StalePage> {
-    const { stalePage } = await this.#current();
-    const rows = await this.#database.scan("reading stale runs", (connection) =>
-      connection.prepared(stalePage).execute({
-        ...queryValues(query),
-        afterAt: after.dueAt,
-        afterId: after.id,
-        limit,
-      }),
-    );
-    return pageOf(rows, limit, { part: "no-deadline", id: null }, ({ dueAt, id }) => ({
-      part: "due",
-      dueAt,
-      id,
-    }));
-  }
-
-  async #pageWithoutDeadline(
-    query: StaleQuery,
-    afterId: string | null,
-    limit: number,
-  ): Promise<StalePage> {
-    const { pageWithoutDeadline } = await this.#current();
-    const values = { ...queryValues(query), afterId: afterId ?? NIL_UUID, limit };
-    const rows = await this.#database.scan("reading runs without a deadline", (connection) =>
-      connection.prepared(pageWithoutDeadline).execute(values),
-    );
-    const then: PageCursor | null = query.includeSuspected ? { part: "suspected", id: null } : null;
-    return pageOf(rows, limit, then, ({ id }) => ({ part: "no-deadline", id }));
-  }
-
-  async #pageOfSuspected(
-    query: StaleQuery,
-    afterId: string | null,
-    limit: number,
-  ): Promise<StalePage> {
-    const { suspectedPage } = await this.#current();
-    const values = { ...queryValues(query), afterId: afterId ?? NIL_UUID, limit };
-    const rows = await this.#database.scan("reading suspected runs", (connection) =>
-      connection.prepared(suspectedPage).execute(values),
-    );
-    return pageOf(rows, limit, null, ({ id }) => ({ part: "suspected", id }));
-  }
-
   async read(runId: string, query: StaleQuery): Promise<RunSnapshot | null> {
-    const { read } = await this.#current();
-    const [row] = await this.#database.run("reading a run", (connection) =>
-      connection.prepared(read).execute({ ...queryValues(query), id: runId }),
-    );
+    const read = READ(await this.#database.columns());
+    const [row] = await this.#run("reading a run", read, { ...queryParams(query), id: runId });
     return row === undefined ? null : toSnapshot(row);
   }
 
   async guardFacts(confirmations: number): Promise<GuardFacts> {
-    const { guardFacts } = await this.#current();
-    const [row] = await this.#database.run("reading what the guard must know", (connection) =>
-      connection.prepared(guardFacts).execute({ confirmations }),
-    );
-    return {
-      confirmable: row?.confirmable ?? [],
-      presumedLastHour: Number(row?.presumedLastHour ?? 0),
-      provenLastHour: Number(row?.provenLastHour ?? 0),
-      lastAnswered: Number(row?.lastAnswered ?? 0),
-    };
+    const what = "reading what the guard must know";
+    const [row] = await this.#run(what, GUARD_FACTS, { confirmations });
+    return row ?? { confirmable: [], presumedLastHour: 0, provenLastHour: 0, lastAnswered: 0 };
   }
 
   async canaries(
@@ -140,31 +81,26 @@ export class PostgresRunStore implements RunStore {
     needs: readonly RunIdName[],
     limit: number,
   ): Promise<readonly RunSnapshot[]> {
-    const { canaries } = await this.#current();
-    const needed = {
-      sandboxId: needs.includes("sandboxId"),
-      bashCommandId: needs.includes("bashCommandId"),
-    };
-    const rows = await this.#database.scan("reading runs that should be alive", (connection) =>
-      connection.prepared(canaries).execute({ ...queryValues(query), ...needed, limit }),
-    );
+    const controlRuns = CONTROL_RUNS(await this.#database.columns());
+    const rows = await this.#scan("reading runs that should be alive", controlRuns, {
+      ...queryParams(query),
+      needsSandboxId: needs.includes("sandboxId"),
+      needsBashCommandId: needs.includes("bashCommandId"),
+      limit,
+    });
     return rows.map(toSnapshot);
   }
 
   async apply(write: TerminalWrite, fence: Fence): Promise<WriteResult> {
-    const { apply } = await this.#current();
-    const values = { ...guardValues(write.run, fence), ...terminalValues(write) };
-    return this.#write("ending a run", fence, (connection) =>
-      connection.prepared(apply).execute(values),
-    );
+    const apply = APPLY(await this.#database.columns());
+    const params = { ...guardParams(write.run, fence), ...verdictParams(write) };
+    return this.#write("ending a run", apply, params, fence);
   }
 
-  async defer(write: DeferWrite, fence: Fence): Promise<WriteResult> {
-    const { defer } = await this.#current();
-    const values = { ...guardValues(write.run, fence), ...deferValues(write) };
-    return this.#write("deferring a run", fence, (connection) =>
-      connection.prepared(defer).execute(values),
-    );
+  async defer({ run, suspicion, ...write }: DeferWrite, fence: Fence): Promise<WriteResult> {
+    const defer = DEFER(await this.#database.columns());
+    const params = { ...guardParams(run, fence), ...write, ...suspicion };
+    return this.#write("deferring a run", defer, params, fence);
   }
 
   async deferUnasked(
@@ -173,13 +109,10 @@ export class PostgresRunStore implements RunStore {
     { deferMs, shieldMs }: Deferral,
     fence: Fence,
   ): Promise<void> {
-    const { deferUnasked } = await this.#current();
-    const ids = arrayText(runIds);
-    const values = { ...queryValues(query), ids, deferMs, shieldMs, epoch: fence.epoch };
+    const ids = `{${runIds.join(",")}}`;
+    const params = { ...queryParams(query), ids, deferMs, shieldMs, epoch: fence.epoch };
     try {
-      await this.#note("deferring runs that were not asked about", fence, (connection) =>
-        connection.prepared(deferUnasked).execute(values),
-      );
+      await this.#note("deferring runs that were not asked about", DEFER_SKIPPED, params, fence);
     } catch (error) {
       // One row that cannot be written must not stop the others: all stay stale, and its own trouble shows when asked.
       if (!(error instanceof StatementRefusedError)) throw error;
@@ -187,36 +120,30 @@ export class PostgresRunStore implements RunStore {
   }
 
   async noteError({ runId, cause, retryInMs }: FailedRun, fence: Fence): Promise<void> {
-    const { noteError } = await this.#current();
-    const values = { id: runId, cause, retryInMs, epoch: fence.epoch };
-    await this.#note("noting a failure", fence, (connection) =>
-      connection.prepared(noteError).execute(values),
-    );
+    const params = { id: runId, cause, retryInMs, epoch: fence.epoch };
+    await this.#note("noting a failure", NOTE_ERROR, params, fence);
   }
 
   async dropSuspicions(fence: Fence): Promise<number> {
-    const { dropSuspicions } = await this.#current();
-    const rows = await this.#note("forgetting ended runs", fence, (connection) =>
-      connection.prepared(dropSuspicions).execute({ epoch: fence.epoch }),
-    );
-    return Number(rows?.[0]?.count ?? 0);
+    const params = { epoch: fence.epoch };
+    const [row] = await this.#note("forgetting ended runs", DROP_SUSPICIONS, params, fence);
+    return row?.count ?? 0;
   }
 
   async facts(run: RunSnapshot, epoch: number): Promise<WriteFacts> {
-    const { facts } = await this.#current();
-    const [row] = await this.#database.run("asking what became of a write", (connection) =>
-      connection.prepared(facts).execute(guardValues(run, { epoch })),
-    );
+    const params = guardParams(run, { epoch });
+    const [row] = await this.#run("asking what became of a write", WRITE_FACTS, params);
     return row ?? { journaled: false, epochIsOurs: false, rowMatches: false };
   }
 
-  async #write(
+  async #write<P extends Values<P>>(
     operation: string,
+    statement: Statement<P, object>,
+    params: P,
     fence: Fence,
-    work: (connection: Connection) => Promise<readonly unknown[]>,
   ): Promise<WriteResult> {
     try {
-      const rows = await this.#database.run(operation, work, () => fence.check());
+      const rows = await this.#run(operation, statement, params, () => fence.check());
       return rows.length === 1 ? { kind: "written" } : { kind: "none" };
     } catch (error) {
       if (error instanceof RowBusyError) return { kind: "busy" };
@@ -226,24 +153,48 @@ export class PostgresRunStore implements RunStore {
   }
 
   /** Nothing depends on a note: where somebody else is writing the same rows, they are left to them. */
-  async #note<T>(
+  async #note<P extends Values<P>, Row extends object>(
     operation: string,
+    statement: Statement<P, Row>,
+    params: P,
     fence: Fence,
-    work: (connection: Connection) => Promise<T>,
-  ): Promise<T | null> {
+  ): Promise<readonly Row[]> {
     try {
-      return await this.#database.run(operation, work, () => fence.check());
+      return await this.#run(operation, statement, params, () => fence.check());
     } catch (error) {
       if (!(error instanceof RowBusyError)) throw error;
-      return null;
+      return [];
     }
   }
 
-  async #current(): Promise<RunStatements> {
-    const host = await this.#database.columns();
-    if (this.#statements?.host !== host) this.#statements = { host, built: runStatements(host) };
-    return this.#statements.built;
+  /** Knows what the tables have, so that whatever is missing is said at once. */
+  async #run<P extends Values<P>, Row extends object>(
+    operation: string,
+    statement: Statement<P, Row>,
+    params: P,
+    check?: () => void,
+  ): Promise<readonly Row[]> {
+    await this.#database.columns();
+    return this.#database.query(operation, statement, params, check);
   }
+
+  async #scan<P extends Values<P>, Row extends object>(
+    operation: string,
+    statement: Statement<P, Row>,
+    params: P,
+  ): Promise<readonly Row[]> {
+    await this.#database.columns();
+    return this.#database.scan(operation, statement, params);
+  }
+}
+
+function queryParams({ horizon, nullDeadlineAfterMs, includeSuspected }: StaleQuery): QueryParams {
+  return { horizon: horizon.text, nullDeadlineAfterMs, includeSuspected };
+}
+
+function guardParams(run: RunSnapshot, { epoch }: Fenced): GuardParams {
+  const { id, timeoutAt, sandboxId, bashCommandId, beganAt } = run;
+  return { id, timeoutAt, sandboxId, bashCommandId, beganAt, epoch };
 }
 
 /** A page that is not full is the last one of its part. */

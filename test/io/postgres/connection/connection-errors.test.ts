@@ -1,10 +1,10 @@
-import { sql } from "drizzle-orm";
 import { afterAll, beforeAll, describe, expect, it, vi } from "vitest";
 import type { PoolOptions } from "../../../../src/io/postgres/connection/pool.ts";
 import type { ConnectionOptions } from "../../../../src/io/postgres/connection/session.ts";
 import { StoreUnavailableError } from "../../../../src/watchdog/ports.ts";
 import { createDatabase, type TestDatabase } from "../../../services/postgres/database.ts";
 import { createRole, WORKER_GRANTS } from "../../../services/postgres/database-role.ts";
+import { asking } from "../../../support/stands/asking.ts";
 import { openStores } from "../../../support/stands/stores.ts";
 
 const PASSWORD = "p4ssw0rd-of-the-worker";
@@ -113,7 +113,7 @@ describe("a statement, when something is wrong", () => {
     await own.sql.unsafe(`ALTER DATABASE ${own.name} SET statement_timeout = '100ms'`);
     // Without start-up parameters the database's own limit holds.
     await using stores = openStores(own.connection, { pooler: "on" });
-    const outcome = stores.database.run("asking", ({ db }) => db.execute(sql`SELECT pg_sleep(20)`));
+    const outcome = stores.database.run("asking", asking("SELECT pg_sleep(20)"));
     await expect(outcome).rejects.toThrow(StoreUnavailableError);
     await expect(outcome).rejects.toThrow(
       /^asking failed: canceling statement due to statement timeout \(SQLSTATE 57014\)$/,

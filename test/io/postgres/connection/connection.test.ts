@@ -1,12 +1,13 @@
 import { once } from "node:events";
 import { createServer } from "node:net";
-import { sql } from "drizzle-orm";
 import { describe, expect, it, vi } from "vitest";
+import { statement } from "../../../../src/io/postgres/connection/statement.ts";
 import type { Database } from "../../../../src/io/postgres/database.ts";
 import { StoreUnavailableError } from "../../../../src/watchdog/ports.ts";
 import { createDatabase, type TestDatabase } from "../../../services/postgres/database.ts";
 import { startPostgres } from "../../../services/postgres/embedded-postgres.ts";
 import { startTcpProxy, type TcpProxy } from "../../../services/tcp-proxy.ts";
+import { asking } from "../../../support/stands/asking.ts";
 import { openStores, type TestStores } from "../../../support/stands/stores.ts";
 
 const WITHIN = { timeout: 20_000 };
@@ -129,7 +130,7 @@ describe("a connection", () => {
     await using world = await setup();
     const { database } = world.stores;
     const pid = await backendOf(database);
-    const refused = database.run("asking", ({ db }) => db.execute(sql`SELECT 1 / 0`));
+    const refused = database.run("asking", asking("SELECT 1 / 0"));
     await expect(refused).rejects.toThrow("SQLSTATE 22012");
     expect(await backendOf(database)).toBe(pid);
     const broken = database.run("asking", async () => {
@@ -147,7 +148,7 @@ describe("a connection", () => {
       "asking",
       (connection) => {
         bytes.push(world.proxy.bytesUp);
-        return connection.db.execute(sql`SELECT 1`);
+        return asking("SELECT 1")(connection);
       },
       check,
     );
@@ -155,10 +156,24 @@ describe("a connection", () => {
     expect(bytes[0]).toBeGreaterThan(0);
   });
 
+  it("keeps the microseconds of an instant, and gives counts as numbers", async () => {
+    await using world = await setup();
+    const at = "2026-03-01T12:00:00.000007+00:00";
+    const { database } = world.stores;
+    const [row] = await database.query("asking", INSTANTS_AND_NUMBERS, { at, plain: at });
+    expect(row).toEqual({
+      read: expect.stringContaining(".000007"),
+      sent: expect.stringContaining(".000007"),
+      count: Number.MAX_SAFE_INTEGER,
+      ms: 1772366400000.007,
+    });
+  });
+
   it("says who it is, bounds what it sends, and asks for nothing else", async () => {
     await using world = await setup();
-    const [session] = await world.stores.database.run("asking", ({ db }) =>
-      db.execute(sql`
+    const [session] = await world.stores.database.run(
+      "asking",
+      asking(`
         SELECT current_setting('application_name') AS name,
                current_setting('statement_timeout') AS statement,
                current_setting('idle_in_transaction_session_timeout') AS idle,
@@ -211,13 +226,18 @@ function openSockets(): number {
   return process.getActiveResourcesInfo().filter((name) => name === "TCPSocketWrap").length;
 }
 
+const INSTANTS_AND_NUMBERS = statement<{ readonly at: string; readonly plain: string }, object>(`
+  SELECT :at::text::timestamptz AS read, to_json(:plain::timestamptz) #>> '{}' AS sent,
+    9007199254740991::bigint AS count, extract(epoch FROM :at::text::timestamptz) * 1000 AS ms`);
+
 function ask({ database }: TestStores): Promise<unknown> {
-  return database.run("asking", ({ db }) => db.execute(sql`SELECT 1`));
+  return database.run("asking", asking("SELECT 1"));
 }
 
 async function backendOf(database: Database): Promise<number> {
-  const [row] = await database.run("asking", ({ db }) =>
-    db.execute<{ readonly pid: number }>(sql`SELECT pg_backend_pid() AS pid`),
+  const [row] = await database.run(
+    "asking",
+    asking<{ readonly pid: number }>("SELECT pg_backend_pid() AS pid"),
   );
   return row?.pid ?? 0;
 }

@@ -1,13 +1,13 @@
 import { once } from "node:events";
 import { readFileSync } from "node:fs";
 import { connect, createServer } from "node:net";
-import { sql } from "drizzle-orm";
 import { afterAll, beforeAll, describe, expect, it, vi } from "vitest";
 import type { TlsMode } from "../../../../src/io/postgres/connection/dial.ts";
 import { StoreUnavailableError } from "../../../../src/watchdog/ports.ts";
 import { AUTHORITY_FILE, type CertificateName } from "../../../services/certificates.ts";
 import { createDatabase, type TestDatabase } from "../../../services/postgres/database.ts";
 import { startTlsPostgres, type TlsPostgres } from "../../../services/postgres/postgres-tls.ts";
+import { asking } from "../../../support/stands/asking.ts";
 import { openStores, type TestStores } from "../../../support/stands/stores.ts";
 
 const CA = readFileSync(AUTHORITY_FILE, "utf8");
@@ -41,8 +41,9 @@ describe("a server that speaks TLS", () => {
   ];
   it.each(modes)("has it %s", async (_, tls, name, used) => {
     await using stores = openTo(name, tls);
-    const [row] = await stores.database.run("asking", ({ db }) =>
-      db.execute(sql`SELECT ssl FROM pg_stat_ssl WHERE pid = pg_backend_pid()`),
+    const [row] = await stores.database.run(
+      "asking",
+      asking("SELECT ssl FROM pg_stat_ssl WHERE pid = pg_backend_pid()"),
     );
     expect(row).toEqual({ ssl: used });
   });
@@ -67,9 +68,9 @@ describe("a server that speaks TLS", () => {
     await using wire = await tapped(database("server"));
     await using stores = openTo("server", FULL, 500, wire.port);
     const { sql: admin } = database("server");
-    await expect(
-      stores.database.run("sleeping", ({ db }) => db.execute(sql`SELECT pg_sleep(60)`)),
-    ).rejects.toThrow(/no answer from Postgres/);
+    await expect(stores.database.run("sleeping", asking("SELECT pg_sleep(60)"))).rejects.toThrow(
+      /no answer from Postgres/,
+    );
     await vi.waitFor(async () => {
       const rows = await admin`
         SELECT FROM pg_stat_activity WHERE state = 'active' AND query LIKE 'SELECT pg_sleep%'`;
@@ -154,7 +155,7 @@ async function tapped({ connection: { host, port } }: TestDatabase) {
 }
 
 function one({ database: opened }: TestStores): Promise<unknown> {
-  return opened.run("asking", ({ db }) => db.execute(sql`SELECT 1`));
+  return opened.run("asking", asking("SELECT 1"));
 }
 
 function openSockets(): number {

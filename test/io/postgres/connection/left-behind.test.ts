@@ -1,6 +1,5 @@
 /** Calls that are given up: what the server goes on doing for them, and how many sessions of ours it has. */
 import dns, { type LookupOptions } from "node:dns";
-import { sql } from "drizzle-orm";
 import { describe, expect, it, vi } from "vitest";
 import type { PoolOptions } from "../../../../src/io/postgres/connection/pool.ts";
 import { StoreUnavailableError } from "../../../../src/watchdog/ports.ts";
@@ -12,6 +11,7 @@ import { startPostgres } from "../../../services/postgres/embedded-postgres.ts";
 import { loseStandby } from "../../../services/postgres/lost-standby.ts";
 import { countSessions } from "../../../services/postgres/server-sessions.ts";
 import { startTcpProxy, type TcpProxy } from "../../../services/tcp-proxy.ts";
+import { asking } from "../../../support/stands/asking.ts";
 import {
   failing,
   openStores,
@@ -138,8 +138,7 @@ describe("a statement that does not heed that it is cancelled", () => {
   it("keeps its session's place, so that the server never gets many more than the pool has", async () => {
     await using world = await setup({ size: 1 });
     await world.database.sql.unsafe(STUBBORN);
-    const stubborn = () =>
-      world.stores.database.run("asking", ({ db }) => db.execute(sql`SELECT stubborn()`));
+    const stubborn = () => world.stores.database.run("asking", asking("SELECT stubborn()"));
     for (let call = 1; call <= 3; call += 1) {
       await expect(stubborn()).rejects.toThrow(/no answer from Postgres within/);
     }
@@ -220,14 +219,10 @@ function open(
 }
 
 function waitForLock({ database }: TestStores): Promise<unknown> {
-  return database.run("waiting", ({ db }) =>
-    db.execute(sql`SELECT pg_advisory_xact_lock(${KEY}::int)`),
-  );
+  return database.run("waiting", asking(`SELECT pg_advisory_xact_lock(${KEY})`));
 }
 
 async function one({ database }: TestStores): Promise<number | undefined> {
-  const [row] = await database.run("asking", ({ db }) =>
-    db.execute<{ readonly one: number }>(sql`SELECT 1 AS one`),
-  );
+  const [row] = await database.run("asking", asking<{ readonly one: number }>("SELECT 1 AS one"));
   return row?.one;
 }

@@ -1,10 +1,10 @@
-import { sql } from "drizzle-orm";
 import { describe, expect, it } from "vitest";
 import { Pool } from "../../../../src/io/postgres/connection/pool.ts";
 import type { ConnectionOptions } from "../../../../src/io/postgres/connection/session.ts";
 import { StoreUnavailableError } from "../../../../src/watchdog/ports.ts";
 import { createDatabase } from "../../../services/postgres/database.ts";
 import { startTcpProxy } from "../../../services/tcp-proxy.ts";
+import { asking } from "../../../support/stands/asking.ts";
 import { silentLog } from "../../../support/world/world.ts";
 
 const CALLS = 6;
@@ -17,9 +17,9 @@ describe("Pool", () => {
     const calls = gates.map((gate, index) =>
       world.pool.run(
         `call ${index}`,
-        async ({ db }) => {
+        async (connection) => {
           events.push(`sends ${index}`);
-          await db.execute(sql`SELECT 1`);
+          await asking("SELECT 1")(connection);
           await gate.promise;
           events.push(`ends ${index}`);
         },
@@ -40,9 +40,9 @@ describe("Pool", () => {
     const gate = Promise.withResolvers<void>();
     const arrivals = Array.from({ length: 3 }, () => Promise.withResolvers<number>());
     const calls = arrivals.map((arrival) =>
-      world.pool.run("asking", async ({ db }) => {
-        const [row] = await db.execute<{ readonly pid: number }>(
-          sql`SELECT pg_backend_pid() AS pid`,
+      world.pool.run("asking", async (connection) => {
+        const [row] = await asking<{ readonly pid: number }>("SELECT pg_backend_pid() AS pid")(
+          connection,
         );
         arrival.resolve(row?.pid ?? 0);
         await gate.promise;
@@ -74,7 +74,7 @@ describe("Pool", () => {
 
   it("gives the connection on after a call that failed", async () => {
     await using world = await setup(1);
-    const failing = world.pool.run("asking", ({ db }) => db.execute(sql`SELECT 1 / 0`));
+    const failing = world.pool.run("asking", asking("SELECT 1 / 0"));
     const next = world.one();
     await expect(failing).rejects.toThrow("asking: SQLSTATE 22012");
     await expect(next).resolves.toBe(1);
@@ -124,8 +124,8 @@ describe("Pool", () => {
     await using world = await setup(1);
     const gate = Promise.withResolvers<void>();
     const begun = Promise.withResolvers<void>();
-    const underWay = world.pool.run("asking", async ({ db }) => {
-      const answer = db.execute(sql`SELECT pg_sleep(0.2)`);
+    const underWay = world.pool.run("asking", async (connection) => {
+      const answer = asking("SELECT pg_sleep(0.2)")(connection);
       begun.resolve();
       await answer;
       await gate.promise;
@@ -144,9 +144,9 @@ describe("Pool", () => {
   it("breaks off a call that outlasts the time it is given when it closes", async () => {
     await using world = await setup(1);
     const begun = Promise.withResolvers<void>();
-    const call = world.pool.run("asking", ({ db }) => {
+    const call = world.pool.run("asking", (connection) => {
       begun.resolve();
-      return db.execute(sql`SELECT pg_sleep(60)`);
+      return asking("SELECT pg_sleep(60)")(connection);
     });
     const broken = expect(call).rejects.toThrow(StoreUnavailableError);
     await begun.promise;
@@ -185,9 +185,7 @@ async function setup(size: number, changes: Partial<ConnectionOptions> = {}) {
     /** To open a session. */
     attempts: () => attempts,
     async one(operation = "asking"): Promise<number | undefined> {
-      const rows = await pool.run(operation, ({ db }) =>
-        db.execute<{ readonly one: number }>(sql`SELECT 1 AS one`),
-      );
+      const rows = await pool.run(operation, asking<{ readonly one: number }>("SELECT 1 AS one"));
       return rows[0]?.one;
     },
     /** Of the worker, as the server sees them once those that were told to go have gone. */

@@ -1,9 +1,9 @@
-import { sql } from "drizzle-orm";
 import { describe, expect, it, vi } from "vitest";
 import { PostgresLease } from "../../../../src/io/postgres/leadership/lease.ts";
 import { LeaseUnavailableError, StoreUnavailableError } from "../../../../src/watchdog/ports.ts";
 import { seedRun } from "../../../fake-host/seed.ts";
 import { createDatabase, type TestDatabase } from "../../../services/postgres/database.ts";
+import { asking } from "../../../support/stands/asking.ts";
 import { tourStores } from "../../../support/stands/store-tour.ts";
 import {
   completing,
@@ -52,8 +52,9 @@ describe("a database whose transactions are repeatable reads", () => {
   it("has no say in what level a direct connection works at", async () => {
     await using database = await withSettings({ default_transaction_isolation: "serializable" });
     await using stores = openStores(database.connection);
-    const [row] = await stores.database.run("asking", ({ db }) =>
-      db.execute(sql`SELECT current_setting('transaction_isolation') AS level`),
+    const [row] = await stores.database.run(
+      "asking",
+      asking("SELECT current_setting('transaction_isolation') AS level"),
     );
     expect(row).toEqual({ level: "read committed" });
   });

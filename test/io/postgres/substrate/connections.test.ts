@@ -1,4 +1,3 @@
-import { sql } from "drizzle-orm";
 import { describe, expect, it, vi } from "vitest";
 import type { Database } from "../../../../src/io/postgres/database.ts";
 import { StoreUnavailableError } from "../../../../src/watchdog/ports.ts";
@@ -9,6 +8,7 @@ import {
   type TestRole,
   WORKER_GRANTS,
 } from "../../../services/postgres/database-role.ts";
+import { asking } from "../../../support/stands/asking.ts";
 import { openStores } from "../../../support/stands/stores.ts";
 import { seedExited } from "../../../support/world/proof-fleet.ts";
 import { createWorld } from "../../../support/world/world.ts";
@@ -124,8 +124,9 @@ describe("a whole sweep", () => {
 
 /** Long enough to have others come meanwhile; the session's process id. */
 async function slowly(database: Database): Promise<number> {
-  const [row] = await database.run("asking", ({ db }) =>
-    db.execute<{ readonly pid: number }>(sql`SELECT pg_backend_pid() AS pid, pg_sleep(0.05)`),
+  const [row] = await database.run(
+    "asking",
+    asking<{ readonly pid: number }>("SELECT pg_backend_pid() AS pid, pg_sleep(0.05)"),
   );
   return row?.pid ?? 0;
 }

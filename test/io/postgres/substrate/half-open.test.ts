@@ -1,4 +1,3 @@
-import { sql } from "drizzle-orm";
 import { describe, expect, it, vi } from "vitest";
 import { StoreUnavailableError } from "../../../../src/watchdog/ports.ts";
 import { settle } from "../../../../src/watchdog/sweep/resolve-write.ts";
@@ -6,6 +5,7 @@ import { seedRun } from "../../../fake-host/seed.ts";
 import { pauseCommits } from "../../../races/paused-commit.ts";
 import { createDatabase } from "../../../services/postgres/database.ts";
 import { startTcpProxy } from "../../../services/tcp-proxy.ts";
+import { asking } from "../../../support/stands/asking.ts";
 import {
   failing,
   openStores,
@@ -109,5 +109,5 @@ async function setup({ callDeadlineMs, size = 2, behindProxy = 1 }: SetupOptions
 }
 
 function ask({ database }: TestStores): Promise<unknown> {
-  return database.run("asking", ({ db }) => db.execute(sql`SELECT 1`));
+  return database.run("asking", asking("SELECT 1"));
 }

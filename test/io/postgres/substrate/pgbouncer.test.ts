@@ -1,3 +1,4 @@
+import postgres from "postgres";
 import { describe, expect, it, vi } from "vitest";
 import type { PoolOptions } from "../../../../src/io/postgres/connection/pool.ts";
 import { PostgresLease } from "../../../../src/io/postgres/leadership/lease.ts";
@@ -75,14 +76,10 @@ describe.runIf(HAS_PGBOUNCER)("a statement behind PgBouncer", () => {
   it("waits while somebody else has the only session, and goes on after that", async () => {
     await using world = await setup(ONE_SESSION);
     const stores = world.open({ pooler: "on" });
-    await using other = world.open({ pooler: "on" });
     const asking = Promise.withResolvers<unknown>();
-    await other.database.run("holding", async ({ db }) => {
-      await db.transaction(async (tx) => {
-        await tx.execute("SELECT 1");
-        stores.leadership.read().then(asking.resolve, asking.reject);
-        await vi.waitFor(async () => expect(await world.waiting()).toBe(1), { timeout: 20_000 });
-      });
+    await world.holding(async () => {
+      stores.leadership.read().then(asking.resolve, asking.reject);
+      await vi.waitFor(async () => expect(await world.waiting()).toBe(1), { timeout: 20_000 });
     });
     await expect(asking.promise).resolves.toMatchObject({ epoch: 0 });
   });
@@ -91,12 +88,8 @@ describe.runIf(HAS_PGBOUNCER)("a statement behind PgBouncer", () => {
     await using world = await setup({ ...ONE_SESSION, query_wait_timeout: "1" });
     const stores = world.open({ pooler: "on" });
     await stores.leadership.read();
-    await using other = world.open({ pooler: "on" });
-    await other.database.run("holding", async ({ db }) => {
-      await db.transaction(async (tx) => {
-        await tx.execute("SELECT 1");
-        await expect(stores.leadership.read()).rejects.toThrow(StoreUnavailableError);
-      });
+    await world.holding(async () => {
+      await expect(stores.leadership.read()).rejects.toThrow(StoreUnavailableError);
     });
     await expect(stores.leadership.read()).resolves.toMatchObject({ epoch: 0 });
   });
@@ -148,6 +141,22 @@ async function setup(
       return rows.length;
     },
     waiting: () => waitingClients(pooler, database.name),
+    /** Has a server session for as long as the work takes. */
+    async holding(work: () => Promise<void>): Promise<void> {
+      const other = postgres(pooler.url(database.url), {
+        max: 1,
+        prepare: false,
+        fetch_types: false,
+      });
+      try {
+        await other.begin(async (tx) => {
+          await tx`SELECT 1`;
+          await work();
+        });
+      } finally {
+        await other.end();
+      }
+    },
     [Symbol.asyncDispose]: () => opened.disposeAsync(),
   };
 }

@@ -1,4 +1,3 @@
-import { sql } from "drizzle-orm";
 import { describe, expect, it, vi } from "vitest";
 import { StoreUnavailableError } from "../../../../src/watchdog/ports.ts";
 import { settle } from "../../../../src/watchdog/sweep/resolve-write.ts";
@@ -6,6 +5,7 @@ import { seedRun } from "../../../fake-host/seed.ts";
 import { inGap } from "../../../races/gaps.ts";
 import { createDatabase, type TestDatabase } from "../../../services/postgres/database.ts";
 import { redisUrl } from "../../../services/redis/redis.ts";
+import { asking } from "../../../support/stands/asking.ts";
 import {
   failing,
   openStores,
@@ -30,7 +30,8 @@ describe("a server that has become read-only", () => {
     const { epoch } = await takeEpoch(stores);
     const before = await backendOf(stores);
     await failOver(database);
-    const found = await backendOf(stores);
+    // What was under way when the session ended may still have met it.
+    const found = await vi.waitFor(() => backendOf(stores));
     expect(found).not.toBe(before);
     await expect(stores.leadership.clearLeaseKind(epoch)).rejects.toThrow(READ_ONLY);
     // Sessions that are there already are not told that they may write again.
@@ -106,8 +107,9 @@ async function readOnly({ sql: admin, name }: TestDatabase, value: "on" | "off")
 }
 
 async function backendOf({ database }: TestStores): Promise<number> {
-  const [row] = await database.run("asking", ({ db }) =>
-    db.execute<{ readonly pid: number }>(sql`SELECT pg_backend_pid() AS pid`),
+  const [row] = await database.run(
+    "asking",
+    asking<{ readonly pid: number }>("SELECT pg_backend_pid() AS pid"),
   );
   return row?.pid ?? 0;
 }
