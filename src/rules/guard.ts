@@ -24,7 +24,7 @@ export interface GuardScene {
   readonly life: Life;
   /** Runs with authoritative evidence: of this sweep, or of the last full one where this one is limited. */
   readonly answered: number;
-  /** Presumptions confirmed in this sweep, and all those that one more sighting would confirm. */
+  /** Presumptions confirmed in this sweep, and all those that one more observation would confirm. */
   readonly presumed: number;
   /** Presumptions applied in the last hour, this sweep's included; without those a person let pass. */
   readonly appliedLastHour: number;
@@ -69,7 +69,10 @@ export function decide<T>(
   return { apply, hold, reason };
 }
 
-export function isMass({ presumed, answered }: GuardScene, { min, ratio }: GuardPolicy): boolean {
+export function isMassFailure(
+  { presumed, answered }: GuardScene,
+  { min, ratio }: GuardPolicy,
+): boolean {
   return presumed > Math.max(min, ratio * answered);
 }
 
@@ -98,7 +101,7 @@ export function isAuthoritative(evidence: Evidence): boolean {
 }
 
 /** An exit code, a running command or a RUNNING sandbox: a backend that lost everything could not say so. */
-export function showsLife(evidence: Evidence): boolean {
+export function provesLife(evidence: Evidence): boolean {
   switch (evidence.kind) {
     case "exited":
     case "failed":
@@ -121,7 +124,7 @@ function allowance(
   scene: GuardScene,
   policy: GuardPolicy,
 ): { readonly atMost: number; readonly reason: string } {
-  if (isMass(scene, policy)) {
+  if (isMassFailure(scene, policy)) {
     const { presumed, answered } = scene;
     return { atMost: 0, reason: `a mass: ${presumed} presumptions, ${answered} runs answered` };
   }

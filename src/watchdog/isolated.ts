@@ -7,7 +7,7 @@ import { StoreUnavailableError } from "./ports.ts";
  * @param onTrouble told about a failure that concerns this piece alone.
  * @throws what ends the sweep, and everything once `signal` has aborted.
  */
-export async function alone(
+export async function isolated(
   work: () => Promise<void>,
   onTrouble: (error: unknown) => void,
   signal: AbortSignal,

@@ -44,7 +44,7 @@ export interface WorkerIdentity {
 const SAID_FOR_MS = 3_600_000;
 
 /** Collects facts as the worker meets them; answers from memory. */
-export class WorkerState {
+export class WorkerStatus {
   readonly #clock: Clock;
   readonly #schedule: Schedule;
   readonly #identity: WorkerIdentity;
@@ -96,7 +96,7 @@ export class WorkerState {
         ? (this.#ownLastSweep?.status ?? null)
         : (fleet?.view.lastStatus ?? null),
       heldFor: this.#ownSweepIsLast ? this.#heldFor : null,
-      apiRefusal: this.#identity.api?.refusal ?? null,
+      apiRefusal: this.#identity.api?.blockedReason ?? null,
       failingRuns: this.#backlog?.failing ?? 0,
       endedElsewhere: this.#endedElsewhereLately,
       role: this.#role,
@@ -194,7 +194,7 @@ export class WorkerState {
     }
   }
 
-  /** For `conductSweep`: notes what happens inside a sweep. */
+  /** For `leadSweep`: notes what happens inside a sweep. */
   readonly watch: SweepWatch = {
     onLeadership: (view) => {
       this.#fleet = { seenAtMs: this.#clock.monotonicMs(), view };

@@ -5,8 +5,8 @@ import {
   type GuardPolicy,
   type GuardScene,
   isAuthoritative,
-  isMass,
-  showsLife,
+  isMassFailure,
+  provesLife,
 } from "../../src/rules/guard.ts";
 import type { Evidence, GoneReason } from "../../src/rules/model.ts";
 import { failure } from "../support/stands/snapshot.ts";
@@ -55,7 +55,7 @@ describe("decide", () => {
       reason: "no other run to ask, 5 presumptions in an hour",
     },
     {
-      name: "few with canaries that show no life: none",
+      name: "few with control runs that show no life: none",
       scene: { life: "none" },
       applied: 0,
       reason: "no sign of life from any run",
@@ -73,7 +73,7 @@ describe("decide", () => {
       reason: "a mass: 6 presumptions, 6 runs answered",
     },
     {
-      name: "a mass with canaries that show no life: none",
+      name: "a mass with control runs that show no life: none",
       scene: { life: "none", answered: 6, presumed: 6 },
       applied: 0,
       reason: "a mass: 6 presumptions, 6 runs answered",
@@ -144,7 +144,7 @@ describe("decide", () => {
           const cap = Math.max(POLICY.perHour, scene.provenLastHour / 4);
           const left = Math.max(0, Math.floor(cap) - scene.appliedLastHour);
           expect(apply.length).toBeLessThanOrEqual(left);
-          if (isMass(scene, POLICY) || scene.life === "none") {
+          if (isMassFailure(scene, POLICY) || scene.life === "none") {
             expect(apply.every((overdueMs) => overdueMs >= DAY_MS)).toBe(true);
           }
         },
@@ -153,7 +153,7 @@ describe("decide", () => {
   });
 });
 
-describe("isMass", () => {
+describe("isMassFailure", () => {
   const cases = [
     { presumed: 5, answered: 0, mass: false },
     { presumed: 6, answered: 0, mass: true },
@@ -163,7 +163,7 @@ describe("isMass", () => {
     { presumed: 26, answered: 100, mass: true },
   ];
   it.each(cases)("is $mass for $presumed presumptions when $answered runs answered", (row) => {
-    expect(isMass({ ...QUIET, ...row }, POLICY)).toBe(row.mass);
+    expect(isMassFailure({ ...QUIET, ...row }, POLICY)).toBe(row.mass);
   });
 });
 
@@ -190,7 +190,7 @@ describe("what an answer shows", () => {
   for (const [name, evidence, authoritative, life] of cases) {
     it(`${name}: ${authoritative ? "authoritative" : "cannot tell"}, ${life ? "life" : "no life"}`, () => {
       expect(isAuthoritative(evidence)).toBe(authoritative);
-      expect(showsLife(evidence)).toBe(life);
+      expect(provesLife(evidence)).toBe(life);
     });
   }
 });

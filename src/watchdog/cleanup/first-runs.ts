@@ -1,5 +1,5 @@
 import { withFirstRun } from "../../rules/cleanup/first-run.ts";
-import { alone } from "../isolated.ts";
+import { isolated } from "../isolated.ts";
 import type { Fence, Log } from "../ports.ts";
 import type { FirstRunTask, Journal } from "../store-ports.ts";
 
@@ -28,9 +28,9 @@ export async function recordFirstRuns(
     for (const task of tasks) {
       signal.throwIfAborted();
       const { automationId } = task;
-      await alone(
+      await isolated(
         () => record(deps, task, fence),
-        (err) => deps.log.error({ err, automationId }, "a chore could not be done"),
+        (err) => deps.log.error({ err, automationId }, "work after a verdict failed"),
         signal,
       );
       after = automationId;

@@ -1,9 +1,9 @@
 import { type CleanupDelays, planCleanup } from "../../rules/cleanup/cleanup-plan.ts";
-import { alone } from "../isolated.ts";
+import { isolated } from "../isolated.ts";
 import type { Backend, Fence, Log } from "../ports.ts";
 import type { Journal, RunStore } from "../store-ports.ts";
 
-export interface HousekeepingDeps {
+export interface MaintenanceDeps {
   readonly journal: Pick<
     Journal,
     "adoptLateSandboxes" | "adoptOverdueStamps" | "closeOverturnedFirstRuns" | "prune"
@@ -17,7 +17,7 @@ export interface HousekeepingDeps {
 }
 
 /** A sandbox that was named late is treated as after any presumption. */
-export interface HousekeepingOptions extends CleanupDelays {
+export interface MaintenanceOptions extends CleanupDelays {
   /** How long the journal keeps what is settled. */
   readonly journalRetentionMs: number;
 }
@@ -29,9 +29,9 @@ export interface HousekeepingOptions extends CleanupDelays {
  *
  * @throws what ends the sweep, or `signal.reason`.
  */
-export async function housekeep(
-  deps: HousekeepingDeps,
-  options: HousekeepingOptions,
+export async function maintain(
+  deps: MaintenanceDeps,
+  options: MaintenanceOptions,
   fence: Fence,
   signal: AbortSignal,
 ): Promise<void> {
@@ -44,11 +44,11 @@ export async function housekeep(
   };
   for (const [step, work] of Object.entries(steps)) {
     signal.throwIfAborted();
-    await alone(work, (err) => deps.log.warn({ err, step }, "housekeeping failed"), signal);
+    await isolated(work, (err) => deps.log.warn({ err, step }, "maintenance failed"), signal);
   }
 }
 
-async function adopt(deps: HousekeepingDeps, delays: CleanupDelays, fence: Fence): Promise<void> {
+async function adopt(deps: MaintenanceDeps, delays: CleanupDelays, fence: Fence): Promise<void> {
   const { cleans, pause } = deps.backend;
   if (!cleans) return;
   const plan = planCleanup("presumption", delays, pause !== undefined);
@@ -61,7 +61,7 @@ async function adopt(deps: HousekeepingDeps, delays: CleanupDelays, fence: Fence
 const STAMPS_AT_ONCE = 1000;
 
 /** Only a backend that pauses is one for which the host stamps its rows. */
-async function adoptStamps(deps: HousekeepingDeps, fence: Fence): Promise<void> {
+async function adoptStamps(deps: MaintenanceDeps, fence: Fence): Promise<void> {
   const { cleans, pause } = deps.backend;
   if (!cleans || pause === undefined) return;
   const count = await deps.journal.adoptOverdueStamps(STAMPS_AT_ONCE, fence);
@@ -69,12 +69,12 @@ async function adoptStamps(deps: HousekeepingDeps, fence: Fence): Promise<void> 
   if (count > 0) deps.log.info({ count }, "sandboxes that the host has left will be deleted");
 }
 
-async function closeOverturned(deps: HousekeepingDeps, fence: Fence): Promise<void> {
+async function closeOverturned(deps: MaintenanceDeps, fence: Fence): Promise<void> {
   await deps.journal.closeOverturnedFirstRuns(fence);
   deps.onProgress();
 }
 
-async function forget(deps: HousekeepingDeps, fence: Fence): Promise<void> {
+async function forget(deps: MaintenanceDeps, fence: Fence): Promise<void> {
   const count = await deps.store.dropSuspicions(fence);
   deps.onProgress();
   if (count === 0) return;
@@ -87,7 +87,7 @@ const PRUNE_BATCH = 1000;
 const PRUNE_BATCHES = 10;
 
 async function prune(
-  deps: HousekeepingDeps,
+  deps: MaintenanceDeps,
   retentionMs: number,
   fence: Fence,
   signal: AbortSignal,

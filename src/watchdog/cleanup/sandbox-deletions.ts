@@ -7,7 +7,7 @@ import {
 import { forEachConcurrently } from "../concurrency/for-each-concurrently.ts";
 import { LinkedController } from "../concurrency/linked-signal.ts";
 import { untilAborted } from "../concurrency/until-aborted.ts";
-import { alone } from "../isolated.ts";
+import { isolated } from "../isolated.ts";
 import type { Backend, CleanupResult, Clock, Fence, Log, PauseResult, Random } from "../ports.ts";
 import type { CleanupTask, Journal } from "../store-ports.ts";
 
@@ -60,9 +60,9 @@ export class Cleanups {
       slots,
       (claim, taskSignal) => {
         const { runId, sandboxId } = claim.task;
-        return alone(
+        return isolated(
           () => this.#do(claim, taskSignal),
-          (err) => this.#deps.log.error({ err, runId, sandboxId }, "a chore could not be done"),
+          (err) => this.#deps.log.error({ err, runId, sandboxId }, "work after a verdict failed"),
           taskSignal,
         );
       },
@@ -72,7 +72,7 @@ export class Cleanups {
 
   async *#claimed(slots: number, mayGoOn: () => boolean): AsyncGenerator<Claim, void, void> {
     const { journal, backend, clock } = this.#deps;
-    while (mayGoOn() && !this.#refused && (backend.api?.refusal ?? null) === null) {
+    while (mayGoOn() && !this.#refused && (backend.api?.blockedReason ?? null) === null) {
       const sinceMs = clock.monotonicMs();
       const tasks = await journal.claimCleanups(this.#fence, slots);
       if (tasks.length === 0) return;

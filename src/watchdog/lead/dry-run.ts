@@ -1,10 +1,10 @@
 import type { SweepEnd } from "../../rules/exit-code.ts";
 import type { SweepReport } from "../../rules/report.ts";
 import { endOf } from "../errors.ts";
-import { Tally } from "../sweep/outcome-counter.ts";
+import { OutcomeCounter } from "../sweep/outcome-counter.ts";
 import { makeReport } from "../sweep/report.ts";
 import { queryOf, sweep } from "../sweep/sweep.ts";
-import type { ConductDeps, ConductOptions, SweepRequest } from "./model.ts";
+import type { LeadDeps, LeadOptions, SweepRequest } from "./model.ts";
 import { dryStore, patientStore } from "./patient-store.ts";
 import { sweepOptionsOf, watchOutcomes } from "./sweep-watch.ts";
 
@@ -13,15 +13,15 @@ import { sweepOptionsOf, watchOutcomes } from "./sweep-watch.ts";
  *
  * @throws StoreUnavailableError, StoreSchemaError or `signal.reason` when nothing was judged.
  */
-export async function rehearseSweep(
-  deps: Omit<ConductDeps, "lease">,
-  options: ConductOptions,
+export async function dryRunSweep(
+  deps: Omit<LeadDeps, "lease">,
+  options: LeadOptions,
   request: SweepRequest,
   signal: AbortSignal,
 ): Promise<{ readonly report: SweepReport; readonly error: unknown }> {
   const horizon = await deps.leadership.horizon();
   const begunAtMs = deps.clock.monotonicMs();
-  const tally = new Tally();
+  const counter = new OutcomeCounter();
   let end: SweepEnd = { kind: "finished" };
   let error: unknown = null;
   try {
@@ -37,7 +37,7 @@ export async function rehearseSweep(
     deps.watch.onBegin?.({ epoch: null, backlog });
     const { backend, clock, log } = deps;
     const onProgress = () => deps.watch.onProgress?.();
-    const watch = watchOutcomes(tally, deps.watch);
+    const watch = watchOutcomes(counter, deps.watch);
     await sweep({ store, backend, clock, log, onProgress, ...watch }, sweepOptions, term, signal);
   } catch (caught) {
     error = caught;
@@ -52,7 +52,7 @@ export async function rehearseSweep(
     epoch: null,
     startedAtMs: horizon.ms,
     durationMs: deps.clock.monotonicMs() - begunAtMs,
-    tally,
+    counter,
   });
   return { report, error };
 }

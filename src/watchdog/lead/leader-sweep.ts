@@ -1,37 +1,37 @@
 import type { SweepEnd } from "../../rules/exit-code.ts";
 import type { SweepReport } from "../../rules/report.ts";
-import { Chores } from "../cleanup/after-verdicts.ts";
-import { housekeep } from "../cleanup/maintenance.ts";
+import { AfterVerdicts } from "../cleanup/after-verdicts.ts";
+import { maintain } from "../cleanup/maintenance.ts";
 import { LinkedController } from "../concurrency/linked-signal.ts";
 import { endOf } from "../errors.ts";
-import type { ApiRestraint, Fence } from "../ports.ts";
+import type { ApiThrottle, Fence } from "../ports.ts";
 import type { Horizon } from "../store-ports.ts";
-import { Tally } from "../sweep/outcome-counter.ts";
+import { OutcomeCounter } from "../sweep/outcome-counter.ts";
 import { makeReport } from "../sweep/report.ts";
 import { FencedError } from "../sweep/resolve-write.ts";
 import { queryOf, sweep } from "../sweep/sweep.ts";
 import { LeaseLostError, type LeaseTerm } from "./lease-term.ts";
-import type { ConductDeps, Conducted, ConductOptions, SweepRequest } from "./model.ts";
+import type { LeadDeps, LeadOptions, LeadResult, SweepRequest } from "./model.ts";
 import { patientStore } from "./patient-store.ts";
 import { sweepOptionsOf, watchOutcomes } from "./sweep-watch.ts";
 
 /** A sweep whose lease and epoch are ours. */
-export class LedSweep {
-  readonly #deps: ConductDeps;
-  readonly #options: ConductOptions;
+export class LeaderSweep {
+  readonly #deps: LeadDeps;
+  readonly #options: LeadOptions;
   readonly #request: SweepRequest;
   readonly #term: LeaseTerm;
   readonly #horizon: Horizon;
   readonly #full: boolean;
   readonly #fence: Fence;
-  readonly #tally = new Tally();
-  readonly #chores: Chores;
+  readonly #counter = new OutcomeCounter();
+  readonly #afterVerdicts: AfterVerdicts;
   readonly #begunAtMs: number;
   #progressedAtMs = 0;
 
   constructor(
-    deps: ConductDeps,
-    options: ConductOptions,
+    deps: LeadDeps,
+    options: LeadOptions,
     request: SweepRequest,
     term: LeaseTerm,
     begun: { readonly epoch: number; readonly horizon: Horizon },
@@ -44,14 +44,18 @@ export class LedSweep {
     this.#horizon = begun.horizon;
     this.#full = full;
     this.#fence = { epoch: begun.epoch, check: () => term.check() };
-    this.#chores = new Chores({ ...deps, onProgress: () => this.#progressed() }, this.#fence, {
-      slots: options.cleanupSlots,
-      presumedForMs: options.sweep.cleanupDelayMs,
-    });
+    this.#afterVerdicts = new AfterVerdicts(
+      { ...deps, onProgress: () => this.#progressed() },
+      this.#fence,
+      {
+        slots: options.cleanupSlots,
+        presumedForMs: options.sweep.cleanupDelayMs,
+      },
+    );
     this.#begunAtMs = deps.clock.monotonicMs();
   }
 
-  async run(stop: AbortSignal): Promise<Conducted> {
+  async run(stop: AbortSignal): Promise<LeadResult> {
     const { log } = this.#deps;
     let error: unknown = null;
     let end: SweepEnd = { kind: "finished" };
@@ -78,7 +82,7 @@ export class LedSweep {
     const cleaning = this.#clean(scope.signal);
     try {
       await this.#sweep(scope.signal);
-      this.#chores.endSweep();
+      this.#afterVerdicts.endSweep();
       const { clock } = this.#deps;
       await Promise.race([cleaning, clock.sleep(this.#options.cleanupTailMs, scope.signal)]);
     } finally {
@@ -103,8 +107,9 @@ export class LedSweep {
     const sweepOptions = sweepOptionsOf(options, request);
     const backlog = await store.backlog(queryOf(sweepOptions, term));
     deps.watch.onBegin?.({ epoch: this.#fence.epoch, backlog });
-    const watch = watchOutcomes(this.#tally, deps.watch, (outcome) => {
-      if (outcome.action === "completed" || outcome.action === "failed") this.#chores.nudge();
+    const watch = watchOutcomes(this.#counter, deps.watch, (outcome) => {
+      if (outcome.action === "completed" || outcome.action === "failed")
+        this.#afterVerdicts.nudge();
     });
     const { backend, clock, log } = deps;
     const onProgress = () => this.#progressed();
@@ -123,8 +128,8 @@ export class LedSweep {
       onEndedElsewhere: (count: number) => this.#deps.watch.onEndedElsewhere?.(count),
     };
     try {
-      await housekeep(deps, options, this.#fence, signal);
-      await this.#chores.run(signal);
+      await maintain(deps, options, this.#fence, signal);
+      await this.#afterVerdicts.run(signal);
     } catch (error) {
       if (!signal.aborted) log.warn({ err: error }, "clean-up goes on in the next sweep");
     }
@@ -137,15 +142,15 @@ export class LedSweep {
   async #informFleet(scope: LinkedController): Promise<void> {
     const { clock, leadership, log } = this.#deps;
     let toldAtMs = clock.monotonicMs();
-    let told = this.#restraint;
+    let told = this.#throttle;
     while (!scope.signal.aborted) {
       try {
         await clock.sleep(LOOK_EVERY_MS, scope.signal);
         const due = clock.monotonicMs() - toldAtMs >= INFORM_EVERY_MS;
         const moved = this.#progressedAtMs > toldAtMs;
-        if (!(due && moved) && !isStricter(this.#restraint, told)) continue;
+        if (!(due && moved) && !isStricter(this.#throttle, told)) continue;
         toldAtMs = clock.monotonicMs();
-        told = this.#restraint;
+        told = this.#throttle;
         if (!(await leadership.progress(this.#fence, told))) {
           scope.abort(new FencedError("a newer epoch was handed out"));
         }
@@ -163,18 +168,18 @@ export class LedSweep {
 
   async #finish(): Promise<boolean> {
     const { runs: _, ...summary } = await this.#report({ kind: "finished" });
-    return this.#deps.leadership.finish(this.#fence, summary, this.#restraint);
+    return this.#deps.leadership.finish(this.#fence, summary, this.#throttle);
   }
 
-  get #restraint(): ApiRestraint {
-    return this.#deps.backend.api?.restraint ?? UNRESTRAINED;
+  get #throttle(): ApiThrottle {
+    return this.#deps.backend.api?.throttle ?? UNTHROTTLED;
   }
 
   async #report(end: SweepEnd): Promise<SweepReport> {
     const { journal, clock } = this.#deps;
     // Without a database there is nothing to count; the report says then that the sweep failed.
     const pending = end.kind === "failed" ? 0 : await journal.pendingCleanups().catch(() => 0);
-    const { done, abandoned } = this.#chores.summary;
+    const { done, abandoned } = this.#afterVerdicts.summary;
     return makeReport({
       end,
       dryRun: false,
@@ -183,7 +188,7 @@ export class LedSweep {
       epoch: this.#fence.epoch,
       startedAtMs: this.#horizon.ms,
       durationMs: clock.monotonicMs() - this.#begunAtMs,
-      tally: this.#tally,
+      counter: this.#counter,
       cleanups: { done, pending, abandoned },
     });
   }
@@ -191,10 +196,10 @@ export class LedSweep {
 
 const LOOK_EVERY_MS = 1000;
 const INFORM_EVERY_MS = 5000;
-const UNRESTRAINED: ApiRestraint = { pausedForMs: 0, concurrency: null };
+const UNTHROTTLED: ApiThrottle = { pausedForMs: 0, concurrency: null };
 
 /** A pause that merely runs down, and a limit that recovers, can wait. */
-function isStricter(now: ApiRestraint, told: ApiRestraint): boolean {
+function isStricter(now: ApiThrottle, told: ApiThrottle): boolean {
   const limit = now.concurrency ?? Number.POSITIVE_INFINITY;
   return (
     now.pausedForMs > told.pausedForMs || limit < (told.concurrency ?? Number.POSITIVE_INFINITY)

@@ -15,7 +15,7 @@ import type {
 import type { Backlog, Journal, Leadership, LeadershipView, RunStore } from "../store-ports.ts";
 import type { SweepOptions } from "../sweep/model.ts";
 
-export interface ConductDeps {
+export interface LeadDeps {
   readonly lease: Lease;
   readonly leadership: Leadership;
   readonly store: RunStore;
@@ -43,7 +43,7 @@ export interface SweepWatch {
   onStoreTry?(failure: StoreUnavailableError | null): void;
 }
 
-export interface ConductOptions {
+export interface LeadOptions {
   /** `host/pid/random`. */
   readonly holder: string;
   readonly lease: LeaseTiming;
@@ -66,7 +66,7 @@ export interface SweepRequest {
   readonly overrideReason: string | null;
 }
 
-export type Conducted =
+export type LeadResult =
   | { readonly kind: "swept"; readonly report: SweepReport; readonly error: unknown }
   /** `expiresInMs` is `null` when the lease never expires by itself. */
   | {

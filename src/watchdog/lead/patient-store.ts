@@ -9,10 +9,10 @@ export function dryStore(store: RunStore): RunStore {
     read: (...args) => store.read(...args),
     facts: (...args) => store.facts(...args),
     guardFacts: (...args) => store.guardFacts(...args),
-    canaries: (...args) => store.canaries(...args),
+    controlRuns: (...args) => store.controlRuns(...args),
     apply: async () => ({ kind: "written" }),
     defer: async () => ({ kind: "written" }),
-    deferUnasked: async () => {},
+    deferSkipped: async () => {},
     noteError: async () => {},
     dropSuspicions: async () => 0,
   };
@@ -20,7 +20,7 @@ export function dryStore(store: RunStore): RunStore {
 
 /**
  * A store whose reads are tried again while Postgres restarts or fails over. Writes are passed on as they are: their
- * outcome has to be looked into first (settle.ts).
+ * outcome has to be looked into first (resolve-write.ts).
  *
  * @param onTry told about every read: `null` when Postgres answered, else what kept it from answering.
  */
@@ -51,10 +51,10 @@ export function patientStore(
     read: (...args) => patiently(() => store.read(...args)),
     facts: (...args) => patiently(() => store.facts(...args)),
     guardFacts: (...args) => patiently(() => store.guardFacts(...args)),
-    canaries: (...args) => patiently(() => store.canaries(...args)),
+    controlRuns: (...args) => patiently(() => store.controlRuns(...args)),
     apply: (...args) => store.apply(...args),
     defer: (...args) => store.defer(...args),
-    deferUnasked: (...args) => store.deferUnasked(...args),
+    deferSkipped: (...args) => store.deferSkipped(...args),
     noteError: (...args) => store.noteError(...args),
     dropSuspicions: (...args) => store.dropSuspicions(...args),
   };

@@ -1,4 +1,4 @@
-import { showsLife } from "../../rules/guard.ts";
+import { provesLife } from "../../rules/guard.ts";
 import type { RunSnapshot } from "../../rules/model.ts";
 import { LinkedController } from "../concurrency/linked-signal.ts";
 import { endsTheSweep } from "../errors.ts";
@@ -12,35 +12,36 @@ const PATIENCE_MS = 10_000;
  *
  * @throws what ends the sweep, or `signal.reason`.
  */
-export async function showLife(
+export async function anyControlAlive(
   deps: Pick<SweepDeps, "backend" | "clock" | "log" | "onProgress">,
-  canaries: readonly RunSnapshot[],
+  controlRuns: readonly RunSnapshot[],
   signal: AbortSignal,
 ): Promise<boolean> {
   using scope = new LinkedController(signal);
   const patience = deps.clock.sleep(PATIENCE_MS, scope.signal).then(
-    () => scope.abort(new Error("the canaries have not answered in time")),
+    () => scope.abort(new Error("the control runs have not answered in time")),
     () => {},
   );
   const signs = await Promise.all(
-    canaries.map((canary) => isAlive(deps, canary, signal, scope.signal)),
+    controlRuns.map((controlRun) => isAlive(deps, controlRun, signal, scope.signal)),
   );
-  scope.abort(new Error("the canaries have answered"));
+  scope.abort(new Error("the control runs have answered"));
   await patience;
   return signs.includes(true);
 }
 
 async function isAlive(
-  { backend, log, onProgress }: Parameters<typeof showLife>[0],
-  canary: RunSnapshot,
+  { backend, log, onProgress }: Parameters<typeof anyControlAlive>[0],
+  controlRun: RunSnapshot,
   sweepSignal: AbortSignal,
   signal: AbortSignal,
 ): Promise<boolean> {
   try {
-    return showsLife(await backend.verify(canary, signal));
+    return provesLife(await backend.verify(controlRun, signal));
   } catch (error) {
     if (sweepSignal.aborted || endsTheSweep(error)) throw error;
-    if (!signal.aborted) log.error({ err: error, runId: canary.id }, "asking a canary failed");
+    if (!signal.aborted)
+      log.error({ err: error, runId: controlRun.id }, "asking a controlRun failed");
     return false;
   } finally {
     onProgress();

@@ -3,7 +3,7 @@ import {
   type GuardScene,
   isAuthoritative,
   type Life,
-  showsLife,
+  provesLife,
 } from "../../rules/guard.ts";
 import type { Evidence, RunSnapshot, Verdict } from "../../rules/model.ts";
 import type { RunOutcome } from "../../rules/report.ts";
@@ -11,7 +11,7 @@ import { askAgainInMs, type SuspicionChange } from "../../rules/suspicion.ts";
 import { hardDeadline } from "../../rules/verdict.ts";
 import { forEachConcurrently } from "../concurrency/for-each-concurrently.ts";
 import type { GuardFacts, StaleQuery } from "../store-ports.ts";
-import { showLife } from "./control-runs.ts";
+import { anyControlAlive } from "./control-runs.ts";
 import type { SweepDeps, SweepOptions, SweepTerm } from "./model.ts";
 import { containTrouble, outcomeOf } from "./run-outcome.ts";
 import type { RunWriter } from "./write-run.ts";
@@ -37,7 +37,7 @@ interface Waiting extends Candidate {
 const RUNS_PER_ROUND = 64;
 /** What the backend said longer ago than this is not acted upon. */
 const FRESH_MS = 30_000;
-const CANARIES = 3;
+const CONTROL_RUNS = 3;
 
 /** The confirmed presumptions of one sweep: set aside as they come, decided on in rounds, by the rules of guard.ts. */
 export class GuardRounds {
@@ -46,7 +46,7 @@ export class GuardRounds {
   readonly #term: SweepTerm;
   readonly #query: StaleQuery;
   readonly #writer: RunWriter;
-  /** Runs that one more sighting would confirm, of the whole fleet: a mass has to be seen before its first victim. */
+  /** Runs that one more observation would confirm, of the whole fleet: a mass has to be seen before its first victim. */
   readonly #confirmable: Set<string>;
   readonly #facts: GuardFacts;
   /** Only some runs were asked for: what such a sweep sees is not the measure of what is normal. */
@@ -85,7 +85,7 @@ export class GuardRounds {
     if (!isUnderSuspicion(verdict)) this.#confirmable.delete(run.id);
     if (!isAuthoritative(evidence)) return;
     this.#answered += 1;
-    if (showsLife(evidence)) this.#life = "seen";
+    if (provesLife(evidence)) this.#life = "seen";
   }
 
   /** The run is not RUNNING or not stale any more. */
@@ -169,12 +169,12 @@ export class GuardRounds {
     // An override needs no sign of life.
     if (this.#options.overrideReason !== null) return "none";
     if (this.#life !== null) return this.#life;
-    if ((backend.api?.refusal ?? null) !== null) return "none";
-    const canaries = await store.canaries(this.#query, backend.needs ?? [], CANARIES);
+    if ((backend.api?.blockedReason ?? null) !== null) return "none";
+    const controlRuns = await store.controlRuns(this.#query, backend.needs ?? [], CONTROL_RUNS);
     onProgress();
-    const shown = await showLife(this.#deps, canaries, signal);
+    const shown = await anyControlAlive(this.#deps, controlRuns, signal);
     // A run of the sweep may have shown life meanwhile.
-    this.#life ??= shown ? "seen" : canaries.length === 0 ? "nobody-to-ask" : "none";
+    this.#life ??= shown ? "seen" : controlRuns.length === 0 ? "nobody-to-ask" : "none";
     return this.#life;
   }
 
@@ -186,9 +186,9 @@ export class GuardRounds {
       if (!this.#isFresh(candidate)) throw new StaleEvidenceError("the answer grew old");
     };
     try {
-      const settled = await this.#writer.end(run, verdict, evidence, signal, check);
-      if (settled.kind === "written") this.#appliedLastHour += 1;
-      return outcomeOf(run.id, { action: "failed", basis, reason, verifyMs }, settled);
+      const resolved = await this.#writer.end(run, verdict, evidence, signal, check);
+      if (resolved.kind === "written") this.#appliedLastHour += 1;
+      return outcomeOf(run.id, { action: "failed", basis, reason, verifyMs }, resolved);
     } catch (error) {
       if (!(error instanceof StaleEvidenceError)) throw error;
       return await this.#leave(candidate, signal);
@@ -203,11 +203,11 @@ export class GuardRounds {
     const action = heldFor === null ? "suspected" : "held";
     const why = heldFor ?? "the answer grew old";
     const reason = `${verdict.reason}, ${why}`;
-    const settled = await this.#writer.leave(
+    const resolved = await this.#writer.leave(
       { run, deferMs, statusDetail: null, suspicion },
       signal,
     );
-    return outcomeOf(run.id, { action, basis, reason, verifyMs }, settled);
+    return outcomeOf(run.id, { action, basis, reason, verifyMs }, resolved);
   }
 
   #each(

@@ -3,16 +3,16 @@ import type { RunOutcome } from "../../rules/report.ts";
 import {
   askAgainInMs,
   CLEARED,
-  inTheDark,
+  inconclusive,
+  observation,
   type SuspicionChange,
-  sighting,
 } from "../../rules/suspicion.ts";
 import { judge } from "../../rules/verdict.ts";
 import type { StaleQuery } from "../store-ports.ts";
 import type { GuardRounds } from "./guard-rounds.ts";
 import type { SweepDeps, SweepOptions, SweepTerm } from "./model.ts";
 import { containTrouble, outcomeOf } from "./run-outcome.ts";
-import type { Unasked } from "./skipped-runs.ts";
+import type { SkippedRuns } from "./skipped-runs.ts";
 import type { RunWriter } from "./write-run.ts";
 
 type Presumption = Extract<Verdict, { kind: "fail" }>;
@@ -25,14 +25,18 @@ export class RunSweep {
   readonly #query: StaleQuery;
   readonly #writer: RunWriter;
   readonly #guard: GuardRounds;
-  readonly #unasked: Unasked;
+  readonly #skipped: SkippedRuns;
 
   constructor(
     deps: SweepDeps,
     options: SweepOptions,
     term: SweepTerm,
     query: StaleQuery,
-    parts: { readonly writer: RunWriter; readonly guard: GuardRounds; readonly unasked: Unasked },
+    parts: {
+      readonly writer: RunWriter;
+      readonly guard: GuardRounds;
+      readonly skipped: SkippedRuns;
+    },
   ) {
     this.#deps = deps;
     this.#options = options;
@@ -40,17 +44,17 @@ export class RunSweep {
     this.#query = query;
     this.#writer = parts.writer;
     this.#guard = parts.guard;
-    this.#unasked = parts.unasked;
+    this.#skipped = parts.skipped;
   }
 
   /**
    * @param signal aborts when the sweep cannot go on; nothing is written any more then.
-   * @returns `null` when the guard or the collector of unasked runs will tell the outcome.
+   * @returns `null` when the guard or the collector of skipped runs will tell the outcome.
    * @throws what ends the sweep. Anything else is this run's own trouble, and its outcome.
    */
   async handle(runId: string, signal: AbortSignal): Promise<RunOutcome | null> {
-    const refusal = this.#deps.backend.api?.refusal ?? null;
-    if (refusal !== null) return this.#leaveUnasked(runId, refusal);
+    const blockedReason = this.#deps.backend.api?.blockedReason ?? null;
+    if (blockedReason !== null) return this.#skip(runId, blockedReason);
     let errorTimes = 0;
     const work = async () => {
       const run = await this.#deps.store.read(runId, this.#query);
@@ -101,25 +105,25 @@ export class RunSweep {
           return await this.#presume(run, verdict, evidence, verifyMs, signal);
         }
         const action = verdict.kind === "complete" ? "completed" : "failed";
-        const settled = await this.#writer.end(run, verdict, evidence, signal);
-        return outcomeOf(run.id, { action, basis, reason, verifyMs }, settled);
+        const resolved = await this.#writer.end(run, verdict, evidence, signal);
+        return outcomeOf(run.id, { action, basis, reason, verifyMs }, resolved);
       }
       case "defer": {
         const write = { run, deferMs, statusDetail: "null", suspicion: CLEARED };
-        const settled = await this.#writer.leave(write, signal);
-        return outcomeOf(run.id, { action: "deferred", basis: null, reason, verifyMs }, settled);
+        const resolved = await this.#writer.leave(write, signal);
+        return outcomeOf(run.id, { action: "deferred", basis: null, reason, verifyMs }, resolved);
       }
       case "undetermined": {
         const { statusDetail } = verdict;
-        const suspicion = inTheDark(run.suspicion);
+        const suspicion = inconclusive(run.suspicion);
         const againInMs = askAgainInMs(suspicion.unknownTimes, deferMs);
         const write = { run, deferMs: againInMs, statusDetail, suspicion };
-        const settled = await this.#writer.leave(write, signal);
+        const resolved = await this.#writer.leave(write, signal);
         const intent = { action: "undetermined", basis: null, reason, verifyMs } as const;
-        return outcomeOf(run.id, intent, settled);
+        return outcomeOf(run.id, intent, resolved);
       }
       case "skip":
-        return this.#leaveUnasked(run.id, reason);
+        return this.#skip(run.id, reason);
     }
   }
 
@@ -139,14 +143,14 @@ export class RunSweep {
       return null;
     }
     const write = { run, deferMs, statusDetail: null, suspicion };
-    const settled = await this.#writer.leave(write, signal);
-    return outcomeOf(run.id, { action: "suspected", basis, reason, verifyMs }, settled);
+    const resolved = await this.#writer.leave(write, signal);
+    return outcomeOf(run.id, { action: "suspected", basis, reason, verifyMs }, resolved);
   }
 
   #suspicionOf(run: RunSnapshot, verdict: Presumption): SuspicionChange {
     return verdict.needsConfirmation
-      ? sighting(run.suspicion, verdict.reason, this.#options.deferMs)
-      : inTheDark(run.suspicion);
+      ? observation(run.suspicion, verdict.reason, this.#options.deferMs)
+      : inconclusive(run.suspicion);
   }
 
   #isConfirmed(verdict: Presumption, suspicion: SuspicionChange): boolean {
@@ -155,8 +159,8 @@ export class RunSweep {
     );
   }
 
-  #leaveUnasked(runId: string, reason: string): null {
-    this.#unasked.add(runId, reason);
+  #skip(runId: string, reason: string): null {
+    this.#skipped.add(runId, reason);
     return null;
   }
 }

@@ -1,9 +1,9 @@
 import { StoreUnavailableError } from "../ports.ts";
 import type { WriteResult } from "../store-ports.ts";
-import type { Settled } from "./resolve-write.ts";
+import type { ResolvedWrite } from "./resolve-write.ts";
 
 /**
- * The writes of one sweep that had no answer in time. One of them is its run's own trouble (settle.ts); many, and none
+ * The writes of one sweep that had no answer in time. One of them is its run's own trouble (resolve-write.ts); many, and none
  * in between that was answered, are the database's. No further run is written then, and the sweep ends: each attempt
  * would only be one more statement that the server has to get rid of.
  */
@@ -12,18 +12,18 @@ export class LateWrites {
   #refusal: StoreUnavailableError | null = null;
 
   /**
-   * Has one write settled. It is refused when there were too many late ones before it. A run that was late itself has
+   * Has one write resolved. It is refused when there were too many late ones before it. A run that was late itself has
    * its trouble all the same: it has to be remembered, or it would be among the first again, and so it would go on for
    * ever where only a few rows are the matter.
    *
-   * @param settling settles what it is given.
+   * @param resolving settles what it is given.
    * @param write gives its check to the store, which calls it directly before the statement leaves.
-   * @throws what `settling` throws; StoreUnavailableError for a write that was refused.
+   * @throws what `resolving` throws; StoreUnavailableError for a write that was refused.
    */
-  async settle(
-    settling: (write: () => Promise<WriteResult>) => Promise<Settled>,
+  async resolveWrite(
+    resolving: (write: () => Promise<WriteResult>) => Promise<ResolvedWrite>,
     write: (check: () => void) => Promise<WriteResult>,
-  ): Promise<Settled> {
+  ): Promise<ResolvedWrite> {
     const late: string[] = [];
     const attempt = async () => {
       try {
@@ -39,7 +39,7 @@ export class LateWrites {
       }
     };
     try {
-      return await settling(attempt);
+      return await resolving(attempt);
     } catch (error) {
       const [cause] = late;
       if (cause === undefined || error !== this.#refusal) throw error;

@@ -14,7 +14,7 @@ export interface SweepDeps {
   /** Called once per run, when it has ended. */
   readonly onOutcome: (outcome: RunOutcome) => void;
   /** Called instead for a run about which nobody was asked, because the shared API wants no questions. */
-  readonly onUnasked: (outcome: RunOutcome) => void;
+  readonly onSkipped: (outcome: RunOutcome) => void;
   /** Called when the guard starts to hold verdicts back, with its reason. */
   readonly onHold: (reason: string) => void;
   /** Called after each statement or question that came to an end: the sweep is alive. */

@@ -5,15 +5,15 @@ import type { RunOutcome, SweepCounts } from "../../rules/report.ts";
 const MAX_RUNS = 1000;
 
 /** Counts outcomes as they come in. */
-export class Tally {
+export class OutcomeCounter {
   readonly #byAction = new Map<Action, number>();
   readonly #runs: RunOutcome[] = [];
   #total = 0;
-  #unasked = 0;
+  #blocked = 0;
 
   /** A run about which nobody was asked. */
-  addUnasked(outcome: RunOutcome): void {
-    this.#unasked += 1;
+  addBlocked(outcome: RunOutcome): void {
+    this.#blocked += 1;
     this.add(outcome);
   }
 
@@ -40,8 +40,8 @@ export class Tally {
   }
 
   /** Part of the skipped ones: left because of the shared API, not because they need nothing. */
-  get unasked(): number {
-    return this.#unasked;
+  get blocked(): number {
+    return this.#blocked;
   }
 
   get runs(): readonly RunOutcome[] {

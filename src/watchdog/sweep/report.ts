@@ -1,7 +1,7 @@
 import { resultOf, type SweepEnd } from "../../rules/exit-code.ts";
 import type { Trigger } from "../../rules/model.ts";
 import type { CleanupSummary, SweepReport } from "../../rules/report.ts";
-import { Tally } from "./outcome-counter.ts";
+import { OutcomeCounter } from "./outcome-counter.ts";
 
 export interface ReportFacts {
   readonly end: SweepEnd;
@@ -13,14 +13,14 @@ export interface ReportFacts {
   readonly startedAtMs: number;
   readonly durationMs: number;
   /** Left out when nothing was swept. */
-  readonly tally?: Tally;
+  readonly counter?: OutcomeCounter;
   readonly cleanups?: CleanupSummary;
 }
 
 export function makeReport(facts: ReportFacts): SweepReport {
-  const tally = facts.tally ?? new Tally();
+  const counter = facts.counter ?? new OutcomeCounter();
   const durationMs = Math.round(facts.durationMs);
-  const { status, exitCode } = resultOf(facts.end, tally.counts, tally.unasked);
+  const { status, exitCode } = resultOf(facts.end, counter.counts, counter.blocked);
   return {
     version: 1,
     status,
@@ -32,9 +32,9 @@ export function makeReport(facts: ReportFacts): SweepReport {
     startedAt: new Date(facts.startedAtMs).toISOString(),
     finishedAt: new Date(facts.startedAtMs + durationMs).toISOString(),
     durationMs,
-    counts: tally.counts,
+    counts: counter.counts,
     cleanups: facts.cleanups ?? { done: 0, pending: 0, abandoned: 0 },
-    runs: tally.runs,
-    runsOmitted: tally.runsOmitted,
+    runs: counter.runs,
+    runsOmitted: counter.runsOmitted,
   };
 }

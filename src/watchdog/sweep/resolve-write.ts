@@ -7,7 +7,7 @@ export class FencedError extends Error {
   override readonly name = "FencedError";
 }
 
-export type Settled =
+export type ResolvedWrite =
   | { readonly kind: "written" }
   | { readonly kind: "lost-race" }
   | { readonly kind: "busy" }
@@ -25,13 +25,13 @@ export type Settled =
  * @param journaled whether the write leaves a journal row, by which it can be recognised.
  * @throws FencedError; StoreUnavailableError when the outcome cannot be found out; what the fence's check throws.
  */
-export async function settle(
+export async function resolveWrite(
   store: RunStore,
   run: RunSnapshot,
   fence: Fence,
   journaled: boolean,
   write: () => Promise<WriteResult>,
-): Promise<Settled> {
+): Promise<ResolvedWrite> {
   let result = await attempt(write);
   if (result.kind === "unknown") {
     const answer = explain(await store.facts(run, fence.epoch), journaled);
@@ -39,7 +39,7 @@ export async function settle(
     result = await attempt(write);
     if (result.kind === "unknown" && !result.failure.late) throw result.failure;
   }
-  if (result.kind !== "none" && result.kind !== "unknown") return asSettled(result);
+  if (result.kind !== "none" && result.kind !== "unknown") return asResolved(result);
 
   // Also after the second attempt: the first one may have arrived late, and then it was ours.
   const answer = explain(await store.facts(run, fence.epoch), journaled);
@@ -60,11 +60,14 @@ async function attempt(
   }
 }
 
-function asSettled(result: Exclude<WriteResult, { kind: "none" }>): Settled {
+function asResolved(result: Exclude<WriteResult, { kind: "none" }>): ResolvedWrite {
   return result.kind === "refused" ? { kind: "error", cause: result.cause } : result;
 }
 
-function explain(facts: WriteFacts, journaled: boolean): Settled | { readonly kind: "unchanged" } {
+function explain(
+  facts: WriteFacts,
+  journaled: boolean,
+): ResolvedWrite | { readonly kind: "unchanged" } {
   if (journaled && facts.journaled) return { kind: "written" };
   if (!facts.epochIsOurs) throw new FencedError("a newer epoch was handed out");
   return facts.rowMatches ? { kind: "unchanged" } : { kind: "lost-race" };

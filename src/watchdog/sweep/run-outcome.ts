@@ -3,7 +3,7 @@ import type { RunOutcome } from "../../rules/report.ts";
 import { askAgainInMs } from "../../rules/suspicion.ts";
 import { endsTheSweep } from "../errors.ts";
 import type { SweepDeps, SweepTerm } from "./model.ts";
-import type { Settled } from "./resolve-write.ts";
+import type { ResolvedWrite } from "./resolve-write.ts";
 
 /** What a sweep meant to do about a run, before it is known what became of the write. */
 export interface Intent {
@@ -13,16 +13,16 @@ export interface Intent {
   readonly verifyMs: number | null;
 }
 
-export function outcomeOf(runId: string, intent: Intent, settled: Settled): RunOutcome {
+export function outcomeOf(runId: string, intent: Intent, resolved: ResolvedWrite): RunOutcome {
   const { verifyMs } = intent;
-  switch (settled.kind) {
+  switch (resolved.kind) {
     case "written":
       return { runId, ...intent };
     case "lost-race":
     case "busy":
-      return { runId, action: settled.kind, basis: null, reason: null, verifyMs };
+      return { runId, action: resolved.kind, basis: null, reason: null, verifyMs };
     case "error":
-      return { runId, action: "error", basis: null, reason: settled.cause, verifyMs };
+      return { runId, action: "error", basis: null, reason: resolved.cause, verifyMs };
   }
 }
 

@@ -4,7 +4,7 @@ import type { SweepDeps, SweepOptions, SweepTerm } from "./model.ts";
 const MICROSECOND_MS = 0.001;
 
 /** Collects the runs about which the shared API must not be asked now, and defers many of them with one statement. */
-export class Unasked {
+export class SkippedRuns {
   readonly #deps: SweepDeps;
   readonly #options: SweepOptions;
   readonly #term: SweepTerm;
@@ -30,17 +30,17 @@ export class Unasked {
   /** @throws what ends the sweep. */
   async defer(): Promise<void> {
     if (this.#waiting.size === 0) return;
-    const { store, onUnasked, onProgress } = this.#deps;
+    const { store, onSkipped, onProgress } = this.#deps;
     const runs = this.#waiting;
     this.#waiting = new Map();
     // Behind those that were deferred before them.
     const deferMs = this.#options.deferMs + this.#deferred * MICROSECOND_MS;
     const deferral = { deferMs, shieldMs: this.#options.shieldMs };
-    await store.deferUnasked([...runs.keys()], this.#query, deferral, this.#term.fence);
+    await store.deferSkipped([...runs.keys()], this.#query, deferral, this.#term.fence);
     this.#deferred += runs.size;
     onProgress();
     for (const [runId, reason] of runs) {
-      onUnasked({ runId, action: "skipped", basis: null, reason, verifyMs: null });
+      onSkipped({ runId, action: "skipped", basis: null, reason, verifyMs: null });
     }
   }
 }

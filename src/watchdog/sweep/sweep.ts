@@ -5,7 +5,7 @@ import type { RunStore, StaleQuery } from "../store-ports.ts";
 import { GuardRounds } from "./guard-rounds.ts";
 import { RunSweep } from "./handle-run.ts";
 import type { SweepDeps, SweepOptions, SweepTerm } from "./model.ts";
-import { Unasked } from "./skipped-runs.ts";
+import { SkippedRuns } from "./skipped-runs.ts";
 import { staleRuns } from "./stale-runs.ts";
 import { RunWriter } from "./write-run.ts";
 
@@ -28,8 +28,8 @@ export async function sweep(
   const facts = await deps.store.guardFacts(options.guard.confirmations);
   const writer = new RunWriter(deps, options, term);
   const guard = new GuardRounds(deps, options, term, query, writer, facts);
-  const unasked = new Unasked(deps, options, term, query);
-  const one = new RunSweep(deps, options, term, query, { writer, guard, unasked });
+  const skipped = new SkippedRuns(deps, options, term, query);
+  const one = new RunSweep(deps, options, term, query, { writer, guard, skipped });
 
   using scope = new LinkedController(signal);
   const rounds = repeatRounds(guard, deps.clock, scope);
@@ -40,12 +40,12 @@ export async function sweep(
       async (runId, runSignal) => {
         const outcome = await one.handle(runId, runSignal);
         if (outcome !== null) deps.onOutcome(outcome);
-        await unasked.deferWhenMany();
+        await skipped.deferWhenMany();
         await guard.roundWhenDue(runSignal);
       },
       scope.signal,
     );
-    await unasked.defer();
+    await skipped.defer();
     await guard.end(scope.signal);
   } finally {
     scope.abort(new Error("the sweep has ended"));

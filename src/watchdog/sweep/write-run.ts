@@ -6,7 +6,7 @@ import type { Fence } from "../ports.ts";
 import type { DeferWrite, TerminalWrite } from "../store-ports.ts";
 import { LateWrites } from "./late-writes.ts";
 import type { SweepDeps, SweepOptions, SweepTerm } from "./model.ts";
-import { type Settled, settle } from "./resolve-write.ts";
+import { type ResolvedWrite, resolveWrite } from "./resolve-write.ts";
 
 export type TerminalVerdict = Extract<Verdict, { kind: "complete" | "fail" }>;
 
@@ -33,7 +33,7 @@ export class RunWriter {
     evidence: Evidence,
     signal: AbortSignal,
     check: () => void = () => {},
-  ): Promise<Settled> {
+  ): Promise<ResolvedWrite> {
     const { store, onProgress } = this.#deps;
     const { holder, trigger } = this.#term;
     const { basis } = verdict;
@@ -47,25 +47,25 @@ export class RunWriter {
       ...this.#cleanup(basis),
       overrideReason: basis === "presumption" ? this.#options.overrideReason : null,
     };
-    const settled = await this.#late.settle(
-      (apply) => settle(store, run, fence, true, apply),
+    const resolved = await this.#late.resolveWrite(
+      (apply) => resolveWrite(store, run, fence, true, apply),
       (late) => store.apply(write, endingWith(fence, signal, check, late)),
     );
     onProgress();
-    return settled;
+    return resolved;
   }
 
-  async leave(leaving: Leaving, signal: AbortSignal): Promise<Settled> {
+  async leave(leaving: Leaving, signal: AbortSignal): Promise<ResolvedWrite> {
     const { store, onProgress } = this.#deps;
     const { run } = leaving;
     const { fence } = this.#term;
     const write = { ...leaving, ...this.#lookAt(run) };
-    const settled = await this.#late.settle(
-      (defer) => settle(store, run, fence, false, defer),
+    const resolved = await this.#late.resolveWrite(
+      (defer) => resolveWrite(store, run, fence, false, defer),
       (late) => store.defer(write, endingWith(fence, signal, late)),
     );
     onProgress();
-    return settled;
+    return resolved;
   }
 
   /** No look is put off beyond a hard deadline that is still to come: there the host counts on an end. */

@@ -154,7 +154,7 @@ describe("recording a first run", () => {
     expect(await firstRunStates(world)).toEqual(["done", "done"]);
   });
 
-  it("is settled for an automation that was removed", async () => {
+  it("is done for an automation that was removed", async () => {
     await sweepWith(() => ({ openFirstRuns: crash }));
     await world.database.sql`DELETE FROM automations WHERE id = ${automationId}`;
     expect((await world.sweep()).status).toBe("ok");

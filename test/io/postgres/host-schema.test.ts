@@ -173,7 +173,7 @@ describe("a database without the index that the scan needs", () => {
       () => world.stores.store.stalePage(ANY_TIME, null, 1),
       () => world.stores.store.stalePage(ANY_TIME, { part: "no-deadline", id: null }, 1),
       () => world.stores.store.stalePage(ANY_TIME, { part: "suspected", id: null }, 1),
-      () => world.stores.store.canaries(ANY_TIME, [], 1),
+      () => world.stores.store.controlRuns(ANY_TIME, [], 1),
     ];
     for (const scan of scans) {
       const scanning = scan();

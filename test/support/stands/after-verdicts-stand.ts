@@ -1,9 +1,9 @@
 import { vi } from "vitest";
-import { Chores } from "../../../src/watchdog/cleanup/after-verdicts.ts";
+import { AfterVerdicts } from "../../../src/watchdog/cleanup/after-verdicts.ts";
 import { OPTIONS, openFence, sweepWorld } from "./sweep-world.ts";
 
-/** The chores of one sweep, without the sweep. */
-export function choresStand() {
+/** The afterVerdicts of one sweep, without the sweep. */
+export function afterVerdictsStand() {
   const world = sweepWorld();
   const { db, journal, backend, clock, random, log, stop } = world;
   const fence = openFence(db);
@@ -13,16 +13,16 @@ export function choresStand() {
     slots: OPTIONS.cleanupSlots,
     presumedForMs: OPTIONS.sweep.cleanupDelayMs,
   };
-  const chores = new Chores(deps, fence, options);
+  const afterVerdicts = new AfterVerdicts(deps, fence, options);
   let state: "waiting" | "ended" = "waiting";
   return Object.assign(world, {
     fence,
     onProgress,
-    chores,
+    afterVerdicts,
     /** Ends with what they were rejected with, or `null`. */
     start: async (): Promise<unknown> => {
       try {
-        await chores.run(stop.signal);
+        await afterVerdicts.run(stop.signal);
         return null;
       } catch (error) {
         return error;

@@ -1,11 +1,11 @@
 import { vi } from "vitest";
 import type { GuardPolicy } from "../../../src/rules/guard.ts";
 import type { RunOutcome, SweepReport } from "../../../src/rules/report.ts";
-import { conductSweep } from "../../../src/watchdog/lead/lead-sweep.ts";
+import { leadSweep } from "../../../src/watchdog/lead/lead-sweep.ts";
 import type {
-  ConductDeps,
-  Conducted,
-  ConductOptions,
+  LeadDeps,
+  LeadOptions,
+  LeadResult,
   SweepRequest,
   SweepWatch,
 } from "../../../src/watchdog/lead/model.ts";
@@ -24,7 +24,7 @@ import { POLICY } from "./snapshot.ts";
 
 export const HOLDER = "host-1/4711/ab12";
 
-/** Presumptions count at first sight; tests of the guard ask for more. */
+/** Presumptions count at the first observation; tests of the guard ask for more. */
 export const GUARD: GuardPolicy = {
   confirmations: 1,
   min: 5,
@@ -33,7 +33,7 @@ export const GUARD: GuardPolicy = {
   unverifiableAfterMs: POLICY.unverifiableAfterMs,
 };
 
-export const OPTIONS: ConductOptions = {
+export const OPTIONS: LeadOptions = {
   holder: HOLDER,
   lease: { ttlMs: 15_000, renewMs: 5_000, marginMs: 2_000 },
   progressTimeoutMs: 60_000,
@@ -98,16 +98,16 @@ export function sweepWorld() {
     /** `level message` in the order in which they were logged. */
     logged: () => lines.map(({ level, message }) => `${level} ${message}`),
     /** One attempt, which a test awaits or moves on with the clock. */
-    conduct(changes: Partial<SweepRequest> = {}, watch: SweepWatch = {}, options = OPTIONS) {
-      const all: ConductDeps = { ...deps, watch };
-      return conductSweep(all, options, { ...REQUEST, ...changes }, stop.signal);
+    lead(changes: Partial<SweepRequest> = {}, watch: SweepWatch = {}, options = OPTIONS) {
+      const all: LeadDeps = { ...deps, watch };
+      return leadSweep(all, options, { ...REQUEST, ...changes }, stop.signal);
     },
   };
 }
 
-export function reportOf(conducted: Conducted): SweepReport {
-  if (conducted.kind !== "swept") throw new Error(`nothing was swept: ${conducted.kind}`);
-  return conducted.report;
+export function reportOf(result: LeadResult): SweepReport {
+  if (result.kind !== "swept") throw new Error(`nothing was swept: ${result.kind}`);
+  return result.report;
 }
 
 export type SweepWorld = ReturnType<typeof sweepWorld>;
@@ -135,7 +135,7 @@ export function sweepStand() {
           log,
           onProgress,
           onOutcome: (outcome) => outcomes.push(outcome),
-          onUnasked: (outcome) => outcomes.push(outcome),
+          onSkipped: (outcome) => outcomes.push(outcome),
           onHold,
         },
         {

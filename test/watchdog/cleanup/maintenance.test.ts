@@ -1,5 +1,5 @@
 import { describe, expect, it, vi } from "vitest";
-import { housekeep } from "../../../src/watchdog/cleanup/maintenance.ts";
+import { maintain } from "../../../src/watchdog/cleanup/maintenance.ts";
 import { StoreUnavailableError } from "../../../src/watchdog/ports.ts";
 import { FencedError } from "../../../src/watchdog/sweep/resolve-write.ts";
 import { type Logged, recordTo } from "../../support/stands/sweep-world.ts";
@@ -14,7 +14,7 @@ const STEPS = [
 const FENCE = { epoch: 7, check() {} };
 const STOP = new Error("stopping");
 
-describe("housekeep", () => {
+describe("maintain", () => {
   it("does each step once, with its limits", async () => {
     const { run, adoptLateSandboxes, adoptOverdueStamps, lines, ...others } = setup();
     const { closeOverturnedFirstRuns, dropSuspicions, prune, onProgress } = others;
@@ -97,7 +97,7 @@ describe("housekeep", () => {
       await run();
       expect(steps).toEqual(STEPS);
       expect(lines).toMatchObject([
-        { level: "warn", message: "housekeeping failed", fields: { err } },
+        { level: "warn", message: "maintenance failed", fields: { err } },
       ]);
     });
 
@@ -189,7 +189,7 @@ function setup(script: Script = {}) {
     hostCleanupDelayMs: 3_600_000,
     journalRetentionMs: 90_000,
   };
-  const run = (signal = new AbortController().signal) => housekeep(deps, options, FENCE, signal);
+  const run = (signal = new AbortController().signal) => maintain(deps, options, FENCE, signal);
   return { ...doubles, run, steps, lines };
 }
 

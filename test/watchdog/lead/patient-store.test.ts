@@ -1,5 +1,5 @@
 import { describe, expect, it, vi } from "vitest";
-import { sighting } from "../../../src/rules/suspicion.ts";
+import { observation } from "../../../src/rules/suspicion.ts";
 import { dryStore, patientStore } from "../../../src/watchdog/lead/patient-store.ts";
 import { StoreUnavailableError } from "../../../src/watchdog/ports.ts";
 import type { RunStore } from "../../../src/watchdog/store-ports.ts";
@@ -91,7 +91,7 @@ describe("dryStore", () => {
     const run = await dry.read(row.id, query);
     if (run === null) throw new Error("the run is there");
     expect((await dry.facts(run, fence.epoch)).rowMatches).toBe(true);
-    const suspicion = sighting(null, "sandbox missing", 1000);
+    const suspicion = observation(null, "sandbox missing", 1000);
     const deferral = {
       run,
       deferMs: 1000,
@@ -113,7 +113,7 @@ describe("dryStore", () => {
       overrideReason: null,
     } as const;
     expect(await dry.apply(ending, fence)).toEqual({ kind: "written" });
-    await dry.deferUnasked([run.id], query, { deferMs: 1000, shieldMs: 0 }, fence);
+    await dry.deferSkipped([run.id], query, { deferMs: 1000, shieldMs: 0 }, fence);
     await dry.noteError({ runId: run.id, cause: "a constraint", retryInMs: 1000 }, fence);
     await dry.dropSuspicions(fence);
     expect(db.suspicions.size).toBe(0);

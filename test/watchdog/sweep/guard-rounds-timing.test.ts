@@ -197,7 +197,7 @@ describe("the rounds of the guard", () => {
     seed(1, GONE);
     backend.holds(db.add().id);
     const failure = new StoreUnavailableError("away");
-    vi.spyOn(store, "canaries").mockRejectedValue(failure);
+    vi.spyOn(store, "controlRuns").mockRejectedValue(failure);
     const swept = expect(sweep()).rejects.toBe(failure);
     await clock.advance(10_000);
     await swept;

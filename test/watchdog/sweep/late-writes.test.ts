@@ -53,7 +53,7 @@ describe("LateWrites", () => {
   it("makes the end of the sweep the run's own trouble where the run was late itself", async () => {
     const writes = new LateWrites();
     const refusal = Promise.withResolvers<Error>();
-    const settled = writes.settle(
+    const resolved = writes.resolveWrite(
       async (write) => {
         await write().catch(() => undefined);
         throw await refusal.promise;
@@ -65,7 +65,7 @@ describe("LateWrites", () => {
     );
     await late(writes, IN_A_ROW - 1);
     refusal.resolve(await attempt(writes, async () => WRITTEN).catch((error) => error));
-    expect(await settled).toEqual({ kind: "error", cause: LATE.message });
+    expect(await resolved).toEqual({ kind: "error", cause: LATE.message });
   });
 });
 
@@ -135,15 +135,15 @@ describe("a sweep whose writes have no answer in time", () => {
 /** One write, made once. */
 function attempt(writes: LateWrites, write: () => Promise<WriteResult>): Promise<WriteResult> {
   const made = Promise.withResolvers<WriteResult>();
-  const settling = async (make: () => Promise<WriteResult>) => {
+  const resolving = async (make: () => Promise<WriteResult>) => {
     made.resolve(await make());
     return WRITTEN;
   };
-  const settled = writes.settle(settling, async (check) => {
+  const resolved = writes.resolveWrite(resolving, async (check) => {
     check();
     return await write();
   });
-  return settled.then(() => made.promise);
+  return resolved.then(() => made.promise);
 }
 
 async function late(writes: LateWrites, times: number): Promise<void> {

@@ -1,6 +1,6 @@
 import { describe, expect, it } from "vitest";
 import type { Action } from "../../../src/rules/model.ts";
-import { Tally } from "../../../src/watchdog/sweep/outcome-counter.ts";
+import { OutcomeCounter } from "../../../src/watchdog/sweep/outcome-counter.ts";
 
 const COUNTED_AS: Readonly<Record<Action, string>> = {
   completed: "completed",
@@ -15,61 +15,61 @@ const COUNTED_AS: Readonly<Record<Action, string>> = {
   error: "errors",
 };
 
-describe("Tally", () => {
+describe("OutcomeCounter", () => {
   it("begins with nothing", () => {
-    const tally = new Tally();
-    expect(new Set(Object.values(tally.counts))).toEqual(new Set([0]));
-    expect(tally.runs).toEqual([]);
-    expect(tally.runsOmitted).toBe(0);
+    const counter = new OutcomeCounter();
+    expect(new Set(Object.values(counter.counts))).toEqual(new Set([0]));
+    expect(counter.runs).toEqual([]);
+    expect(counter.runsOmitted).toBe(0);
   });
 
   for (const [action, key] of Object.entries(COUNTED_AS)) {
     it(`counts "${action}" as ${key}, and as a stale run`, () => {
-      const tally = new Tally();
-      tally.add(outcome("a", action as Action));
-      tally.add(outcome("b", action as Action));
-      const { stale, ...others } = tally.counts;
+      const counter = new OutcomeCounter();
+      counter.add(outcome("a", action as Action));
+      counter.add(outcome("b", action as Action));
+      const { stale, ...others } = counter.counts;
       expect(stale).toBe(2);
       expect(Object.entries(others).filter(([, count]) => count !== 0)).toEqual([[key, 2]]);
     });
   }
 
   it("counts a run about which nobody was asked apart, and with all others", () => {
-    const tally = new Tally();
-    tally.add(outcome("a", "skipped"));
-    tally.addUnasked(outcome("b", "skipped"));
-    tally.addUnasked(outcome("c", "skipped"));
-    expect(tally.counts).toMatchObject({ stale: 3, skipped: 3 });
-    expect(tally.unasked).toBe(2);
-    expect(tally.runs).toHaveLength(3);
+    const counter = new OutcomeCounter();
+    counter.add(outcome("a", "skipped"));
+    counter.addBlocked(outcome("b", "skipped"));
+    counter.addBlocked(outcome("c", "skipped"));
+    expect(counter.counts).toMatchObject({ stale: 3, skipped: 3 });
+    expect(counter.blocked).toBe(2);
+    expect(counter.runs).toHaveLength(3);
   });
 
   it("keeps the runs in the order in which they ended", () => {
-    const tally = new Tally();
-    tally.add(outcome("b", "failed"));
-    tally.add(outcome("a", "busy"));
-    expect(tally.runs.map(({ runId }) => runId)).toEqual(["b", "a"]);
+    const counter = new OutcomeCounter();
+    counter.add(outcome("b", "failed"));
+    counter.add(outcome("a", "busy"));
+    expect(counter.runs.map(({ runId }) => runId)).toEqual(["b", "a"]);
   });
 
   it("keeps 1000 runs", () => {
-    const tally = tallyOf(1000);
-    expect(tally.runs).toHaveLength(1000);
-    expect(tally.runsOmitted).toBe(0);
+    const counter = counterOf(1000);
+    expect(counter.runs).toHaveLength(1000);
+    expect(counter.runsOmitted).toBe(0);
   });
 
   it("counts the 1001st run and omits it", () => {
-    const tally = tallyOf(1001);
-    expect(tally.runs.at(-1)?.runId).toBe("run-999");
-    expect(tally.runs).toHaveLength(1000);
-    expect(tally.runsOmitted).toBe(1);
-    expect(tally.counts.deferred).toBe(1001);
+    const counter = counterOf(1001);
+    expect(counter.runs.at(-1)?.runId).toBe("run-999");
+    expect(counter.runs).toHaveLength(1000);
+    expect(counter.runsOmitted).toBe(1);
+    expect(counter.counts.deferred).toBe(1001);
   });
 });
 
-function tallyOf(count: number): Tally {
-  const tally = new Tally();
-  for (let index = 0; index < count; index += 1) tally.add(outcome(`run-${index}`, "deferred"));
-  return tally;
+function counterOf(count: number): OutcomeCounter {
+  const counter = new OutcomeCounter();
+  for (let index = 0; index < count; index += 1) counter.add(outcome(`run-${index}`, "deferred"));
+  return counter;
 }
 
 function outcome(runId: string, action: Action) {
