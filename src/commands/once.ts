@@ -9,16 +9,16 @@ import { noProgress, type Progress, progressBar } from "../report/progress.ts";
 import { exitCodeUntold, type SweepEnd } from "../rules/exit-code.ts";
 import { leaseKeyOf } from "../rules/lease-key.ts";
 import type { SweepReport } from "../rules/report.ts";
-import { endOf } from "../watchdog/errors.ts";
+import {
+  endOf,
+  LeaseUnavailableError,
+  StoreSchemaError,
+  StoreUnavailableError,
+} from "../watchdog/errors.ts";
 import { dryRunSweep } from "../watchdog/lead/dry-run.ts";
 import { leadSweep } from "../watchdog/lead/lead-sweep.ts";
 import type { LeadResult, SweepRequest, SweepWatch } from "../watchdog/lead/model.ts";
-import {
-  LeaseUnavailableError,
-  type Log,
-  StoreSchemaError,
-  StoreUnavailableError,
-} from "../watchdog/ports.ts";
+import type { Log } from "../watchdog/ports.ts";
 import type { LeadershipView } from "../watchdog/store-ports.ts";
 import { makeReport } from "../watchdog/sweep/report.ts";
 import type { Surroundings } from "./surroundings.ts";

@@ -1,4 +1,5 @@
-import { LeaseUnavailableError, type Log, StoreUnavailableError } from "./ports.ts";
+import { LeaseUnavailableError, StoreUnavailableError } from "./errors.ts";
+import type { Log } from "./ports.ts";
 
 /** What a worker logs of its troubles: each of them once per change, however often it is met in between. */
 export class TroubleLog {

@@ -1,17 +1,14 @@
 import { type HealthFacts, MISSED_TICKS, type Standing } from "../rules/health.ts";
 import { leaseKeyOf } from "../rules/lease-key.ts";
 import type { SweepReport } from "../rules/report.ts";
-import { LeaseLostError } from "./lead/lease-term.ts";
-import type { SweepWatch } from "./lead/model.ts";
 import {
-  type Clock,
-  type LeaseKind,
+  LeaseLostError,
   LeaseUnavailableError,
-  type Schedule,
-  type SharedApi,
   StoreSchemaError,
   StoreUnavailableError,
-} from "./ports.ts";
+} from "./errors.ts";
+import type { SweepWatch } from "./lead/model.ts";
+import type { Clock, LeaseKind, Schedule, SharedApi } from "./ports.ts";
 import type { Backlog, LeadershipView } from "./store-ports.ts";
 
 export type Role = "sweeping" | "standby" | "idle";

@@ -3,7 +3,7 @@ import {
   LeaseUnavailableError,
   StoreSchemaError,
   StoreUnavailableError,
-} from "../../src/watchdog/ports.ts";
+} from "../../src/watchdog/errors.ts";
 import { TroubleLog } from "../../src/watchdog/trouble-log.ts";
 
 const AWAY = new StoreUnavailableError("ECONNREFUSED");

@@ -1,12 +1,12 @@
 import { describe, expect, it } from "vitest";
 import { health } from "../../src/rules/health.ts";
-import { LeaseLostError } from "../../src/watchdog/lead/lease-term.ts";
 import {
+  LeaseLostError,
   LeaseUnavailableError,
-  type SharedApi,
   StoreSchemaError,
   StoreUnavailableError,
-} from "../../src/watchdog/ports.ts";
+} from "../../src/watchdog/errors.ts";
+import type { SharedApi } from "../../src/watchdog/ports.ts";
 import type { LeadershipView } from "../../src/watchdog/store-ports.ts";
 import { WorkerStatus } from "../../src/watchdog/worker-status.ts";
 import { FakeClock } from "../support/memory/fake-clock.ts";

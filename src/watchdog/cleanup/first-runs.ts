@@ -1,5 +1,5 @@
 import { withFirstRun } from "../../rules/cleanup/first-run.ts";
-import { isolated } from "../isolated.ts";
+import { isolated } from "../errors.ts";
 import type { Fence, Log } from "../ports.ts";
 import type { FirstRunTask, Journal } from "../store-ports.ts";
 

@@ -1,5 +1,5 @@
 import { type CleanupDelays, planCleanup } from "../../rules/cleanup/cleanup-plan.ts";
-import { isolated } from "../isolated.ts";
+import { isolated } from "../errors.ts";
 import type { Backend, Fence, Log } from "../ports.ts";
 import type { Journal, RunStore } from "../store-ports.ts";
 

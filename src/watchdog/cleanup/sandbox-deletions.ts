@@ -7,7 +7,7 @@ import {
 import { forEachConcurrently } from "../concurrency/for-each-concurrently.ts";
 import { LinkedController } from "../concurrency/linked-signal.ts";
 import { untilAborted } from "../concurrency/until-aborted.ts";
-import { isolated } from "../isolated.ts";
+import { isolated } from "../errors.ts";
 import type { Backend, CleanupResult, Clock, Fence, Log, PauseResult, Random } from "../ports.ts";
 import type { CleanupTask, Journal } from "../store-ports.ts";
 

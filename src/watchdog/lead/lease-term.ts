@@ -5,12 +5,8 @@ import {
   leaseRenewalRetryAtMs,
   leaseTrustedUntilMs,
 } from "../../rules/timing.ts";
-import { type Clock, type Lease, LeaseUnavailableError, type Log } from "../ports.ts";
-
-/** The term is over: nothing may be written in its name any more. */
-export class LeaseLostError extends Error {
-  override readonly name = "LeaseLostError";
-}
+import { LeaseLostError, LeaseUnavailableError } from "../errors.ts";
+import type { Clock, Lease, Log } from "../ports.ts";
 
 export interface LeaseTermDeps {
   readonly lease: Lease;

@@ -3,15 +3,8 @@ import type { Trigger } from "../../rules/model.ts";
 import type { RunOutcome, SweepReport } from "../../rules/report.ts";
 import type { LeaseTiming } from "../../rules/timing.ts";
 import type { CleanupSlots } from "../cleanup/after-verdicts.ts";
-import type {
-  Backend,
-  Clock,
-  Lease,
-  LeaseKind,
-  Log,
-  Random,
-  StoreUnavailableError,
-} from "../ports.ts";
+import type { StoreUnavailableError } from "../errors.ts";
+import type { Backend, Clock, Lease, LeaseKind, Log, Random } from "../ports.ts";
 import type { Backlog, Journal, Leadership, LeadershipView, RunStore } from "../store-ports.ts";
 import type { SweepOptions } from "../sweep/model.ts";
 

@@ -1,4 +1,5 @@
-import { type Clock, StoreUnavailableError } from "../ports.ts";
+import { StoreUnavailableError } from "../errors.ts";
+import type { Clock } from "../ports.ts";
 import type { RunStore } from "../store-ports.ts";
 
 /** A store that judges for show: reads are real, writes succeed and change nothing. */

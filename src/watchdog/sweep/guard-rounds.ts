@@ -10,6 +10,7 @@ import type { RunOutcome } from "../../rules/report.ts";
 import { askAgainInMs, type SuspicionChange } from "../../rules/suspicion.ts";
 import { hardDeadline } from "../../rules/verdict.ts";
 import { forEachConcurrently } from "../concurrency/for-each-concurrently.ts";
+import { StaleEvidenceError } from "../errors.ts";
 import type { GuardFacts, StaleQuery } from "../store-ports.ts";
 import { anyControlAlive } from "./control-runs.ts";
 import type { SweepDeps, SweepOptions, SweepTerm } from "./model.ts";
@@ -243,11 +244,6 @@ export class GuardRounds {
     this.#deps.log.warn({ held: held.length, reason }, "the guard holds verdicts back");
     this.#deps.onHold(reason);
   }
-}
-
-/** What was heard is too old to act upon; never leaves this file. */
-class StaleEvidenceError extends Error {
-  override readonly name = "StaleEvidenceError";
 }
 
 /** An answer that told nothing leaves a suspicion as it was. */

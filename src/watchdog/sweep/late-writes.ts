@@ -1,4 +1,4 @@
-import { StoreUnavailableError } from "../ports.ts";
+import { StoreUnavailableError } from "../errors.ts";
 import type { WriteResult } from "../store-ports.ts";
 import type { ResolvedWrite } from "./resolve-write.ts";
 

@@ -1,11 +1,7 @@
 import type { RunSnapshot } from "../../rules/model.ts";
-import { type Fence, StoreUnavailableError } from "../ports.ts";
+import { FencedError, StoreUnavailableError } from "../errors.ts";
+import type { Fence } from "../ports.ts";
 import type { RunStore, WriteFacts, WriteResult } from "../store-ports.ts";
-
-/** A newer epoch was handed out: somebody else sweeps, and nothing of ours may be written any more. */
-export class FencedError extends Error {
-  override readonly name = "FencedError";
-}
 
 export type ResolvedWrite =
   | { readonly kind: "written" }

@@ -1,5 +1,5 @@
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
-import { StoreUnavailableError } from "../../../src/watchdog/ports.ts";
+import { StoreUnavailableError } from "../../../src/watchdog/errors.ts";
 import type { Journal } from "../../../src/watchdog/store-ports.ts";
 import { type SeededAutomation, seedRuns } from "../../fake-host/seed.ts";
 import { journalWith } from "../../support/stands/journal-double.ts";

@@ -1,6 +1,6 @@
 import { randomBytes } from "node:crypto";
 import { describe, expect, it, vi } from "vitest";
-import { StoreUnavailableError } from "../../../src/watchdog/ports.ts";
+import { StoreUnavailableError } from "../../../src/watchdog/errors.ts";
 import { createDatabase, type TestDatabase } from "../../services/postgres/database.ts";
 import { createRole, WORKER_GRANTS } from "../../services/postgres/database-role.ts";
 import { openWorker, type RotationWorker, warningAbout } from "../../support/process/rotation.ts";

@@ -1,7 +1,7 @@
 import { randomBytes, randomUUID } from "node:crypto";
 import { Redis } from "ioredis";
 import { describe, expect, it, vi } from "vitest";
-import { LeaseUnavailableError } from "../../../src/watchdog/ports.ts";
+import { LeaseUnavailableError } from "../../../src/watchdog/errors.ts";
 import { startRedis } from "../../services/redis/redis.ts";
 import type { RedisServer } from "../../services/redis/redis-server.ts";
 import { openWorker, type RotationWorker, warningAbout } from "../../support/process/rotation.ts";

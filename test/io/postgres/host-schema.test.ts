@@ -1,7 +1,7 @@
 import postgres from "postgres";
 import { describe, expect, it } from "vitest";
 import { migrate } from "../../../src/io/postgres/migrate.ts";
-import { StoreSchemaError } from "../../../src/watchdog/ports.ts";
+import { StoreSchemaError } from "../../../src/watchdog/errors.ts";
 import { seedRun } from "../../fake-host/seed.ts";
 import { createDatabase } from "../../services/postgres/database.ts";
 import { createRole, WORKER_GRANTS } from "../../services/postgres/database-role.ts";

@@ -1,6 +1,5 @@
 import { describe, expect, it, vi } from "vitest";
-import { LeaseLostError } from "../../../src/watchdog/lead/lease-term.ts";
-import { StoreUnavailableError } from "../../../src/watchdog/ports.ts";
+import { LeaseLostError, StoreUnavailableError } from "../../../src/watchdog/errors.ts";
 import { settle } from "../../support/memory/fake-clock.ts";
 import { afterVerdictsStand as stand } from "../../support/stands/after-verdicts-stand.ts";
 

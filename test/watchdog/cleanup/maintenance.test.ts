@@ -1,7 +1,6 @@
 import { describe, expect, it, vi } from "vitest";
 import { maintain } from "../../../src/watchdog/cleanup/maintenance.ts";
-import { StoreUnavailableError } from "../../../src/watchdog/ports.ts";
-import { FencedError } from "../../../src/watchdog/sweep/resolve-write.ts";
+import { FencedError, StoreUnavailableError } from "../../../src/watchdog/errors.ts";
 import { type Logged, recordTo } from "../../support/stands/sweep-world.ts";
 
 const STEPS = [

@@ -1,8 +1,7 @@
 import { describe, expect, it, vi } from "vitest";
 import type { Evidence } from "../../../src/rules/model.ts";
+import { StopRequestedError, StoreUnavailableError } from "../../../src/watchdog/errors.ts";
 import { dryRunSweep } from "../../../src/watchdog/lead/dry-run.ts";
-import { StoreUnavailableError } from "../../../src/watchdog/ports.ts";
-import { StopRequestedError } from "../../../src/watchdog/stop.ts";
 import { settle } from "../../support/memory/fake-clock.ts";
 import { OPTIONS, REQUEST, reportOf, sweepWorld } from "../../support/stands/sweep-world.ts";
 

@@ -1,7 +1,10 @@
 import { describe, expect, it, vi } from "vitest";
-import { LeaseLostError } from "../../../src/watchdog/lead/lease-term.ts";
-import { LeaseUnavailableError, StoreUnavailableError } from "../../../src/watchdog/ports.ts";
-import { StopRequestedError } from "../../../src/watchdog/stop.ts";
+import {
+  LeaseLostError,
+  LeaseUnavailableError,
+  StopRequestedError,
+  StoreUnavailableError,
+} from "../../../src/watchdog/errors.ts";
 import type { EpochAnswer } from "../../../src/watchdog/store-ports.ts";
 import { settle } from "../../support/memory/fake-clock.ts";
 import { INSTALLATION } from "../../support/memory/memory-leadership.ts";

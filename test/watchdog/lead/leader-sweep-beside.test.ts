@@ -1,8 +1,10 @@
 import { describe, expect, it, vi } from "vitest";
 import type { Evidence } from "../../../src/rules/model.ts";
-import { StoreUnavailableError } from "../../../src/watchdog/ports.ts";
-import { StopRequestedError } from "../../../src/watchdog/stop.ts";
-import { FencedError } from "../../../src/watchdog/sweep/resolve-write.ts";
+import {
+  FencedError,
+  StopRequestedError,
+  StoreUnavailableError,
+} from "../../../src/watchdog/errors.ts";
 import { settle } from "../../support/memory/fake-clock.ts";
 import { INSTALLATION } from "../../support/memory/memory-leadership.ts";
 import { reportOf, sweepWorld } from "../../support/stands/sweep-world.ts";

@@ -1,9 +1,11 @@
 import { describe, expect, it, vi } from "vitest";
 import type { Evidence } from "../../../src/rules/model.ts";
-import { LeaseLostError } from "../../../src/watchdog/lead/lease-term.ts";
-import { StoreUnavailableError } from "../../../src/watchdog/ports.ts";
-import { StopRequestedError } from "../../../src/watchdog/stop.ts";
-import { FencedError } from "../../../src/watchdog/sweep/resolve-write.ts";
+import {
+  FencedError,
+  LeaseLostError,
+  StopRequestedError,
+  StoreUnavailableError,
+} from "../../../src/watchdog/errors.ts";
 import { settle } from "../../support/memory/fake-clock.ts";
 import { INSTALLATION } from "../../support/memory/memory-leadership.ts";
 import { reportOf, sweepWorld } from "../../support/stands/sweep-world.ts";

@@ -1,7 +1,7 @@
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
-import { LeaseLostError, type LeaseTerm } from "../../../src/watchdog/lead/lease-term.ts";
-import { LeaseUnavailableError } from "../../../src/watchdog/ports.ts";
+import { LeaseLostError, LeaseUnavailableError } from "../../../src/watchdog/errors.ts";
+import type { LeaseTerm } from "../../../src/watchdog/lead/lease-term.ts";
 import { settle } from "../../support/memory/fake-clock.ts";
 import { INSTALLATION, leaseWorld } from "../../support/stands/lease-world.ts";
 

@@ -1,7 +1,7 @@
 import { describe, expect, it, vi } from "vitest";
 import { observation } from "../../../src/rules/suspicion.ts";
+import { StoreUnavailableError } from "../../../src/watchdog/errors.ts";
 import { dryStore, patientStore } from "../../../src/watchdog/lead/patient-store.ts";
-import { StoreUnavailableError } from "../../../src/watchdog/ports.ts";
 import type { RunStore } from "../../../src/watchdog/store-ports.ts";
 import { settle } from "../../support/memory/fake-clock.ts";
 import { snapshot } from "../../support/stands/snapshot.ts";

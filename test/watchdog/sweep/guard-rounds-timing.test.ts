@@ -1,5 +1,5 @@
 import { describe, expect, it, vi } from "vitest";
-import { StoreUnavailableError } from "../../../src/watchdog/ports.ts";
+import { StoreUnavailableError } from "../../../src/watchdog/errors.ts";
 import type { WriteResult } from "../../../src/watchdog/store-ports.ts";
 import { settle } from "../../support/memory/fake-clock.ts";
 import { ALIVE, GONE, guardStand, NOT_STALE, SILENT } from "../../support/stands/guard-stand.ts";

@@ -1,6 +1,7 @@
 import { describe, expect, it, vi } from "vitest";
 import type { Evidence } from "../../../src/rules/model.ts";
-import { type Fence, StoreUnavailableError } from "../../../src/watchdog/ports.ts";
+import { StoreUnavailableError } from "../../../src/watchdog/errors.ts";
+import type { Fence } from "../../../src/watchdog/ports.ts";
 import type { WriteResult } from "../../../src/watchdog/store-ports.ts";
 import { LateWrites } from "../../../src/watchdog/sweep/late-writes.ts";
 import { sweepStand } from "../../support/stands/sweep-world.ts";

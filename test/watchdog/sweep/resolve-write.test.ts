@@ -1,7 +1,8 @@
 import { describe, expect, it, vi } from "vitest";
-import { type Fence, StoreUnavailableError } from "../../../src/watchdog/ports.ts";
+import { FencedError, StoreUnavailableError } from "../../../src/watchdog/errors.ts";
+import type { Fence } from "../../../src/watchdog/ports.ts";
 import type { WriteFacts, WriteResult } from "../../../src/watchdog/store-ports.ts";
-import { FencedError, resolveWrite } from "../../../src/watchdog/sweep/resolve-write.ts";
+import { resolveWrite } from "../../../src/watchdog/sweep/resolve-write.ts";
 import { snapshot } from "../../support/stands/snapshot.ts";
 import { sweepWorld } from "../../support/stands/sweep-world.ts";
 

@@ -1,12 +1,7 @@
 import { eq, sql } from "drizzle-orm";
 import { holderOf } from "../../../rules/lease-key.ts";
-import {
-  type ApiThrottle,
-  type Fence,
-  type LeaseKind,
-  StoreSchemaError,
-  StoreUnavailableError,
-} from "../../../watchdog/ports.ts";
+import { StoreSchemaError, StoreUnavailableError } from "../../../watchdog/errors.ts";
+import type { ApiThrottle, Fence, LeaseKind } from "../../../watchdog/ports.ts";
 import type {
   EpochAnswer,
   EpochRequest,

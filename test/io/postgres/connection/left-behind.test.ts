@@ -3,7 +3,7 @@ import dns, { type LookupOptions } from "node:dns";
 import { sql } from "drizzle-orm";
 import { describe, expect, it, vi } from "vitest";
 import type { PoolOptions } from "../../../../src/io/postgres/connection/pool.ts";
-import { StoreUnavailableError } from "../../../../src/watchdog/ports.ts";
+import { StoreUnavailableError } from "../../../../src/watchdog/errors.ts";
 import { resolveWrite } from "../../../../src/watchdog/sweep/resolve-write.ts";
 import { seedRuns } from "../../../fake-host/seed.ts";
 import { HAS_PGBOUNCER, startPgBouncer } from "../../../services/pgbouncer/pgbouncer.ts";

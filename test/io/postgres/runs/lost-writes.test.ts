@@ -1,7 +1,7 @@
 import { describe, expect, it, vi } from "vitest";
 import type { RunSnapshot } from "../../../../src/rules/model.ts";
 import { observation } from "../../../../src/rules/suspicion.ts";
-import { StoreUnavailableError } from "../../../../src/watchdog/ports.ts";
+import { StoreUnavailableError } from "../../../../src/watchdog/errors.ts";
 import type { WriteResult } from "../../../../src/watchdog/store-ports.ts";
 import { type ResolvedWrite, resolveWrite } from "../../../../src/watchdog/sweep/resolve-write.ts";
 import { seedRun } from "../../../fake-host/seed.ts";

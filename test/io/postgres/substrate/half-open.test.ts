@@ -1,6 +1,6 @@
 import { sql } from "drizzle-orm";
 import { describe, expect, it, vi } from "vitest";
-import { StoreUnavailableError } from "../../../../src/watchdog/ports.ts";
+import { StoreUnavailableError } from "../../../../src/watchdog/errors.ts";
 import { resolveWrite } from "../../../../src/watchdog/sweep/resolve-write.ts";
 import { seedRun } from "../../../fake-host/seed.ts";
 import { pauseCommits } from "../../../races/paused-commit.ts";

@@ -1,8 +1,7 @@
 import { describe, expect, it, vi } from "vitest";
-import { isolated } from "../../src/watchdog/isolated.ts";
-import { StoreSchemaError, StoreUnavailableError } from "../../src/watchdog/ports.ts";
+import { isolated, StoreSchemaError, StoreUnavailableError } from "../../src/watchdog/errors.ts";
 
-describe("alone", () => {
+describe("isolated", () => {
   const own: readonly (readonly [string, Error])[] = [
     ["an error of its own", new TypeError("odd")],
     ["a statement that was held up", new StoreUnavailableError("slow", { late: true })],
