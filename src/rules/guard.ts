@@ -2,7 +2,6 @@
  * The guard against mass verdicts: which confirmed presumptions may be applied, and which have to wait for a person or
  * for their bound. It is there for the case that the watchdog or the backend is the sick one.
  */
-import type { Evidence } from "./model.ts";
 
 export interface GuardPolicy {
   /** How often a presumption must be seen before it counts. */
@@ -79,44 +78,6 @@ export function isMassFailure(
 /** A fixed cap would never let a large fleet catch up, in which more get lost every hour although nothing is wrong. */
 function hourlyCap({ provenLastHour }: GuardScene, { perHour, ratio }: GuardPolicy): number {
   return Math.max(perHour, Math.floor(ratio * provenLastHour));
-}
-
-/** The backend answered for itself: everything but "cannot tell" and "was not asked". */
-export function isAuthoritative(evidence: Evidence): boolean {
-  switch (evidence.kind) {
-    case "exited":
-    case "failed":
-    case "running":
-    case "starting":
-      return true;
-    case "gone":
-      return evidence.reason !== "no-sandbox-id";
-    case "no-command":
-      return evidence.sandbox === "running";
-    case "unreachable":
-    case "malformed":
-    case "not-asked":
-      return false;
-  }
-}
-
-/** An exit code, a running command or a RUNNING sandbox: a backend that lost everything could not say so. */
-export function provesLife(evidence: Evidence): boolean {
-  switch (evidence.kind) {
-    case "exited":
-    case "failed":
-    case "running":
-      return true;
-    case "no-command":
-      return evidence.sandbox === "running";
-    case "gone":
-      return evidence.reason === "command-unknown" || evidence.reason === "server-restarted";
-    case "starting":
-    case "unreachable":
-    case "malformed":
-    case "not-asked":
-      return false;
-  }
 }
 
 /** How many the table lets through, and why not more. */

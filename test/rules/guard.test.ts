@@ -1,15 +1,6 @@
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
-import {
-  decide,
-  type GuardPolicy,
-  type GuardScene,
-  isAuthoritative,
-  isMassFailure,
-  provesLife,
-} from "../../src/rules/guard.ts";
-import type { Evidence, GoneReason } from "../../src/rules/model.ts";
-import { failure } from "../support/stands/snapshot.ts";
+import { decide, type GuardPolicy, type GuardScene, isMassFailure } from "../../src/rules/guard.ts";
 
 const DAY_MS = 86_400_000;
 
@@ -165,34 +156,6 @@ describe("isMassFailure", () => {
   it.each(cases)("is $mass for $presumed presumptions when $answered runs answered", (row) => {
     expect(isMassFailure({ ...QUIET, ...row }, POLICY)).toBe(row.mass);
   });
-});
-
-describe("what an answer shows", () => {
-  const gone = (reason: GoneReason): Evidence => ({ kind: "gone", reason, detail: "" });
-  const cases: readonly (readonly [string, Evidence, boolean, boolean])[] = [
-    ["an exit code", { kind: "exited", exitCode: 1, stdout: "", stderr: "" }, true, true],
-    ["a stated failure", { kind: "failed", detail: "", stdout: "", stderr: "" }, true, true],
-    ["a running command", { kind: "running", output: "none" }, true, true],
-    ["a running sandbox without a command", { kind: "no-command", sandbox: "running" }, true, true],
-    ["no command to ask for", { kind: "no-command", sandbox: "not-asked" }, false, false],
-    ["no sandbox to ask for", gone("no-sandbox-id"), false, false],
-    ["an agent server that forgot the command", gone("command-unknown"), true, true],
-    ["an agent server that was restarted", gone("server-restarted"), true, true],
-    ["a starting sandbox", { kind: "starting" }, true, false],
-    ["a missing sandbox", gone("missing"), true, false],
-    ["an unknown sandbox", gone("no-record"), true, false],
-    ["a paused sandbox", gone("paused"), true, false],
-    ["a run that is stated to be lost", gone("lost"), true, false],
-    ["a refusal", { kind: "unreachable", failure: failure() }, false, false],
-    ["a riddle", { kind: "malformed", failure: failure() }, false, false],
-    ["no question", { kind: "not-asked", reason: "" }, false, false],
-  ];
-  for (const [name, evidence, authoritative, life] of cases) {
-    it(`${name}: ${authoritative ? "authoritative" : "cannot tell"}, ${life ? "life" : "no life"}`, () => {
-      expect(isAuthoritative(evidence)).toBe(authoritative);
-      expect(provesLife(evidence)).toBe(life);
-    });
-  }
 });
 
 function same(overdueMs: number): number {

@@ -1,4 +1,4 @@
-import { provesLife } from "../../rules/guard.ts";
+import { provesLife } from "../../rules/evidence.ts";
 import type { RunSnapshot } from "../../rules/model.ts";
 import { LinkedController } from "../concurrency/linked-signal.ts";
 import { endsTheSweep } from "../errors.ts";

@@ -1,10 +1,5 @@
-import {
-  decide,
-  type GuardScene,
-  isAuthoritative,
-  type Life,
-  provesLife,
-} from "../../rules/guard.ts";
+import { isAuthoritative, provesLife } from "../../rules/evidence.ts";
+import { decide, type GuardScene, type Life } from "../../rules/guard.ts";
 import type { Evidence, RunSnapshot, Verdict } from "../../rules/model.ts";
 import type { RunOutcome } from "../../rules/report.ts";
 import { askAgainInMs, type SuspicionChange } from "../../rules/suspicion.ts";

@@ -1,5 +1,5 @@
 import { planCleanup } from "../../rules/cleanup/cleanup-plan.ts";
-import { summarise } from "../../rules/evidence-summary.ts";
+import { summarise } from "../../rules/evidence.ts";
 import type { Basis, Evidence, RunSnapshot, Verdict } from "../../rules/model.ts";
 import { hardDeadline } from "../../rules/verdict.ts";
 import type { Fence } from "../ports.ts";
