@@ -17,9 +17,10 @@ import {
 } from "../watchdog/errors.ts";
 import { dryRunSweep } from "../watchdog/lead/dry-run.ts";
 import { leadSweep } from "../watchdog/lead/lead-sweep.ts";
-import type { LeadResult, SweepRequest, SweepWatch } from "../watchdog/lead/model.ts";
+import type { LeadResult } from "../watchdog/lead/model.ts";
 import type { Log } from "../watchdog/ports.ts";
 import type { LeadershipView } from "../watchdog/store-ports.ts";
+import type { SweepRequest, SweepWatch } from "../watchdog/sweep/model.ts";
 import { makeReport } from "../watchdog/sweep/report.ts";
 import type { Surroundings } from "./surroundings.ts";
 

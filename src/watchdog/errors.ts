@@ -16,6 +16,9 @@ export class StoreUnavailableError extends Error {
   }
 }
 
+/** Not sent: too many writes before it had no answer in time. */
+export class LateWritesError extends StoreUnavailableError {}
+
 /** A table, column or privilege is missing, or the schema is older than the program. The message names the remedy. */
 export class StoreSchemaError extends Error {
   override readonly name = "StoreSchemaError";

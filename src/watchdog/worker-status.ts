@@ -7,9 +7,9 @@ import {
   StoreSchemaError,
   StoreUnavailableError,
 } from "./errors.ts";
-import type { SweepWatch } from "./lead/model.ts";
 import type { Clock, LeaseKind, Schedule, SharedApi } from "./ports.ts";
 import type { Backlog, LeadershipView } from "./store-ports.ts";
+import type { SweepWatch } from "./sweep/model.ts";
 
 export type Role = "sweeping" | "standby" | "idle";
 
@@ -191,7 +191,7 @@ export class WorkerStatus {
     }
   }
 
-  /** For `leadSweep`: notes what happens inside a sweep. */
+  /** Notes what happens inside a sweep. */
   readonly watch: SweepWatch = {
     onLeadership: (view) => {
       this.#fleet = { seenAtMs: this.#clock.monotonicMs(), view };

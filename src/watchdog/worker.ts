@@ -1,6 +1,6 @@
 import type { SweepReport } from "../rules/report.ts";
 import { leaseContendInMs } from "../rules/timing.ts";
-import { LinkedController } from "./concurrency/linked-signal.ts";
+import { withDeadline } from "./concurrency/deadline.ts";
 import { leadSweep } from "./lead/lead-sweep.ts";
 import type { LeadDeps, LeadOptions, LeadResult } from "./lead/model.ts";
 import type { Schedule } from "./ports.ts";
@@ -177,27 +177,26 @@ export class Worker {
 
   /** True when a tick came; false when `waitMs` passed first (`null`: never) or the signal aborted. */
   async #untilTick(waitMs: number | null, signal: AbortSignal): Promise<boolean> {
-    using scope = new LinkedController(signal);
-    const nap = this.#deps.clock
-      .sleep(waitMs ?? FOREVER_MS, scope.signal)
-      .catch(() => {})
-      .then(() => false);
-    const ticked = await Promise.race([this.#tick.promise.then(() => true), nap]);
-    scope.abort(new Error("waiting is over"));
-    return ticked && !signal.aborted;
+    const { clock } = this.#deps;
+    const { promise } = this.#tick;
+    try {
+      const ticked = await withDeadline(clock, waitMs ?? FOREVER_MS, () => promise, signal);
+      return ticked.kind === "done" && !signal.aborted;
+    } catch {
+      return false;
+    }
   }
 
   /** Lets workers with another kind of lease take over at once. Bounded: leaving must not take long. */
   async #leave(): Promise<void> {
     if (this.#lastEpoch === null) return;
     const { leadership, clock, log } = this.#deps;
-    const scope = new AbortController();
-    const clearing = leadership
-      .clearLeaseKind(this.#lastEpoch)
-      .catch((error: unknown) => log.debug({ err: error }, "clearing the kind of lease failed"));
-    const patience = clock.sleep(LEAVE_WITHIN_MS, scope.signal).catch(() => {});
-    await Promise.race([clearing, patience]);
-    scope.abort();
+    const clearing = leadership.clearLeaseKind(this.#lastEpoch);
+    try {
+      await withDeadline(clock, LEAVE_WITHIN_MS, () => clearing, new AbortController().signal);
+    } catch (error) {
+      log.debug({ err: error }, "clearing the kind of lease failed");
+    }
   }
 }
 

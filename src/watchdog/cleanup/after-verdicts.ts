@@ -1,4 +1,4 @@
-import { untilAborted } from "../concurrency/until-aborted.ts";
+import { untilAborted } from "../concurrency/linked-signal.ts";
 import type { Fence } from "../ports.ts";
 import { type FirstRunDeps, recordFirstRuns } from "./first-runs.ts";
 import { type CleanupDeps, Cleanups } from "./sandbox-deletions.ts";

@@ -6,7 +6,6 @@ import type { FirstRunTask, Journal } from "../store-ports.ts";
 export interface FirstRunDeps {
   readonly journal: Journal;
   readonly log: Log;
-  readonly onProgress: () => void;
 }
 
 /**
@@ -41,12 +40,10 @@ export async function recordFirstRuns(
 
 const PAGE = 50;
 
-async function record(deps: FirstRunDeps, task: FirstRunTask, fence: Fence): Promise<void> {
-  const { journal, onProgress } = deps;
+async function record({ journal }: FirstRunDeps, task: FirstRunTask, fence: Fence): Promise<void> {
   const { metadata, outcome, readAt, automationId } = task;
   const marked = metadata === null ? null : withFirstRun(metadata, outcome, readAt);
   // Changed or overturned meanwhile, or locked by a writer: the next pass reads it again.
-  const settled = marked === null || (await journal.recordFirstRun(task, marked, fence));
-  if (settled) await journal.firstRunDone(automationId, fence);
-  onProgress();
+  const recorded = marked === null || (await journal.recordFirstRun(task, marked, fence));
+  if (recorded) await journal.firstRunDone(automationId, fence);
 }

@@ -11,7 +11,6 @@ export interface MaintenanceDeps {
   readonly store: Pick<RunStore, "dropSuspicions">;
   readonly backend: Pick<Backend, "cleans" | "pause">;
   readonly log: Log;
-  readonly onProgress: () => void;
   /** Told how many suspected or held runs somebody else has ended as timed out; not called for none. */
   readonly onEndedElsewhere: (count: number) => void;
 }
@@ -38,7 +37,7 @@ export async function maintain(
   const steps: Readonly<Record<string, () => Promise<void>>> = {
     "late sandboxes": () => adopt(deps, options, fence),
     "the host's stamps": () => adoptStamps(deps, fence),
-    "first runs": () => closeOverturned(deps, fence),
+    "first runs": async () => void (await deps.journal.closeOverturnedFirstRuns(fence)),
     suspicions: () => forget(deps, fence),
     journal: () => prune(deps, options.journalRetentionMs, fence, signal),
   };
@@ -53,7 +52,6 @@ async function adopt(deps: MaintenanceDeps, delays: CleanupDelays, fence: Fence)
   if (!cleans) return;
   const plan = planCleanup("presumption", delays, pause !== undefined);
   const count = await deps.journal.adoptLateSandboxes(plan, fence);
-  deps.onProgress();
   if (count > 0) deps.log.info({ count }, "sandboxes that were named late will be deleted");
 }
 
@@ -65,18 +63,11 @@ async function adoptStamps(deps: MaintenanceDeps, fence: Fence): Promise<void> {
   const { cleans, pause } = deps.backend;
   if (!cleans || pause === undefined) return;
   const count = await deps.journal.adoptOverdueStamps(STAMPS_AT_ONCE, fence);
-  deps.onProgress();
   if (count > 0) deps.log.info({ count }, "sandboxes that the host has left will be deleted");
-}
-
-async function closeOverturned(deps: MaintenanceDeps, fence: Fence): Promise<void> {
-  await deps.journal.closeOverturnedFirstRuns(fence);
-  deps.onProgress();
 }
 
 async function forget(deps: MaintenanceDeps, fence: Fence): Promise<void> {
   const count = await deps.store.dropSuspicions(fence);
-  deps.onProgress();
   if (count === 0) return;
   deps.log.warn({ count }, "another watchdog ends runs");
   deps.onEndedElsewhere(count);
@@ -96,7 +87,6 @@ async function prune(
   for (let batch = 0; batch < PRUNE_BATCHES; batch += 1) {
     signal.throwIfAborted();
     const removed = await deps.journal.prune(retentionMs, PRUNE_BATCH, fence);
-    deps.onProgress();
     count += removed;
     if (removed < PRUNE_BATCH) break;
   }

@@ -3,9 +3,10 @@
  * the lease, trust in the lease is checked again after that, and every write checks both.
  */
 
+import type { SweepRequest } from "../sweep/model.ts";
 import { acquireTerm } from "./acquire.ts";
 import { LeaderSweep } from "./leader-sweep.ts";
-import type { LeadDeps, LeadOptions, LeadResult, SweepRequest } from "./model.ts";
+import type { LeadDeps, LeadOptions, LeadResult } from "./model.ts";
 
 /**
  * One attempt to sweep as the leader.

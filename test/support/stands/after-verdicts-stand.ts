@@ -1,14 +1,13 @@
-import { vi } from "vitest";
 import { AfterVerdicts } from "../../../src/watchdog/cleanup/after-verdicts.ts";
-import { OPTIONS, openFence, sweepWorld } from "./sweep-world.ts";
+import type { WorkPorts } from "../../../src/watchdog/port-calls.ts";
+import { OPTIONS, openFence, type SweepWorld, sweepWorld } from "./sweep-world.ts";
 
-/** The afterVerdicts of one sweep, without the sweep. */
-export function afterVerdictsStand() {
+/** What follows the verdicts of one sweep, without the sweep. */
+export function afterVerdictsStand(wrap: (world: SweepWorld) => WorkPorts = (world) => world) {
   const world = sweepWorld();
-  const { db, journal, backend, clock, random, log, stop } = world;
+  const { db, clock, random, log, stop } = world;
   const fence = openFence(db);
-  const onProgress = vi.fn();
-  const deps = { journal, backend, clock, random, log, onProgress };
+  const deps = { ...wrap(world), clock, random, log };
   const options = {
     slots: OPTIONS.cleanupSlots,
     presumedForMs: OPTIONS.sweep.cleanupDelayMs,
@@ -17,7 +16,6 @@ export function afterVerdictsStand() {
   let state: "waiting" | "ended" = "waiting";
   return Object.assign(world, {
     fence,
-    onProgress,
     afterVerdicts,
     /** Ends with what they were rejected with, or `null`. */
     start: async (): Promise<unknown> => {

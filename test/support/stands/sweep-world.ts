@@ -2,17 +2,13 @@ import { vi } from "vitest";
 import type { GuardPolicy } from "../../../src/rules/guard.ts";
 import type { RunOutcome, SweepReport } from "../../../src/rules/report.ts";
 import { leadSweep } from "../../../src/watchdog/lead/lead-sweep.ts";
-import type {
-  LeadDeps,
-  LeadOptions,
-  LeadResult,
-  SweepRequest,
-  SweepWatch,
-} from "../../../src/watchdog/lead/model.ts";
+import type { LeadDeps, LeadOptions, LeadResult } from "../../../src/watchdog/lead/model.ts";
+import { withProgress } from "../../../src/watchdog/port-calls.ts";
 import type { Fence, Log } from "../../../src/watchdog/ports.ts";
 import type { Horizon } from "../../../src/watchdog/store-ports.ts";
-import type { SweepOptions } from "../../../src/watchdog/sweep/model.ts";
-import { sweep } from "../../../src/watchdog/sweep/sweep.ts";
+import type { SweepOptions, SweepRequest, SweepWatch } from "../../../src/watchdog/sweep/model.ts";
+import { OutcomeCounter } from "../../../src/watchdog/sweep/report.ts";
+import { queryOf, sweep } from "../../../src/watchdog/sweep/sweep.ts";
 import { FakeClock } from "../memory/fake-clock.ts";
 import { MemoryDatabase } from "../memory/memory-database.ts";
 import { MemoryJournal } from "../memory/memory-journal.ts";
@@ -115,7 +111,7 @@ export type SweepWorld = ReturnType<typeof sweepWorld>;
 /** The same without a lease: one sweep under an epoch of its own. */
 export function sweepStand() {
   const world = sweepWorld();
-  const { db, store, backend, clock, log, stop } = world;
+  const { db, clock, log, stop } = world;
   const fence = openFence(db);
   const outcomes: RunOutcome[] = [];
   const onProgress = vi.fn();
@@ -126,27 +122,26 @@ export function sweepStand() {
     outcomes,
     onProgress,
     onHold,
-    sweep(changes: Partial<SweepOptions> = {}) {
+    sweep(changes: Partial<SweepOptions & SweepRequest> = {}) {
+      const { store, backend } = withProgress(world, onProgress);
+      const options = { ...OPTIONS.sweep, ...changes };
+      const request = { ...REQUEST, ...changes };
+      const query = queryOf(options, request, horizonOf(db));
+      const told = new OutcomeCounter((outcome) => outcomes.push(outcome));
       return sweep(
         {
           store,
           backend,
           clock,
           log,
-          onProgress,
-          onOutcome: (outcome) => outcomes.push(outcome),
-          onSkipped: (outcome) => outcomes.push(outcome),
-          onHold,
+          options,
+          request,
+          holder: HOLDER,
+          fence,
+          query,
+          outcomes: told,
+          watch: { onHold },
         },
-        {
-          ...OPTIONS.sweep,
-          shieldMs: SHIELD_MS,
-          runIds: null,
-          limit: null,
-          overrideReason: null,
-          ...changes,
-        },
-        { fence, holder: HOLDER, trigger: "cron", horizon: horizonOf(db) },
         stop.signal,
       );
     },

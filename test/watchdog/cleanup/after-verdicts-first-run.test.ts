@@ -1,4 +1,5 @@
 import { describe, expect, it, vi } from "vitest";
+import { withProgress } from "../../../src/watchdog/port-calls.ts";
 import { settle } from "../../support/memory/fake-clock.ts";
 import type { MemoryDatabase, MemoryVerdict } from "../../support/memory/memory-database.ts";
 import { afterVerdictsStand } from "../../support/stands/after-verdicts-stand.ts";
@@ -20,11 +21,15 @@ describe("AfterVerdicts first runs", () => {
   });
 
   it("makes progress with each of many, so that they do not cost the lease", async () => {
-    const { db, afterVerdicts, start, onProgress } = afterVerdictsStand();
+    const onProgress = vi.fn();
+    const { db, afterVerdicts, start } = afterVerdictsStand((world) =>
+      withProgress(world, onProgress),
+    );
     for (let count = 0; count < 120; count += 1) open(db);
     afterVerdicts.endSweep();
     await start();
-    expect(onProgress).toHaveBeenCalledTimes(120);
+    // Three pages, an outcome and its note for each, and one claim of deletions.
+    expect(onProgress).toHaveBeenCalledTimes(3 + 2 * 120 + 1);
   });
 
   it("records it while the sweep goes on", async () => {

@@ -1,4 +1,5 @@
 import { describe, expect, it, vi } from "vitest";
+import { withProgress } from "../../../src/watchdog/port-calls.ts";
 import type { PauseResult } from "../../../src/watchdog/ports.ts";
 import { settle } from "../../support/memory/fake-clock.ts";
 import type { MemoryDatabase, MemoryVerdict } from "../../support/memory/memory-database.ts";
@@ -128,13 +129,17 @@ describe("AfterVerdicts with a deletion that is deferred", () => {
   });
 
   it("tell that work goes on with every pause, and leave no timer behind", async () => {
-    const { db, clock, backend, afterVerdicts, start, onProgress } = afterVerdictsStand();
-    backend.pauses();
+    const onProgress = vi.fn();
+    const { db, clock, afterVerdicts, start } = afterVerdictsStand((world) => {
+      world.backend.pauses();
+      return withProgress(world, onProgress);
+    });
     deferred(db);
     deferred(db);
     afterVerdicts.endSweep();
     await start();
-    expect(onProgress).toHaveBeenCalledTimes(2);
+    // Two claims, of which the second finds nothing, two pauses, and one look for first runs.
+    expect(onProgress).toHaveBeenCalledTimes(5);
     expect(clock.sleeping).toBe(0);
   });
 });

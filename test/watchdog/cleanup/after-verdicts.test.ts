@@ -1,4 +1,5 @@
 import { describe, expect, it, vi } from "vitest";
+import { withProgress } from "../../../src/watchdog/port-calls.ts";
 import { settle } from "../../support/memory/fake-clock.ts";
 import { afterVerdictsStand as stand } from "../../support/stands/after-verdicts-stand.ts";
 
@@ -106,12 +107,14 @@ describe("AfterVerdicts", () => {
   });
 
   it("tells that work goes on with every deletion", async () => {
-    const { db, afterVerdicts, start, onProgress } = stand();
+    const onProgress = vi.fn();
+    const { db, afterVerdicts, start } = stand((world) => withProgress(world, onProgress));
     db.addVerdict();
     db.addVerdict();
     afterVerdicts.endSweep();
     await start();
-    expect(onProgress).toHaveBeenCalledTimes(2);
+    // Two claims, of which the second finds nothing, a deletion and its note for each, and a look for first runs.
+    expect(onProgress).toHaveBeenCalledTimes(7);
   });
 });
 

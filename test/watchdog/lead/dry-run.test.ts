@@ -1,9 +1,16 @@
 import { describe, expect, it, vi } from "vitest";
 import type { Evidence } from "../../../src/rules/model.ts";
+import { observation } from "../../../src/rules/suspicion.ts";
 import { StopRequestedError, StoreUnavailableError } from "../../../src/watchdog/errors.ts";
-import { dryRunSweep } from "../../../src/watchdog/lead/dry-run.ts";
+import { dryRunSweep, dryStore } from "../../../src/watchdog/lead/dry-run.ts";
 import { settle } from "../../support/memory/fake-clock.ts";
-import { OPTIONS, REQUEST, reportOf, sweepWorld } from "../../support/stands/sweep-world.ts";
+import {
+  OPTIONS,
+  openFence,
+  REQUEST,
+  reportOf,
+  sweepWorld,
+} from "../../support/stands/sweep-world.ts";
 
 const AWAY = new StoreUnavailableError("ECONNREFUSED");
 
@@ -94,6 +101,52 @@ describe("dryRunSweep", () => {
     const { leadership, dryRun } = seeded();
     vi.spyOn(leadership, "horizon").mockRejectedValue(AWAY);
     await expect(dryRun()).rejects.toBe(AWAY);
+  });
+});
+
+describe("dryStore", () => {
+  it("reads what is there and writes nothing, with a success for every write", async () => {
+    const { store, db } = sweepWorld();
+    const row = db.add();
+    const before = structuredClone(db.runs);
+    const dry = dryStore(store);
+    const horizon = { text: db.nowText(), ms: db.nowMs() };
+    const query = { horizon, nullDeadlineAfterMs: 1000, includeSuspected: false };
+    const fence = openFence(db);
+
+    expect((await dry.backlog(query)).count).toBe(1);
+    expect((await dry.stalePage(query, null, 10)).ids).toEqual([row.id]);
+    const run = await dry.read(row.id, query);
+    if (run === null) throw new Error("the run is there");
+    expect((await dry.facts(run, fence.epoch)).rowMatches).toBe(true);
+    const suspicion = observation(null, "sandbox missing", 1000);
+    const deferral = {
+      run,
+      deferMs: 1000,
+      shieldMs: 0,
+      notAfterMs: null,
+      statusDetail: null,
+      suspicion,
+    };
+    expect(await dry.defer(deferral, fence)).toEqual({ kind: "written" });
+    const verdict = { kind: "complete", basis: "proof", reason: "exit_code=0" } as const;
+    const ending = {
+      run,
+      verdict,
+      evidence: {},
+      holder: "h",
+      trigger: "once",
+      cleanupInMs: 0,
+      deletionInMs: null,
+      overrideReason: null,
+    } as const;
+    expect(await dry.apply(ending, fence)).toEqual({ kind: "written" });
+    await dry.deferSkipped([run.id], query, { deferMs: 1000, shieldMs: 0 }, fence);
+    await dry.noteError({ runId: run.id, cause: "a constraint", retryInMs: 1000 }, fence);
+    await dry.dropSuspicions(fence);
+    expect(db.suspicions.size).toBe(0);
+    expect(db.runs).toEqual(before);
+    expect(db.verdicts).toEqual([]);
   });
 });
 

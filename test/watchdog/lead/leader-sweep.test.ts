@@ -94,14 +94,35 @@ describe("LeaderSweep that reaches its end", () => {
   }
 
   it("tells who watches how it goes on", async () => {
-    const { db, lead } = sweepWorld();
+    const { db, store, backend, journal, lead } = sweepWorld();
     const { id } = db.add({ timeoutAtMs: db.nowMs() - 5000 });
+    const ended = countCalls(store, backend, journal);
     const watch = { onBegin: vi.fn(), onOutcome: vi.fn(), onProgress: vi.fn() };
     await lead({}, watch);
     const backlog = { count: 1, deferred: 0, held: 0, failing: 0, oldestOverdueMs: 5000 };
     expect(watch.onBegin.mock.calls).toEqual([[{ epoch: 1, backlog }]]);
     expect(watch.onOutcome.mock.calls).toMatchObject([[{ runId: id, action: "deferred" }]]);
-    expect(watch.onProgress).toHaveBeenCalledTimes(7);
+    // Reads, the question, the deferral, the steps of maintenance, and what looks for work after verdicts.
+    expect(ended().sort()).toEqual([
+      "adoptLateSandboxes",
+      "backlog",
+      "claimCleanups",
+      "claimCleanups",
+      "closeOverturnedFirstRuns",
+      "defer",
+      "dropSuspicions",
+      "guardFacts",
+      "openFirstRuns",
+      "openFirstRuns",
+      "pendingCleanups",
+      "pendingCleanups",
+      "prune",
+      "read",
+      "stalePage",
+      "stalePage",
+      "verify",
+    ]);
+    expect(watch.onProgress).toHaveBeenCalledTimes(ended().length);
   });
 
   it("says in the journal what made it sweep, and who swept", async () => {
@@ -140,3 +161,20 @@ describe("LeaderSweep that reaches its end", () => {
     expect(reportOf(await lead())).toMatchObject({ status: "ok", cleanups: { pending: 0 } });
   });
 });
+
+/** The names of the ports' methods that were called, as often as they were. */
+function countCalls(...ports: readonly object[]): () => string[] {
+  const made: string[] = [];
+  for (const port of ports) {
+    for (const name of Object.getOwnPropertyNames(Object.getPrototypeOf(port))) {
+      const method: unknown = Reflect.get(port, name);
+      if (name === "constructor" || typeof method !== "function") continue;
+      const noted = (...args: readonly unknown[]) => {
+        made.push(name);
+        return Reflect.apply(method, port, args);
+      };
+      Object.assign(port, { [name]: noted });
+    }
+  }
+  return () => [...made];
+}

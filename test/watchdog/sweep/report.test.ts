@@ -1,6 +1,6 @@
 import { describe, expect, it } from "vitest";
 import type { Action } from "../../../src/rules/model.ts";
-import { OutcomeCounter } from "../../../src/watchdog/sweep/outcome-counter.ts";
+import { OutcomeCounter } from "../../../src/watchdog/sweep/report.ts";
 
 const COUNTED_AS: Readonly<Record<Action, string>> = {
   completed: "completed",
