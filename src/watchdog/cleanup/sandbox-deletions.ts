@@ -18,6 +18,12 @@ export interface CleanupDeps {
   readonly log: Log;
 }
 
+/** Of this sweep. Done is what was confirmed or is taken for gone. */
+export interface CleanupSummary {
+  readonly done: number;
+  readonly abandoned: number;
+}
+
 interface Claim {
   readonly task: CleanupTask;
   /** Monotonic milliseconds; nothing of it is on its way any more then. */
@@ -28,8 +34,7 @@ interface Claim {
 export class Cleanups {
   readonly #deps: CleanupDeps;
   readonly #fence: Fence;
-  #done = 0;
-  #abandoned = 0;
+  readonly #summary = { done: 0, abandoned: 0 };
   /** In this sweep the API wants no more deletions; what is not claimed loses no attempt by that. */
   #blocked = false;
 
@@ -38,13 +43,8 @@ export class Cleanups {
     this.#fence = fence;
   }
 
-  /** Taken for gone or confirmed, in this sweep. */
-  get done(): number {
-    return this.#done;
-  }
-
-  get abandoned(): number {
-    return this.#abandoned;
+  get summary(): CleanupSummary {
+    return { ...this.#summary };
   }
 
   /**
@@ -60,7 +60,7 @@ export class Cleanups {
         const { runId, sandboxId } = claim.task;
         return isolated(
           () => this.#do(claim, taskSignal),
-          (err) => this.#deps.log.error({ err, runId, sandboxId }, "work after a verdict failed"),
+          (err) => this.#deps.log.error({ err, runId, sandboxId }, "cleaning up a sandbox failed"),
           taskSignal,
         );
       },
@@ -143,7 +143,7 @@ export class Cleanups {
   async #finish({ id, runId, sandboxId }: CleanupTask, note: string | null): Promise<void> {
     const { journal, log } = this.#deps;
     await journal.cleanupDone(id, note, this.#fence);
-    this.#done += 1;
+    this.#summary.done += 1;
     if (note !== null) log.info({ runId, sandboxId, note }, "a sandbox is taken for gone");
   }
 
@@ -152,7 +152,7 @@ export class Cleanups {
     const { id, runId, sandboxId, attempts } = task;
     const retryInMs = cleanupRetryMs(attempts, retryAfterMs, random.fraction());
     const state = await journal.cleanupFailed(id, failure, retryInMs, this.#fence);
-    if (state === "abandoned") this.#abandoned += 1;
+    if (state === "abandoned") this.#summary.abandoned += 1;
     const fields = { runId, sandboxId, attempts, state, retryInMs, reason: failure };
     log[state === "abandoned" ? "error" : "warn"](fields, "deleting a sandbox failed");
   }

@@ -20,19 +20,10 @@
 import { holderOf } from "../../rules/lease-key.ts";
 import { leaseTrustedUntilMs } from "../../rules/timing.ts";
 import { LeaseUnavailableError } from "../errors.ts";
-import type { AcquireAnswer, Random } from "../ports.ts";
-import { LeaseTerm, type LeaseTermDeps, type LeaseTermOptions } from "./lease-term.ts";
+import type { AcquireAnswer } from "../ports.ts";
+import { type LeaseDeps, type LeaseOptions, LeaseTerm } from "./lease-term.ts";
 
 const WITHDRAW_RETRY_MS = 1000;
-
-export interface LeaseKeeperDeps extends LeaseTermDeps {
-  readonly random: Random;
-}
-
-export interface LeaseKeeperOptions extends LeaseTermOptions {
-  /** Who we are, for people: `host/pid/random`. */
-  readonly holder: string;
-}
 
 export type TermAnswer =
   | { readonly kind: "acquired"; readonly term: LeaseTerm }
@@ -53,8 +44,8 @@ export type TermAnswer =
  * @throws signal.reason when it is aborted; what was taken is given back then.
  */
 export async function acquireTerm(
-  deps: LeaseKeeperDeps,
-  options: LeaseKeeperOptions,
+  deps: LeaseDeps,
+  options: LeaseOptions,
   signal: AbortSignal,
 ): Promise<TermAnswer> {
   signal.throwIfAborted();
@@ -96,8 +87,8 @@ export async function acquireTerm(
  * answered or the value must have expired. The abort ends it after one more attempt. Never rejects.
  */
 async function withdraw(
-  { lease, clock, log }: LeaseKeeperDeps,
-  { installation, ttlMs }: LeaseKeeperOptions,
+  { lease, clock, log }: LeaseDeps,
+  { installation, ttlMs }: LeaseOptions,
   value: string,
   signal: AbortSignal,
 ): Promise<void> {

@@ -34,8 +34,8 @@ export async function sweep(context: SweepContext, signal: AbortSignal): Promise
       options.concurrency,
       async (runId, runSignal) => {
         const outcome = await one.handle(runId, runSignal);
-        if (outcome !== null) outcomes.add(outcome);
-        await skipped.deferWhenMany();
+        if (outcome === null) await skipped.deferWhenMany();
+        else outcomes.add(outcome);
         await guard.roundWhenDue(runSignal);
       },
       scope.signal,

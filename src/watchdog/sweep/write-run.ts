@@ -17,13 +17,21 @@ export interface Leaving extends Omit<DeferWrite, "shieldMs" | "notAfterMs"> {
   readonly outcome: Omit<RunOutcome, "runId">;
 }
 
+type Cleanup = Pick<TerminalWrite, "cleanupInMs" | "deletionInMs">;
+const NO_CLEANUP: Cleanup = { cleanupInMs: null, deletionInMs: null };
+
 /** What a sweep writes about a run: it ends, it stays RUNNING and is looked at again, or it could not be handled. */
 export class RunWriter {
   readonly #context: SweepContext;
+  readonly #cleanups: Readonly<Record<Basis, Cleanup>>;
   readonly #late = new LateWrites();
 
   constructor(context: SweepContext) {
+    const { backend, options } = context;
+    const cleanupAfter = (basis: Basis) =>
+      backend.cleans ? planCleanup(basis, options, backend.pause !== undefined) : NO_CLEANUP;
     this.#context = context;
+    this.#cleanups = { proof: cleanupAfter("proof"), presumption: cleanupAfter("presumption") };
   }
 
   /** @param check throws when the verdict may not be written any more; asked where the fence is, before each attempt. */
@@ -40,7 +48,7 @@ export class RunWriter {
       evidence: summarise(evidence),
       holder,
       trigger: request.trigger,
-      ...this.#cleanup(basis),
+      ...this.#cleanups[basis],
       overrideReason: basis === "presumption" ? request.overrideReason : null,
     };
     const action = verdict.kind === "complete" ? "completed" : "failed";
@@ -144,11 +152,5 @@ export class RunWriter {
     const isAhead = hardDeadlineMs > query.horizon.ms;
     const shieldMs = shieldAfterLookMs(request.intervalMs);
     return { shieldMs, notAfterMs: isAhead ? hardDeadlineMs : null };
-  }
-
-  #cleanup(basis: Basis): Pick<TerminalWrite, "cleanupInMs" | "deletionInMs"> {
-    const { backend, options } = this.#context;
-    if (!backend.cleans) return { cleanupInMs: null, deletionInMs: null };
-    return planCleanup(basis, options, backend.pause !== undefined);
   }
 }
