@@ -1,7 +1,8 @@
 /** What is done around the calls of a port: somebody is told that they ended, or they are tried again. */
 import { StoreUnavailableError } from "./errors.ts";
+import type { Journal } from "./journal-ports.ts";
 import type { Backend, Clock } from "./ports.ts";
-import type { Journal, RunStore } from "./store-ports.ts";
+import type { RunStore } from "./store-ports.ts";
 
 export interface WorkPorts {
   readonly store: RunStore;

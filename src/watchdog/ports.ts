@@ -1,8 +1,20 @@
 /**
- * What the work needs from the outside, and what it may rely on. Implementations live in io/.
+ * What the work needs from the outside. Implementations live in io/.
  *
- * Every call settles within a bound of its own. Calls that take a `Fence` run its check synchronously, directly before
- * the statement leaves the process, and reject with what the check threw; nothing was sent then.
+ * | promise | kept in src/ | held by test/ |
+ * | --- | --- | --- |
+ * | A finished or changed run is never touched: the write repeats what it rests on. | io/postgres/runs/run-store.ts | defects/10-run-that-changed-is-left-alone.test.ts |
+ * | A statement commits by itself, and a write never waits for a row lock. | io/postgres/connection/connection.ts | io/postgres/no-transaction.test.ts, races/row-lock.test.ts |
+ * | Not knowing is not dead: without a usable answer a run stays RUNNING. | rules/verdict.ts | app/verdict-table/unreachable.test.ts |
+ * | A sandbox is deleted only after our verdict has committed, also when the worker dies in between. | watchdog/cleanup/after-verdicts.ts | app/cleanup/resume.test.ts |
+ * | Of two workers that believe to lead only one writes. | watchdog/lead/lease-term.ts, io/postgres/runs/run-store.ts | races/two-watchdogs.test.ts |
+ * | Each stale run gets a verdict within a bound, or is reported with its cause. | watchdog/sweep/handle-run.ts | watchdog/sweep/run-trouble.test.ts |
+ * | A mass failure is held back until the backend has proven life or a person decides. | rules/guard.ts, watchdog/sweep/guard-rounds.ts | watchdog/sweep/guard-rounds.test.ts |
+ * | A write whose outcome is unknown is looked into before it is repeated. | watchdog/sweep/resolve-write.ts | watchdog/sweep/resolve-write.test.ts |
+ * | A call that ends is progress; a leader without progress gives the lease up. | watchdog/port-calls.ts, watchdog/lead/lease-term.ts | watchdog/port-calls.test.ts, watchdog/lead/lease-term.test.ts |
+ * | A call ends within a bound of its own. | io/postgres/connection/pool.ts, io/http/client.ts, io/redis/connection.ts | io/postgres/substrate/half-open.test.ts, io/http/client.test.ts, io/redis/outages.test.ts |
+ * | A call with a `Fence` checks it synchronously before the statement leaves; when the check throws, nothing was sent. | io/postgres/connection/pool.ts | io/postgres/runs/run-write-refusals.test.ts |
+ * | A backend never rejects because of the remote side. | io/openhands/cloud.ts, io/generic-http/generic-http.ts, io/custom-backend/custom-backend.ts | io/custom-backend/custom-backend.test.ts |
  */
 import type { Evidence, RunSnapshot } from "../rules/model.ts";
 

@@ -1,7 +1,7 @@
 import { withFirstRun } from "../../rules/cleanup/first-run.ts";
 import { isolated } from "../errors.ts";
+import type { FirstRunTask } from "../journal-ports.ts";
 import type { Fence } from "../ports.ts";
-import type { FirstRunTask } from "../store-ports.ts";
 import { type CleanupDeps, type CleanupSummary, Cleanups } from "./sandbox-deletions.ts";
 
 /** How many sandboxes are deleted at once. */

@@ -1,7 +1,8 @@
 import { type CleanupDelays, planCleanup } from "../../rules/cleanup/cleanup-plan.ts";
 import { isolated } from "../errors.ts";
+import type { Journal } from "../journal-ports.ts";
 import type { Backend, Fence, Log } from "../ports.ts";
-import type { Journal, RunStore } from "../store-ports.ts";
+import type { RunStore } from "../store-ports.ts";
 
 export interface MaintenanceDeps {
   readonly journal: Pick<

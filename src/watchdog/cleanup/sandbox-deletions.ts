@@ -7,8 +7,8 @@ import {
 import { withDeadline } from "../concurrency/deadline.ts";
 import { forEachConcurrently } from "../concurrency/for-each-concurrently.ts";
 import { isolated } from "../errors.ts";
+import type { CleanupTask, Journal } from "../journal-ports.ts";
 import type { Backend, CleanupResult, Clock, Fence, Log, PauseResult, Random } from "../ports.ts";
-import type { CleanupTask, Journal } from "../store-ports.ts";
 
 export interface CleanupDeps {
   readonly journal: Journal;
