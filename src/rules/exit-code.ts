@@ -36,12 +36,12 @@ export function resultOf(end: SweepEnd, counts: SweepCounts, blocked: number): S
   }
 }
 
-/** The exit code of a command whose result could not be told to anybody, in the same order. */
+/** The exit code of a command whose result could not be written. */
 export function exitCodeUntold(exitCode: number): number {
   return exitCode === 0 || exitCode === 3 || exitCode === 4 ? 1 : exitCode;
 }
 
-/** Something could not be done, or nobody answered: green would hide that the backend is away. */
+/** Something could not be done, or no run got an answer: a 0 would hide that the backend is away. */
 function isPartial(counts: SweepCounts): boolean {
   if (counts.errors > 0) return true;
   const answered = counts.completed + counts.failed + counts.deferred + counts.suspected;

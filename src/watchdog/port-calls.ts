@@ -1,4 +1,4 @@
-/** What is done around the calls of a port: somebody is told that they ended, or they are tried again. */
+/** What is done around the calls of a port: their end is reported as progress, or reads are tried again. */
 import { StoreUnavailableError } from "./errors.ts";
 import type { Journal } from "./journal-ports.ts";
 import type { Backend, Clock } from "./ports.ts";
@@ -42,7 +42,7 @@ const RETRY_AFTER_MS = [250, 1000, 3000];
 
 /**
  * A store whose reads are tried again while Postgres restarts or fails over. Writes are passed on as they are: their
- * outcome has to be looked into first (resolve-write.ts).
+ * outcome has to be found out first (resolve-write.ts).
  *
  * @param onTry told about every read: `null` when Postgres answered, else what kept it from answering.
  */

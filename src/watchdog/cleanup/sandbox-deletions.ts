@@ -18,7 +18,7 @@ export interface CleanupDeps {
   readonly log: Log;
 }
 
-/** Of this sweep. Done is what was confirmed or is taken for gone. */
+/** Of this sweep. Done is what was confirmed or is considered deleted. */
 export interface CleanupSummary {
   readonly done: number;
   readonly abandoned: number;
@@ -30,12 +30,12 @@ interface Claim {
   readonly untilMs: number;
 }
 
-/** The deletions of one sweep, and the pauses before them: claims what is due, asks the backend, notes what came of it. */
+/** The deletions of one sweep, and the pauses before them: claims what is due, asks the backend, notes the result. */
 export class Cleanups {
   readonly #deps: CleanupDeps;
   readonly #fence: Fence;
   readonly #summary = { done: 0, abandoned: 0 };
-  /** In this sweep the API wants no more deletions; what is not claimed loses no attempt by that. */
+  /** The API wants no more deletions in this sweep; what is not claimed loses no attempt. */
   #blocked = false;
 
   constructor(deps: CleanupDeps, fence: Fence) {
@@ -120,7 +120,7 @@ export class Cleanups {
     }
   }
 
-  /** A backend that breaks its promises and rejects, or does not heed its signal, counts as one that failed. */
+  /** A backend that rejects, against its promise, or ignores its signal counts as one that failed. */
   async #ask<Result>(
     task: CleanupTask,
     untilMs: number,
@@ -144,7 +144,7 @@ export class Cleanups {
     const { journal, log } = this.#deps;
     await journal.cleanupDone(id, note, this.#fence);
     this.#summary.done += 1;
-    if (note !== null) log.info({ runId, sandboxId, note }, "a sandbox is taken for gone");
+    if (note !== null) log.info({ runId, sandboxId, note }, "a sandbox is considered deleted");
   }
 
   async #retry(task: CleanupTask, failure: string, retryAfterMs: number | null): Promise<void> {

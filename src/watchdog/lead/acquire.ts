@@ -25,14 +25,14 @@ import { type LeaseDeps, type LeaseOptions, LeaseTerm } from "./lease-term.ts";
 
 const WITHDRAW_RETRY_MS = 1000;
 
-export type TermAnswer =
-  | { readonly kind: "acquired"; readonly term: LeaseTerm }
-  /** `expiresInMs`: 0 when it is free by now, `null` when it never expires by itself. */
-  | {
-      readonly kind: "held";
-      readonly holder: string | null;
-      readonly expiresInMs: number | null;
-    };
+export interface LeaseHeld {
+  readonly kind: "lease-held";
+  readonly holder: string | null;
+  /** 0 when it is free by now, `null` when it never expires by itself. */
+  readonly expiresInMs: number | null;
+}
+
+export type TermAnswer = { readonly kind: "acquired"; readonly term: LeaseTerm } | LeaseHeld;
 
 /**
  * One attempt to become the holder. A term that is handed out has to be released.
@@ -64,7 +64,7 @@ export async function acquireTerm(
   }
   if (answer.kind === "held") {
     const holder = answer.value === null ? null : holderOf(answer.value);
-    return { kind: "held", holder, expiresInMs: answer.expiresInMs };
+    return { kind: "lease-held", holder, expiresInMs: answer.expiresInMs };
   }
   if (signal.aborted) {
     await withdraw(deps, options, value, signal);

@@ -65,7 +65,8 @@ export class LeaseTerm {
   /** For `acquireTerm`: a term that is held by now, with its renewals under way. */
   static start(deps: LeaseDeps, options: LeaseOptions, start: TermStart): LeaseTerm {
     const term = new LeaseTerm(deps, options, start);
-    term.#begin();
+    start.parent.addEventListener("abort", term.#followParent, { once: true });
+    void term.#keep();
     return term;
   }
 
@@ -113,11 +114,6 @@ export class LeaseTerm {
     } catch (error) {
       log.warn({ err: error }, "releasing the lease failed");
     }
-  }
-
-  #begin(): void {
-    this.#parent.addEventListener("abort", this.#followParent, { once: true });
-    void this.#keep();
   }
 
   /** Runs as long as the term; the only place where a renewal's failure arrives. */

@@ -12,7 +12,7 @@ import { LateWrites, resolveWrite } from "./resolve-write.ts";
 
 export type TerminalVerdict = Extract<Verdict, { kind: "complete" | "fail" }>;
 
-/** What is said of a run that stays RUNNING, and the outcome it has when that is written. */
+/** What is written about a run that stays RUNNING, and the outcome that it has then. */
 export interface Leaving extends Omit<DeferWrite, "shieldMs" | "notAfterMs"> {
   readonly outcome: Omit<RunOutcome, "runId">;
 }
@@ -66,7 +66,7 @@ export class RunWriter {
   async leave({ outcome, ...leaving }: Leaving, signal: AbortSignal): Promise<RunOutcome> {
     const { store } = this.#context;
     const { run } = leaving;
-    const write = { ...leaving, ...this.#lookAt(run) };
+    const write = { ...leaving, ...this.#nextLook(run) };
     const written = { runId: run.id, ...outcome };
     return await this.#write(run, false, (fence) => store.defer(write, fence), written, signal);
   }
@@ -85,12 +85,12 @@ export class RunWriter {
   }
 
   /**
-   * Remembers why a run could not be handled: it is tried again at growing intervals, and costs the others nothing.
+   * Notes why a run could not be handled: it is tried again at growing intervals, and does not delay the others.
    *
    * @param run as it was read; `null` when it could not be.
    * @throws what ends the sweep, or `signal.reason`.
    */
-  async remember(
+  async noteError(
     { runId, reason }: RunOutcome,
     run: RunSnapshot | null,
     signal: AbortSignal,
@@ -138,15 +138,15 @@ export class RunWriter {
         return { runId, action: resolved.kind, basis: null, reason: null, verifyMs };
       case "error": {
         const reason = resolved.cause;
-        // The daemon's report holds counts only: without this line nobody would learn which run it was, and why.
+        // The daemon's report holds counts only: only this line says which run it was, and why.
         log.error({ runId, reason }, "a run could not be handled");
         return { runId, action: "error", basis: null, reason, verifyMs };
       }
     }
   }
 
-  /** No look is put off beyond a hard deadline that is still to come: there the host counts on an end. */
-  #lookAt(run: RunSnapshot): Pick<DeferWrite, "shieldMs" | "notAfterMs"> {
+  /** The next look never comes later than a hard deadline that is still ahead: the host expects an end by then. */
+  #nextLook(run: RunSnapshot): Pick<DeferWrite, "shieldMs" | "notAfterMs"> {
     const { options, request, query } = this.#context;
     const hardDeadlineMs = hardDeadline(run, options.policy);
     const isAhead = hardDeadlineMs > query.horizon.ms;
