@@ -9,17 +9,16 @@ export type SweepEnd =
   | { readonly kind: "lease-held" }
   | { readonly kind: "unavailable" };
 
-export interface SweepResult {
-  readonly status: SweepStatus;
-  readonly exitCode: number;
-}
-
 /**
  * Exit code and status of a one-shot: the first that holds. Wrong usage (2) never gets this far.
  *
- * @param blocked how many of the skipped runs were left because the shared API was not to be asked.
+ * @param blocked how many of the skipped runs were skipped because the shared API was blocked.
  */
-export function resultOf(end: SweepEnd, counts: SweepCounts, blocked: number): SweepResult {
+export function resultOf(
+  end: SweepEnd,
+  counts: SweepCounts,
+  blocked: number,
+): { readonly status: SweepStatus; readonly exitCode: number } {
   switch (end.kind) {
     case "unavailable":
       return { status: "unavailable", exitCode: 69 };

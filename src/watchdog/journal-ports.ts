@@ -29,15 +29,16 @@ export interface FirstRunTask {
 
 export interface Journal {
   /**
-   * Claims due deletions, counting the attempt and moving the next one away, so that two workers never delete the
-   * same sandbox at once, also when several verdicts name it: one of them is claimed, when all of them are due. The
-   * host's stamp moves to the end of the claim, so that its own watchdog keeps away.
+   * Claims due deletions, counts the attempt and moves the next one to the end of the claim, so that two workers never
+   * delete the same sandbox at once, also when several verdicts name it: one of them is claimed, when all are due. The
+   * host's stamp moves to the end of the claim, so that its own watchdog does not delete it either.
    *
-   * What is due and whose deletion is not yet is claimed for its pause instead, once, whatever comes of it.
+   * A sandbox that may be touched, but whose deletion is not due yet, is claimed for a pause instead, once, whatever the
+   * result is.
    *
-   * Done, not claimed, are presumptions whose run was overturned, sandboxes that are kept by now, and those that
-   * somebody else took over: the stamp that we set is gone, or another. A sandbox that a RUNNING run names is put off
-   * without counting an attempt.
+   * Closed instead of claimed are presumptions whose run was overturned, sandboxes that are kept by now, and those that
+   * another program took over: the stamp that we set is gone, or another. The deletion of a sandbox that a RUNNING run
+   * names is postponed, which counts no attempt.
    */
   claimCleanups(fence: Fence, limit: number): Promise<readonly CleanupTask[]>;
   /**
@@ -45,7 +46,7 @@ export interface Journal {
    * `null` for a deletion that the API confirmed.
    */
   cleanupDone(id: number, note: string | null, fence: Fence): Promise<void>;
-  /** Tells whether the deletion will be tried again; a day after it was first due it is given up. */
+  /** Returns whether the deletion will be tried again; a day after it was first due it is given up. */
   cleanupFailed(
     id: number,
     error: string,
@@ -63,24 +64,24 @@ export interface Journal {
     presumedForMs: number,
   ): Promise<readonly FirstRunTask[]>;
   /**
-   * Compare-and-set of `preset_metadata`; false when it changed meanwhile, when the task's presumption does not stand any
-   * more, or when somebody is writing the automation or the presumed run.
+   * Compare-and-set of `preset_metadata`; false when it changed meanwhile, when the task's presumption was overturned, or
+   * when another transaction is writing the automation or the presumed run.
    */
   recordFirstRun(task: FirstRunTask, metadata: string, fence: Fence): Promise<boolean>;
-  /** Closes, with nothing recorded, open presumptions whose run is gone or has another end by now. Tells how many. */
+  /** Closes, with nothing recorded, open presumptions whose run is gone or has another end by now. Returns how many. */
   closeOverturnedFirstRuns(fence: Fence): Promise<number>;
   /** Closes every open verdict of the automation. */
   firstRunDone(automationId: string, fence: Fence): Promise<void>;
   /**
-   * Schedules the deletion of sandboxes that their runs named only after our presumption had ended them; an hour after
-   * the verdict nobody looks any more. Tells how many.
+   * Schedules the deletion of sandboxes that their runs named only after our presumption had ended them, within an hour
+   * of the verdict. Returns how many.
    */
   adoptLateSandboxes(plan: CleanupPlan, fence: Fence): Promise<number>;
   /**
-   * Takes over the deletions that the host has stamped on finished runs and that nobody made five minutes after they were
-   * due, the oldest first. Those of kept sandboxes are left alone. Tells how many, at most `limit`.
+   * Takes over the deletions that the host has stamped on finished runs and that were not made five minutes after they
+   * were due, the oldest first, but not those of kept sandboxes. Returns how many, at most `limit`.
    */
   adoptOverdueStamps(limit: number, fence: Fence): Promise<number>;
-  /** Removes verdicts older than that, except those with something left to do. Tells how many, at most `limit`. */
+  /** Removes verdicts older than that, except those with something left to do. Returns how many, at most `limit`. */
   prune(olderThanMs: number, limit: number, fence: Fence): Promise<number>;
 }

@@ -21,14 +21,13 @@ export interface Horizon {
 }
 
 /**
- * A run is stale when it is RUNNING and due before the horizon. It is due at its deadline, unless that is the shield of
- * an earlier sweep: then at the next look which that sweep decided on. A deadline that somebody has moved since is the
- * host's again.
+ * A run is stale when it is RUNNING and due before the horizon. It is due at its deadline, unless an earlier sweep has
+ * set that as a shield: then at the next look of that sweep. A deadline that was moved since is the host's again.
  */
 export interface StaleQuery {
   readonly horizon: Horizon;
   readonly nullDeadlineAfterMs: number;
-  /** A run that earlier sweeps remember counts as stale whatever its deadline says now. */
+  /** A run with a note of an earlier sweep counts as stale whatever its deadline says now. */
   readonly includeSuspected: boolean;
 }
 
@@ -52,7 +51,7 @@ export interface TerminalWrite {
    * is not touched before.
    */
   readonly deletionInMs: number | null;
-  /** Why a person let it pass the guard; `null` when nobody had to. */
+  /** Why a person let it pass the guard; `null` without an override. */
   readonly overrideReason: string | null;
 }
 
@@ -74,7 +73,7 @@ export interface DeferWrite extends Deferral {
 }
 
 /**
- * `none`: no row matched the guard. `busy`: somebody else is writing this run right now. `refused`: Postgres rejected
+ * `none`: no row matched the guard. `busy`: another transaction is writing this run. `refused`: Postgres rejected
  * the statement for what it contains (a constraint, a trigger); `cause` is its message without row data.
  */
 export type WriteResult =
@@ -134,15 +133,15 @@ export interface RunStore {
   read(runId: string, query: StaleQuery): Promise<RunSnapshot | null>;
   /** Ends a run and writes the journal in one statement that commits at once. Never waits for a row lock. */
   apply(write: TerminalWrite, fence: Fence): Promise<WriteResult>;
-  /** Moves the deadline of a run that stays RUNNING and notes what is suspected, in one statement, under the same guard. */
+  /** Moves the deadline of a run that stays RUNNING and notes its suspicion, in one statement, under the same guard. */
   defer(write: DeferWrite, fence: Fence): Promise<WriteResult>;
   /**
-   * Defers those of the given runs that are still stale, in one statement, without a note on any of them; rows that
-   * somebody is writing are left alone, and all of them when Postgres refuses one. Their original deadlines are kept
-   * like those of other deferred runs.
+   * Defers those of the given runs that are still stale, in one statement, and notes nothing else about them. Rows that
+   * another transaction is writing are left alone, and all of them when Postgres refuses one. Their original deadlines
+   * are kept like those of other deferred runs.
    *
-   * They keep their order, a microsecond apart, and as `deferMs` is counted from the horizon they come before all that
-   * the sweep has asked about: whoever had to wait is first in the next one.
+   * They keep their order, a microsecond apart, and `deferMs` is counted from the horizon: the next sweep takes them
+   * before all runs that this one has asked about.
    */
   deferSkipped(
     runIds: readonly string[],
@@ -151,13 +150,13 @@ export interface RunStore {
     fence: Fence,
   ): Promise<void>;
   /**
-   * Remembers that a run could not be handled: no page shows it again before `retryInMs` have passed. Does not touch
-   * the host's row, which may be the trouble.
+   * Notes that a run could not be handled: no page shows it again before `retryInMs` have passed. Does not touch the
+   * host's row, which may be the cause.
    */
   noteError(run: FailedRun, fence: Fence): Promise<void>;
   /**
-   * Forgets what is suspected of runs that are not RUNNING any more. Tells how many of them were suspected or held, and
-   * were then ended as timed out by somebody else: there is another watchdog.
+   * Removes the suspicions of runs that are not RUNNING any more. Returns how many of them were suspected or held, and
+   * were then ended as timed out by another watchdog.
    */
   dropSuspicions(fence: Fence): Promise<number>;
   guardFacts(confirmations: number): Promise<GuardFacts>;

@@ -2,7 +2,7 @@ import { withFirstRun } from "../../rules/cleanup/first-run.ts";
 import { isolated } from "../errors.ts";
 import type { FirstRunTask } from "../journal-ports.ts";
 import type { Fence } from "../ports.ts";
-import { type CleanupDeps, type CleanupSummary, Cleanups } from "./sandbox-deletions.ts";
+import { type CleanupDeps, Cleanups } from "./sandbox-deletions.ts";
 
 /** How many sandboxes are deleted at once. */
 export interface CleanupSlots {
@@ -49,7 +49,7 @@ export class AfterVerdicts {
     this.nudge();
   }
 
-  get summary(): CleanupSummary {
+  get summary(): Cleanups["summary"] {
     return this.#cleanups.summary;
   }
 

@@ -4,6 +4,7 @@ import {
   DELETE_WITHIN_MS,
   isGivenUpAsAbsent,
 } from "../../rules/cleanup/cleanup-retry.ts";
+import type { CleanupSummary } from "../../rules/report.ts";
 import { withDeadline } from "../concurrency/deadline.ts";
 import { forEachConcurrently } from "../concurrency/for-each-concurrently.ts";
 import { isolated } from "../errors.ts";
@@ -16,12 +17,6 @@ export interface CleanupDeps {
   readonly clock: Clock;
   readonly random: Random;
   readonly log: Log;
-}
-
-/** Of this sweep. Done is what was confirmed or is considered deleted. */
-export interface CleanupSummary {
-  readonly done: number;
-  readonly abandoned: number;
 }
 
 interface Claim {
@@ -43,7 +38,7 @@ export class Cleanups {
     this.#fence = fence;
   }
 
-  get summary(): CleanupSummary {
+  get summary(): Omit<CleanupSummary, "pending"> {
     return { ...this.#summary };
   }
 
