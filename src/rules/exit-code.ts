@@ -9,17 +9,16 @@ export type SweepEnd =
   | { readonly kind: "lease-held" }
   | { readonly kind: "unavailable" };
 
-export interface SweepResult {
-  readonly status: SweepStatus;
-  readonly exitCode: number;
-}
-
 /**
  * Exit code and status of a one-shot: the first that holds. Wrong usage (2) never gets this far.
  *
- * @param unasked how many of the skipped runs were left because the shared API was not to be asked.
+ * @param blocked how many of the skipped runs were skipped because the shared API was blocked.
  */
-export function resultOf(end: SweepEnd, counts: SweepCounts, unasked: number): SweepResult {
+export function resultOf(
+  end: SweepEnd,
+  counts: SweepCounts,
+  blocked: number,
+): { readonly status: SweepStatus; readonly exitCode: number } {
   switch (end.kind) {
     case "unavailable":
       return { status: "unavailable", exitCode: 69 };
@@ -31,17 +30,17 @@ export function resultOf(end: SweepEnd, counts: SweepCounts, unasked: number): S
       return { status: "error", exitCode: 1 };
     case "finished":
       if (counts.held > 0) return { status: "held", exitCode: 4 };
-      if (unasked > 0 || isPartial(counts)) return { status: "partial", exitCode: 3 };
+      if (blocked > 0 || isPartial(counts)) return { status: "partial", exitCode: 3 };
       return { status: "ok", exitCode: 0 };
   }
 }
 
-/** The exit code of a command whose result could not be told to anybody, in the same order. */
+/** The exit code of a command whose result could not be written. */
 export function exitCodeUntold(exitCode: number): number {
   return exitCode === 0 || exitCode === 3 || exitCode === 4 ? 1 : exitCode;
 }
 
-/** Something could not be done, or nobody answered: green would hide that the backend is away. */
+/** Something could not be done, or no run got an answer: a 0 would hide that the backend is away. */
 function isPartial(counts: SweepCounts): boolean {
   if (counts.errors > 0) return true;
   const answered = counts.completed + counts.failed + counts.deferred + counts.suspected;

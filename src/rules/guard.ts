@@ -1,13 +1,12 @@
 /**
  * The guard against mass verdicts: which confirmed presumptions may be applied, and which have to wait for a person or
- * for their bound. It is there for the case that the watchdog or the backend is the sick one.
+ * for their bound. It is there for the case that the watchdog itself or the backend is broken.
  */
-import type { Evidence } from "./model.ts";
 
 export interface GuardPolicy {
   /** How often a presumption must be seen before it counts. */
   readonly confirmations: number;
-  /** More presumptions than `max(min, ratio * answered)` are a mass. */
+  /** More presumptions than `max(min, ratio * answered)` are a mass failure. */
   readonly min: number;
   readonly ratio: number;
   /** At most `max(perHour, ratio * provenLastHour)` presumptions are applied in an hour. */
@@ -16,7 +15,7 @@ export interface GuardPolicy {
   readonly unverifiableAfterMs: number;
 }
 
-/** Whether the backend can tell the living from the dead: it has shown a living one, or nobody else could be asked. */
+/** Whether the backend can tell a living run from a dead one: it has proven one alive, or no other could be asked. */
 export type Life = "seen" | "nobody-to-ask" | "none";
 
 /** What the sweep knows when it decides. */
@@ -24,7 +23,7 @@ export interface GuardScene {
   readonly life: Life;
   /** Runs with authoritative evidence: of this sweep, or of the last full one where this one is limited. */
   readonly answered: number;
-  /** Presumptions confirmed in this sweep, and all those that one more sighting would confirm. */
+  /** Presumptions confirmed in this sweep, and all those that one more observation would confirm. */
   readonly presumed: number;
   /** Presumptions applied in the last hour, this sweep's included; without those a person let pass. */
   readonly appliedLastHour: number;
@@ -49,7 +48,7 @@ export function decide<T>(
   scene: GuardScene,
   policy: GuardPolicy,
 ): GuardDecision<T> {
-  const table = allowance(scene, policy);
+  const allowed = allowance(scene, policy);
   const cap = hourlyCap(scene, policy);
   const apply: T[] = [];
   const hold: T[] = [];
@@ -59,69 +58,34 @@ export function decide<T>(
     if (scene.appliedLastHour + apply.length >= cap) {
       hold.push(candidate);
       reason ??= `${cap} presumptions in an hour`;
-    } else if (atItsBound || apply.length < table.atMost) {
+    } else if (atItsBound || apply.length < allowed.atMost) {
       apply.push(candidate);
     } else {
       hold.push(candidate);
-      reason ??= table.reason;
+      reason ??= allowed.reason;
     }
   }
   return { apply, hold, reason };
 }
 
-export function isMass({ presumed, answered }: GuardScene, { min, ratio }: GuardPolicy): boolean {
+export function isMassFailure(
+  { presumed, answered }: GuardScene,
+  { min, ratio }: GuardPolicy,
+): boolean {
   return presumed > Math.max(min, ratio * answered);
 }
 
-/** A fixed cap would never let a large fleet catch up, in which more get lost every hour although nothing is wrong. */
+/** Grows with the fleet: in a large one more runs get lost every hour although nothing is wrong. */
 function hourlyCap({ provenLastHour }: GuardScene, { perHour, ratio }: GuardPolicy): number {
   return Math.max(perHour, Math.floor(ratio * provenLastHour));
 }
 
-/** The backend answered for itself: everything but "cannot tell" and "was not asked". */
-export function isAuthoritative(evidence: Evidence): boolean {
-  switch (evidence.kind) {
-    case "exited":
-    case "failed":
-    case "running":
-    case "starting":
-      return true;
-    case "gone":
-      return evidence.reason !== "no-sandbox-id";
-    case "no-command":
-      return evidence.sandbox === "running";
-    case "unreachable":
-    case "malformed":
-    case "not-asked":
-      return false;
-  }
-}
-
-/** An exit code, a running command or a RUNNING sandbox: a backend that lost everything could not say so. */
-export function showsLife(evidence: Evidence): boolean {
-  switch (evidence.kind) {
-    case "exited":
-    case "failed":
-    case "running":
-      return true;
-    case "no-command":
-      return evidence.sandbox === "running";
-    case "gone":
-      return evidence.reason === "command-unknown" || evidence.reason === "server-restarted";
-    case "starting":
-    case "unreachable":
-    case "malformed":
-    case "not-asked":
-      return false;
-  }
-}
-
-/** How many the table lets through, and why not more. */
+/** How many are let through, and why not more. */
 function allowance(
   scene: GuardScene,
   policy: GuardPolicy,
 ): { readonly atMost: number; readonly reason: string } {
-  if (isMass(scene, policy)) {
+  if (isMassFailure(scene, policy)) {
     const { presumed, answered } = scene;
     return { atMost: 0, reason: `a mass: ${presumed} presumptions, ${answered} runs answered` };
   }

@@ -1,4 +1,4 @@
-/** The words of the domain: what a run is, what can be learned about it, and what can be done. */
+/** The types of the domain: what a run is, what can be learned about it, and what can be done. */
 
 /** A run as the database showed it right before the backend is asked. */
 export interface RunSnapshot {
@@ -31,14 +31,14 @@ export interface RunSnapshot {
   readonly readAt: string;
 }
 
-/** What is remembered of a run that stays RUNNING past its deadline. Each counter has its own meaning of "clear". */
+/** What is noted about a run that stays RUNNING past its deadline. Each counter is cleared by something else. */
 export interface Suspicion {
-  /** How often a presumption was seen, each sighting at least one deferral after the one before. */
+  /** How often a presumption was seen, each observation at least one deferral after the one before. */
   readonly presumedTimes: number;
   readonly presumedReason: string | null;
-  /** Since the last sighting that counted, by the database's clock when the row was read; `null` for never. */
+  /** Since the last observation that counted, by the database's clock when the row was read; `null` for never. */
   readonly sincePresumedMs: number | null;
-  /** Answers without a break that told nothing. */
+  /** Inconclusive answers in a row. */
   readonly unknownTimes: number;
   /** When the first of them came, Unix milliseconds; `null` when there is none. */
   readonly unknownSinceMs: number | null;
@@ -60,6 +60,7 @@ export interface Failure {
   readonly retryAfterMs: number | null;
 }
 
+/** Why there is nothing left that could answer for a run. */
 export type GoneReason =
   | "no-record"
   | "missing"
@@ -70,8 +71,7 @@ export type GoneReason =
   /** The sandbox runs, and its agent server knows nothing of the run's command. */
   | "command-unknown"
   /** The sandbox runs, but its agent server is younger than the run's command, which died with the one before. */
-  | "server-restarted"
-  | "lost";
+  | "server-restarted";
 
 /** What the backend said about a run. `unreachable` and `malformed` mean "cannot tell". */
 export type Evidence =
@@ -91,7 +91,9 @@ export type Evidence =
   /** `none` only where the backend looked for output; it decides the wording at the hard deadline. */
   | { readonly kind: "running"; readonly output: "none" | "partial" }
   | { readonly kind: "starting" }
-  | { readonly kind: "gone"; readonly reason: GoneReason; readonly detail: string }
+  | { readonly kind: "gone"; readonly reason: GoneReason }
+  /** The run is lost, for a reason of the backend's own. */
+  | { readonly kind: "gone"; readonly reason: "lost"; readonly detail: string }
   /** The row does not say which command to look for. */
   | {
       readonly kind: "no-command";

@@ -1,18 +1,15 @@
 import { type HealthFacts, MISSED_TICKS, type Standing } from "../rules/health.ts";
 import { leaseKeyOf } from "../rules/lease-key.ts";
 import type { SweepReport } from "../rules/report.ts";
-import { LeaseLostError } from "./lead/lease-term.ts";
-import type { SweepWatch } from "./lead/model.ts";
 import {
-  type Clock,
-  type LeaseKind,
+  LeaseLostError,
   LeaseUnavailableError,
-  type Schedule,
-  type SharedApi,
   StoreSchemaError,
   StoreUnavailableError,
-} from "./ports.ts";
+} from "./errors.ts";
+import type { Clock, LeaseKind, Schedule, SharedApi } from "./ports.ts";
 import type { Backlog, LeadershipView } from "./store-ports.ts";
+import type { SweepWatch } from "./sweep/model.ts";
 
 export type Role = "sweeping" | "standby" | "idle";
 
@@ -40,11 +37,11 @@ export interface WorkerIdentity {
   readonly api: SharedApi | null;
 }
 
-/** How long after the last such run another watchdog is spoken of. */
+/** How long after the last such run another watchdog is reported. */
 const SAID_FOR_MS = 3_600_000;
 
 /** Collects facts as the worker meets them; answers from memory. */
-export class WorkerState {
+export class WorkerStatus {
   readonly #clock: Clock;
   readonly #schedule: Schedule;
   readonly #identity: WorkerIdentity;
@@ -82,21 +79,18 @@ export class WorkerState {
       patienceMs: this.#schedule.sinceTickMs(MISSED_TICKS),
       nextTickAtMs: this.#nextTickAtMs,
       progressAtMs: this.#progressAtMs,
-      fleet:
-        fleet === null
-          ? null
-          : {
-              seenAtMs: fleet.seenAtMs,
-              sinceFinishMs: fleet.view.sinceFinishMs,
-              sinceProgressMs: fleet.view.sinceProgressMs,
-            },
+      fleet: fleet && {
+        seenAtMs: fleet.seenAtMs,
+        sinceFinishMs: fleet.view.sinceFinishMs,
+        sinceProgressMs: fleet.view.sinceProgressMs,
+      },
       otherLeaseKind: this.#otherLeaseKind,
       endlessLeaseKey: this.#endlessLeaseKey,
       lastSweep: this.#ownSweepIsLast
         ? (this.#ownLastSweep?.status ?? null)
         : (fleet?.view.lastStatus ?? null),
       heldFor: this.#ownSweepIsLast ? this.#heldFor : null,
-      apiRefusal: this.#identity.api?.refusal ?? null,
+      apiRefusal: this.#identity.api?.blockedReason ?? null,
       failingRuns: this.#backlog?.failing ?? 0,
       endedElsewhere: this.#endedElsewhereLately,
       role: this.#role,
@@ -165,48 +159,49 @@ export class WorkerState {
   }
 
   standby(holder: string | null, expiresInMs: number | null): void {
-    this.#role = "standby";
-    this.#otherLeaseKind = null;
+    this.#become("standby");
     const expiresAt =
       expiresInMs === null ? null : new Date(this.#clock.now().getTime() + expiresInMs);
     this.#heldBy = { holder, expiresAt };
   }
 
   standbyOtherKind(noted: LeaseKind): void {
-    this.#role = "standby";
+    this.#become("standby");
     this.#otherLeaseKind = noted;
-    this.#heldBy = null;
   }
 
   idle(): void {
-    this.#role = "idle";
+    this.#become("idle");
+    this.#progressAtMs = null;
+  }
+
+  #become(role: Role): void {
+    this.#role = role;
     this.#otherLeaseKind = null;
     this.#heldBy = null;
-    this.#progressAtMs = null;
+  }
+
+  #see(view: LeadershipView): void {
+    this.#fleet = { seenAtMs: this.#clock.monotonicMs(), view };
   }
 
   swept(report: SweepReport): void {
     this.idle();
     this.#ownLastSweep = report;
     if (report.exitCode !== 1 && this.#fleet !== null) {
-      const view = { ...this.#fleet.view, sinceFinishMs: 0, sinceProgressMs: 0 };
-      this.#fleet = { seenAtMs: this.#clock.monotonicMs(), view };
+      this.#see({ ...this.#fleet.view, sinceFinishMs: 0, sinceProgressMs: 0 });
     }
   }
 
-  /** For `conductSweep`: notes what happens inside a sweep. */
+  /** Notes what happens inside a sweep. */
   readonly watch: SweepWatch = {
-    onLeadership: (view) => {
-      this.#fleet = { seenAtMs: this.#clock.monotonicMs(), view };
-    },
+    onLeadership: (view) => this.#see(view),
     onTerm: (trustedUntilMs) => {
       this.#trustedUntilMs = trustedUntilMs;
     },
     onBegin: ({ backlog }) => {
-      this.#role = "sweeping";
+      this.#become("sweeping");
       this.#heldFor = null;
-      this.#otherLeaseKind = null;
-      this.#heldBy = null;
       this.#backlog = { ...backlog, countedAt: this.#clock.now() };
       this.#progressAtMs = this.#clock.monotonicMs();
       this.storesAnswered();
@@ -228,10 +223,7 @@ export class WorkerState {
     },
     onProgress: () => {
       this.#progressAtMs = this.#clock.monotonicMs();
-      if (this.#fleet !== null) {
-        const view = { ...this.#fleet.view, sinceProgressMs: 0 };
-        this.#fleet = { seenAtMs: this.#progressAtMs, view };
-      }
+      if (this.#fleet !== null) this.#see({ ...this.#fleet.view, sinceProgressMs: 0 });
     },
   };
 }

@@ -10,7 +10,7 @@
  * A call waits for its turn, for the end of what is over soon, and for a call that tries a half-open circuit. None of
  * that counts against its budget. What would take longer is refused: nothing was sent then.
  */
-import type { ApiRestraint, Clock, SharedApi } from "../../watchdog/ports.ts";
+import type { ApiThrottle, Clock, SharedApi } from "../../watchdog/ports.ts";
 import { abortable } from "../http/abortable.ts";
 import type { CallBudget } from "../http/call-budget.ts";
 import type { Answer, HttpAnswer, HttpClient } from "../http/client.ts";
@@ -58,7 +58,7 @@ export class ApiGate implements SharedApi {
     this.#limit = new AdaptiveLimit(options.concurrency);
   }
 
-  get restraint(): ApiRestraint {
+  get throttle(): ApiThrottle {
     return { pausedForMs: Math.ceil(this.#pausedMs), concurrency: this.#limit.reducedTo };
   }
 
@@ -69,12 +69,12 @@ export class ApiGate implements SharedApi {
     return states.includes("half-open") ? "half-open" : "closed";
   }
 
-  get refusal(): string | null {
+  get blockedReason(): string | null {
     const { reason, retryAfterMs } = this.#obstacle(this.#main);
     return retryAfterMs > WAITED_FOR_MS ? reason : null;
   }
 
-  restore({ pausedForMs, concurrency }: ApiRestraint): void {
+  restore({ pausedForMs, concurrency }: ApiThrottle): void {
     this.#circuitOf(this.#main).pause(Math.min(pausedForMs, LONGEST_PAUSE_MS));
     if (concurrency !== null) this.#limit.reduceTo(concurrency);
   }

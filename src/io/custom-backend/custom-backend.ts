@@ -101,21 +101,22 @@ const evidenceShape: z.ZodType<Evidence> = z.discriminatedUnion("kind", [
   z.object({ kind: z.literal("failed"), detail: z.string(), ...output }),
   z.object({ kind: z.literal("running"), output: z.enum(["none", "partial"]) }),
   z.object({ kind: z.literal("starting") }),
-  z.object({
-    kind: z.literal("gone"),
-    reason: z.enum([
-      "no-record",
-      "missing",
-      "paused",
-      "error",
-      "no-agent-server",
-      "no-sandbox-id",
-      "command-unknown",
-      "server-restarted",
-      "lost",
-    ]),
-    detail: z.string(),
-  }),
+  z.discriminatedUnion("reason", [
+    z.object({
+      kind: z.literal("gone"),
+      reason: z.enum([
+        "no-record",
+        "missing",
+        "paused",
+        "error",
+        "no-agent-server",
+        "no-sandbox-id",
+        "command-unknown",
+        "server-restarted",
+      ]),
+    }),
+    z.object({ kind: z.literal("gone"), reason: z.literal("lost"), detail: z.string() }),
+  ]),
   // Who says nothing of a sandbox has not shown a living one.
   z.object({
     kind: z.literal("no-command"),

@@ -65,7 +65,7 @@ type Found = Extract<SandboxAnswer, { kind: "up" }>;
 async function verify(deps: Deps, run: RunSnapshot, signal: AbortSignal): Promise<Evidence> {
   signal.throwIfAborted();
   const { sandboxId, bashCommandId } = run;
-  if (!sandboxId) return gone("no-sandbox-id", "No sandbox_id available for verification");
+  if (!sandboxId) return gone("no-sandbox-id");
   const budget = new CallBudget(deps.verifyTimeoutMs);
   const session = deps.api.session(run, budget);
   const found = await deps.api.lookup(session, sandboxId, signal);

@@ -52,15 +52,10 @@ export async function askForFate(
   const answer = await searchBashOutput(http, search, budget, signal);
   if (answer.evidence.kind !== "running") return answer;
   const loss = await findLoss(http, search, answer, budget, signal);
-  return loss === null ? answer : { ...answer, evidence: gone(loss, LOSSES[loss]) };
+  return loss === null ? answer : { ...answer, evidence: gone(loss) };
 }
 
 type Loss = Extract<GoneReason, "command-unknown" | "server-restarted">;
-
-const LOSSES: Readonly<Record<Loss, string>> = {
-  "command-unknown": "The agent server does not know the command",
-  "server-restarted": "The agent server restarted after the command began",
-};
 
 /** @returns `null` unless the command is lost for certain. */
 async function findLoss(

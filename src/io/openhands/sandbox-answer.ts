@@ -22,9 +22,6 @@ const sandboxShape = z.object({
     .nullish(),
 });
 
-/** As the host words it; rules/ puts its own words around. */
-const NOT_AVAILABLE = "Sandbox not available";
-
 export function readSandbox(body: unknown, sandboxId: string): SandboxAnswer {
   const answer = answerShape.safeParse(body);
   if (!answer.success) return unexpected();
@@ -39,8 +36,8 @@ export function readSandbox(body: unknown, sandboxId: string): SandboxAnswer {
   return status === "RUNNING" ? readRunning(sandbox.data) : readOther(status);
 }
 
-export function gone(reason: GoneReason, detail: string = NOT_AVAILABLE): Evidence {
-  return { kind: "gone", reason, detail };
+export function gone(reason: GoneReason): Evidence {
+  return { kind: "gone", reason };
 }
 
 function readRunning(sandbox: z.infer<typeof sandboxShape>): SandboxAnswer {

@@ -1,5 +1,5 @@
 import { getTableColumns, getTableName } from "drizzle-orm";
-import { StoreSchemaError } from "../../watchdog/ports.ts";
+import { StoreSchemaError } from "../../watchdog/errors.ts";
 import type { Pool } from "./connection/pool.ts";
 import { statement } from "./connection/statement.ts";
 import { leadership, suspicions, verdicts } from "./schema.ts";

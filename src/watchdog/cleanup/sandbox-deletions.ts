@@ -4,12 +4,12 @@ import {
   DELETE_WITHIN_MS,
   isGivenUpAsAbsent,
 } from "../../rules/cleanup/cleanup-retry.ts";
+import type { CleanupSummary } from "../../rules/report.ts";
+import { withDeadline } from "../concurrency/deadline.ts";
 import { forEachConcurrently } from "../concurrency/for-each-concurrently.ts";
-import { LinkedController } from "../concurrency/linked-signal.ts";
-import { untilAborted } from "../concurrency/until-aborted.ts";
-import { alone } from "../isolated.ts";
+import { isolated } from "../errors.ts";
+import type { CleanupTask, Journal } from "../journal-ports.ts";
 import type { Backend, CleanupResult, Clock, Fence, Log, PauseResult, Random } from "../ports.ts";
-import type { CleanupTask, Journal } from "../store-ports.ts";
 
 export interface CleanupDeps {
   readonly journal: Journal;
@@ -17,7 +17,6 @@ export interface CleanupDeps {
   readonly clock: Clock;
   readonly random: Random;
   readonly log: Log;
-  readonly onProgress: () => void;
 }
 
 interface Claim {
@@ -26,27 +25,21 @@ interface Claim {
   readonly untilMs: number;
 }
 
-/** The deletions of one sweep, and the pauses before them: claims what is due, asks the backend, notes what came of it. */
+/** The deletions of one sweep, and the pauses before them: claims what is due, asks the backend, notes the result. */
 export class Cleanups {
   readonly #deps: CleanupDeps;
   readonly #fence: Fence;
-  #done = 0;
-  #abandoned = 0;
-  /** In this sweep the API wants no more deletions; what is not claimed loses no attempt by that. */
-  #refused = false;
+  readonly #summary = { done: 0, abandoned: 0 };
+  /** The API wants no more deletions in this sweep; what is not claimed loses no attempt. */
+  #blocked = false;
 
   constructor(deps: CleanupDeps, fence: Fence) {
     this.#deps = deps;
     this.#fence = fence;
   }
 
-  /** Taken for gone or confirmed, in this sweep. */
-  get done(): number {
-    return this.#done;
-  }
-
-  get abandoned(): number {
-    return this.#abandoned;
+  get summary(): Omit<CleanupSummary, "pending"> {
+    return { ...this.#summary };
   }
 
   /**
@@ -60,9 +53,9 @@ export class Cleanups {
       slots,
       (claim, taskSignal) => {
         const { runId, sandboxId } = claim.task;
-        return alone(
+        return isolated(
           () => this.#do(claim, taskSignal),
-          (err) => this.#deps.log.error({ err, runId, sandboxId }, "a chore could not be done"),
+          (err) => this.#deps.log.error({ err, runId, sandboxId }, "cleaning up a sandbox failed"),
           taskSignal,
         );
       },
@@ -72,7 +65,7 @@ export class Cleanups {
 
   async *#claimed(slots: number, mayGoOn: () => boolean): AsyncGenerator<Claim, void, void> {
     const { journal, backend, clock } = this.#deps;
-    while (mayGoOn() && !this.#refused && (backend.api?.refusal ?? null) === null) {
+    while (mayGoOn() && !this.#blocked && (backend.api?.blockedReason ?? null) === null) {
       const sinceMs = clock.monotonicMs();
       const tasks = await journal.claimCleanups(this.#fence, slots);
       if (tasks.length === 0) return;
@@ -93,11 +86,10 @@ export class Cleanups {
 
   /** Best effort: whatever comes of it, the sandbox is deleted when that is due. */
   async #pause({ task, untilMs }: Claim, signal: AbortSignal): Promise<void> {
-    const { backend, log, onProgress } = this.#deps;
+    const { backend, log } = this.#deps;
     const result = await this.#ask<PauseResult>(task, untilMs, signal, (scope) =>
       backend.pause === undefined ? Promise.resolve(CANNOT_PAUSE) : backend.pause(task, scope),
     );
-    onProgress();
     if (result.kind === "paused" || result.kind === "absent") return;
     const reason = result.kind === "failed" ? result.failure : result.reason;
     const { runId, sandboxId } = task;
@@ -105,26 +97,25 @@ export class Cleanups {
   }
 
   async #delete({ task, untilMs }: Claim, signal: AbortSignal): Promise<void> {
-    const { backend, onProgress } = this.#deps;
+    const { backend } = this.#deps;
     const result = await this.#ask<CleanupResult>(task, untilMs, signal, (scope) =>
       backend.cleanup(task, scope),
     );
-    onProgress();
     switch (result.kind) {
       case "deleted":
-        return await this.#settle(task, null);
+        return await this.#finish(task, null);
       case "absent":
         if (!isGivenUpAsAbsent(task.attempts)) return await this.#retry(task, result.failure, null);
-        return await this.#settle(task, absentNote(result.failure));
+        return await this.#finish(task, absentNote(result.failure));
       case "failed":
         return await this.#retry(task, result.failure, result.retryAfterMs);
       case "not-asked":
-        this.#refused ||= result.everybody ?? true;
+        this.#blocked ||= result.everybody ?? true;
         return await this.#retry(task, result.reason, result.retryAfterMs);
     }
   }
 
-  /** A backend that breaks its promises and rejects, or does not heed its signal, counts as one that failed. */
+  /** A backend that rejects, against its promise, or ignores its signal counts as one that failed. */
   async #ask<Result>(
     task: CleanupTask,
     untilMs: number,
@@ -134,28 +125,21 @@ export class Cleanups {
     const { clock, log } = this.#deps;
     const leftMs = untilMs - clock.monotonicMs();
     if (leftMs <= 0) return failed(TOO_LATE);
-    using scope = new LinkedController(signal);
-    clock.sleep(leftMs, scope.signal).then(
-      () => scope.abort(new Error(TOO_LATE)),
-      () => {},
-    );
     try {
-      return await untilAborted(send(scope.signal), scope.signal);
+      const answer = await withDeadline(clock, leftMs, send, signal);
+      return answer.kind === "done" ? answer.value : failed(TOO_LATE);
     } catch (error) {
       signal.throwIfAborted();
-      if (scope.signal.aborted) return failed(TOO_LATE);
       log.error({ err: error, sandboxId: task.sandboxId }, "the backend rejected");
       return failed("unexpected error");
-    } finally {
-      scope.abort(new Error("the question has ended"));
     }
   }
 
-  async #settle({ id, runId, sandboxId }: CleanupTask, note: string | null): Promise<void> {
+  async #finish({ id, runId, sandboxId }: CleanupTask, note: string | null): Promise<void> {
     const { journal, log } = this.#deps;
     await journal.cleanupDone(id, note, this.#fence);
-    this.#done += 1;
-    if (note !== null) log.info({ runId, sandboxId, note }, "a sandbox is taken for gone");
+    this.#summary.done += 1;
+    if (note !== null) log.info({ runId, sandboxId, note }, "a sandbox is considered deleted");
   }
 
   async #retry(task: CleanupTask, failure: string, retryAfterMs: number | null): Promise<void> {
@@ -163,7 +147,7 @@ export class Cleanups {
     const { id, runId, sandboxId, attempts } = task;
     const retryInMs = cleanupRetryMs(attempts, retryAfterMs, random.fraction());
     const state = await journal.cleanupFailed(id, failure, retryInMs, this.#fence);
-    if (state === "abandoned") this.#abandoned += 1;
+    if (state === "abandoned") this.#summary.abandoned += 1;
     const fields = { runId, sandboxId, attempts, state, retryInMs, reason: failure };
     log[state === "abandoned" ? "error" : "warn"](fields, "deleting a sandbox failed");
   }

@@ -1,25 +1,25 @@
-/** One term of holding the lease: its loop of renewals, its trust and its end. The rules stand in lease-keeper.ts. */
+/** One term of holding the lease: its loop of renewals, its trust and its end. The rules stand in acquire.ts. */
 import {
   type LeaseTiming,
   leaseRenewAtMs,
   leaseRenewalRetryAtMs,
   leaseTrustedUntilMs,
 } from "../../rules/timing.ts";
-import { type Clock, type Lease, LeaseUnavailableError, type Log } from "../ports.ts";
+import { withDeadline } from "../concurrency/deadline.ts";
+import { LeaseLostError, LeaseUnavailableError } from "../errors.ts";
+import type { Clock, Lease, Log, Random } from "../ports.ts";
 
-/** The term is over: nothing may be written in its name any more. */
-export class LeaseLostError extends Error {
-  override readonly name = "LeaseLostError";
-}
-
-export interface LeaseTermDeps {
+export interface LeaseDeps {
   readonly lease: Lease;
   readonly clock: Clock;
+  readonly random: Random;
   readonly log: Log;
 }
 
-export interface LeaseTermOptions extends LeaseTiming {
+export interface LeaseOptions extends LeaseTiming {
   readonly installation: string;
+  /** Who we are, for people: `host/pid/random`. */
+  readonly holder: string;
   /** How long a term may go on without a call of `progress`. */
   readonly progressTimeoutMs: number;
 }
@@ -37,8 +37,8 @@ export interface TermStart {
 export class LeaseTerm {
   /** Names this term and no other: holder and token. */
   readonly value: string;
-  readonly #deps: LeaseTermDeps;
-  readonly #options: LeaseTermOptions;
+  readonly #deps: LeaseDeps;
+  readonly #options: LeaseOptions;
   readonly #parent: AbortSignal;
   readonly #controller = new AbortController();
   #trustedUntilMs: number;
@@ -50,10 +50,9 @@ export class LeaseTerm {
   #renewal: Renewal | null = null;
   /** Why the newest renewal failed; `undefined` after one that did not. */
   #failure: unknown;
-  #nap: AbortController | null = null;
   #released: Promise<void> | null = null;
 
-  private constructor(deps: LeaseTermDeps, options: LeaseTermOptions, start: TermStart) {
+  private constructor(deps: LeaseDeps, options: LeaseOptions, start: TermStart) {
     this.value = start.value;
     this.#deps = deps;
     this.#options = options;
@@ -64,9 +63,10 @@ export class LeaseTerm {
   }
 
   /** For `acquireTerm`: a term that is held by now, with its renewals under way. */
-  static start(deps: LeaseTermDeps, options: LeaseTermOptions, start: TermStart): LeaseTerm {
+  static start(deps: LeaseDeps, options: LeaseOptions, start: TermStart): LeaseTerm {
     const term = new LeaseTerm(deps, options, start);
-    term.#begin();
+    start.parent.addEventListener("abort", term.#followParent, { once: true });
+    void term.#keep();
     return term;
   }
 
@@ -116,11 +116,6 @@ export class LeaseTerm {
     }
   }
 
-  #begin(): void {
-    this.#parent.addEventListener("abort", this.#followParent, { once: true });
-    void this.#keep();
-  }
-
   /** Runs as long as the term; the only place where a renewal's failure arrives. */
   async #keep(): Promise<void> {
     while (!this.signal.aborted) {
@@ -141,15 +136,10 @@ export class LeaseTerm {
     const renewal = this.#renewal;
     const renewAtMs = renewal === null ? this.#renewAtMs : Number.POSITIVE_INFINITY;
     const wakeAtMs = Math.min(renewAtMs, this.#trustedUntilMs, this.#progressUntilMs);
-    const nap = new AbortController();
-    this.#nap = nap;
-    try {
-      const pause = clock.sleep(wakeAtMs - nowMs, nap.signal);
-      const ours = await (renewal === null ? pause : Promise.race([renewal.answer, pause]));
-      if (renewal !== null && ours !== undefined) this.#renewalAnswered(renewal, ours);
-    } finally {
-      nap.abort();
-    }
+    const waitMs = wakeAtMs - nowMs;
+    if (renewal === null) return await clock.sleep(waitMs, this.signal);
+    const ours = await withDeadline(clock, waitMs, () => renewal.answer, this.signal);
+    if (ours.kind === "done") this.#renewalAnswered(renewal, ours.value);
   }
 
   #sendRenewal(sentAtMs: number): Renewal {
@@ -173,7 +163,7 @@ export class LeaseTerm {
   }
 
   #stepFailed(error: unknown): void {
-    // The end of a term interrupts its nap.
+    // The end of a term interrupts its waiting.
     if (this.signal.aborted) return;
     const renewal = this.#renewal;
     this.#renewal = null;
@@ -210,7 +200,6 @@ export class LeaseTerm {
 
   #end(reason: unknown): void {
     this.#parent.removeEventListener("abort", this.#followParent);
-    this.#nap?.abort();
     this.#controller.abort(reason);
   }
 

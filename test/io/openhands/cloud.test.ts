@@ -63,7 +63,6 @@ describe("openHandsCloudBackend.verify", () => {
       expect(evidence).toEqual({
         kind: "gone",
         reason: "no-sandbox-id",
-        detail: "No sandbox_id available for verification",
       });
       expect(targets).toEqual([]);
     });

@@ -19,13 +19,11 @@ export const RUNNING: Evidence = { kind: "running", output: "none" };
 export const UNKNOWN: Evidence = {
   kind: "gone",
   reason: "command-unknown",
-  detail: "The agent server does not know the command",
 };
 
 export const RESTARTED: Evidence = {
   kind: "gone",
   reason: "server-restarted",
-  detail: "The agent server restarted after the command began",
 };
 
 export interface FateSetup {

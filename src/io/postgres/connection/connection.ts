@@ -1,4 +1,4 @@
-import { StoreUnavailableError } from "../../../watchdog/ports.ts";
+import { StoreUnavailableError } from "../../../watchdog/errors.ts";
 import { isUnanswered, keepsSession, StatementRefusedError, translate } from "./errors.ts";
 import type { LeftBehind } from "./left-behind.ts";
 import { type ConnectionOptions, Session, within } from "./session.ts";

@@ -1,6 +1,6 @@
 import type { Socket } from "node:net";
 import postgres, { type Sql } from "postgres";
-import { StoreUnavailableError } from "../../../watchdog/ports.ts";
+import { StoreUnavailableError } from "../../../watchdog/errors.ts";
 import {
   type Address,
   type BackendKey,

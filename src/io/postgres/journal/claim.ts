@@ -1,5 +1,5 @@
 import { CLAIM_MS } from "../../../rules/cleanup/cleanup-retry.ts";
-import type { CleanupTask } from "../../../watchdog/store-ports.ts";
+import type { CleanupTask } from "../../../watchdog/journal-ports.ts";
 import { onlyIf, perShape, statement } from "../connection/statement.ts";
 import type { HostColumns } from "../host-schema.ts";
 import type { Fenced } from "../sql.ts";

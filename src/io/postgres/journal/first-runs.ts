@@ -1,4 +1,4 @@
-import type { FirstRunTask } from "../../../watchdog/store-ports.ts";
+import type { FirstRunTask } from "../../../watchdog/journal-ports.ts";
 import { onlyIf, perShape, statement, unprepared } from "../connection/statement.ts";
 import type { HostColumns } from "../host-schema.ts";
 import { type Fenced, ISO_NOW } from "../sql.ts";

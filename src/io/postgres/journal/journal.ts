@@ -1,6 +1,6 @@
 import type { CleanupPlan } from "../../../rules/cleanup/cleanup-plan.ts";
+import type { CleanupTask, FirstRunTask, Journal } from "../../../watchdog/journal-ports.ts";
 import type { Fence } from "../../../watchdog/ports.ts";
-import type { CleanupTask, FirstRunTask, Journal } from "../../../watchdog/store-ports.ts";
 import { RowBusyError, StatementRefusedError } from "../connection/errors.ts";
 import { type Statement, statement, type Values } from "../connection/statement.ts";
 import type { Database } from "../database.ts";

@@ -1,9 +1,9 @@
-import type { ApiRestraint } from "../../../watchdog/ports.ts";
+import type { ApiThrottle } from "../../../watchdog/ports.ts";
 import type { EpochRequest, Horizon, LeadershipView } from "../../../watchdog/store-ports.ts";
 import { statement } from "../connection/statement.ts";
 import { type Fenced, ISO_NOW } from "../sql.ts";
 
-interface Begun extends Horizon, ApiRestraint {
+interface Begun extends Horizon, ApiThrottle {
   /** `null` when it was refused. */
   readonly epoch: number | null;
   readonly alreadySwept: boolean;
@@ -70,7 +70,7 @@ export const HORIZON = statement<Record<never, never>, Horizon>(`
   SELECT ${ISO_NOW} AS text, extract(epoch FROM now()) * 1000 AS ms
   FROM watchdog.leadership`);
 
-interface ProgressParams extends ApiRestraint, Fenced {
+interface ProgressParams extends ApiThrottle, Fenced {
   /** JSON, when the sweep has ended. */
   readonly report: string | null;
 }

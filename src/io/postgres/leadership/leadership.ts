@@ -1,11 +1,6 @@
 import { holderOf } from "../../../rules/lease-key.ts";
-import {
-  type ApiRestraint,
-  type Fence,
-  type LeaseKind,
-  StoreSchemaError,
-  StoreUnavailableError,
-} from "../../../watchdog/ports.ts";
+import { StoreSchemaError, StoreUnavailableError } from "../../../watchdog/errors.ts";
+import type { ApiThrottle, Fence, LeaseKind } from "../../../watchdog/ports.ts";
 import type {
   EpochAnswer,
   EpochRequest,
@@ -49,8 +44,8 @@ export class PostgresLeadership implements Leadership {
     if (answer === undefined) throw new StoreSchemaError(NO_ROW);
     const { epoch, text, ms, pausedForMs, concurrency, alreadySwept, otherKind } = answer;
     if (epoch !== null) {
-      const restraint = { pausedForMs, concurrency };
-      return { kind: "begun", epoch, horizon: { text, ms }, restraint };
+      const throttle = { pausedForMs, concurrency };
+      return { kind: "begun", epoch, horizon: { text, ms }, throttle };
     }
     const noted = asLeaseKind(answer.noted);
     if (otherKind && noted !== null) return { kind: "other-lease-kind", noted };
@@ -64,22 +59,22 @@ export class PostgresLeadership implements Leadership {
     return found;
   }
 
-  progress(fence: Fence, restraint: ApiRestraint): Promise<boolean> {
-    return this.#progress("noting progress", fence, null, restraint);
+  progress(fence: Fence, throttle: ApiThrottle): Promise<boolean> {
+    return this.#progress("noting progress", fence, null, throttle);
   }
 
-  finish(fence: Fence, report: object, restraint: ApiRestraint): Promise<boolean> {
+  finish(fence: Fence, report: object, throttle: ApiThrottle): Promise<boolean> {
     const json = JSON.stringify(report);
-    return this.#progress("noting the end of the sweep", fence, json, restraint);
+    return this.#progress("noting the end of the sweep", fence, json, throttle);
   }
 
   async #progress(
     operation: string,
     fence: Fence,
     report: string | null,
-    restraint: ApiRestraint,
+    throttle: ApiThrottle,
   ): Promise<boolean> {
-    const params = { ...restraint, report, epoch: fence.epoch };
+    const params = { ...throttle, report, epoch: fence.epoch };
     return (await this.#query(operation, PROGRESS, params, () => fence.check())).length === 1;
   }
 

@@ -1,9 +1,5 @@
-import {
-  type AcquireAnswer,
-  type Lease,
-  LeaseUnavailableError,
-  StoreUnavailableError,
-} from "../../../watchdog/ports.ts";
+import { LeaseUnavailableError, StoreUnavailableError } from "../../../watchdog/errors.ts";
+import type { AcquireAnswer, Lease } from "../../../watchdog/ports.ts";
 import { RowBusyError } from "../connection/errors.ts";
 import { type Statement, statement, type Values } from "../connection/statement.ts";
 import type { Database } from "../database.ts";

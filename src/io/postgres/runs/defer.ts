@@ -10,7 +10,7 @@ interface DeferParams extends GuardParams {
   readonly statusDetail: string | null;
   readonly presumedTimes: number;
   readonly presumedReason: string | null;
-  readonly sighted: boolean;
+  readonly observed: boolean;
   readonly unknownTimes: number;
   readonly held: boolean;
 }
@@ -67,7 +67,7 @@ export const DEFER = perShape(({ statusDetail }: HostColumns) =>
       now() AS noted_at,
       :presumedTimes::int AS presumed_times,
       :presumedReason::text AS presumed_reason,
-      CASE WHEN :sighted::boolean AND :presumedTimes::int > 0 THEN now() END AS presumed_last_at,
+      CASE WHEN :observed::boolean AND :presumedTimes::int > 0 THEN now() END AS presumed_last_at,
       :unknownTimes::int AS unknown_times,
       CASE WHEN :unknownTimes::int > 0 THEN now() END AS unknown_since,
       CASE WHEN :held::boolean THEN now() END AS held_since,

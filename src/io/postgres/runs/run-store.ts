@@ -76,7 +76,7 @@ export class PostgresRunStore implements RunStore {
     return row ?? { confirmable: [], presumedLastHour: 0, provenLastHour: 0, lastAnswered: 0 };
   }
 
-  async canaries(
+  async controlRuns(
     query: StaleQuery,
     needs: readonly RunIdName[],
     limit: number,
@@ -103,7 +103,7 @@ export class PostgresRunStore implements RunStore {
     return this.#write("deferring a run", defer, params, fence);
   }
 
-  async deferUnasked(
+  async deferSkipped(
     runIds: readonly string[],
     query: StaleQuery,
     { deferMs, shieldMs }: Deferral,

@@ -1,6 +1,6 @@
 import { describe, expect, it } from "vitest";
+import type { Journal } from "../../../../src/watchdog/journal-ports.ts";
 import type { Fence } from "../../../../src/watchdog/ports.ts";
-import type { Journal } from "../../../../src/watchdog/store-ports.ts";
 import { seedRun } from "../../../fake-host/seed.ts";
 import { createDatabase } from "../../../services/postgres/database.ts";
 import {
@@ -106,8 +106,8 @@ describe("PostgresJournal and clean-ups", () => {
 
   it("prunes around a verdict that somebody is writing, without waiting", async () => {
     await using stand = await postgresJournalStand();
-    const settled = { cleanupState: "done" } as const;
-    const [locked, free] = [await stand.verdict(settled), await stand.verdict(settled)];
+    const done = { cleanupState: "done" } as const;
+    const [locked, free] = [await stand.verdict(done), await stand.verdict(done)];
     await stand.pass(86_400_000);
     await whileLocked(stand, locked, async () => {
       expect(await stand.journal.prune(3_600_000, 10, stand.fence)).toBe(1);
