@@ -1,4 +1,4 @@
-/** What is done around the calls of a port: their end is reported as progress, or reads are tried again. */
+/** What is done around the calls of a port: their answers are reported as progress, or reads are tried again. */
 import { StoreUnavailableError } from "./errors.ts";
 import type { Journal } from "./journal-ports.ts";
 import type { Backend, Clock } from "./ports.ts";
@@ -10,12 +10,20 @@ export interface WorkPorts {
   readonly backend: Backend;
 }
 
-/** The same ports, with `onProgress` after each call that came to an end, whatever the end was. */
+/**
+ * The same ports, with `onProgress` after each statement that Postgres answered and each question to the backend that
+ * ended, whatever the end was. A statement that fails is no progress: a leader cut off from Postgres must not lead on.
+ */
 export function withProgress(
   { store, journal, backend }: WorkPorts,
   onProgress: () => void,
 ): WorkPorts {
-  async function around<T>(call: () => Promise<T>): Promise<T> {
+  async function whenAnswered<T>(call: () => Promise<T>): Promise<T> {
+    const answer = await call();
+    onProgress();
+    return answer;
+  }
+  async function whenEnded<T>(call: () => Promise<T>): Promise<T> {
     try {
       return await call();
     } finally {
@@ -23,9 +31,9 @@ export function withProgress(
     }
   }
   return {
-    store: eachCall(store, around),
-    journal: eachCall(journal, around),
-    backend: eachCall(backend, around),
+    store: eachCall(store, whenAnswered),
+    journal: eachCall(journal, whenAnswered),
+    backend: eachCall(backend, whenEnded),
   };
 }
 

@@ -11,7 +11,7 @@
  * | Each stale run gets a verdict within a bound, or is reported with its cause. | watchdog/sweep/handle-run.ts | watchdog/sweep/run-trouble.test.ts |
  * | A mass failure is held back until the backend has proven life or a person decides. | rules/guard.ts, watchdog/sweep/guard-rounds.ts | watchdog/sweep/guard-rounds.test.ts |
  * | A write whose outcome is unknown is found out before it is repeated. | watchdog/sweep/resolve-write.ts | watchdog/sweep/resolve-write.test.ts |
- * | A call that ends is progress; a leader without progress gives the lease up. | watchdog/port-calls.ts, watchdog/lead/lease-term.ts | watchdog/port-calls.test.ts, watchdog/lead/lease-term.test.ts |
+ * | A call that is answered is progress; a leader without progress gives the lease up. | watchdog/port-calls.ts, watchdog/lead/lease-term.ts | watchdog/port-calls.test.ts, watchdog/lead/lease-term.test.ts |
  * | A call ends within a bound of its own. | io/postgres/connection/pool.ts, io/http/client.ts, io/redis/connection.ts | io/postgres/substrate/half-open.test.ts, io/http/client.test.ts, io/redis/outages.test.ts |
  * | A call with a `Fence` checks it synchronously before the statement leaves; when the check throws, nothing was sent. | io/postgres/connection/pool.ts | io/postgres/runs/run-write-refusals.test.ts |
  * | A backend never rejects because of the remote side. | io/openhands/cloud.ts, io/generic-http/generic-http.ts, io/custom-backend/custom-backend.ts | io/custom-backend/custom-backend.test.ts |
