@@ -12,7 +12,7 @@ export { ConfigError, parseConfig } from "./config/config.ts";
 export type { Evidence, Failure, RunSnapshot } from "./rules/model.ts";
 export type { RunOutcome, SweepReport } from "./rules/report.ts";
 export type {
-  ApiRestraint,
+  ApiThrottle,
   Backend,
   CleanupResult,
   CleanupTarget,

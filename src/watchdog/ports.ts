@@ -113,7 +113,7 @@ export type CleanupResult =
 export type PauseResult = { readonly kind: "paused" } | Exclude<CleanupResult, { kind: "deleted" }>;
 
 /** How hard an API may be asked, as it asked for itself. */
-export interface ApiRestraint {
+export interface ApiThrottle {
   /** Nothing is to be sent for so long; 0 for no pause. */
   readonly pausedForMs: number;
   /** Calls at once while that is less than configured; `null` for as many as configured. */
@@ -122,12 +122,12 @@ export interface ApiRestraint {
 
 /** The API that all runs share, as its answers show it. Answers come from memory. */
 export interface SharedApi {
-  readonly restraint: ApiRestraint;
+  readonly throttle: ApiThrottle;
   readonly breaker: "closed" | "half-open" | "open";
   /** Why nothing is to be asked now, in fixed vocabulary; `null` when it may be. */
-  readonly refusal: string | null;
+  readonly blockedReason: string | null;
   /** Takes over what an earlier leader was asked for; never loosens what is known here. */
-  restore(restraint: ApiRestraint): void;
+  restore(throttle: ApiThrottle): void;
 }
 
 /** The ids that a host gives a run when its command begins, not before. */

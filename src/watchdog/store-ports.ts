@@ -2,7 +2,7 @@
 import type { CleanupPlan } from "../rules/cleanup/cleanup-plan.ts";
 import type { RunSnapshot, Trigger, Verdict } from "../rules/model.ts";
 import type { SuspicionChange } from "../rules/suspicion.ts";
-import type { ApiRestraint, Fence, LeaseKind, RunIdName } from "./ports.ts";
+import type { ApiThrottle, Fence, LeaseKind, RunIdName } from "./ports.ts";
 
 /**
  * Keyset cursor: pages of runs that are due first, by (time, id), then runs without a deadline, by id, and last, if the
@@ -209,7 +209,7 @@ export type EpochAnswer =
       readonly epoch: number;
       readonly horizon: Horizon;
       /** What the shared API had asked the leader before us for. */
-      readonly restraint: ApiRestraint;
+      readonly throttle: ApiThrottle;
     }
   | { readonly kind: "already-swept" }
   | { readonly kind: "other-lease-kind"; readonly noted: LeaseKind }
@@ -224,9 +224,9 @@ export interface Leadership {
   /** The horizon of a sweep that takes no epoch (dry run). */
   horizon(): Promise<Horizon>;
   /** Tells the fleet that the sweep moves on, and what the API asks for. False when the epoch is no longer ours. */
-  progress(fence: Fence, restraint: ApiRestraint): Promise<boolean>;
+  progress(fence: Fence, throttle: ApiThrottle): Promise<boolean>;
   /** Records the end of a full sweep. False when the epoch is no longer ours. */
-  finish(fence: Fence, report: object, restraint: ApiRestraint): Promise<boolean>;
+  finish(fence: Fence, report: object, throttle: ApiThrottle): Promise<boolean>;
   /** After a graceful stop: lets a worker with another kind of lease take over at once. */
   clearLeaseKind(epoch: number): Promise<void>;
 }

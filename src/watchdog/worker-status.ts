@@ -96,7 +96,7 @@ export class WorkerState {
         ? (this.#ownLastSweep?.status ?? null)
         : (fleet?.view.lastStatus ?? null),
       heldFor: this.#ownSweepIsLast ? this.#heldFor : null,
-      apiRefusal: this.#identity.api?.refusal ?? null,
+      apiRefusal: this.#identity.api?.blockedReason ?? null,
       failingRuns: this.#backlog?.failing ?? 0,
       endedElsewhere: this.#endedElsewhereLately,
       role: this.#role,

@@ -1,16 +1,16 @@
 import { expect, it } from "vitest";
-import type { ApiRestraint } from "../../src/watchdog/ports.ts";
+import type { ApiThrottle } from "../../src/watchdog/ports.ts";
 import type { EpochAnswer } from "../../src/watchdog/store-ports.ts";
 import { MIN_MS, type StoreStand } from "../support/stands/store-stand.ts";
 import { epochRequest, FREELY, noCheck } from "../support/stands/stores.ts";
 
-const ASKED: ApiRestraint = { pausedForMs: 10 * MIN_MS, concurrency: 2 };
+const ASKED: ApiThrottle = { pausedForMs: 10 * MIN_MS, concurrency: 2 };
 
 /** What every leadership row promises of what the shared API asked for, and of the last sweep. */
 export function describeRestraint(open: () => Promise<StoreStand>): void {
   it("hands a first leader none", async () => {
     await using stand = await open();
-    expect(await begin(stand)).toMatchObject({ restraint: FREELY });
+    expect(await begin(stand)).toMatchObject({ throttle: FREELY });
   });
 
   it("hands the next leader what is left of a pause, and the concurrency", async () => {
@@ -36,7 +36,7 @@ export function describeRestraint(open: () => Promise<StoreStand>): void {
     const partial = epochRequest({ trigger: "once", full: false });
     for (const request of [partial, partial]) {
       expect(await stand.leadership.begin(request, noCheck)).toMatchObject({
-        restraint: { concurrency: 3 },
+        throttle: { concurrency: 3 },
       });
     }
   });
@@ -93,8 +93,8 @@ async function begin({ leadership }: StoreStand): Promise<EpochAnswer> {
   return leadership.begin(epochRequest({ trigger: "once" }), noCheck);
 }
 
-async function restraintOf(stand: StoreStand): Promise<ApiRestraint> {
+async function restraintOf(stand: StoreStand): Promise<ApiThrottle> {
   const answer = await begin(stand);
   if (answer.kind !== "begun") throw new Error(`no epoch: ${answer.kind}`);
-  return answer.restraint;
+  return answer.throttle;
 }

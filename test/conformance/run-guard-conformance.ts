@@ -77,9 +77,9 @@ export function describeGuardFacts(open: () => Promise<StoreStand>): void {
     expect(await answered()).toBe(0);
     const counts = { stale: 99, completed: 1, failed: 2, deferred: 4, suspected: 8, held: 16 };
     const others = { undetermined: 32, lostRace: 32, busy: 32, skipped: 32, errors: 32 };
-    const restraint = { pausedForMs: 0, concurrency: null };
+    const throttle = { pausedForMs: 0, concurrency: null };
     const report = { counts: { ...counts, ...others } };
-    expect(await stand.leadership.finish(stand.fence, report, restraint)).toBe(true);
+    expect(await stand.leadership.finish(stand.fence, report, throttle)).toBe(true);
     expect(await answered()).toBe(31);
   });
 

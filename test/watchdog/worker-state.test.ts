@@ -150,14 +150,14 @@ describe("WorkerState facts", () => {
 
   it("tell what the shared API asks for, as it is at the moment", async () => {
     const api = {
-      restraint: { pausedForMs: 0, concurrency: null },
+      throttle: { pausedForMs: 0, concurrency: null },
       breaker: "open" as const,
-      refusal: null as string | null,
+      blockedReason: null as string | null,
       restore() {},
     };
     const { state } = await setup(api);
     expect(state.facts()).toMatchObject({ api, apiRefusal: null });
-    api.refusal = "the circuit is open";
+    api.blockedReason = "the circuit is open";
     expect(state.facts().apiRefusal).toBe("the circuit is open");
   });
 

@@ -8,9 +8,9 @@
  * with no answer to the main question in between, it is everybody's, for as long as so many of them have to wait.
  *
  * A call waits for its turn, for the end of what is over soon, and for a call that tries a half-open circuit. None of
- * that counts against its budget. What would take longer is refused: nothing was sent then.
+ * that counts against its budget. What would take longer is not sent.
  */
-import type { ApiRestraint, Clock, SharedApi } from "../../watchdog/ports.ts";
+import type { ApiThrottle, Clock, SharedApi } from "../../watchdog/ports.ts";
 import { abortable } from "../http/abortable.ts";
 import type { CallBudget } from "../http/call-budget.ts";
 import type { Answer, HttpAnswer, HttpClient } from "../http/client.ts";
@@ -48,8 +48,8 @@ export class ApiGate implements SharedApi {
   /** Of the credentials that drew a pause in a row, those that have to wait longest. */
   #pausedInARow: readonly Circuit[] = [];
   #sent = 0;
-  /** Answers come in bursts: what was sent together with a call that was refused says nothing new. */
-  #sentBeforeRefusal = 0;
+  /** Answers come in bursts: what was sent together with a call that was rejected says nothing new. */
+  #sentBeforeRejection = 0;
 
   constructor(options: ApiGateOptions) {
     this.#http = options.http;
@@ -58,7 +58,7 @@ export class ApiGate implements SharedApi {
     this.#limit = new AdaptiveLimit(options.concurrency);
   }
 
-  get restraint(): ApiRestraint {
+  get throttle(): ApiThrottle {
     return { pausedForMs: Math.ceil(this.#pausedMs), concurrency: this.#limit.reducedTo };
   }
 
@@ -69,12 +69,12 @@ export class ApiGate implements SharedApi {
     return states.includes("half-open") ? "half-open" : "closed";
   }
 
-  get refusal(): string | null {
+  get blockedReason(): string | null {
     const { reason, retryAfterMs } = this.#obstacle(this.#main);
     return retryAfterMs > WAITED_FOR_MS ? reason : null;
   }
 
-  restore({ pausedForMs, concurrency }: ApiRestraint): void {
+  restore({ pausedForMs, concurrency }: ApiThrottle): void {
     this.#circuitOf(this.#main).pause(Math.min(pausedForMs, LONGEST_PAUSE_MS));
     if (concurrency !== null) this.#limit.reduceTo(concurrency);
   }
@@ -93,7 +93,7 @@ export class ApiGate implements SharedApi {
   }
 
   /** The answer to such a call was 401 or 403, and another credential is not to be had. */
-  refused(call: CallName, owner: Owner): void {
+  unauthorized(call: CallName, owner: Owner): void {
     this.#tell(call, "failure", ownerName(owner));
   }
 
@@ -141,7 +141,7 @@ export class ApiGate implements SharedApi {
     const answer = await this.#http.request(call, budget, signal);
     const outcome = outcomeOf(call, answer, fair);
     const pauseMs = answer.kind === "status" ? (answer.retryAfterMs ?? 0) : 0;
-    if (number > this.#sentBeforeRefusal) this.#learn(call, outcome, pauseMs);
+    if (number > this.#sentBeforeRejection) this.#learn(call, outcome, pauseMs);
     if (outcome === "success" && call.operation === this.#main.operation) this.#pausedInARow = [];
     if (pauseMs > 0) this.#pause(call, pauseMs);
     return answer;
@@ -149,11 +149,11 @@ export class ApiGate implements SharedApi {
 
   #learn(call: GatedCall, outcome: Outcome, pauseMs: number): void {
     const { credential } = call;
-    const refused = outcome === "rate-limited" || pauseMs > 0;
-    if (refused) this.#sentBeforeRefusal = this.#sent;
+    const rejected = outcome === "rate-limited" || pauseMs > 0;
+    if (rejected) this.#sentBeforeRejection = this.#sent;
     this.#limit.learn(outcome);
-    if (refused || outcome === "success") credential?.learn(outcome);
-    const whose = refused ? credential : undefined;
+    if (rejected || outcome === "success") credential?.learn(outcome);
+    const whose = rejected ? credential : undefined;
     // With a pause it is known when to go on, and nobody else has to be careful.
     if (whose === undefined || pauseMs === 0) this.#tell(call, outcome, whose);
   }
@@ -170,7 +170,7 @@ export class ApiGate implements SharedApi {
   }
 
   #tell(call: CallName, outcome: Outcome, whose?: string | Circuit): void {
-    if (this.#circuitOf(call).learn(outcome, whose)) this.#sentBeforeRefusal = this.#sent;
+    if (this.#circuitOf(call).learn(outcome, whose)) this.#sentBeforeRejection = this.#sent;
   }
 
   #circuitsOf(call: GatedCall): readonly Circuit[] {

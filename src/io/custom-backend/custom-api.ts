@@ -1,21 +1,21 @@
 /** What a backend that somebody else wrote says of its shared API. What breaks the port's promises is as good as unsaid. */
 import { z } from "zod";
-import type { ApiRestraint, Log, SharedApi } from "../../watchdog/ports.ts";
+import type { ApiThrottle, Log, SharedApi } from "../../watchdog/ports.ts";
 import { LONGEST_PAUSE_MS } from "../http/retry-after.ts";
 
-const UNRESTRAINED: ApiRestraint = { pausedForMs: 0, concurrency: null };
+const UNTHROTTLED: ApiThrottle = { pausedForMs: 0, concurrency: null };
 
 /** As long as any API is obeyed. */
 export const pauseMs = z.number().transform((ms) => Math.max(0, Math.min(ms, LONGEST_PAUSE_MS)));
 
-const restraintShape = z.object({
+const throttleShape = z.object({
   pausedForMs: pauseMs,
   concurrency: z.int32().positive().nullable(),
 });
 const breakerShape = z.enum(["closed", "half-open", "open"]);
-const refusalShape = z.string().nullable();
+const blockedReasonShape = z.string().nullable();
 
-export function foreignApi(api: SharedApi, log: Log): SharedApi {
+export function customApi(api: SharedApi, log: Log): SharedApi {
   let said = false;
   function attempt<T>(work: () => T, otherwise: T): T {
     try {
@@ -28,15 +28,15 @@ export function foreignApi(api: SharedApi, log: Log): SharedApi {
     }
   }
   return {
-    get restraint() {
-      return attempt(() => restraintShape.parse(api.restraint), UNRESTRAINED);
+    get throttle() {
+      return attempt(() => throttleShape.parse(api.throttle), UNTHROTTLED);
     },
     get breaker() {
       return attempt(() => breakerShape.parse(api.breaker), "closed");
     },
-    get refusal() {
-      return attempt(() => refusalShape.parse(api.refusal), null);
+    get blockedReason() {
+      return attempt(() => blockedReasonShape.parse(api.blockedReason), null);
     },
-    restore: (restraint) => attempt(() => api.restore(restraint), undefined),
+    restore: (throttle) => attempt(() => api.restore(throttle), undefined),
   };
 }

@@ -16,9 +16,9 @@ import type {
 } from "../../watchdog/ports.ts";
 import { abortable } from "../http/abortable.ts";
 import { type CallName, cleanupFailed, malformed, timedOut } from "../http/failure.ts";
-import { foreignApi, pauseMs } from "./custom-api.ts";
+import { customApi, pauseMs } from "./custom-api.ts";
 
-export interface ForeignBackendOptions {
+export interface CustomBackendOptions {
   readonly log: Log;
   /** From the moment a question is asked: what it waits for inside is not known here. */
   readonly verifyTimeoutMs: number;
@@ -35,13 +35,13 @@ class DeadlineError extends Error {
   override readonly name = "DeadlineError";
 }
 
-export function foreignBackend(backend: Backend, options: ForeignBackendOptions): Backend {
+export function customBackend(backend: Backend, options: CustomBackendOptions): Backend {
   const { name, cleans, needs, api } = backend;
   return {
     name,
     cleans,
     ...(needs ? { needs } : {}),
-    ...(api ? { api: foreignApi(api, options.log) } : {}),
+    ...(api ? { api: customApi(api, options.log) } : {}),
     verify: (run, signal) => verify(backend, options, run, signal),
     // Whoever asks for a deletion or a pause gives it a time of its own.
     async cleanup(target, signal) {
@@ -59,7 +59,7 @@ export function foreignBackend(backend: Backend, options: ForeignBackendOptions)
 
 async function verify(
   backend: Backend,
-  { verifyTimeoutMs }: ForeignBackendOptions,
+  { verifyTimeoutMs }: CustomBackendOptions,
   run: RunSnapshot,
   signal: AbortSignal,
 ): Promise<Evidence> {

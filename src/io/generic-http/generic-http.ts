@@ -12,7 +12,7 @@ import {
   cannotTell,
   type HttpAnswer,
   type HttpClient,
-  isRefusal,
+  isUnauthorized,
 } from "../http/client.ts";
 import { type CallName, cleanupFailed, malformed } from "../http/failure.ts";
 import { type Secret, withSecret } from "../http/secret.ts";
@@ -158,8 +158,8 @@ async function request(
   const budget = new CallBudget(verifyTimeoutMs);
   const send = (value: string | null) =>
     gate.request({ ...call, headers: authorization(value), guarded: false }, budget, signal);
-  const answer = await withSecret(token, send, isRefusal);
-  if (isRefusal(answer)) gate.refused(call, owner);
+  const answer = await withSecret(token, send, isUnauthorized);
+  if (isUnauthorized(answer)) gate.unauthorized(call, owner);
   return answer;
 }
 

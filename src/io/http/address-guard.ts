@@ -34,7 +34,7 @@ const METADATA = [
 const METADATA_NAME = /^(metadata|instance-data)(\.|$)/;
 const LOCALHOST_NAME = /(^|\.)localhost$/;
 
-/** The connection was refused by the guard, before anything was sent. */
+/** The connection was forbidden by the guard, before anything was sent. */
 export class ForbiddenAddressError extends Error {
   override readonly name = "ForbiddenAddressError";
 }

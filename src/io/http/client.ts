@@ -16,7 +16,7 @@ import { type ProxySettings, Routes } from "./dispatcher.ts";
 import {
   type CallName,
   type CannotTell,
-  isUnauthorised,
+  isUnauthorizedStatus,
   malformed,
   type NotAsked,
   statusFailure,
@@ -230,8 +230,8 @@ export function cannotTell(call: CallName, answer: Answer): CannotTell | Unasked
   }
 }
 
-export function isRefusal(answer: Answer): boolean {
-  return answer.kind === "status" && isUnauthorised(answer.status);
+export function isUnauthorized(answer: Answer): boolean {
+  return answer.kind === "status" && isUnauthorizedStatus(answer.status);
 }
 
 /** Whether a secret from outside can travel in a header as it is. */

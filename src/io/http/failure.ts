@@ -25,7 +25,7 @@ export interface NotAsked {
   readonly everybody: boolean;
 }
 
-/** Transient statuses and refused credentials are `unreachable`; whatever else is not an answer is `malformed`. */
+/** Transient statuses and rejected credentials are `unreachable`; whatever else is not an answer is `malformed`. */
 export function statusFailure(
   call: CallName,
   statusCode: number,
@@ -33,12 +33,13 @@ export function statusFailure(
 ): CannotTell {
   const kind = kindOfStatus(statusCode);
   const failure = { ...failureOf(call, kind, `returned HTTP ${statusCode}`), statusCode };
-  if (kind === "unknown" && !isUnauthorised(statusCode)) return { kind: "malformed", failure };
+  if (kind === "unknown" && !isUnauthorizedStatus(statusCode))
+    return { kind: "malformed", failure };
   return { kind: "unreachable", failure: { ...failure, retryAfterMs } };
 }
 
 /** 401 and 403 are no verdict on the run: keys rotate, and an auth layer can be down for hours. */
-export function isUnauthorised(statusCode: number): boolean {
+export function isUnauthorizedStatus(statusCode: number): boolean {
   return statusCode === 401 || statusCode === 403;
 }
 

@@ -8,12 +8,12 @@ import type { Dispatcher } from "undici";
 import { JsonCollector } from "./json-collector.ts";
 
 export interface BodyLimits {
-  /** More is refused. A legal answer can have 12.6 MB: two streams of 1 MiB, each character escaped. */
+  /** More is rejected. A legal answer can have 12.6 MB: two streams of 1 MiB, each character escaped. */
   readonly maxBytes: number;
-  /** More is refused, counted without what long texts lose. Legal answers are large because of their texts alone. */
+  /** More is rejected, counted without what long texts lose. Legal answers are large because of their texts alone. */
   readonly maxKeptBytes: number;
   /**
-   * More is refused, however small they are: each takes the time of many bytes, and while a server sends them nothing
+   * More is rejected, however small they are: each takes the time of many bytes, and while a server sends them nothing
    * else gets done, the renewal of the lease not either.
    */
   readonly maxPieces: number;

@@ -7,17 +7,17 @@ export interface Secret<T extends string | null> {
 }
 
 /**
- * Sends something with the secret, and once more if it is refused and the secret has been replaced since. Not before it
- * is refused: a new secret may be there before the other side knows it.
+ * Sends something with the secret, and once more if it is rejected and the secret has been replaced since. Not before it
+ * is rejected: a new secret may be there before the other side knows it.
  */
 export async function withSecret<T extends string | null, A>(
   secret: Secret<T>,
   send: (value: T) => Promise<A>,
-  isRefusal: (answer: A) => boolean,
+  isUnauthorized: (answer: A) => boolean,
 ): Promise<A> {
   const sent = secret.current;
   const answer = await send(sent);
-  if (!isRefusal(answer)) return answer;
+  if (!isUnauthorized(answer)) return answer;
   const replaced = secret.refresh();
   return replaced === sent ? answer : await send(replaced);
 }

@@ -55,11 +55,11 @@ async function verify(
   // The operator chose this address, so it may well be this host's.
   const search = { agentUrl, commandId, guarded: false };
   const budget = new CallBudget(options.verifyTimeoutMs);
-  const { evidence, unauthorised } = await withSecret(
+  const { evidence, unauthorized } = await withSecret(
     options.apiKey,
     (sessionKey) => searchBashOutput(gate, { ...search, sessionKey }, budget, signal),
-    (answer) => answer.unauthorised,
+    (answer) => answer.unauthorized,
   );
-  if (unauthorised) gate.refused(BASH_SEARCH, run);
+  if (unauthorized) gate.unauthorized(BASH_SEARCH, run);
   return evidence;
 }

@@ -3,7 +3,7 @@
  * answer must be about it: the same server runs other commands, whose exit codes prove nothing about the run.
  *
  * No output yet is the normal sign of a running command: output is stored per MiB and at the exit. What else it can
- * mean is a matter of command-fate.ts.
+ * mean is a matter of command-status.ts.
  *
  * The last event has what was left of the output, which can be next to nothing. A failure's tails are then completed
  * from the event before it. That is for people to read: whatever comes of it, the exit code stands.
@@ -12,7 +12,7 @@ import { z } from "zod";
 import type { Evidence } from "../../rules/model.ts";
 import type { CallBudget } from "../http/call-budget.ts";
 import { type Caller, cannotTell, type HttpCall } from "../http/client.ts";
-import { type CallName, isUnauthorised, malformed } from "../http/failure.ts";
+import { type CallName, isUnauthorizedStatus, malformed } from "../http/failure.ts";
 import { textTail } from "../http/text-tail.ts";
 import { urlBelow } from "../http/url.ts";
 
@@ -26,8 +26,8 @@ export interface BashSearch {
 
 export interface BashAnswer {
   readonly evidence: Evidence;
-  /** The server refused the key; a newer one may help. */
-  readonly unauthorised: boolean;
+  /** 401 or 403: the server rejected the key; a newer one may help. */
+  readonly unauthorized: boolean;
   /** The Date header of a usable answer, Unix milliseconds; `null` without one. */
   readonly dateMs: number | null;
   /** When the newest output was stamped, Unix milliseconds; `null` without output, or with a stamp that is none. */
@@ -63,12 +63,12 @@ export async function searchBashOutput(
 ): Promise<BashAnswer> {
   const answer = await http.request(callFor(BASH_SEARCH, search, {}), budget, signal);
   if (answer.kind !== "json") {
-    const unauthorised = answer.kind === "status" && isUnauthorised(answer.status);
+    const unauthorized = answer.kind === "status" && isUnauthorizedStatus(answer.status);
     const evidence = cannotTell(BASH_SEARCH, answer);
-    return { evidence, unauthorised, dateMs: null, outputAtMs: null };
+    return { evidence, unauthorized, dateMs: null, outputAtMs: null };
   }
   const found = readSearch(answer.body, search.commandId);
-  const told = { unauthorised: false, dateMs: answer.dateMs };
+  const told = { unauthorized: false, dateMs: answer.dateMs };
   if (found.kind !== "BashOutput") return { ...told, evidence: found, outputAtMs: null };
   const outputAtMs = found.timestamp === null ? null : Date.parse(found.timestamp);
   const { exit_code: exitCode } = found;

@@ -2,7 +2,7 @@
  * A run's truth in OpenHands' cloud takes three steps: a key for its user, the sandbox's record, and the sandbox's own
  * agent server, which knows the exit code.
  *
- * Either key can be refused for reasons that have nothing to do with the run (rotated on resume, an outage of the auth
+ * Either key can be rejected for reasons that have nothing to do with the run (rotated on resume, an outage of the auth
  * layer), so each is fetched anew once, and after that the answer is "cannot tell".
  */
 import type { Evidence, RunSnapshot } from "../../rules/model.ts";
@@ -20,7 +20,7 @@ import { malformed } from "../http/failure.ts";
 import type { Secret } from "../http/secret.ts";
 import { parseAgentUrl } from "./agent-url.ts";
 import { BASH_SEARCH, type BashSearch } from "./bash-events.ts";
-import { askForFate } from "./command-status.ts";
+import { askForCommandStatus } from "./command-status.ts";
 import { gone, type SandboxAnswer } from "./sandbox-answer.ts";
 import { SandboxApi } from "./sandbox-api.ts";
 
@@ -72,11 +72,11 @@ async function verify(deps: Deps, run: RunSnapshot, signal: AbortSignal): Promis
   if (found.kind !== "up") return found;
   if (!bashCommandId) return { kind: "no-command", sandbox: "running" };
 
-  const ask = (search: BashSearch) => askForFate(deps.http, search, budget, signal);
+  const ask = (search: BashSearch) => askForCommandStatus(deps.http, search, budget, signal);
   const search = searchOf(deps, found, bashCommandId);
   if (search.kind !== "search") return search;
   const answer = await ask(search);
-  if (!answer.unauthorised) return answer.evidence;
+  if (!answer.unauthorized) return answer.evidence;
 
   const foundAgain = await deps.api.lookup(session, sandboxId, signal);
   if (foundAgain.kind !== "up") return foundAgain;

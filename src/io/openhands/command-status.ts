@@ -43,7 +43,7 @@ const commandShape = z.object({
 const infoShape = z.object({ uptime: z.number(), idle_time: z.number() });
 
 /** Three calls at most, all of them to the server that the search names. */
-export async function askForFate(
+export async function askForCommandStatus(
   http: Caller,
   search: BashSearch,
   budget: CallBudget,

@@ -3,7 +3,7 @@
  *
  * Minting is shared: whoever needs the same key at the same time waits for the same call, and an aborted run does not
  * take the key away from the others. The service hands out the same key again and again, so minting anew seldom helps
- * against a 401: it happens once for all the runs that met the refusal, and then not again for a minute.
+ * against a 401: it happens once for all the runs that met the rejection, and then not again for a minute.
  */
 import type { Clock } from "../../watchdog/ports.ts";
 import { Circuit } from "../api-gate/circuit.ts";
@@ -64,15 +64,15 @@ export class KeyCache {
   }
 
   /**
-   * The key to use instead of `refused`. Answers with `refused` itself when minting again was of no use a moment ago.
+   * The key to use instead of `rejected`. Answers with `rejected` itself when minting again was of no use a moment ago.
    * A failed minting leaves the old key in place: it may be the auth layer that is ill.
    */
-  async renew(owner: KeyOwner, refused: ApiKey, signal: AbortSignal): Promise<KeyAnswer> {
+  async renew(owner: KeyOwner, rejected: ApiKey, signal: AbortSignal): Promise<KeyAnswer> {
     const name = ownerName(owner);
     if (!this.#mintings.has(name)) {
       const key = this.#keys.get(name);
-      if (key !== undefined && key !== refused) return known(key);
-      if (this.#clock.monotonicMs() < refused.renewableFromMs) return known(refused);
+      if (key !== undefined && key !== rejected) return known(key);
+      if (this.#clock.monotonicMs() < rejected.renewableFromMs) return known(rejected);
     }
     return await this.#share(owner, RENEW_AT_MOST_EVERY_MS, signal);
   }

@@ -2,7 +2,7 @@ import { z } from "zod";
 import type { GatedCall } from "../api-gate/call-outcome.ts";
 import type { ApiGate } from "../api-gate/gate.ts";
 import { CallBudget } from "../http/call-budget.ts";
-import { type Answer, cannotTell, isHeaderToken, isRefusal } from "../http/client.ts";
+import { type Answer, cannotTell, isHeaderToken, isUnauthorized } from "../http/client.ts";
 import { type CallName, malformed } from "../http/failure.ts";
 import { type Secret, withSecret } from "../http/secret.ts";
 import { percentEncode, urlBelow } from "../http/url.ts";
@@ -39,8 +39,8 @@ export async function mintKey(
   const budget = new CallBudget(timeoutMs);
   const send = (key: string) =>
     gate.request({ ...call, headers: { "x-service-api-key": key } }, budget, signal);
-  const answer = await withSecret(serviceKey, send, isRefusal);
-  if (isRefusal(answer)) gate.refused(KEY_MINT, owner);
+  const answer = await withSecret(serviceKey, send, isUnauthorized);
+  if (isUnauthorized(answer)) gate.unauthorized(KEY_MINT, owner);
   return readKey(answer, timeoutMs - budget.leftMs);
 }
 
@@ -52,7 +52,7 @@ function readKey(answer: Answer, tookMs: number): Minted {
   if (answer.kind === "not-asked") return { kind: "failed", failure: answer, tookMs };
   const value = keyIn(answer);
   if (value !== null) return { kind: "minted", value, tookMs };
-  // A refused or garbled minting says nothing about any run: it is the service that cannot be reached.
+  // A rejected or garbled minting says nothing about any run: it is the service that cannot be reached.
   const { failure } =
     answer.kind === "json"
       ? malformed(KEY_MINT, "answered without a usable key")

@@ -72,7 +72,7 @@ export class Cleanups {
 
   async *#claimed(slots: number, mayGoOn: () => boolean): AsyncGenerator<Claim, void, void> {
     const { journal, backend, clock } = this.#deps;
-    while (mayGoOn() && !this.#refused && (backend.api?.refusal ?? null) === null) {
+    while (mayGoOn() && !this.#refused && (backend.api?.blockedReason ?? null) === null) {
       const sinceMs = clock.monotonicMs();
       const tasks = await journal.claimCleanups(this.#fence, slots);
       if (tasks.length === 0) return;

@@ -57,7 +57,7 @@ export async function conductSweep(
     if (epoch.kind === "lease-lost") return { kind: "lease-held", holder: null, expiresInMs: 0 };
     if (epoch.kind !== "begun") return epoch;
     // What the API asked the leader before us for still holds.
-    deps.backend.api?.restore(epoch.restraint);
+    deps.backend.api?.restore(epoch.throttle);
     return await new LedSweep(deps, options, request, term, epoch, full).run(signal);
   } finally {
     await term.release();

@@ -4,7 +4,7 @@ import { Chores } from "../cleanup/after-verdicts.ts";
 import { housekeep } from "../cleanup/maintenance.ts";
 import { LinkedController } from "../concurrency/linked-signal.ts";
 import { endOf } from "../errors.ts";
-import type { ApiRestraint, Fence } from "../ports.ts";
+import type { ApiThrottle, Fence } from "../ports.ts";
 import type { Horizon } from "../store-ports.ts";
 import { Tally } from "../sweep/outcome-counter.ts";
 import { makeReport } from "../sweep/report.ts";
@@ -137,15 +137,15 @@ export class LedSweep {
   async #informFleet(scope: LinkedController): Promise<void> {
     const { clock, leadership, log } = this.#deps;
     let toldAtMs = clock.monotonicMs();
-    let told = this.#restraint;
+    let told = this.#throttle;
     while (!scope.signal.aborted) {
       try {
         await clock.sleep(LOOK_EVERY_MS, scope.signal);
         const due = clock.monotonicMs() - toldAtMs >= INFORM_EVERY_MS;
         const moved = this.#progressedAtMs > toldAtMs;
-        if (!(due && moved) && !isStricter(this.#restraint, told)) continue;
+        if (!(due && moved) && !isStricter(this.#throttle, told)) continue;
         toldAtMs = clock.monotonicMs();
-        told = this.#restraint;
+        told = this.#throttle;
         if (!(await leadership.progress(this.#fence, told))) {
           scope.abort(new FencedError("a newer epoch was handed out"));
         }
@@ -163,11 +163,11 @@ export class LedSweep {
 
   async #finish(): Promise<boolean> {
     const { runs: _, ...summary } = await this.#report({ kind: "finished" });
-    return this.#deps.leadership.finish(this.#fence, summary, this.#restraint);
+    return this.#deps.leadership.finish(this.#fence, summary, this.#throttle);
   }
 
-  get #restraint(): ApiRestraint {
-    return this.#deps.backend.api?.restraint ?? UNRESTRAINED;
+  get #throttle(): ApiThrottle {
+    return this.#deps.backend.api?.throttle ?? UNTHROTTLED;
   }
 
   async #report(end: SweepEnd): Promise<SweepReport> {
@@ -191,10 +191,10 @@ export class LedSweep {
 
 const LOOK_EVERY_MS = 1000;
 const INFORM_EVERY_MS = 5000;
-const UNRESTRAINED: ApiRestraint = { pausedForMs: 0, concurrency: null };
+const UNTHROTTLED: ApiThrottle = { pausedForMs: 0, concurrency: null };
 
 /** A pause that merely runs down, and a limit that recovers, can wait. */
-function isStricter(now: ApiRestraint, told: ApiRestraint): boolean {
+function isStricter(now: ApiThrottle, told: ApiThrottle): boolean {
   const limit = now.concurrency ?? Number.POSITIVE_INFINITY;
   return (
     now.pausedForMs > told.pausedForMs || limit < (told.concurrency ?? Number.POSITIVE_INFINITY)

@@ -169,7 +169,7 @@ export class GuardRounds {
     // An override needs no sign of life.
     if (this.#options.overrideReason !== null) return "none";
     if (this.#life !== null) return this.#life;
-    if ((backend.api?.refusal ?? null) !== null) return "none";
+    if ((backend.api?.blockedReason ?? null) !== null) return "none";
     const canaries = await store.canaries(this.#query, backend.needs ?? [], CANARIES);
     onProgress();
     const shown = await showLife(this.#deps, canaries, signal);

@@ -49,7 +49,7 @@ export class RunSweep {
    * @throws what ends the sweep. Anything else is this run's own trouble, and its outcome.
    */
   async handle(runId: string, signal: AbortSignal): Promise<RunOutcome | null> {
-    const refusal = this.#deps.backend.api?.refusal ?? null;
+    const refusal = this.#deps.backend.api?.blockedReason ?? null;
     if (refusal !== null) return this.#leaveUnasked(runId, refusal);
     let errorTimes = 0;
     const work = async () => {

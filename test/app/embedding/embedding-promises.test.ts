@@ -165,7 +165,9 @@ describe("createWatchdog with a backend that breaks its promises", () => {
     };
     const api = Object.defineProperties(
       { restore: boom },
-      Object.fromEntries(["restraint", "breaker", "refusal"].map((name) => [name, { get: boom }])),
+      Object.fromEntries(
+        ["throttle", "breaker", "blockedReason"].map((name) => [name, { get: boom }]),
+      ),
     );
     await using watchdog = watch(world, backendOf(new Map(), { api }), SOON);
 

@@ -82,7 +82,7 @@ export class GateWorld {
 
   /** How many are allowed at once. */
   get limit(): number {
-    return this.gate.restraint.concurrency ?? this.concurrency;
+    return this.gate.throttle.concurrency ?? this.concurrency;
   }
 
   async #request(call: GatedCall, budget: CallBudget, signal: AbortSignal): Promise<HttpAnswer> {
@@ -94,7 +94,7 @@ export class GateWorld {
       atMs: this.clock.monotonicMs(),
       limit: this.limit,
       inFlight: this.open.length + 1,
-      pausedForMs: this.gate.restraint.pausedForMs,
+      pausedForMs: this.gate.throttle.pausedForMs,
       ownMs: Math.max(call.credential?.pausedMs ?? 0, call.credential?.openMs ?? 0),
       breaker: this.gate.breaker,
       answer: async (answer) => {

@@ -1,37 +1,41 @@
 import { describe, expect, it } from "vitest";
-import { foreignApi } from "../../../src/io/custom-backend/custom-api.ts";
-import type { ApiRestraint, SharedApi } from "../../../src/watchdog/ports.ts";
+import { customApi } from "../../../src/io/custom-backend/custom-api.ts";
+import type { ApiThrottle, SharedApi } from "../../../src/watchdog/ports.ts";
 import { recordedLog } from "../../support/memory/recorded-log.ts";
 
-const UNRESTRAINED = { pausedForMs: 0, concurrency: null };
+const UNTHROTTLED = { pausedForMs: 0, concurrency: null };
 
 /** Somebody else's API, written without types. */
 function wrap(api: object) {
   const { log, entries } = recordedLog();
-  return { api: foreignApi(api as SharedApi, log), entries };
+  return { api: customApi(api as SharedApi, log), entries };
 }
 
-function snapshot({ restraint, breaker, refusal }: SharedApi) {
-  return { restraint, breaker, refusal };
+function snapshot({ throttle, breaker, blockedReason }: SharedApi) {
+  return { throttle, breaker, blockedReason };
 }
 
-describe("foreignApi", () => {
+describe("customApi", () => {
   it("shows what the API says at that moment", () => {
     const theirs = {
-      restraint: { pausedForMs: 1500, concurrency: 4 },
+      throttle: { pausedForMs: 1500, concurrency: 4 },
       breaker: "half-open",
-      refusal: "closed",
+      blockedReason: "closed",
     };
     const { api, entries } = wrap(theirs);
     expect(snapshot(api)).toEqual(theirs);
-    Object.assign(theirs, { restraint: UNRESTRAINED, breaker: "closed", refusal: null });
-    expect(snapshot(api)).toEqual({ restraint: UNRESTRAINED, breaker: "closed", refusal: null });
+    Object.assign(theirs, { throttle: UNTHROTTLED, breaker: "closed", blockedReason: null });
+    expect(snapshot(api)).toEqual({
+      throttle: UNTHROTTLED,
+      breaker: "closed",
+      blockedReason: null,
+    });
     expect(entries).toEqual([]);
   });
 
   it("hands on what an earlier leader was asked for", () => {
-    const restored: ApiRestraint[] = [];
-    const { api } = wrap({ restore: (restraint: ApiRestraint) => restored.push(restraint) });
+    const restored: ApiThrottle[] = [];
+    const { api } = wrap({ restore: (throttle: ApiThrottle) => restored.push(throttle) });
     api.restore({ pausedForMs: 5, concurrency: 1 });
     expect(restored).toEqual([{ pausedForMs: 5, concurrency: 1 }]);
   });
@@ -43,26 +47,26 @@ describe("foreignApi", () => {
     [1e300, 300_000],
   ]) {
     it(`passes on a pause of ${asked} ms as one of ${obeyed} ms`, () => {
-      const { api } = wrap({ restraint: { pausedForMs: asked, concurrency: null } });
-      expect(api.restraint.pausedForMs).toBe(obeyed);
+      const { api } = wrap({ throttle: { pausedForMs: asked, concurrency: null } });
+      expect(api.throttle.pausedForMs).toBe(obeyed);
     });
   }
 
   const broken: readonly (readonly [name: string, api: object])[] = [
     ["nothing", {}],
-    ["null", { restraint: null, breaker: null }],
-    ["words for numbers", { restraint: { pausedForMs: "5", concurrency: "1" }, refusal: 5 }],
-    ["no numbers", { restraint: { pausedForMs: Number.NaN, concurrency: 0 }, refusal: {} }],
-    ["half a restraint", { restraint: { pausedForMs: 5 }, breaker: "ajar" }],
+    ["null", { throttle: null, breaker: null }],
+    ["words for numbers", { throttle: { pausedForMs: "5", concurrency: "1" }, blockedReason: 5 }],
+    ["no numbers", { throttle: { pausedForMs: Number.NaN, concurrency: 0 }, blockedReason: {} }],
+    ["half a throttle", { throttle: { pausedForMs: 5 }, breaker: "ajar" }],
   ];
   for (const [name, theirs] of broken) {
     it(`asks on as if there were no API when it says ${name}`, () => {
       const { api, entries } = wrap(theirs);
-      const { restraint, breaker, refusal } = snapshot(api);
-      expect({ restraint, breaker, refusal }).toEqual({
-        restraint: UNRESTRAINED,
+      const { throttle, breaker, blockedReason } = snapshot(api);
+      expect({ throttle, breaker, blockedReason }).toEqual({
+        throttle: UNTHROTTLED,
         breaker: "closed",
-        refusal: null,
+        blockedReason: null,
       });
       expect(entries).toHaveLength(1);
     });
@@ -74,11 +78,17 @@ describe("foreignApi", () => {
     };
     const theirs = Object.defineProperties(
       { restore: boom },
-      Object.fromEntries(["restraint", "breaker", "refusal"].map((name) => [name, { get: boom }])),
+      Object.fromEntries(
+        ["throttle", "breaker", "blockedReason"].map((name) => [name, { get: boom }]),
+      ),
     );
     const { api, entries } = wrap(theirs);
-    expect(snapshot(api)).toEqual({ restraint: UNRESTRAINED, breaker: "closed", refusal: null });
-    expect(() => api.restore(UNRESTRAINED)).not.toThrow();
+    expect(snapshot(api)).toEqual({
+      throttle: UNTHROTTLED,
+      breaker: "closed",
+      blockedReason: null,
+    });
+    expect(() => api.restore(UNTHROTTLED)).not.toThrow();
     expect(entries).toMatchObject([
       { level: "error", message: "the backend's api breaks its promises" },
     ]);

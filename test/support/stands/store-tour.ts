@@ -44,8 +44,8 @@ export async function tourStores(stores: TestStores, sql: Sql): Promise<void> {
   await tourJournal(stores, fence);
   await tourSuspicions(stores, sql);
   const last = await takeEpoch(stores);
-  const restraint = { pausedForMs: 60_000, concurrency: 2 };
-  expect(await leadership.progress(last, restraint)).toBe(true);
+  const throttle = { pausedForMs: 60_000, concurrency: 2 };
+  expect(await leadership.progress(last, throttle)).toBe(true);
   expect(await leadership.finish(last, { status: "ok" }, FREELY)).toBe(true);
   await leadership.clearLeaseKind(last.epoch);
   const seen = { epoch: last.epoch, leaseKind: null, lastStatus: "ok" };

@@ -21,7 +21,7 @@ describe("Chores and an API that is not to be asked", () => {
     const verdict = db.addVerdict();
     start();
     await settle();
-    api.refusal = null;
+    api.blockedReason = null;
     chores.nudge();
     await settle();
     expect(backend.deleted).toEqual([verdict.sandboxId]);
@@ -34,7 +34,7 @@ describe("Chores and an API that is not to be asked", () => {
     start();
     await settle();
     expect(backend.deleted).toHaveLength(2);
-    api.refusal = "circuit open";
+    api.blockedReason = "circuit open";
     for (const answer of held) answer.answer(FAILED);
     await settle();
     chores.endSweep();
@@ -93,9 +93,9 @@ describe("Chores and an API that is not to be asked", () => {
 function stand(refusal: string | null) {
   const world = choresStand();
   const api = {
-    restraint: { pausedForMs: 0, concurrency: null },
+    throttle: { pausedForMs: 0, concurrency: null },
     breaker: "closed" as const,
-    refusal,
+    blockedReason: refusal,
     restore() {},
   };
   Object.assign(world.backend, { api });

@@ -99,8 +99,8 @@ describe("conductSweep whose term ends while the epoch is taken", () => {
     await settle();
     world.stop.abort(new StopRequestedError("SIGTERM"));
     const horizon = await world.leadership.horizon();
-    const restraint = { pausedForMs: 0, concurrency: null };
-    reply.resolve({ kind: "begun", epoch: 1, horizon, restraint });
+    const throttle = { pausedForMs: 0, concurrency: null };
+    reply.resolve({ kind: "begun", epoch: 1, horizon, throttle });
     expect(reportOf(await conducted)).toMatchObject({ status: "interrupted", epoch: 1 });
     expect(count).not.toHaveBeenCalled();
     expectNothingSwept(world);

@@ -1,9 +1,9 @@
 import { describe, expect, it, vi } from "vitest";
-import type { ApiRestraint, SharedApi } from "../../../src/watchdog/ports.ts";
+import type { ApiThrottle, SharedApi } from "../../../src/watchdog/ports.ts";
 import { settle } from "../../support/memory/fake-clock.ts";
 import { reportOf, sweepWorld } from "../../support/stands/sweep-world.ts";
 
-const FREE: ApiRestraint = { pausedForMs: 0, concurrency: null };
+const FREE: ApiThrottle = { pausedForMs: 0, concurrency: null };
 
 describe("what the shared API asks for", () => {
   it("is told to a new leader before it asks anything", async () => {
@@ -21,7 +21,7 @@ describe("what the shared API asks for", () => {
 
   it("is left to the next leader at the end of the sweep", async () => {
     const { db, api, conduct } = world();
-    api.restraint = { pausedForMs: 30_000, concurrency: 3 };
+    api.throttle = { pausedForMs: 30_000, concurrency: 3 };
     await conduct();
     expect(db.leadership).toMatchObject({
       apiPausedUntilMs: db.nowMs() + 30_000,
@@ -37,21 +37,21 @@ describe("what the shared API asks for", () => {
     expect(db.leadership).toMatchObject({ apiPausedUntilMs: null, apiConcurrency: null });
   });
 
-  const stricter: readonly (readonly [string, ApiRestraint])[] = [
+  const stricter: readonly (readonly [string, ApiThrottle])[] = [
     ["a pause", { pausedForMs: 60_000, concurrency: null }],
     ["fewer calls at once", { pausedForMs: 0, concurrency: 7 }],
   ];
-  for (const [name, restraint] of stricter) {
+  for (const [name, throttle] of stricter) {
     it(`is noted within a second when it is ${name}, without waiting for progress`, async () => {
       const { db, clock, api, backend, conduct } = world();
       const held = backend.holds(db.add().id);
       const swept = conduct();
       await settle();
-      api.restraint = restraint;
+      api.throttle = throttle;
       await clock.advance(1000);
       expect(db.leadership).toMatchObject({
-        apiPausedUntilMs: restraint.pausedForMs > 0 ? db.nowMs() + restraint.pausedForMs : null,
-        apiConcurrency: restraint.concurrency,
+        apiPausedUntilMs: throttle.pausedForMs > 0 ? db.nowMs() + throttle.pausedForMs : null,
+        apiConcurrency: throttle.concurrency,
       });
       held.answer({ kind: "running", output: "none" });
       expect(reportOf(await swept).status).toBe("ok");
@@ -62,10 +62,10 @@ describe("what the shared API asks for", () => {
     const { db, clock, api, backend, leadership, conduct } = world();
     const progress = vi.spyOn(leadership, "progress");
     const held = backend.holds(db.add().id);
-    api.restraint = { pausedForMs: 60_000, concurrency: 2 };
+    api.throttle = { pausedForMs: 60_000, concurrency: 2 };
     const swept = conduct();
     await settle();
-    api.restraint = { pausedForMs: 50_000, concurrency: 3 };
+    api.throttle = { pausedForMs: 50_000, concurrency: 3 };
     await clock.advance(4000);
     expect(progress).not.toHaveBeenCalled();
     held.answer({ kind: "running", output: "none" });
@@ -76,9 +76,9 @@ describe("what the shared API asks for", () => {
 function world() {
   const base = sweepWorld();
   const api = {
-    restraint: FREE,
+    throttle: FREE,
     breaker: "closed" as const,
-    refusal: null,
+    blockedReason: null,
     restore: vi.fn<SharedApi["restore"]>(),
   };
   base.backend.api = api;

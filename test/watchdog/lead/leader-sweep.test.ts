@@ -114,8 +114,8 @@ describe("LedSweep that reaches its end", () => {
   it("counts and tells of runs about which nobody was asked", async () => {
     const { db, backend, conduct } = sweepWorld();
     const ids = [db.add().id, db.add().id];
-    const restraint = { pausedForMs: 0, concurrency: null };
-    backend.api = { restraint, breaker: "open", refusal: "the breaker is open", restore() {} };
+    const throttle = { pausedForMs: 0, concurrency: null };
+    backend.api = { throttle, breaker: "open", blockedReason: "the breaker is open", restore() {} };
     const told: string[] = [];
     const report = reportOf(await conduct({}, { onOutcome: ({ runId }) => told.push(runId) }));
     expect(report).toMatchObject({ status: "partial", exitCode: 3 });

@@ -42,7 +42,7 @@ describe("a sweep whose API wants no questions", () => {
     const { deferUnasked } = store;
     vi.spyOn(store, "deferUnasked").mockImplementation(async (...args) => {
       await deferUnasked.apply(store, args);
-      api.refusal = null;
+      api.blockedReason = null;
     });
     await sweep({ pageSize: 1, concurrency: 1 });
     expect(outcomes.map(({ action }) => action)).toEqual(["skipped", "deferred", "deferred"]);
@@ -50,13 +50,13 @@ describe("a sweep whose API wants no questions", () => {
 
   it("leaves a run that was refused on the way as it leaves the others", async () => {
     const { db, sweep, outcomes, api, backend } = refusing();
-    api.refusal = null;
+    api.blockedReason = null;
     const first = db.add();
     const rest = [db.add(), db.add()];
     const held = backend.holds(first.id);
     const swept = sweep({ concurrency: 1 });
     await settle();
-    api.refusal = PAUSED;
+    api.blockedReason = PAUSED;
     held.answer({ kind: "not-asked", reason: "the circuit is open" });
     await swept;
     expect(outcomes.map(({ runId, reason }) => [runId, reason])).toEqual([
@@ -83,14 +83,14 @@ describe("a sweep whose API wants no questions", () => {
 
   it("asks no canary either, and lets nothing through", async () => {
     const { db, sweep, outcomes, api, backend, clock } = refusing();
-    api.refusal = null;
+    api.blockedReason = null;
     const dead = db.add();
     backend.says(dead.id, { kind: "gone", reason: "missing", detail: "" });
     const held = backend.holds(db.add().id);
     const canary = db.add({ timeoutAtMs: Number.MAX_SAFE_INTEGER / 2 });
     const swept = sweep();
     await settle();
-    api.refusal = PAUSED;
+    api.blockedReason = PAUSED;
     await clock.advance(10_000);
     held.answer({ kind: "not-asked", reason: PAUSED });
     await swept;
@@ -103,9 +103,9 @@ describe("a sweep whose API wants no questions", () => {
 function refusing() {
   const world = sweepStand();
   const api = {
-    restraint: { pausedForMs: 0, concurrency: null },
+    throttle: { pausedForMs: 0, concurrency: null },
     breaker: "closed",
-    refusal: PAUSED as string | null,
+    blockedReason: PAUSED as string | null,
     restore() {},
   } satisfies SharedApi;
   world.backend.api = api;

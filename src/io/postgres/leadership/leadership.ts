@@ -1,7 +1,7 @@
 import { eq, sql } from "drizzle-orm";
 import { holderOf } from "../../../rules/lease-key.ts";
 import {
-  type ApiRestraint,
+  type ApiThrottle,
   type Fence,
   type LeaseKind,
   StoreSchemaError,
@@ -56,7 +56,7 @@ export class PostgresLeadership implements Leadership {
     );
     if (answer === undefined) throw new StoreSchemaError(NO_ROW);
     if (answer.epoch !== null) {
-      const restraint = {
+      const throttle = {
         pausedForMs: Math.max(0, Math.ceil(Number(answer.pausedForMs ?? 0))),
         concurrency: answer.concurrency,
       };
@@ -64,7 +64,7 @@ export class PostgresLeadership implements Leadership {
         kind: "begun",
         epoch: Number(answer.epoch),
         horizon: toHorizon(answer),
-        restraint,
+        throttle,
       };
     }
     const noted = asLeaseKind(answer.noted);
@@ -81,13 +81,13 @@ export class PostgresLeadership implements Leadership {
     return toHorizon(found);
   }
 
-  async progress(fence: Fence, restraint: ApiRestraint): Promise<boolean> {
+  async progress(fence: Fence, throttle: ApiThrottle): Promise<boolean> {
     const rows = await this.#run(
       "noting progress",
       (connection) =>
         connection.db
           .update(row)
-          .set({ progressedAt: sql`now()`, ...restrained(restraint) })
+          .set({ progressedAt: sql`now()`, ...restrained(throttle) })
           .where(eq(row.epoch, fence.epoch))
           .returning({ epoch: row.epoch }),
       () => fence.check(),
@@ -95,7 +95,7 @@ export class PostgresLeadership implements Leadership {
     return rows.length === 1;
   }
 
-  async finish(fence: Fence, report: object, restraint: ApiRestraint): Promise<boolean> {
+  async finish(fence: Fence, report: object, throttle: ApiThrottle): Promise<boolean> {
     const rows = await this.#run(
       "noting the end of the sweep",
       (connection) =>
@@ -105,7 +105,7 @@ export class PostgresLeadership implements Leadership {
             sweepFinishedAt: sql`now()`,
             progressedAt: sql`now()`,
             lastReport: report,
-            ...restrained(restraint),
+            ...restrained(throttle),
           })
           .where(eq(row.epoch, fence.epoch))
           .returning({ epoch: row.epoch }),
@@ -137,7 +137,7 @@ export class PostgresLeadership implements Leadership {
 
 const NO_ROW = "watchdog.leadership has no row: run `run-watchdog migrate`";
 
-function restrained({ pausedForMs, concurrency }: ApiRestraint) {
+function restrained({ pausedForMs, concurrency }: ApiThrottle) {
   const until = sql`now() + ${pausedForMs}::float8 * interval '1 millisecond'`;
   return { apiPausedUntil: pausedForMs > 0 ? until : null, apiConcurrency: concurrency };
 }
