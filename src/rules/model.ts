@@ -60,6 +60,7 @@ export interface Failure {
   readonly retryAfterMs: number | null;
 }
 
+/** Why there is nothing left that could answer for a run. */
 export type GoneReason =
   | "no-record"
   | "missing"
@@ -70,8 +71,7 @@ export type GoneReason =
   /** The sandbox runs, and its agent server knows nothing of the run's command. */
   | "command-unknown"
   /** The sandbox runs, but its agent server is younger than the run's command, which died with the one before. */
-  | "server-restarted"
-  | "lost";
+  | "server-restarted";
 
 /** What the backend said about a run. `unreachable` and `malformed` mean "cannot tell". */
 export type Evidence =
@@ -91,7 +91,9 @@ export type Evidence =
   /** `none` only where the backend looked for output; it decides the wording at the hard deadline. */
   | { readonly kind: "running"; readonly output: "none" | "partial" }
   | { readonly kind: "starting" }
-  | { readonly kind: "gone"; readonly reason: GoneReason; readonly detail: string }
+  | { readonly kind: "gone"; readonly reason: GoneReason }
+  /** The run is lost, for a reason of the backend's own. */
+  | { readonly kind: "gone"; readonly reason: "lost"; readonly detail: string }
   /** The row does not say which command to look for. */
   | {
       readonly kind: "no-command";

@@ -168,7 +168,7 @@ describe("isMass", () => {
 });
 
 describe("what an answer shows", () => {
-  const gone = (reason: GoneReason): Evidence => ({ kind: "gone", reason, detail: "" });
+  const gone = (reason: GoneReason): Evidence => ({ kind: "gone", reason });
   const cases: readonly (readonly [string, Evidence, boolean, boolean])[] = [
     ["an exit code", { kind: "exited", exitCode: 1, stdout: "", stderr: "" }, true, true],
     ["a stated failure", { kind: "failed", detail: "", stdout: "", stderr: "" }, true, true],
@@ -182,7 +182,7 @@ describe("what an answer shows", () => {
     ["a missing sandbox", gone("missing"), true, false],
     ["an unknown sandbox", gone("no-record"), true, false],
     ["a paused sandbox", gone("paused"), true, false],
-    ["a run that is stated to be lost", gone("lost"), true, false],
+    ["a run that is stated to be lost", { kind: "gone", reason: "lost", detail: "" }, true, false],
     ["a refusal", { kind: "unreachable", failure: failure() }, false, false],
     ["a riddle", { kind: "malformed", failure: failure() }, false, false],
     ["no question", { kind: "not-asked", reason: "" }, false, false],

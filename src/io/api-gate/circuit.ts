@@ -3,7 +3,20 @@
  * failures in a row. After such a while a single failure is enough for the next.
  */
 import type { Clock } from "../../watchdog/ports.ts";
-import type { Outcome } from "./call-outcome.ts";
+
+/** What an answer says about the API that gave it. `none`: nothing, neither that it is well nor that it is not. */
+export type Outcome = "success" | "rate-limited" | "failure" | "none";
+
+/** Whose run or sandbox it is, as rows have it: both ids can be missing. */
+export interface Owner {
+  readonly userId: string | null;
+  readonly orgId: string | null;
+}
+
+/** A key for maps; different owners never share one, whatever their ids look like. */
+export function ownerName({ userId, orgId }: Owner): string {
+  return JSON.stringify([userId, orgId]);
+}
 
 /** What so many calls, or so many owners, meet in a row is not their own trouble any more. */
 const IN_A_ROW = 5;

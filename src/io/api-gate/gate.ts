@@ -11,15 +11,13 @@
  * that counts against its budget. What would take longer is not sent.
  */
 import type { ApiThrottle, Clock, SharedApi } from "../../watchdog/ports.ts";
-import { abortable } from "../http/abortable.ts";
-import type { CallBudget } from "../http/call-budget.ts";
-import type { Answer, HttpAnswer, HttpClient } from "../http/client.ts";
-import type { CallName, NotAsked } from "../http/failure.ts";
-import { LONGEST_PAUSE_MS } from "../http/retry-after.ts";
+import { abortable } from "../deadline.ts";
+import { type Answer, cannotTell, type HttpAnswer, type NotAsked } from "../http/answer.ts";
+import type { CallBudget, CallName, HttpCall } from "../http/call.ts";
+import type { HttpClient } from "../http/client.ts";
+import { LONGEST_PAUSE_MS } from "../http/response.ts";
 import { AdaptiveLimit } from "./adaptive-limit.ts";
-import { type GatedCall, isFair, type Outcome, outcomeOf } from "./call-outcome.ts";
-import { Circuit } from "./circuit.ts";
-import { type Owner, ownerName } from "./owner.ts";
+import { Circuit, type Outcome, type Owner, ownerName } from "./circuit.ts";
 
 export interface ApiGateOptions {
   readonly http: Pick<HttpClient, "request">;
@@ -28,6 +26,14 @@ export interface ApiGateOptions {
   readonly concurrency: number;
   /** The question without which nothing can be learned about any run. */
   readonly main: CallName;
+}
+
+/** A call, and which of its answers are what was asked for. */
+export interface GatedCall extends HttpCall {
+  /** The one of the credential it is made with; left out when that is everybody's. */
+  readonly credential?: Circuit;
+  /** By default JSON, or a status below 300. */
+  readonly isUsable?: (answer: HttpAnswer) => boolean;
 }
 
 /** What so many credentials in a row are told is meant for everybody. */
@@ -137,7 +143,8 @@ export class ApiGate implements SharedApi {
   async #send(call: GatedCall, budget: CallBudget, signal: AbortSignal): Promise<HttpAnswer> {
     this.#sent += 1;
     const number = this.#sent;
-    const fair = isFair(budget);
+    // After a slow agent server little may be left of a verification's time, and running out of it proves nothing.
+    const fair = budget.leftMs >= budget.totalMs / 2;
     const answer = await this.#http.request(call, budget, signal);
     const outcome = outcomeOf(call, answer, fair);
     const pauseMs = answer.kind === "status" ? (answer.retryAfterMs ?? 0) : 0;
@@ -189,4 +196,19 @@ const FAILING = "keeps failing, its circuit breaker is open";
 
 function notAsked(reason: string, waitMs: number, everybody: boolean): NotAsked {
   return { kind: "not-asked", reason, retryAfterMs: Math.ceil(waitMs), everybody };
+}
+
+/** @param fair whether the call had time enough for its timeout to count. */
+function outcomeOf(call: GatedCall, answer: HttpAnswer, fair: boolean): Outcome {
+  const isUsable = call.isUsable ?? isAnswer;
+  if (isUsable(answer)) return "success";
+  // What is wrong with one question or its answer, or with a credential, is no fault of the API.
+  const { kind } = cannotTell(call, answer).failure;
+  if (kind === "unknown") return "none";
+  if (kind === "rate_limited") return "rate-limited";
+  return answer.kind === "unreachable" && kind === "timeout" && !fair ? "none" : "failure";
+}
+
+function isAnswer(answer: HttpAnswer): boolean {
+  return answer.kind === "json" || (answer.kind === "status" && answer.status < 300);
 }

@@ -1,7 +1,7 @@
 /** What a backend that somebody else wrote says of its shared API. What breaks the port's promises is as good as unsaid. */
 import { z } from "zod";
 import type { ApiThrottle, Log, SharedApi } from "../../watchdog/ports.ts";
-import { LONGEST_PAUSE_MS } from "../http/retry-after.ts";
+import { LONGEST_PAUSE_MS } from "../http/response.ts";
 
 const UNTHROTTLED: ApiThrottle = { pausedForMs: 0, concurrency: null };
 

@@ -14,8 +14,10 @@ import type {
   Log,
   PauseResult,
 } from "../../watchdog/ports.ts";
-import { abortable } from "../http/abortable.ts";
-import { type CallName, cleanupFailed, malformed, timedOut } from "../http/failure.ts";
+import { systemClock } from "../clock.ts";
+import { DeadlineError, withDeadline } from "../deadline.ts";
+import { cleanupFailed, malformed, timedOut } from "../http/answer.ts";
+import type { CallName } from "../http/call.ts";
 import { customApi, pauseMs } from "./custom-api.ts";
 
 export interface CustomBackendOptions {
@@ -29,11 +31,6 @@ const CLEANUP: CallName = { source: "backend", operation: "cleanup" };
 const PAUSE: CallName = { source: "backend", operation: "pause" };
 
 const SHAPE = "answered with an unexpected shape";
-
-/** The question's time ran out; never leaves this file. */
-class DeadlineError extends Error {
-  override readonly name = "DeadlineError";
-}
 
 export function customBackend(backend: Backend, options: CustomBackendOptions): Backend {
   const { name, cleans, needs, api } = backend;
@@ -63,22 +60,16 @@ async function verify(
   run: RunSnapshot,
   signal: AbortSignal,
 ): Promise<Evidence> {
-  signal.throwIfAborted();
-  const own = new AbortController();
-  const onAbort = () => own.abort(signal.reason);
-  signal.addEventListener("abort", onAbort, { once: true });
-  const timer = setTimeout(() => own.abort(new DeadlineError()), verifyTimeoutMs);
+  const ask = async (own: AbortSignal) => await backend.verify(run, own);
   try {
-    const ask = async () => await backend.verify(run, own.signal);
-    const answer = evidenceShape.safeParse(await abortable(ask(), own.signal));
+    const answer = evidenceShape.safeParse(
+      await withDeadline(ask, verifyTimeoutMs, systemClock, signal),
+    );
     return answer.success ? answer.data : malformed(VERIFY, SHAPE);
   } catch (error) {
     signal.throwIfAborted();
     if (error instanceof DeadlineError) return timedOut(VERIFY, "answer", verifyTimeoutMs);
     throw error;
-  } finally {
-    clearTimeout(timer);
-    signal.removeEventListener("abort", onAbort);
   }
 }
 
@@ -96,26 +87,26 @@ const failure = z.object({
   retryAfterMs: pauseMs.nullable(),
 });
 
+const GONE_REASONS = [
+  "no-record",
+  "missing",
+  "paused",
+  "error",
+  "no-agent-server",
+  "no-sandbox-id",
+  "command-unknown",
+  "server-restarted",
+] as const;
+
 const evidenceShape: z.ZodType<Evidence> = z.discriminatedUnion("kind", [
   z.object({ kind: z.literal("exited"), exitCode: z.int(), ...output }),
   z.object({ kind: z.literal("failed"), detail: z.string(), ...output }),
   z.object({ kind: z.literal("running"), output: z.enum(["none", "partial"]) }),
   z.object({ kind: z.literal("starting") }),
-  z.object({
-    kind: z.literal("gone"),
-    reason: z.enum([
-      "no-record",
-      "missing",
-      "paused",
-      "error",
-      "no-agent-server",
-      "no-sandbox-id",
-      "command-unknown",
-      "server-restarted",
-      "lost",
-    ]),
-    detail: z.string(),
-  }),
+  z.discriminatedUnion("reason", [
+    z.object({ kind: z.literal("gone"), reason: z.enum(GONE_REASONS) }),
+    z.object({ kind: z.literal("gone"), reason: z.literal("lost"), detail: z.string() }),
+  ]),
   // Who says nothing of a sandbox has not shown a living one.
   z.object({
     kind: z.literal("no-command"),

@@ -1,29 +1,24 @@
 /** For every host that is not OpenHands: one URL that says in what state a run is, and optionally one to clean up. */
 import { z } from "zod";
 import type { Evidence, RunSnapshot } from "../../rules/model.ts";
-import type { Backend, CleanupResult, CleanupTarget, Clock } from "../../watchdog/ports.ts";
-import type { GatedCall } from "../api-gate/call-outcome.ts";
-import { ApiGate } from "../api-gate/gate.ts";
-import type { Owner } from "../api-gate/owner.ts";
-import { CallBudget } from "../http/call-budget.ts";
-import { isCleanupAnswer, readCleanup } from "../http/cleanup-answer.ts";
+import type { Backend, CleanupResult, CleanupTarget } from "../../watchdog/ports.ts";
+import type { Owner } from "../api-gate/circuit.ts";
+import { ApiGate, type ApiGateOptions, type GatedCall } from "../api-gate/gate.ts";
 import {
   type Answer,
   cannotTell,
+  cleanupFailed,
   type HttpAnswer,
-  type HttpClient,
+  isCleanupAnswer,
   isUnauthorized,
-} from "../http/client.ts";
-import { type CallName, cleanupFailed, malformed } from "../http/failure.ts";
-import { type Secret, withSecret } from "../http/secret.ts";
-import { textTail } from "../http/text-tail.ts";
+  malformed,
+  readCleanup,
+} from "../http/answer.ts";
+import { CallBudget, type CallName, type Secret, withSecret } from "../http/call.ts";
+import { textTail } from "../http/json-collector.ts";
 import { type UrlTemplate, urlTemplate } from "./url-template.ts";
 
-export interface GenericHttpOptions {
-  readonly http: HttpClient;
-  readonly clock: Pick<Clock, "monotonicMs" | "sleep">;
-  /** Calls to a host at once. */
-  readonly concurrency: number;
+export interface GenericHttpOptions extends Omit<ApiGateOptions, "main"> {
   /** May use `{run_id}`, `{sandbox_id}` and `{bash_command_id}`, but not in its host. */
   readonly verifyUrl: string;
   /** May use `{sandbox_id}`; `null` when there is nothing to clean up. */
@@ -102,9 +97,8 @@ function read(answer: Answer): Evidence {
 function readBody(body: unknown): Evidence {
   const answer = answerShape.safeParse(body);
   if (!answer.success) return malformed(VERIFY, "answered with an unexpected shape");
-  const { state, stdout, stderr } = answer.data;
+  const { state, stdout, stderr, detail } = answer.data;
   const exitCode = answer.data.exit_code ?? null;
-  const detail = textTail(answer.data.detail);
   const output = { stdout: textTail(stdout), stderr: textTail(stderr) };
   if (isContradiction(state, exitCode)) {
     return malformed(VERIFY, "answered with a state and an exit code that contradict each other");
@@ -114,14 +108,14 @@ function readBody(body: unknown): Evidence {
       return { kind: "exited", exitCode: 0, ...output };
     case "failed":
       return exitCode === null
-        ? { kind: "failed", detail, ...output }
+        ? { kind: "failed", detail: textTail(detail), ...output }
         : { kind: "exited", exitCode, ...output };
     case "running":
       return { kind: "running", output: "partial" };
     case "starting":
       return { kind: "starting" };
     case "lost":
-      return { kind: "gone", reason: "lost", detail };
+      return { kind: "gone", reason: "lost", detail: textTail(detail) };
   }
 }
 

@@ -1,4 +1,5 @@
-import { pathSegment, percentEncode } from "../http/url.ts";
+import { placeholderProblem } from "../../rules/network/placeholders.ts";
+import { pathSegment, percentEncode } from "../http/call.ts";
 
 const PLACEHOLDER = /\{([^{}]*)\}/g;
 
@@ -9,14 +10,18 @@ export interface UrlTemplate<Name extends string> {
 }
 
 /**
- * @throws TypeError when the text is no http(s) URL, has placeholders other than `names`, or has one before the path:
- * the token goes to a host that the operator named, never to one that a row named.
+ * @throws TypeError when the text is no http(s) URL, has placeholders other than `names`, or has one before the path.
  */
 export function urlTemplate<Name extends string>(
   text: string,
   names: readonly Name[],
 ): UrlTemplate<Name> {
-  checkTemplate(text, names);
+  const url = URL.parse(text.replaceAll(PLACEHOLDER, "x"));
+  if (url?.protocol !== "http:" && url?.protocol !== "https:") {
+    throw new TypeError("the URL template must be an http or https URL");
+  }
+  const problem = placeholderProblem(text, names);
+  if (problem !== null) throw new TypeError(`the URL template ${problem}`);
   return {
     fill: (ids) => {
       const known = new Map<string, string | null>(names.map((name) => [name, ids[name]]));
@@ -27,20 +32,4 @@ export function urlTemplate<Name extends string>(
       );
     },
   };
-}
-
-function checkTemplate(text: string, names: readonly string[]): void {
-  const url = URL.parse(text.replaceAll(PLACEHOLDER, "x"));
-  if (url === null || (url.protocol !== "http:" && url.protocol !== "https:")) {
-    throw new TypeError("the URL template must be an http or https URL");
-  }
-  const [, authority = ""] = /^\w+:\/*([^/?#]*)/.exec(text) ?? [];
-  if (/[{}]/.test(authority)) {
-    throw new TypeError("the URL template must not have a placeholder in its host");
-  }
-  for (const [placeholder, name] of text.matchAll(PLACEHOLDER)) {
-    if (name === undefined || names.includes(name)) continue;
-    const known = names.map((each) => `{${each}}`).join(", ");
-    throw new TypeError(`the URL template must only use ${known}, got "${placeholder}"`);
-  }
 }

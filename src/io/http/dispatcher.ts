@@ -1,17 +1,14 @@
 /** The ways out, straight or by a proxy, with undici as the client needs it. */
 import type { LookupFunction } from "node:net";
 import { Agent, type Dispatcher, Pool, ProxyAgent } from "undici";
+import {
+  isException,
+  type ProxyException,
+  type ProxySettings,
+  parseNoProxy,
+} from "../../rules/network/no-proxy.ts";
 import { guardLookup } from "./address-guard.ts";
 import { limitAnswers, type WireLimits } from "./answer-limit.ts";
-import { isException, type ProxyException, parseNoProxy } from "./no-proxy.ts";
-
-/** The proxy variables' values; `null` for one that is not set. */
-export interface ProxySettings {
-  readonly httpProxy: string | null;
-  /** `null`: the other one is for https as well. */
-  readonly httpsProxy: string | null;
-  readonly noProxy: string | null;
-}
 
 export interface RouteSettings {
   /** `null`: every connection is direct. */

@@ -6,18 +6,12 @@
  * until its hard deadline.
  */
 import type { Evidence, RunSnapshot } from "../../rules/model.ts";
-import type { Backend, Clock } from "../../watchdog/ports.ts";
-import { ApiGate } from "../api-gate/gate.ts";
-import { CallBudget } from "../http/call-budget.ts";
-import type { HttpClient } from "../http/client.ts";
-import { type Secret, withSecret } from "../http/secret.ts";
+import type { Backend } from "../../watchdog/ports.ts";
+import { ApiGate, type ApiGateOptions } from "../api-gate/gate.ts";
+import { CallBudget, type HttpCall, type Secret, withSecret } from "../http/call.ts";
 import { BASH_SEARCH, searchBashOutput } from "./bash-events.ts";
 
-export interface AgentServerOptions {
-  readonly http: HttpClient;
-  readonly clock: Pick<Clock, "monotonicMs" | "sleep">;
-  /** Calls at once. */
-  readonly concurrency: number;
+export interface AgentServerOptions extends Omit<ApiGateOptions, "main"> {
   readonly baseUrl: string;
   /** `null`: the server asks for none. */
   readonly apiKey: Secret<string | null>;
@@ -55,9 +49,10 @@ async function verify(
   // The operator chose this address, so it may well be this host's.
   const search = { agentUrl, commandId, guarded: false };
   const budget = new CallBudget(options.verifyTimeoutMs);
+  const send = (call: HttpCall) => gate.request(call, budget, signal);
   const { evidence, unauthorized } = await withSecret(
     options.apiKey,
-    (sessionKey) => searchBashOutput(gate, { ...search, sessionKey }, budget, signal),
+    (sessionKey) => searchBashOutput(send, { ...search, sessionKey }),
     (answer) => answer.unauthorized,
   );
   if (unauthorized) gate.unauthorized(BASH_SEARCH, run);

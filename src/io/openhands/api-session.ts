@@ -1,12 +1,9 @@
 import type { Clock } from "../../watchdog/ports.ts";
-import type { GatedCall } from "../api-gate/call-outcome.ts";
-import type { ApiGate } from "../api-gate/gate.ts";
-import type { Owner } from "../api-gate/owner.ts";
-import type { CallBudget } from "../http/call-budget.ts";
-import { type Answer, isUnauthorized } from "../http/client.ts";
-import { malformed } from "../http/failure.ts";
-import type { ApiKey, KeyAnswer, KeyCache, KeyOwner } from "./key-cache.ts";
-import { KEY_MINT } from "./key-mint.ts";
+import type { Owner } from "../api-gate/circuit.ts";
+import type { ApiGate, GatedCall } from "../api-gate/gate.ts";
+import { type Answer, isUnauthorized, malformed } from "../http/answer.ts";
+import type { CallBudget } from "../http/call.ts";
+import { type ApiKey, KEY_MINT, type KeyAnswer, type KeyCache, type KeyOwner } from "./keys.ts";
 
 /** What all sessions share. */
 export interface ApiParts {

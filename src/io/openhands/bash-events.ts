@@ -10,11 +10,10 @@
  */
 import { z } from "zod";
 import type { Evidence } from "../../rules/model.ts";
-import type { CallBudget } from "../http/call-budget.ts";
-import { type Caller, cannotTell, type HttpCall } from "../http/client.ts";
-import { type CallName, isUnauthorizedStatus, malformed } from "../http/failure.ts";
-import { textTail } from "../http/text-tail.ts";
-import { urlBelow } from "../http/url.ts";
+import { cannotTell, isUnauthorized, malformed } from "../http/answer.ts";
+import { type CallName, type HttpCall, urlBelow } from "../http/call.ts";
+import type { Send } from "../http/client.ts";
+import { textTail } from "../http/json-collector.ts";
 
 export interface BashSearch {
   readonly agentUrl: URL;
@@ -55,17 +54,11 @@ const outputShape = z.object({
 
 type Output = z.infer<typeof outputShape>;
 
-export async function searchBashOutput(
-  http: Caller,
-  search: BashSearch,
-  budget: CallBudget,
-  signal: AbortSignal,
-): Promise<BashAnswer> {
-  const answer = await http.request(callFor(BASH_SEARCH, search, {}), budget, signal);
+export async function searchBashOutput(send: Send, search: BashSearch): Promise<BashAnswer> {
+  const answer = await send(searchCall(BASH_SEARCH, search));
   if (answer.kind !== "json") {
-    const unauthorized = answer.kind === "status" && isUnauthorizedStatus(answer.status);
     const evidence = cannotTell(BASH_SEARCH, answer);
-    return { evidence, unauthorized, dateMs: null, outputAtMs: null };
+    return { evidence, unauthorized: isUnauthorized(answer), dateMs: null, outputAtMs: null };
   }
   const found = readSearch(answer.body, search.commandId);
   const told = { unauthorized: false, dateMs: answer.dateMs };
@@ -75,26 +68,33 @@ export async function searchBashOutput(
   if (exitCode === null) {
     return { ...told, evidence: { kind: "running", output: "partial" }, outputAtMs };
   }
-  const before = await outputBefore(http, search, found, budget, signal);
+  const before = await outputBefore(send, search, found);
   const stdout = textTail(textTail(before?.stdout) + textTail(found.stdout));
   const stderr = textTail(textTail(before?.stderr) + textTail(found.stderr));
   return { ...told, evidence: { kind: "exited", exitCode, stdout, stderr }, outputAtMs };
 }
 
-function callFor(
-  name: CallName,
-  search: BashSearch,
-  narrowed: { readonly timestamp__lt?: string },
-): HttpCall {
-  const url = urlBelow(search.agentUrl, "/api/bash/bash_events/search", {
+function searchCall(name: CallName, search: BashSearch, narrowed: Query = {}): HttpCall {
+  return agentCall(name, search, "/api/bash/bash_events/search", {
     kind__eq: "BashOutput",
     command_id__eq: search.commandId,
     sort_order: "TIMESTAMP_DESC",
     limit: "1",
     ...narrowed,
   });
-  const headers = search.sessionKey === null ? {} : { "x-session-api-key": search.sessionKey };
-  const { guarded } = search;
+}
+
+type Query = Readonly<Record<string, string>>;
+
+/** A question to the agent server that the search names. */
+export function agentCall(
+  name: CallName,
+  { agentUrl, sessionKey, guarded }: BashSearch,
+  path: string,
+  query: Query = {},
+): HttpCall {
+  const url = urlBelow(agentUrl, path, query);
+  const headers = sessionKey === null ? {} : { "x-session-api-key": sessionKey };
   return { ...name, method: "GET", url, headers, expects: "json", guarded };
 }
 
@@ -112,16 +112,9 @@ function readSearch(body: unknown, commandId: string): Evidence | Output {
 }
 
 /** @returns `null` where nothing is missing, and where the event right before cannot be had. */
-async function outputBefore(
-  http: Caller,
-  search: BashSearch,
-  last: Output,
-  budget: CallBudget,
-  signal: AbortSignal,
-): Promise<Output | null> {
+async function outputBefore(send: Send, search: BashSearch, last: Output): Promise<Output | null> {
   if (last.timestamp === null || !isShort(last)) return null;
-  const call = callFor(EARLIER_OUTPUT, search, { timestamp__lt: last.timestamp });
-  const answer = await http.request(call, budget, signal);
+  const answer = await send(searchCall(EARLIER_OUTPUT, search, { timestamp__lt: last.timestamp }));
   if (answer.kind !== "json") return null;
   const found = readSearch(answer.body, search.commandId);
   // Older servers stamp events by the second, so that another event than the one right before may come.

@@ -1,4 +1,4 @@
-import { abortable } from "../http/abortable.ts";
+import { abortable } from "../deadline.ts";
 
 interface Flight<T> {
   readonly result: Promise<T>;

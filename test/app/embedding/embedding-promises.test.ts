@@ -9,7 +9,7 @@ const SOON = { WATCHDOG_VERIFY_TIMEOUT: "1s" };
 /** As long as it can be: a question that is waited for shows. */
 const LATE = { WATCHDOG_VERIFY_TIMEOUT: "5m" };
 const EXITED = { kind: "exited", exitCode: 0, stdout: "", stderr: "" };
-const GONE = { kind: "gone", reason: "missing", detail: "" };
+const GONE = { kind: "gone", reason: "missing" };
 
 type Answer = (signal: AbortSignal) => unknown;
 

@@ -46,7 +46,6 @@ const REASONS: Readonly<Record<GoneReason, true>> = {
   "no-sandbox-id": true,
   "command-unknown": true,
   "server-restarted": true,
-  lost: true,
 };
 
 const proper: readonly Evidence[] = [
@@ -57,11 +56,8 @@ const proper: readonly Evidence[] = [
   { kind: "running", output: "none" },
   { kind: "running", output: "partial" },
   { kind: "starting" },
-  ...(Object.keys(REASONS) as GoneReason[]).map((reason) => ({
-    kind: "gone" as const,
-    reason,
-    detail: "why",
-  })),
+  ...(Object.keys(REASONS) as GoneReason[]).map((reason) => ({ kind: "gone" as const, reason })),
+  { kind: "gone", reason: "lost", detail: "why" },
   { kind: "no-command", sandbox: "running" },
   { kind: "unreachable", failure: FAILURE },
   { kind: "malformed", failure: { ...FAILURE, statusCode: null, retryAfterMs: null } },
@@ -99,6 +95,11 @@ describe("customBackend.verify", () => {
       expect(await verifySaying(evidence)).toEqual(evidence);
     });
   }
+
+  it("drops the detail of a reason that has words of its own", async () => {
+    const answer = { kind: "gone", reason: "missing", detail: "why" };
+    expect(await verifySaying(answer)).toEqual({ kind: "gone", reason: "missing" });
+  });
 
   for (const [name, answer] of improper) {
     it(`cannot tell from ${name}`, async () => {

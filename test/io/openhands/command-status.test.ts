@@ -1,6 +1,6 @@
 import { describe, expect, it, vi } from "vitest";
 import { systemClock } from "../../../src/io/clock.ts";
-import { CallBudget } from "../../../src/io/http/call-budget.ts";
+import { CallBudget } from "../../../src/io/http/call.ts";
 import { askForCommandStatus } from "../../../src/io/openhands/command-status.ts";
 import { html, json, type Reply } from "../../fake-host/fake-host-model.ts";
 import { FakeClock } from "../../support/memory/fake-clock.ts";
@@ -103,7 +103,8 @@ describe("askForCommandStatus", () => {
       });
       const agentUrl = new URL("http://agent.test");
       const search = { agentUrl, sessionKey: null, commandId: COMMAND_ID, guarded };
-      await askForCommandStatus(client.http, search, new CallBudget(30_000), calm());
+      const budget = new CallBudget(30_000);
+      await askForCommandStatus((call) => client.http.request(call, budget, calm()), search);
       expect(request.mock.calls.map(([call]) => call.guarded)).toEqual([guarded, guarded, guarded]);
     });
   }

@@ -1,6 +1,6 @@
 import { describe, expect, it } from "vitest";
 import { systemClock } from "../../../src/io/clock.ts";
-import { CallBudget } from "../../../src/io/http/call-budget.ts";
+import { CallBudget } from "../../../src/io/http/call.ts";
 import { askForCommandStatus } from "../../../src/io/openhands/command-status.ts";
 import type { Evidence } from "../../../src/rules/model.ts";
 import { html, json, type Reply } from "../../fake-host/fake-host-model.ts";
@@ -356,7 +356,10 @@ describe("askForCommandStatus with an unclear answer about the server", () => {
       const agentUrl = new URL(server.origin);
       const search = { agentUrl, sessionKey: null, commandId: COMMAND_ID, guarded: false };
       const budget = new CallBudget(30_000);
-      const { evidence } = await askForCommandStatus(client.http, search, budget, calm());
+      const { evidence } = await askForCommandStatus(
+        (call) => client.http.request(call, budget, calm()),
+        search,
+      );
       expect(evidence).toEqual(hasDate ? RESTARTED : RUNNING);
     });
   }

@@ -1,6 +1,6 @@
 /** One quiet command on the fake host's agent server, verified once, for the tests of what may have become of it. */
 
-import { CallBudget } from "../../../src/io/http/call-budget.ts";
+import { CallBudget } from "../../../src/io/http/call.ts";
 import type { HttpClientOptions } from "../../../src/io/http/client.ts";
 import { askForCommandStatus } from "../../../src/io/openhands/command-status.ts";
 import type { Evidence } from "../../../src/rules/model.ts";
@@ -16,17 +16,9 @@ import { COMMAND_ID, calm, openClient } from "../http/world.ts";
 
 export const RUNNING: Evidence = { kind: "running", output: "none" };
 
-export const UNKNOWN: Evidence = {
-  kind: "gone",
-  reason: "command-unknown",
-  detail: "The agent server does not know the command",
-};
+export const UNKNOWN: Evidence = { kind: "gone", reason: "command-unknown" };
 
-export const RESTARTED: Evidence = {
-  kind: "gone",
-  reason: "server-restarted",
-  detail: "The agent server restarted after the command began",
-};
+export const RESTARTED: Evidence = { kind: "gone", reason: "server-restarted" };
 
 export interface StatusSetup {
   /** Default: the server is an hour old, and knows the command since ten minutes ago. */
@@ -66,7 +58,10 @@ export async function statusOf(setup: StatusSetup = {}): Promise<CommandStatus> 
   const agentUrl = new URL(host.agentUrl(id));
   const search = { agentUrl, sessionKey, commandId, guarded: false };
   const budget = new CallBudget(setup.budgetMs ?? 30_000);
-  const answer = await askForCommandStatus(client.http, search, budget, signal);
+  const answer = await askForCommandStatus(
+    (call) => client.http.request(call, budget, signal),
+    search,
+  );
   const { requests } = host;
   return { ...answer, asked: requests.map(({ kind }) => kind).join(" "), requests };
 }

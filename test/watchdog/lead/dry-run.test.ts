@@ -11,7 +11,7 @@ const AWAY = new StoreUnavailableError("ECONNREFUSED");
 const EVIDENCE: readonly Evidence[] = [
   { kind: "exited", exitCode: 0, stdout: "", stderr: "" },
   { kind: "exited", exitCode: 1, stdout: "", stderr: "" },
-  { kind: "gone", reason: "paused", detail: "" },
+  { kind: "gone", reason: "paused" },
   { kind: "running", output: "partial" },
 ];
 

@@ -3,7 +3,7 @@ import type { Evidence } from "../../../src/rules/model.ts";
 import { failure } from "../../support/stands/snapshot.ts";
 import { GUARD, OPTIONS, SHIELD_MS, sweepStand } from "../../support/stands/sweep-world.ts";
 
-const GONE: Evidence = { kind: "gone", reason: "missing", detail: "" };
+const GONE: Evidence = { kind: "gone", reason: "missing" };
 const ALIVE: Evidence = { kind: "running", output: "none" };
 const SILENT: Evidence = { kind: "unreachable", failure: failure() };
 const TWICE = { guard: { ...GUARD, confirmations: 2 } };

@@ -5,7 +5,7 @@ import type { MemoryRun } from "../../support/memory/memory-database.ts";
 import { sweepStand } from "../../support/stands/sweep-world.ts";
 
 const EXITED: Evidence = { kind: "exited", exitCode: 0, stdout: "out", stderr: "" };
-const GONE: Evidence = { kind: "gone", reason: "missing", detail: "" };
+const GONE: Evidence = { kind: "gone", reason: "missing" };
 
 describe("RunSweep", () => {
   it("reads the row again, asks, and writes, in this order", async () => {

@@ -6,7 +6,7 @@ import { LateWrites } from "../../../src/watchdog/sweep/late-writes.ts";
 import { sweepStand } from "../../support/stands/sweep-world.ts";
 
 const EXITED: Evidence = { kind: "exited", exitCode: 0, stdout: "", stderr: "" };
-const GONE: Evidence = { kind: "gone", reason: "missing", detail: "" };
+const GONE: Evidence = { kind: "gone", reason: "missing" };
 const ALIVE: Evidence = { kind: "running", output: "none" };
 const LATE = new StoreUnavailableError("no answer within 15000 ms", { late: true });
 const IN_A_ROW = 5;

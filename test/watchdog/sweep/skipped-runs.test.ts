@@ -85,7 +85,7 @@ describe("a sweep whose API wants no questions", () => {
     const { db, sweep, outcomes, api, backend, clock } = refusing();
     api.blockedReason = null;
     const dead = db.add();
-    backend.says(dead.id, { kind: "gone", reason: "missing", detail: "" });
+    backend.says(dead.id, { kind: "gone", reason: "missing" });
     const held = backend.holds(db.add().id);
     const canary = db.add({ timeoutAtMs: Number.MAX_SAFE_INTEGER / 2 });
     const swept = sweep();

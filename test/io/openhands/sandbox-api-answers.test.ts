@@ -2,7 +2,7 @@ import { describe, expect, it } from "vitest";
 import { sendJson } from "../../services/http-server.ts";
 import { calm, cloudWorld, replying, runOf, verifyOnce } from "../http/world.ts";
 
-const gone = (reason: string) => ({ kind: "gone", reason, detail: "Sandbox not available" });
+const gone = (reason: string) => ({ kind: "gone", reason });
 const unreadable = (message: string) => ({
   kind: "malformed",
   failure: { kind: "unknown", message },
