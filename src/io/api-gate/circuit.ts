@@ -2,16 +2,14 @@
  * For how long something is not to be asked: as long as it asked for itself, and for a growing while after so many
  * failures in a row. After such a while a single failure is enough for the next.
  */
+import type { RunSnapshot } from "../../rules/model.ts";
 import type { Clock } from "../../watchdog/ports.ts";
 
 /** What an answer says about the API that gave it. `none`: nothing, neither that it is well nor that it is not. */
 export type Outcome = "success" | "rate-limited" | "failure" | "none";
 
 /** Whose run or sandbox it is, as rows have it: both ids can be missing. */
-export interface Owner {
-  readonly userId: string | null;
-  readonly orgId: string | null;
-}
+export type Owner = Pick<RunSnapshot, "userId" | "orgId">;
 
 /** A key for maps; different owners never share one, whatever their ids look like. */
 export function ownerName({ userId, orgId }: Owner): string {

@@ -8,17 +8,19 @@ import { z } from "zod";
 import type { Evidence, RunSnapshot } from "../../rules/model.ts";
 import { clean, tail } from "../../rules/text.ts";
 import type {
+  ApiThrottle,
   Backend,
   CleanupResult,
   CleanupTarget,
   Log,
   PauseResult,
+  SharedApi,
 } from "../../watchdog/ports.ts";
 import { systemClock } from "../clock.ts";
 import { DeadlineError, withDeadline } from "../deadline.ts";
 import { cleanupFailed, malformed, timedOut } from "../http/answer.ts";
 import type { CallName } from "../http/call.ts";
-import { customApi, pauseMs } from "./custom-api.ts";
+import { LONGEST_PAUSE_MS } from "../http/response.ts";
 
 export interface CustomBackendOptions {
   readonly log: Log;
@@ -72,6 +74,46 @@ async function verify(
     throw error;
   }
 }
+
+/** What it says of its shared API. What breaks the port's promises is ignored. */
+export function customApi(api: SharedApi, log: Log): SharedApi {
+  let said = false;
+  function attempt<T>(work: () => T, otherwise: T): T {
+    try {
+      return work();
+    } catch (error) {
+      // It is asked before every run.
+      if (!said)
+        log.error({ err: error }, "the custom backend's api gave an invalid value, it is ignored");
+      said = true;
+      return otherwise;
+    }
+  }
+  return {
+    get throttle() {
+      return attempt(() => throttleShape.parse(api.throttle), UNTHROTTLED);
+    },
+    get breaker() {
+      return attempt(() => breakerShape.parse(api.breaker), "closed");
+    },
+    get blockedReason() {
+      return attempt(() => blockedReasonShape.parse(api.blockedReason), null);
+    },
+    restore: (throttle) => attempt(() => api.restore(throttle), undefined),
+  };
+}
+
+/** As long as any API is obeyed. */
+const pauseMs = z.number().transform((ms) => Math.max(0, Math.min(ms, LONGEST_PAUSE_MS)));
+
+const UNTHROTTLED: ApiThrottle = { pausedForMs: 0, concurrency: null };
+
+const throttleShape = z.object({
+  pausedForMs: pauseMs,
+  concurrency: z.int32().positive().nullable(),
+});
+const breakerShape = z.enum(["closed", "half-open", "open"]);
+const blockedReasonShape = z.string().nullable();
 
 /** For journal, report and status_detail. */
 const shortText = z.string().transform((text) => tail(clean(text), 1000));

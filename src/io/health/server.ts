@@ -1,3 +1,4 @@
+import { once } from "node:events";
 import { createServer, type Server, type ServerResponse } from "node:http";
 import type { AddressInfo, Socket } from "node:net";
 
@@ -41,8 +42,13 @@ export async function openHealthServer(options: HealthServerOptions): Promise<He
     }
   });
   limitConnections(server);
-  await listen(server, options);
-  return { url: urlOf(server, options.host), [Symbol.asyncDispose]: () => close(server) };
+  const { host, port } = options;
+  // Node finds out by itself what "all addresses" are here, if it is given none.
+  server.listen({ port, ...(host === "::" ? {} : { host }) });
+  await once(server, "listening");
+  // Later errors concern single connections.
+  server.on("error", () => {});
+  return { url: urlOf(server, host), [Symbol.asyncDispose]: () => close(server) };
 }
 
 /** Those who say nothing, say it slowly or do not read the answer leave room for probes: the oldest one goes first. */
@@ -81,20 +87,6 @@ function send(response: ServerResponse, answer: Answer): void {
     connection: "close",
   });
   response.end(`${JSON.stringify(answer.body, null, 2)}\n`);
-}
-
-function listen(server: Server, options: HealthServerOptions): Promise<void> {
-  const { promise, resolve, reject } = Promise.withResolvers<void>();
-  server.once("error", reject);
-  const { host, port } = options;
-  // Node finds out by itself what "all addresses" are here, if it is given none.
-  server.listen({ port, ...(host === "::" ? {} : { host }) }, () => {
-    server.off("error", reject);
-    // Later errors concern single connections.
-    server.on("error", () => {});
-    resolve();
-  });
-  return promise;
 }
 
 function close(server: Server): Promise<void> {

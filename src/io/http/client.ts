@@ -68,7 +68,7 @@ export class HttpClient {
   readonly #limits: AnswerLimits;
   readonly #routes: Routes;
   readonly #guardedLookup: LookupFunction;
-  readonly #onBulk: () => void;
+  readonly #onBulk: HttpClientOptions["onBulk"];
   #bulkBytes = 0;
 
   constructor(options: HttpClientOptions) {
@@ -76,7 +76,7 @@ export class HttpClient {
     this.#clock = clock;
     this.#connectTimeoutMs = connectTimeoutMs;
     this.#limits = { ...LIMITS, ...options.limits };
-    this.#onBulk = options.onBulk ?? (() => {});
+    this.#onBulk = options.onBulk;
     const { maxAnswerBytes: maxBytes } = this.#limits;
     const wire = { maxBytes, onReceived: (bytes: number) => this.#received(bytes) };
     this.#routes = new Routes({ proxy, lookup, connectTimeoutMs, wire });
@@ -110,7 +110,7 @@ export class HttpClient {
     this.#bulkBytes += bytes;
     if (this.#bulkBytes < BULK_BYTES) return;
     this.#bulkBytes = 0;
-    this.#onBulk();
+    this.#onBulk?.();
   }
 
   async #exchange(call: HttpCall, signal: AbortSignal): Promise<HttpAnswer> {

@@ -5,7 +5,6 @@
  * back. So its age and its memory prove nothing, and it is not asked for them: without an exit code a run is running
  * until its hard deadline.
  */
-import type { Evidence, RunSnapshot } from "../../rules/model.ts";
 import type { Backend } from "../../watchdog/ports.ts";
 import { ApiGate, type ApiGateOptions } from "../api-gate/gate.ts";
 import { CallBudget, type HttpCall, type Secret, withSecret } from "../http/call.ts";
@@ -27,34 +26,26 @@ export function agentServerBackend(options: AgentServerOptions): Backend {
     api: gate,
     needs: ["bashCommandId"],
     cleans: false,
-    verify: (run, signal) => verify(options, gate, agentUrl, run, signal),
+    async verify(run, signal) {
+      signal.throwIfAborted();
+      const { bashCommandId: commandId } = run;
+      if (!commandId) return { kind: "no-command", sandbox: "not-asked" };
+      // The operator chose this address, so it may well be this host's.
+      const search = { agentUrl, commandId, guarded: false };
+      const budget = new CallBudget(options.verifyTimeoutMs);
+      const send = (call: HttpCall) => gate.request(call, budget, signal);
+      const { evidence, unauthorized } = await withSecret(
+        options.apiKey,
+        (sessionKey) => searchBashOutput(send, { ...search, sessionKey }),
+        (answer) => answer.unauthorized,
+      );
+      if (unauthorized) gate.unauthorized(BASH_SEARCH, run);
+      return evidence;
+    },
     cleanup: async () => ({
       kind: "failed",
       failure: "agent_server has no sandboxes to delete",
       retryAfterMs: null,
     }),
   };
-}
-
-async function verify(
-  options: AgentServerOptions,
-  gate: ApiGate,
-  agentUrl: URL,
-  run: RunSnapshot,
-  signal: AbortSignal,
-): Promise<Evidence> {
-  signal.throwIfAborted();
-  const { bashCommandId: commandId } = run;
-  if (!commandId) return { kind: "no-command", sandbox: "not-asked" };
-  // The operator chose this address, so it may well be this host's.
-  const search = { agentUrl, commandId, guarded: false };
-  const budget = new CallBudget(options.verifyTimeoutMs);
-  const send = (call: HttpCall) => gate.request(call, budget, signal);
-  const { evidence, unauthorized } = await withSecret(
-    options.apiKey,
-    (sessionKey) => searchBashOutput(send, { ...search, sessionKey }),
-    (answer) => answer.unauthorized,
-  );
-  if (unauthorized) gate.unauthorized(BASH_SEARCH, run);
-  return evidence;
 }

@@ -30,7 +30,7 @@ export interface RedisConnectionOptions {
   readonly log?: Log;
 }
 
-export class RedisConnection implements AsyncDisposable {
+export class RedisConnection {
   readonly #options: () => RedisConnectionOptions;
   readonly #calls = new Set<Promise<unknown>>();
   #link: Link | null = null;
@@ -68,10 +68,6 @@ export class RedisConnection implements AsyncDisposable {
     return this.#closing;
   }
 
-  [Symbol.asyncDispose](): Promise<void> {
-    return this.close();
-  }
-
   async #run<T>(operation: string, command: (client: Redis) => Promise<T>): Promise<T> {
     this.#link ??= this.#open(this.#options());
     const link = this.#link;
@@ -89,7 +85,8 @@ export class RedisConnection implements AsyncDisposable {
       if (brokeOnName && this.#closing === null) return await this.#runNameless(operation, command);
       const remedy = remedyFor(link.failure, { ...link.options, welcome: link.welcome });
       const what = `${operation} at redis ${host}:${port}`;
-      throw unavailable(what, link.failure, remedy, !sent || isAnswer(error));
+      // A server that says no has carried nothing out.
+      throw unavailable(what, link.failure, remedy, !sent || error instanceof ReplyError);
     }
   }
 
@@ -246,11 +243,6 @@ function isHangUp(failure: unknown): boolean {
 const HUNG_UP = "the server closed the connection";
 /** What ioredis says to commands that had no answer yet. */
 const CONNECTION_IS_CLOSED = "Connection is closed.";
-
-/** The server has read the command and carried nothing out. */
-function isAnswer(error: unknown): boolean {
-  return error instanceof ReplyError;
-}
 
 function unavailable(
   what: string,

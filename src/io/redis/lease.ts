@@ -103,12 +103,8 @@ export class RedisLease implements Lease, AsyncDisposable {
   }
 
   /** Never rejects and never hangs. Calls after it reject. */
-  close(): Promise<void> {
-    return this.#connection.close();
-  }
-
   [Symbol.asyncDispose](): Promise<void> {
-    return this.close();
+    return this.#connection.close();
   }
 }
 

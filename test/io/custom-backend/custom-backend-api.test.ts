@@ -1,5 +1,5 @@
 import { describe, expect, it } from "vitest";
-import { customApi } from "../../../src/io/custom-backend/custom-api.ts";
+import { customApi } from "../../../src/io/custom-backend/custom-backend.ts";
 import type { ApiThrottle, SharedApi } from "../../../src/watchdog/ports.ts";
 import { recordedLog } from "../../support/memory/recorded-log.ts";
 
@@ -90,7 +90,7 @@ describe("customApi", () => {
     });
     expect(() => api.restore(UNTHROTTLED)).not.toThrow();
     expect(entries).toMatchObject([
-      { level: "error", message: "the backend's api breaks its promises" },
+      { level: "error", message: "the custom backend's api gave an invalid value, it is ignored" },
     ]);
   });
 });
