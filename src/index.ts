@@ -2,7 +2,7 @@
 import { openRuntime } from "./app/runtime.ts";
 import type { Config } from "./config/config.ts";
 import type { SweepReport } from "./rules/report.ts";
-import { conductSweep } from "./watchdog/lead/lead-sweep.ts";
+import { leadSweep } from "./watchdog/lead/lead-sweep.ts";
 import type { Backend, Log } from "./watchdog/ports.ts";
 import { Worker } from "./watchdog/worker.ts";
 import type { WorkerFacts } from "./watchdog/worker-status.ts";
@@ -73,13 +73,8 @@ export function createWatchdog(config: Config, options: WatchdogOptions = {}): W
         limit: null,
         overrideReason: null,
       } as const;
-      const conducted = await conductSweep(
-        { ...deps, watch: {} },
-        runtime.options,
-        request,
-        signal,
-      );
-      return conducted.kind === "swept" ? conducted.report : null;
+      const result = await leadSweep({ ...deps, watch: {} }, runtime.options, request, signal);
+      return result.kind === "swept" ? result.report : null;
     },
     [Symbol.asyncDispose]: () => runtime[Symbol.asyncDispose](),
   };

@@ -13,7 +13,7 @@ const PROVED_BY: Readonly<Record<string, readonly string[]>> = {
     "replays/rate-limit-storm.test.ts",
     "replays/one-tenants-429.test.ts",
     "io/api-gate/adaptive-limit.test.ts",
-    "watchdog/lead/leader-sweep-restraint.test.ts",
+    "watchdog/lead/leader-sweep-throttle.test.ts",
   ],
   "it refuses valid keys (401)": [
     "replays/valid-keys-refused.test.ts",

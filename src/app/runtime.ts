@@ -3,7 +3,7 @@ import { type Config, configFingerprint } from "../config/config.ts";
 import { systemClock, systemRandom } from "../io/clock.ts";
 import { customBackend } from "../io/custom-backend/custom-backend.ts";
 import { cronSchedule } from "../io/schedule.ts";
-import type { ConductDeps } from "../watchdog/lead/model.ts";
+import type { LeadDeps } from "../watchdog/lead/model.ts";
 import type { Backend, Log, Schedule } from "../watchdog/ports.ts";
 import type { WorkerOptions } from "../watchdog/worker.ts";
 import { openBackend } from "./backend.ts";
@@ -22,7 +22,7 @@ export interface ProcessFacts {
 
 /** Everything the work needs, opened; closing it closes what was opened last first. */
 export interface Runtime extends AsyncDisposable {
-  readonly deps: Omit<ConductDeps, "watch">;
+  readonly deps: Omit<LeadDeps, "watch">;
   readonly schedule: Schedule;
   readonly options: WorkerOptions;
   readonly build: Build;

@@ -33,10 +33,10 @@ export interface RunSnapshot {
 
 /** What is remembered of a run that stays RUNNING past its deadline. Each counter has its own meaning of "clear". */
 export interface Suspicion {
-  /** How often a presumption was seen, each sighting at least one deferral after the one before. */
+  /** How often a presumption was seen, each observation at least one deferral after the one before. */
   readonly presumedTimes: number;
   readonly presumedReason: string | null;
-  /** Since the last sighting that counted, by the database's clock when the row was read; `null` for never. */
+  /** Since the last observation that counted, by the database's clock when the row was read; `null` for never. */
   readonly sincePresumedMs: number | null;
   /** Answers without a break that told nothing. */
   readonly unknownTimes: number;

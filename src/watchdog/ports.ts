@@ -41,46 +41,6 @@ export interface Log {
   error(fields: object, message: string): void;
 }
 
-/** Postgres could not be reached, or a statement's outcome is unknown. Trying again later is right. */
-export class StoreUnavailableError extends Error {
-  override readonly name = "StoreUnavailableError";
-  /** There was no answer in time: it may be the statement's own trouble, while others are answered. */
-  readonly late: boolean;
-
-  constructor(message: string, { late = false, ...options }: StoreUnavailableOptions = {}) {
-    super(message, options);
-    this.late = late;
-  }
-}
-
-interface StoreUnavailableOptions extends ErrorOptions {
-  readonly late?: boolean;
-}
-
-/** A table, column or privilege is missing, or the schema is older than the program. The message names the remedy. */
-export class StoreSchemaError extends Error {
-  override readonly name = "StoreSchemaError";
-}
-
-/** The lease store could not be reached, or an answer did not come in time. */
-export class LeaseUnavailableError extends Error {
-  override readonly name = "LeaseUnavailableError";
-  /** What was asked for has not happened and never will: it was not sent, or refused. */
-  readonly withoutEffect: boolean;
-
-  constructor(
-    message: string,
-    { withoutEffect = false, ...options }: LeaseUnavailableOptions = {},
-  ) {
-    super(message, options);
-    this.withoutEffect = withoutEffect;
-  }
-}
-
-interface LeaseUnavailableOptions extends ErrorOptions {
-  readonly withoutEffect?: boolean;
-}
-
 /** The right to write: an epoch and the trust that it still holds. */
 export interface Fence {
   readonly epoch: number;

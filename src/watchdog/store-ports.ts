@@ -116,7 +116,7 @@ export interface Backlog {
 
 /** What the guard has to know before a sweep begins. */
 export interface GuardFacts {
-  /** Runs that one more sighting would confirm, in the whole fleet, due or not. */
+  /** Runs that one more observation would confirm, in the whole fleet, due or not. */
   readonly confirmable: readonly string[];
   /** Presumptions that the journal has of the last hour, without those a person let pass. */
   readonly presumedLastHour: number;
@@ -145,7 +145,7 @@ export interface RunStore {
    * They keep their order, a microsecond apart, and as `deferMs` is counted from the horizon they come before all that
    * the sweep has asked about: whoever had to wait is first in the next one.
    */
-  deferUnasked(
+  deferSkipped(
     runIds: readonly string[],
     query: StaleQuery,
     deferral: Deferral,
@@ -163,7 +163,7 @@ export interface RunStore {
   dropSuspicions(fence: Fence): Promise<number>;
   guardFacts(confirmations: number): Promise<GuardFacts>;
   /** RUNNING runs that are not due, not suspected, and have the ids that are needed; those with most time left. */
-  canaries(
+  controlRuns(
     query: StaleQuery,
     needs: readonly RunIdName[],
     limit: number,
@@ -264,7 +264,7 @@ export interface Journal {
    *
    * What is due and whose deletion is not yet is claimed for its pause instead, once, whatever comes of it.
    *
-   * Settled, not claimed, are presumptions whose run was overturned, sandboxes that are kept by now, and those that
+   * Done, not claimed, are presumptions whose run was overturned, sandboxes that are kept by now, and those that
    * somebody else took over: the stamp that we set is gone, or another. A sandbox that a RUNNING run names is put off
    * without counting an attempt.
    */

@@ -142,7 +142,7 @@ describe("judge", () => {
 
   const gone: readonly Case[] = [
     ...(["no-record", "missing", "paused", "error", "no-agent-server"] as const).map((reason) => ({
-      name: `fails a run whose sandbox is gone (${reason}) at first sight`,
+      name: `fails a run whose sandbox is gone (${reason}) at the first observation`,
       evidence: { kind: "gone" as const, reason },
       expected: unavailable(`sandbox ${reason}`),
     })),

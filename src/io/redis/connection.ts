@@ -9,7 +9,8 @@
 import { once } from "node:events";
 import { TLSSocket } from "node:tls";
 import { Redis, ReplyError } from "ioredis";
-import { LeaseUnavailableError, type Log } from "../../watchdog/ports.ts";
+import { LeaseUnavailableError } from "../../watchdog/errors.ts";
+import type { Log } from "../../watchdog/ports.ts";
 import { logIn, nameConnection } from "./log-in.ts";
 import { remedyFor } from "./remedy.ts";
 

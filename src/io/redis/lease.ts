@@ -6,7 +6,8 @@
  */
 import { randomUUID } from "node:crypto";
 import { leaseKeyOf } from "../../rules/lease-key.ts";
-import { type AcquireAnswer, type Lease, LeaseUnavailableError } from "../../watchdog/ports.ts";
+import { LeaseUnavailableError } from "../../watchdog/errors.ts";
+import type { AcquireAnswer, Lease } from "../../watchdog/ports.ts";
 import { RedisConnection, type RedisConnectionOptions } from "./connection.ts";
 import { FORGOTTEN } from "./remedy.ts";
 

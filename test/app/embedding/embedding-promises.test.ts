@@ -93,10 +93,10 @@ describe("createWatchdog with a backend that breaks its promises", () => {
   it("takes no silent run that should be alive for a sign of life", async () => {
     await using world = await createWorld();
     const dead = await world.seed();
-    const canary = await world.seed({ overdueMs: -600_000 });
+    const controlRun = await world.seed({ overdueMs: -600_000 });
     const answers = new Map([
       [dead.id, async () => GONE],
-      [canary.id, never],
+      [controlRun.id, never],
     ]);
     await using watchdog = watch(world, backendOf(answers), SOON);
 

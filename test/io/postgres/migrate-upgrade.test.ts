@@ -1,6 +1,6 @@
 import { describe, expect, it } from "vitest";
 import { migrate } from "../../../src/io/postgres/migrate.ts";
-import { StoreSchemaError } from "../../../src/watchdog/ports.ts";
+import { StoreSchemaError } from "../../../src/watchdog/errors.ts";
 import { createDatabase, type TestDatabase } from "../../services/postgres/database.ts";
 import {
   epochRequest,

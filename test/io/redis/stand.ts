@@ -5,7 +5,7 @@ import { Redis } from "ioredis";
 import { expect, onTestFinished } from "vitest";
 import type { RedisConnectionOptions } from "../../../src/io/redis/connection.ts";
 import { RedisLease } from "../../../src/io/redis/lease.ts";
-import { LeaseUnavailableError } from "../../../src/watchdog/ports.ts";
+import { LeaseUnavailableError } from "../../../src/watchdog/errors.ts";
 
 export const TTL_MS = 60_000;
 export const NEVER_MS = 600_000;

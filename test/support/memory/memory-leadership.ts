@@ -73,7 +73,7 @@ export class MemoryLeadership implements Leadership {
     fence.check();
     if (this.#db.leadership.epoch !== fence.epoch) return false;
     this.#db.leadership.progressedAtMs = this.#db.nowMs();
-    this.#restrain(throttle);
+    this.#setThrottle(throttle);
     return true;
   }
 
@@ -84,11 +84,11 @@ export class MemoryLeadership implements Leadership {
     row.sweepFinishedAtMs = this.#db.nowMs();
     row.progressedAtMs = this.#db.nowMs();
     row.lastReport = report;
-    this.#restrain(throttle);
+    this.#setThrottle(throttle);
     return true;
   }
 
-  #restrain({ pausedForMs, concurrency }: ApiThrottle): void {
+  #setThrottle({ pausedForMs, concurrency }: ApiThrottle): void {
     const row = this.#db.leadership;
     row.apiPausedUntilMs = pausedForMs > 0 ? this.#db.nowMs() + pausedForMs : null;
     row.apiConcurrency = concurrency;

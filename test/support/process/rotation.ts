@@ -23,7 +23,7 @@ export function openWorker(env: Readonly<Record<string, string>>): RotationWorke
   };
 }
 
-export function complaintAbout(variable: string): object {
+export function warningAbout(variable: string): object {
   return {
     level: "warn",
     message: "a secret cannot be read anew, going on with the one read before",

@@ -28,7 +28,7 @@ export function guardStand() {
   };
 }
 
-/** As if one more sight confirmed it. */
+/** As if one more observation confirmed it. */
 export function suspectOnce(db: ReturnType<typeof sweepStand>["db"], runId: string): void {
   db.suspect(runId, {
     presumedTimes: 1,

@@ -17,7 +17,15 @@ describe("RunSweep", () => {
     onProgress.mockImplementation(() => steps.push("progress"));
     backend.says(db.add().id, EXITED);
     await sweep();
-    expect(steps).toEqual(["read", "progress", "verify", "progress", "apply", "progress"]);
+    const read = steps.indexOf("read");
+    expect(steps.slice(read)).toEqual([
+      "read",
+      "progress",
+      "verify",
+      "progress",
+      "apply",
+      "progress",
+    ]);
   });
 
   const meanwhile: readonly { readonly name: string; readonly change: Partial<MemoryRun> }[] = [

@@ -1,12 +1,7 @@
 import { eq, sql } from "drizzle-orm";
 import { holderOf } from "../../../rules/lease-key.ts";
-import {
-  type ApiThrottle,
-  type Fence,
-  type LeaseKind,
-  StoreSchemaError,
-  StoreUnavailableError,
-} from "../../../watchdog/ports.ts";
+import { StoreSchemaError, StoreUnavailableError } from "../../../watchdog/errors.ts";
+import type { ApiThrottle, Fence, LeaseKind } from "../../../watchdog/ports.ts";
 import type {
   EpochAnswer,
   EpochRequest,
@@ -87,7 +82,7 @@ export class PostgresLeadership implements Leadership {
       (connection) =>
         connection.db
           .update(row)
-          .set({ progressedAt: sql`now()`, ...restrained(throttle) })
+          .set({ progressedAt: sql`now()`, ...throttleColumns(throttle) })
           .where(eq(row.epoch, fence.epoch))
           .returning({ epoch: row.epoch }),
       () => fence.check(),
@@ -105,7 +100,7 @@ export class PostgresLeadership implements Leadership {
             sweepFinishedAt: sql`now()`,
             progressedAt: sql`now()`,
             lastReport: report,
-            ...restrained(throttle),
+            ...throttleColumns(throttle),
           })
           .where(eq(row.epoch, fence.epoch))
           .returning({ epoch: row.epoch }),
@@ -137,7 +132,7 @@ export class PostgresLeadership implements Leadership {
 
 const NO_ROW = "watchdog.leadership has no row: run `run-watchdog migrate`";
 
-function restrained({ pausedForMs, concurrency }: ApiThrottle) {
+function throttleColumns({ pausedForMs, concurrency }: ApiThrottle) {
   const until = sql`now() + ${pausedForMs}::float8 * interval '1 millisecond'`;
   return { apiPausedUntil: pausedForMs > 0 ? until : null, apiConcurrency: concurrency };
 }

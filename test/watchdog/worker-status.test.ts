@@ -1,14 +1,14 @@
 import { describe, expect, it } from "vitest";
 import { health } from "../../src/rules/health.ts";
-import { LeaseLostError } from "../../src/watchdog/lead/lease-term.ts";
 import {
+  LeaseLostError,
   LeaseUnavailableError,
-  type SharedApi,
   StoreSchemaError,
   StoreUnavailableError,
-} from "../../src/watchdog/ports.ts";
+} from "../../src/watchdog/errors.ts";
+import type { SharedApi } from "../../src/watchdog/ports.ts";
 import type { LeadershipView } from "../../src/watchdog/store-ports.ts";
-import { WorkerState } from "../../src/watchdog/worker-status.ts";
+import { WorkerStatus } from "../../src/watchdog/worker-status.ts";
 import { FakeClock } from "../support/memory/fake-clock.ts";
 import { reportOf, sweepWorld } from "../support/stands/sweep-world.ts";
 import { ManualSchedule } from "../support/stands/worker-world.ts";
@@ -29,7 +29,7 @@ const VIEW: LeadershipView = {
 const HOUR_MS = 3_600_000;
 const EMPTY = { count: 0, deferred: 0, held: 0, failing: 0, oldestOverdueMs: null };
 
-describe("WorkerState facts", () => {
+describe("WorkerStatus facts", () => {
   it("begin with nothing known", async () => {
     const { clock, state } = await setup();
     expect(state.facts()).toEqual({
@@ -201,7 +201,7 @@ describe("WorkerState facts", () => {
     state.watch.onLeadership?.(VIEW);
     state.watch.onBegin?.({ epoch: 1, backlog: { ...EMPTY, count: 0, oldestOverdueMs: null } });
     await clock.advance(1_000);
-    const report = reportOf(await sweepWorld().conduct());
+    const report = reportOf(await sweepWorld().lead());
     state.swept(report);
     expect(state.facts()).toMatchObject({
       role: "idle",
@@ -217,7 +217,7 @@ describe("WorkerState facts", () => {
   it("take a failed sweep for no finish of the fleet's", async () => {
     const { state } = await setup();
     state.watch.onLeadership?.(VIEW);
-    const report = reportOf(await sweepWorld().conduct());
+    const report = reportOf(await sweepWorld().lead());
     state.swept({ ...report, status: "error", exitCode: 1 });
     expect(state.facts()).toMatchObject({ lastSweep: "error", fleet: { sinceFinishMs: 60_000 } });
   });
@@ -235,7 +235,7 @@ describe("WorkerState facts", () => {
   });
 });
 
-describe("WorkerState standings", () => {
+describe("WorkerStatus standings", () => {
   const cases = [
     {
       name: "an outage of Postgres says nothing about the lease store",
@@ -282,7 +282,7 @@ describe("WorkerState standings", () => {
   }
 });
 
-describe("WorkerState and health", () => {
+describe("WorkerStatus and health", () => {
   const ages = [
     {
       name: "is well on a standby whose fleet made progress at the third-last tick",
@@ -327,5 +327,5 @@ async function setup(api: SharedApi | null = null) {
     verifyTimeoutMs: 30_000,
     api,
   } as const;
-  return { clock, state: new WorkerState(clock, new ManualSchedule(clock), identity) };
+  return { clock, state: new WorkerStatus(clock, new ManualSchedule(clock), identity) };
 }

@@ -1,13 +1,66 @@
 import { describe, expect, it, vi } from "vitest";
-import { sighting } from "../../../src/rules/suspicion.ts";
-import { dryStore, patientStore } from "../../../src/watchdog/lead/patient-store.ts";
-import { StoreUnavailableError } from "../../../src/watchdog/ports.ts";
-import type { RunStore } from "../../../src/watchdog/store-ports.ts";
-import { settle } from "../../support/memory/fake-clock.ts";
-import { snapshot } from "../../support/stands/snapshot.ts";
-import { openFence, sweepWorld } from "../../support/stands/sweep-world.ts";
+import { StoreUnavailableError } from "../../src/watchdog/errors.ts";
+import { patientStore, withProgress } from "../../src/watchdog/port-calls.ts";
+import type { RunStore } from "../../src/watchdog/store-ports.ts";
+import { settle } from "../support/memory/fake-clock.ts";
+import { snapshot } from "../support/stands/snapshot.ts";
+import { sweepWorld } from "../support/stands/sweep-world.ts";
 
 const AWAY = new StoreUnavailableError("ECONNREFUSED");
+
+describe("withProgress", () => {
+  it("counts each call of store, journal and backend that comes to an end, whatever the end is", async () => {
+    for (const [port, name] of calls()) {
+      for (const fails of [false, true]) {
+        const { ports, onProgress } = reporting();
+        const answer = Promise.withResolvers<unknown>();
+        const method = vi.fn(() => answer.promise);
+        Object.assign(ports[port], { [name]: method });
+        const call = Reflect.get(withProgress(ports, onProgress)[port], name)("one", 2);
+        await settle();
+        expect(onProgress, name).not.toHaveBeenCalled();
+        if (fails) answer.reject(AWAY);
+        else answer.resolve("answer");
+        await (fails ? expect(call).rejects.toBe(AWAY) : expect(call).resolves.toBe("answer"));
+        expect(onProgress, name).toHaveBeenCalledOnce();
+        expect(method.mock.calls).toEqual([["one", 2]]);
+      }
+    }
+  });
+
+  it("leaves the rest of a backend as it is", () => {
+    const { ports, onProgress } = reporting();
+    const { backend } = withProgress(ports, onProgress);
+    expect(backend).toMatchObject({ name: "scripted", cleans: true, needs: [] });
+    expect(backend).not.toHaveProperty("pause");
+    expect(backend).not.toHaveProperty("api");
+    ports.backend.pauses();
+    expect(withProgress(ports, onProgress).backend).toHaveProperty("pause");
+  });
+});
+
+/** Every method of the ports: the memory doubles have those and no others. */
+function calls() {
+  const { ports } = reporting();
+  const methodsOf = (port: object) =>
+    Object.getOwnPropertyNames(Object.getPrototypeOf(port)).filter(
+      (name) => name !== "constructor",
+    );
+  const named = (port: "store" | "journal") =>
+    methodsOf(ports[port]).map((name) => [port, name] as const);
+  return [
+    ...named("store"),
+    ...named("journal"),
+    ["backend", "verify"],
+    ["backend", "cleanup"],
+    ["backend", "pause"],
+  ] as const;
+}
+
+function reporting() {
+  const { store, journal, backend } = sweepWorld();
+  return { ports: { store, journal, backend }, onProgress: vi.fn() };
+}
 
 describe("patientStore", () => {
   const reads = ["stalePage", "backlog", "read", "facts"] as const;
@@ -74,52 +127,6 @@ describe("patientStore", () => {
       expect(times()).toBe(1);
     });
   }
-});
-
-describe("dryStore", () => {
-  it("reads what is there and writes nothing, with a success for every write", async () => {
-    const { store, db } = sweepWorld();
-    const row = db.add();
-    const before = structuredClone(db.runs);
-    const dry = dryStore(store);
-    const horizon = { text: db.nowText(), ms: db.nowMs() };
-    const query = { horizon, nullDeadlineAfterMs: 1000, includeSuspected: false };
-    const fence = openFence(db);
-
-    expect((await dry.backlog(query)).count).toBe(1);
-    expect((await dry.stalePage(query, null, 10)).ids).toEqual([row.id]);
-    const run = await dry.read(row.id, query);
-    if (run === null) throw new Error("the run is there");
-    expect((await dry.facts(run, fence.epoch)).rowMatches).toBe(true);
-    const suspicion = sighting(null, "sandbox missing", 1000);
-    const deferral = {
-      run,
-      deferMs: 1000,
-      shieldMs: 0,
-      notAfterMs: null,
-      statusDetail: null,
-      suspicion,
-    };
-    expect(await dry.defer(deferral, fence)).toEqual({ kind: "written" });
-    const verdict = { kind: "complete", basis: "proof", reason: "exit_code=0" } as const;
-    const ending = {
-      run,
-      verdict,
-      evidence: {},
-      holder: "h",
-      trigger: "once",
-      cleanupInMs: 0,
-      deletionInMs: null,
-      overrideReason: null,
-    } as const;
-    expect(await dry.apply(ending, fence)).toEqual({ kind: "written" });
-    await dry.deferUnasked([run.id], query, { deferMs: 1000, shieldMs: 0 }, fence);
-    await dry.noteError({ runId: run.id, cause: "a constraint", retryInMs: 1000 }, fence);
-    await dry.dropSuspicions(fence);
-    expect(db.suspicions.size).toBe(0);
-    expect(db.runs).toEqual(before);
-    expect(db.verdicts).toEqual([]);
-  });
 });
 
 /** A store whose method fails so many times and then answers "answer". */

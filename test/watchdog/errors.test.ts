@@ -1,15 +1,14 @@
 import { describe, expect, it, vi } from "vitest";
-import { alone } from "../../src/watchdog/isolated.ts";
-import { StoreSchemaError, StoreUnavailableError } from "../../src/watchdog/ports.ts";
+import { isolated, StoreSchemaError, StoreUnavailableError } from "../../src/watchdog/errors.ts";
 
-describe("alone", () => {
+describe("isolated", () => {
   const own: readonly (readonly [string, Error])[] = [
     ["an error of its own", new TypeError("odd")],
     ["a statement that was held up", new StoreUnavailableError("slow", { late: true })],
   ];
   it.each(own)("keeps %s from the others", async (_, error) => {
     const onTrouble = vi.fn();
-    await alone(() => Promise.reject(error), onTrouble, new AbortController().signal);
+    await isolated(() => Promise.reject(error), onTrouble, new AbortController().signal);
     expect(onTrouble.mock.calls).toEqual([[error]]);
   });
 
@@ -19,14 +18,14 @@ describe("alone", () => {
   ];
   it.each(everybodys)("passes %s on", async (_, error) => {
     const onTrouble = vi.fn();
-    const work = alone(() => Promise.reject(error), onTrouble, new AbortController().signal);
+    const work = isolated(() => Promise.reject(error), onTrouble, new AbortController().signal);
     await expect(work).rejects.toBe(error);
     expect(onTrouble).not.toHaveBeenCalled();
   });
 
   it("passes everything on once it is aborted", async () => {
     const error = new TypeError("odd");
-    const work = alone(() => Promise.reject(error), vi.fn(), AbortSignal.abort());
+    const work = isolated(() => Promise.reject(error), vi.fn(), AbortSignal.abort());
     await expect(work).rejects.toBe(error);
   });
 });

@@ -7,12 +7,12 @@ const FREE: ApiThrottle = { pausedForMs: 0, concurrency: null };
 
 describe("what the shared API asks for", () => {
   it("is told to a new leader before it asks anything", async () => {
-    const { db, api, backend, conduct } = world();
+    const { db, api, backend, lead } = world();
     db.add();
     db.leadership.apiPausedUntilMs = db.nowMs() + 90_000;
     db.leadership.apiConcurrency = 2;
     const verify = vi.spyOn(backend, "verify");
-    await conduct();
+    await lead();
     expect(api.restore.mock.calls).toEqual([[{ pausedForMs: 90_000, concurrency: 2 }]]);
     expect(api.restore.mock.invocationCallOrder[0]).toBeLessThan(
       verify.mock.invocationCallOrder[0] ?? 0,
@@ -20,9 +20,9 @@ describe("what the shared API asks for", () => {
   });
 
   it("is left to the next leader at the end of the sweep", async () => {
-    const { db, api, conduct } = world();
+    const { db, api, lead } = world();
     api.throttle = { pausedForMs: 30_000, concurrency: 3 };
-    await conduct();
+    await lead();
     expect(db.leadership).toMatchObject({
       apiPausedUntilMs: db.nowMs() + 30_000,
       apiConcurrency: 3,
@@ -30,10 +30,10 @@ describe("what the shared API asks for", () => {
   });
 
   it("is forgotten when it asks for nothing any more", async () => {
-    const { db, conduct } = world();
+    const { db, lead } = world();
     db.leadership.apiPausedUntilMs = db.nowMs() - 1;
     db.leadership.apiConcurrency = 2;
-    await conduct();
+    await lead();
     expect(db.leadership).toMatchObject({ apiPausedUntilMs: null, apiConcurrency: null });
   });
 
@@ -43,9 +43,9 @@ describe("what the shared API asks for", () => {
   ];
   for (const [name, throttle] of stricter) {
     it(`is noted within a second when it is ${name}, without waiting for progress`, async () => {
-      const { db, clock, api, backend, conduct } = world();
+      const { db, clock, api, backend, lead } = world();
       const held = backend.holds(db.add().id);
-      const swept = conduct();
+      const swept = lead();
       await settle();
       api.throttle = throttle;
       await clock.advance(1000);
@@ -59,11 +59,11 @@ describe("what the shared API asks for", () => {
   }
 
   it("is not noted again while it merely runs down", async () => {
-    const { db, clock, api, backend, leadership, conduct } = world();
+    const { db, clock, api, backend, leadership, lead } = world();
     const progress = vi.spyOn(leadership, "progress");
     const held = backend.holds(db.add().id);
     api.throttle = { pausedForMs: 60_000, concurrency: 2 };
-    const swept = conduct();
+    const swept = lead();
     await settle();
     api.throttle = { pausedForMs: 50_000, concurrency: 3 };
     await clock.advance(4000);
