@@ -5,7 +5,7 @@
  * in the log.
  */
 import { z } from "zod";
-import type { Evidence, RunSnapshot } from "../../rules/model.ts";
+import { type Evidence, GONE_REASONS, type RunSnapshot } from "../../rules/model.ts";
 import { clean, tail } from "../../rules/text.ts";
 import type {
   ApiThrottle,
@@ -128,17 +128,6 @@ const failure = z.object({
   message: shortText,
   retryAfterMs: pauseMs.nullable(),
 });
-
-const GONE_REASONS = [
-  "no-record",
-  "missing",
-  "paused",
-  "error",
-  "no-agent-server",
-  "no-sandbox-id",
-  "command-unknown",
-  "server-restarted",
-] as const;
 
 const evidenceShape: z.ZodType<Evidence> = z.discriminatedUnion("kind", [
   z.object({ kind: z.literal("exited"), exitCode: z.int(), ...output }),

@@ -28,8 +28,8 @@ export class Routes {
 
   constructor(settings: RouteSettings) {
     const { proxy, lookup } = settings;
-    this.#open = new Renewing(() => openAgent(settings, lookup));
-    this.#guarded = new Renewing(() => openAgent(settings, guardLookup(lookup)));
+    this.#open = new Renewing(() => new Agent(optionsOf(settings, lookup)));
+    this.#guarded = new Renewing(() => new Agent(optionsOf(settings, guardLookup(lookup))));
     const by = (uri: string | null) =>
       uri === null ? null : new Renewing(() => openProxy(settings, uri));
     this.#httpProxy = by(proxy?.httpProxy ?? null);
@@ -100,10 +100,6 @@ class Renewing {
 /** Idle connections are few and short: every sandbox is another host, and most are asked once. */
 const KEEP_ALIVE_MS = 4_000;
 const KEEP_ALIVE_MAX_MS = 10_000;
-
-function openAgent(settings: RouteSettings, lookup: LookupFunction): Dispatcher {
-  return new Agent(optionsOf(settings, lookup));
-}
 
 function openProxy(settings: RouteSettings, uri: string): Dispatcher {
   return new ProxyAgent({

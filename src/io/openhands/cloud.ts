@@ -95,8 +95,7 @@ function isSameServer(a: Found, b: Found): boolean {
  */
 export function parseAgentUrl(text: string, hosts: readonly string[]): URL | null {
   const url = URL.parse(text);
-  if (url === null) return null;
-  if (url.protocol !== "http:" && url.protocol !== "https:") return null;
+  if (url?.protocol !== "http:" && url?.protocol !== "https:") return null;
   if (url.username !== "" || url.password !== "") return null;
   const host = bareHost(url);
   return hosts.length === 0 || hosts.some((suffix) => isBelow(host, suffix)) ? url : null;

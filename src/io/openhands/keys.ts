@@ -94,20 +94,17 @@ export class KeyCache {
   }
 
   #share(owner: KeyOwner, keepForMs: number, signal: AbortSignal): Promise<KeyAnswer> {
-    const work = (own: AbortSignal) => this.#mintFor(owner, keepForMs, own);
-    return this.#mintings.run(ownerName(owner), work, signal);
-  }
-
-  async #mintFor(owner: KeyOwner, keepForMs: number, signal: AbortSignal): Promise<KeyAnswer> {
-    const minted = await this.#mint(owner, signal);
-    if (minted.kind === "failed") return minted;
-    const key = {
-      value: minted.value,
-      renewableFromMs: this.#clock.monotonicMs() + keepForMs,
-      circuit: new Circuit(this.#clock),
+    const name = ownerName(owner);
+    const mint = async (own: AbortSignal): Promise<KeyAnswer> => {
+      const minted = await this.#mint(owner, own);
+      if (minted.kind === "failed") return minted;
+      const { value, tookMs } = minted;
+      const renewableFromMs = this.#clock.monotonicMs() + keepForMs;
+      const key = { value, renewableFromMs, circuit: new Circuit(this.#clock) };
+      this.#keys.set(name, key);
+      return { kind: "key", key, tookMs };
     };
-    this.#keys.set(ownerName(owner), key);
-    return { kind: "key", key, tookMs: minted.tookMs };
+    return this.#mintings.run(name, mint, signal);
   }
 }
 

@@ -103,38 +103,30 @@ export class SandboxApi {
   }
 }
 
-/** The app server answers in the order of the ids asked for, with `null` for those it does not know. */
-const answerShape = z.array(z.unknown()).max(1).nullable();
-
+const urlShape = z.object({ name: z.string().nullish(), url: z.string().nullish() });
 const sandboxShape = z.object({
   id: z.string().nullish(),
   status: z.string(),
   session_api_key: z.string().nullish(),
-  exposed_urls: z
-    .array(z.object({ name: z.string().nullish(), url: z.string().nullish() }).nullable())
-    .nullish(),
+  exposed_urls: z.array(urlShape.nullable()).nullish(),
 });
-
-const UNEXPECTED = "answered with an unexpected shape";
+/** The app server answers in the order of the ids asked for, with `null` for those it does not know. */
+const answerShape = z.array(sandboxShape.nullable()).max(1).nullable();
 
 function readSandbox(body: unknown, sandboxId: string): SandboxAnswer {
   const answer = answerShape.safeParse(body);
-  if (!answer.success) return malformed(SANDBOX_LOOKUP, UNEXPECTED);
-  const record = answer.data?.[0] ?? null;
-  if (record === null) return { kind: "gone", reason: "no-record" };
-  const sandbox = sandboxShape.safeParse(record);
-  if (!sandbox.success) return malformed(SANDBOX_LOOKUP, UNEXPECTED);
-  const { id, status } = sandbox.data;
+  if (!answer.success) return malformed(SANDBOX_LOOKUP, "answered with an unexpected shape");
+  const sandbox = answer.data?.[0] ?? null;
+  if (sandbox === null) return { kind: "gone", reason: "no-record" };
+  const { id, status, session_api_key: sessionKey = null, exposed_urls: exposed } = sandbox;
   if (typeof id === "string" && id !== sandboxId) {
     return malformed(SANDBOX_LOOKUP, "answered about another sandbox");
   }
-  return status === "RUNNING" ? readRunning(sandbox.data) : readOther(status);
-}
-
-function readRunning(sandbox: z.infer<typeof sandboxShape>): SandboxAnswer {
-  const agent = sandbox.exposed_urls?.find((exposed) => exposed?.name === "AGENT_SERVER");
-  if (!agent?.url) return { kind: "gone", reason: "no-agent-server" };
-  return { kind: "up", agentUrl: agent.url, sessionKey: sandbox.session_api_key ?? null };
+  if (status !== "RUNNING") return readOther(status);
+  const agentUrl = exposed?.find((each) => each?.name === "AGENT_SERVER")?.url;
+  return agentUrl
+    ? { kind: "up", agentUrl, sessionKey }
+    : { kind: "gone", reason: "no-agent-server" };
 }
 
 function readOther(status: string): Evidence {

@@ -30,7 +30,10 @@ export class SingleFlight<T> {
       return await abortable(flight.result, signal);
     } finally {
       flight.waiting -= 1;
-      if (flight.waiting === 0 && signal.aborted) this.#abandon(key, flight, signal.reason);
+      if (flight.waiting === 0 && signal.aborted) {
+        this.#end(key, flight);
+        flight.controller.abort(signal.reason);
+      }
     }
   }
 
@@ -42,11 +45,6 @@ export class SingleFlight<T> {
     // Before those who wait go on: what they ask for next is a new question.
     flight.result.then(end, end);
     return flight;
-  }
-
-  #abandon(key: string, flight: Flight<T>, reason: unknown): void {
-    this.#end(key, flight);
-    flight.controller.abort(reason);
   }
 
   #end(key: string, flight: Flight<T>): void {
