@@ -1,4 +1,4 @@
-/** Waiting that ends in time, whatever is waited for. */
+/** Waiting with a limit, whatever is waited for. */
 import type { Clock } from "../watchdog/ports.ts";
 
 /** The time that some work was given has run out. */

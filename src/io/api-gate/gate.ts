@@ -1,14 +1,14 @@
 /**
- * Everything that goes to an API which all runs share passes here, and the API's answers decide how much gets through:
+ * All calls to an API that is shared by all runs pass here, and the API's answers decide how many get through:
  * fewer calls at once after a 429, none during the pause that a Retry-After asks for, none while a circuit is open.
  *
- * Each operation has a circuit: a deletion or a side question that keeps failing must not keep runs from being verified,
- * and without new keys the runs whose keys are known go on. Only the main question stops everything. Each credential has
- * one as well: 429 and Retry-After are the affair of the credential that drew them. When several in a row draw a pause,
- * with no answer to the main question in between, it is everybody's, for as long as so many of them have to wait.
+ * Each operation has a circuit: deletions or minor calls that keep failing must not keep runs from being verified, and
+ * without new keys the runs whose keys are known go on. Only the main call's circuit stops everything. Each credential
+ * has one as well: 429 and Retry-After concern the credential that got them. When several credentials in a row get a
+ * pause, with no answer to the main call in between, it holds for all, as long as so many of them have to wait.
  *
- * A call waits for its turn, for the end of what is over soon, and for a call that tries a half-open circuit. None of
- * that counts against its budget. What would take longer is not sent.
+ * A call waits for its turn, for a pause that ends soon, and for a call that tries a half-open circuit. Waiting does not
+ * count against its budget. A call that would have to wait longer is not sent.
  */
 import type { ApiThrottle, Clock, SharedApi } from "../../watchdog/ports.ts";
 import { abortable } from "../deadline.ts";
@@ -24,22 +24,22 @@ export interface ApiGateOptions {
   readonly clock: Pick<Clock, "monotonicMs" | "sleep">;
   /** Calls at once, while the API does not ask for fewer. */
   readonly concurrency: number;
-  /** The question without which nothing can be learned about any run. */
+  /** The call without which nothing can be learned about any run. */
   readonly main: CallName;
 }
 
 /** A call, and which of its answers are what was asked for. */
 export interface GatedCall extends HttpCall {
-  /** The one of the credential it is made with; left out when that is everybody's. */
+  /** The circuit of its credential; left out when all runs share the credential. */
   readonly credential?: Circuit;
   /** By default JSON, or a status below 300. */
   readonly isUsable?: (answer: HttpAnswer) => boolean;
 }
 
-/** What so many credentials in a row are told is meant for everybody. */
+/** A pause that so many credentials in a row are asked for holds for all. */
 const SEVERAL = 3;
 
-/** What takes longer is not waited for. */
+/** A call waits no longer than this. */
 const WAITED_FOR_MS = 5_000;
 
 export class ApiGate implements SharedApi {
@@ -51,10 +51,10 @@ export class ApiGate implements SharedApi {
   readonly #circuits = new Map<string, Circuit>();
   /** Those that are half-open, with a call under way that decides. */
   readonly #tried = new Set<Circuit>();
-  /** Of the credentials that drew a pause in a row, those that have to wait longest. */
+  /** Of the credentials that got a pause in a row, those that have to wait longest. */
   #pausedInARow: readonly Circuit[] = [];
   #sent = 0;
-  /** Answers come in bursts: what was sent together with a call that was rejected says nothing new. */
+  /** Answers come in bursts: those to calls sent before a rejection say nothing new. */
   #sentBeforeRejection = 0;
 
   constructor(options: ApiGateOptions) {
@@ -98,7 +98,7 @@ export class ApiGate implements SharedApi {
     }
   }
 
-  /** The answer to such a call was 401 or 403, and another credential is not to be had. */
+  /** The answer to such a call was 401 or 403, and there is no other credential. */
   unauthorized(call: CallName, owner: Owner): void {
     this.#tell(call, "failure", ownerName(owner));
   }
@@ -111,7 +111,7 @@ export class ApiGate implements SharedApi {
     return this.#pausedInARow[SEVERAL - 1]?.pausedMs ?? 0;
   }
 
-  /** What the call has to wait for longest; 0 ms for nothing. */
+  /** What the call has to wait for longest; 0 ms when it may go at once. */
   #obstacle(call: CallName & Pick<GatedCall, "credential">): NotAsked {
     const main = this.#main.source;
     const { source, credential: own } = call;
@@ -125,7 +125,7 @@ export class ApiGate implements SharedApi {
     return obstacles.reduce((a, b) => (b.retryAfterMs > a.retryAfterMs ? b : a));
   }
 
-  /** For another call to end: there are enough of them, or it is one that decides. */
+  /** Whether another call must end first: the limit is reached, or one is trying a half-open circuit. */
   #hasToWait(call: GatedCall): boolean {
     return this.#limit.isReached || this.#circuitsOf(call).some((each) => this.#tried.has(each));
   }
@@ -161,7 +161,7 @@ export class ApiGate implements SharedApi {
     this.#limit.learn(outcome);
     if (rejected || outcome === "success") credential?.learn(outcome);
     const whose = rejected ? credential : undefined;
-    // With a pause it is known when to go on, and nobody else has to be careful.
+    // A pause says when to go on, and concerns nobody else.
     if (whose === undefined || pauseMs === 0) this.#tell(call, outcome, whose);
   }
 
@@ -202,7 +202,7 @@ function notAsked(reason: string, waitMs: number, everybody: boolean): NotAsked 
 function outcomeOf(call: GatedCall, answer: HttpAnswer, fair: boolean): Outcome {
   const isUsable = call.isUsable ?? isAnswer;
   if (isUsable(answer)) return "success";
-  // What is wrong with one question or its answer, or with a credential, is no fault of the API.
+  // A wrong call, answer or credential is no fault of the API.
   const { kind } = cannotTell(call, answer).failure;
   if (kind === "unknown") return "none";
   if (kind === "rate_limited") return "rate-limited";

@@ -1,8 +1,8 @@
 /**
  * A backend that somebody else wrote, held to the port's promises: every question ends within its time or with its
- * signal, and every answer is one that the port knows. What breaks a promise costs one run its answer and no more; above
- * all, nothing that merely looks like an exit code ends a run. A rejection stays one: that run's trouble, with its cause
- * in the log.
+ * signal, and every answer is one that the port knows. A broken promise costs one run its answer and no more; above
+ * all, nothing that merely looks like an exit code ends a run. A rejection stays one: it concerns that run, and its cause
+ * is logged.
  */
 import { z } from "zod";
 import { type Evidence, GONE_REASONS, type RunSnapshot } from "../../rules/model.ts";
@@ -24,7 +24,7 @@ import { LONGEST_PAUSE_MS } from "../http/response.ts";
 
 export interface CustomBackendOptions {
   readonly log: Log;
-  /** From the moment a question is asked: what it waits for inside is not known here. */
+  /** From the moment a question is asked, with whatever it waits for inside. */
   readonly verifyTimeoutMs: number;
 }
 
@@ -42,7 +42,7 @@ export function customBackend(backend: Backend, options: CustomBackendOptions): 
     ...(needs ? { needs } : {}),
     ...(api ? { api: customApi(api, options.log) } : {}),
     verify: (run, signal) => verify(backend, options, run, signal),
-    // Whoever asks for a deletion or a pause gives it a time of its own.
+    // The caller limits the time of a deletion or a pause.
     async cleanup(target, signal) {
       const result = cleanupShape.safeParse(await backend.cleanup(target, signal));
       return result.success ? result.data : cleanupFailed(malformed(CLEANUP, SHAPE));
@@ -82,7 +82,7 @@ export function customApi(api: SharedApi, log: Log): SharedApi {
     try {
       return work();
     } catch (error) {
-      // It is asked before every run.
+      // It is read before every run.
       if (!said)
         log.error({ err: error }, "the custom backend's api gave an invalid value, it is ignored");
       said = true;
@@ -103,7 +103,7 @@ export function customApi(api: SharedApi, log: Log): SharedApi {
   };
 }
 
-/** As long as any API is obeyed. */
+/** No longer than the pause of any other API. */
 const pauseMs = z.number().transform((ms) => Math.max(0, Math.min(ms, LONGEST_PAUSE_MS)));
 
 const UNTHROTTLED: ApiThrottle = { pausedForMs: 0, concurrency: null };
@@ -138,7 +138,7 @@ const evidenceShape: z.ZodType<Evidence> = z.discriminatedUnion("kind", [
     z.object({ kind: z.literal("gone"), reason: z.enum(GONE_REASONS) }),
     z.object({ kind: z.literal("gone"), reason: z.literal("lost"), detail: z.string() }),
   ]),
-  // Who says nothing of a sandbox has not shown a living one.
+  // An answer that does not mention the sandbox does not prove that it runs.
   z.object({
     kind: z.literal("no-command"),
     sandbox: z.enum(["running", "not-asked"]).default("not-asked"),

@@ -1,7 +1,7 @@
 /**
- * What comes of a call, and what a call that taught nothing is called: the host's vocabulary and wording. The texts reach
- * users and logs, so they hold names, codes and numbers of ours only; never an address, a key or anything from an
- * answer's body.
+ * What comes of a call, and how a call without a usable answer is reported, in the host's vocabulary and wording. The texts
+ * reach users and logs, so they hold only our own names, codes and numbers; never an address, a key or anything from
+ * an answer's body.
  */
 import type { Evidence, Failure } from "../../rules/model.ts";
 import type { CleanupResult } from "../../watchdog/ports.ts";
@@ -25,16 +25,16 @@ export type CannotTell =
   | { readonly kind: "unreachable"; readonly failure: Failure }
   | { readonly kind: "malformed"; readonly failure: Failure };
 
-/** Nothing was sent, and it is of no use to try before `retryAfterMs` have passed. */
+/** Nothing was sent, and there is no point in trying before `retryAfterMs` have passed. */
 export interface NotAsked {
   readonly kind: "not-asked";
   readonly reason: string;
   readonly retryAfterMs: number;
-  /** False when others may be asked about. */
+  /** False when it concerns only this owner. */
   readonly everybody: boolean;
 }
 
-/** What came of a call, for those who may meet a gate before the client. */
+/** What came of a call that a gate may have stopped before the client. */
 export type Answer = HttpAnswer | NotAsked;
 
 /** 401 and 403 are no verdict on the run: keys rotate, and an auth layer can be down for hours. */
@@ -44,7 +44,7 @@ export function isUnauthorized(answer: Answer): boolean {
 
 type Skipped = Extract<Evidence, { kind: "not-asked" }>;
 
-/** What an answer means that is not the one hoped for. */
+/** The evidence in an answer other than the expected one. */
 export function cannotTell(call: CallName, answer: HttpAnswer): CannotTell;
 export function cannotTell(call: CallName, answer: Answer): CannotTell | Skipped;
 export function cannotTell(call: CallName, answer: Answer): CannotTell | Skipped {

@@ -1,7 +1,7 @@
 /**
  * The one way out to other people's servers. A call ends in an answer or in a named failure; it rejects only with the
- * caller's abort reason. Redirects are not followed, so that a key never travels to a host it was not meant for, and
- * answers are read as they are: no decompression, no more than a fixed amount of memory.
+ * caller's abort reason. Redirects are not followed, so that a key is never sent to a host it was not meant for, and
+ * answers are read as they are: without decompression, in a fixed amount of memory.
  */
 import { lookup as systemLookup } from "node:dns";
 import { isIP, type LookupFunction } from "node:net";
@@ -39,7 +39,7 @@ export interface HttpClientOptions {
   readonly limits?: Partial<AnswerLimits>;
   /** 10 s by default: an unreachable host should not use up a whole verification. */
   readonly connectTimeoutMs?: number;
-  /** Called each time that `BULK_BYTES` more have come in: as many have become garbage. */
+  /** Called each time that `BULK_BYTES` more have come in: about as many bytes of garbage are in memory. */
   readonly onBulk?: () => void;
 }
 
@@ -101,7 +101,7 @@ export class HttpClient {
     }
   }
 
-  /** Cuts off whatever is in flight; later calls fail. */
+  /** Ends all calls in flight; later calls fail. */
   async close(): Promise<void> {
     await this.#routes.destroy();
   }
@@ -143,7 +143,7 @@ export class HttpClient {
     return { kind: "json", status: statusCode, body: read.value, dateMs: parseHttpDate(date) };
   }
 
-  /** A proxy connects to whatever the name leads to, so what it leads to is looked at first. */
+  /** A proxy connects to whatever the name resolves to, so that is checked first. */
   async #checkName(url: URL): Promise<void> {
     const host = bareHost(url);
     if (isIP(host) !== 0) return;

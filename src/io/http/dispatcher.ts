@@ -37,7 +37,7 @@ export class Routes {
     this.#exceptions = parseNoProxy(proxy?.noProxy ?? "").exceptions;
   }
 
-  /** A proxy looks the name up, not we. */
+  /** Then the proxy resolves the name. */
   isProxied(url: URL): boolean {
     return this.#proxyTo(url) !== null;
   }
@@ -48,7 +48,7 @@ export class Routes {
     return route.to(url.origin);
   }
 
-  /** Cuts off whatever is in flight. */
+  /** Ends all calls in flight. */
   async destroy(): Promise<void> {
     const routes = [this.#open, this.#guarded, this.#httpProxy, this.#httpsProxy];
     await Promise.all(routes.map((route) => route?.destroy()));
@@ -63,8 +63,8 @@ export class Routes {
 const MOST_ORIGINS = 100;
 
 /**
- * undici keeps something for every origin that it was asked to reach by a proxy, or where a call was given up; every
- * sandbox is another one. So a new dispatcher takes over now and then, and the old one goes with the last of its calls.
+ * undici keeps memory for every origin that was reached by a proxy or where a call was aborted, and every sandbox is an
+ * origin. So from time to time a new dispatcher takes over, and the old one is closed when its last call has ended.
  */
 class Renewing {
   readonly #open: () => Dispatcher;
@@ -123,7 +123,7 @@ function optionsOf({ connectTimeoutMs, wire }: RouteSettings, lookup: LookupFunc
     bodyTimeout: 0,
     keepAliveTimeout: KEEP_ALIVE_MS,
     keepAliveMaxTimeout: KEEP_ALIVE_MAX_MS,
-    // Whatever undici connects to comes by here: servers, proxies, and servers behind proxies.
+    // Every connection of undici is made here: to servers, proxies, and servers behind proxies.
     factory: (origin: string | URL, pool: Pool.Options) =>
       new Pool(origin, { ...pool, connect: limitAnswers(pool.connect, wire) }),
   };

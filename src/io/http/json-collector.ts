@@ -23,7 +23,7 @@ export class JsonCollector {
   #escaped = false;
   /** Where the current text begins. */
   #textAt = 0;
-  /** Lies between two characters of the current text; what is before it can go. */
+  /** A position between two characters of the current text; what is before it can be dropped. */
   #cutAt = 0;
 
   /** `maxBytes` limits what is kept. */
@@ -36,7 +36,7 @@ export class JsonCollector {
     return this.#bytes.subarray(0, this.#size);
   }
 
-  /** False when more would have to be kept than allowed; what came is of no use then. */
+  /** False when more would have to be kept than allowed; the document is unusable then. */
   add(piece: Uint8Array): boolean {
     for (let at = 0; at < piece.length; at += 1) {
       if (this.#size === this.#bytes.length && !this.#grow()) return false;

@@ -1,6 +1,6 @@
 /**
- * Reads answers, headers and body, that a tenant's machine may have written. Whatever is sent takes little memory and little time: pieces
- * are copied as they come, and of what is copied only little is kept. So no answer ever waits for another one.
+ * Reads answers, headers and body, that a tenant's machine may have written. Any answer takes little memory and time: its
+ * pieces are copied as they come, and little of them is kept. So no answer ever waits for another one.
  */
 import type { Readable } from "node:stream";
 import { finished } from "node:stream/promises";
@@ -10,7 +10,7 @@ import { JsonCollector } from "./json-collector.ts";
 export interface BodyLimits {
   /** More is rejected. A legal answer can have 12.6 MB: two streams of 1 MiB, each character escaped. */
   readonly maxBytes: number;
-  /** More is rejected, counted without what long texts lose. Legal answers are large because of their texts alone. */
+  /** More is rejected, counted after long texts were cut. Legal answers are large because of their texts alone. */
   readonly maxKeptBytes: number;
   /**
    * More is rejected, however small they are: each takes the time of many bytes, and while a server sends them nothing
@@ -19,7 +19,7 @@ export interface BodyLimits {
   readonly maxPieces: number;
 }
 
-/** A body that nobody wants is drained this far and this long, to keep the connection; then it is cut off. */
+/** An unused body is read this far and this long, so that the connection can be used again; then it is closed. */
 const DISCARD_BYTES = 64 * 1024;
 const DISCARD_MS = 250;
 
@@ -86,7 +86,7 @@ function cutOff(body: Readable, what: string): JsonBody {
   return { kind: "unusable", what };
 }
 
-/** Gets rid of a body; never rejects. */
+/** Never rejects. */
 export async function discardBody(body: Dispatcher.ResponseData["body"]): Promise<void> {
   const timer = setTimeout(() => body.destroy(), DISCARD_MS);
   try {

@@ -5,8 +5,8 @@
  * No output yet is the normal sign of a running command: output is stored per MiB and at the exit. What else it can
  * mean is a matter of command-status.ts.
  *
- * The last event has what was left of the output, which can be next to nothing. A failure's tails are then completed
- * from the event before it. That is for people to read: whatever comes of it, the exit code stands.
+ * The last event has only the rest of the output, which can be almost nothing. The output of a failure is then completed
+ * from the event before it, for people to read; it never changes the exit code.
  */
 import { z } from "zod";
 import type { Evidence } from "../../rules/model.ts";
@@ -47,7 +47,7 @@ const outputShape = z.object({
   exit_code: z.int32().nullable(),
   stdout: z.string().nullish(),
   stderr: z.string().nullish(),
-  // Only needed for more output: what cannot be read there does no harm.
+  // Only needed for more output: unreadable values do no harm.
   order: z.int32().nonnegative().catch(0),
   timestamp: z.iso.datetime({ offset: true }).nullable().catch(null),
 });
@@ -111,7 +111,7 @@ function readSearch(body: unknown, commandId: string): Evidence | Output {
   return output.data;
 }
 
-/** @returns `null` where nothing is missing, and where the event right before cannot be had. */
+/** @returns `null` when nothing is missing, or the event right before cannot be read. */
 async function outputBefore(send: Send, search: BashSearch, last: Output): Promise<Output | null> {
   if (last.timestamp === null || !isShort(last)) return null;
   const answer = await send(searchCall(EARLIER_OUTPUT, search, { timestamp__lt: last.timestamp }));

@@ -1,5 +1,5 @@
 /**
- * A run's truth in OpenHands' cloud takes three steps: a key for its user, the sandbox's record, and the sandbox's own
+ * Verifying a run in OpenHands' cloud takes three steps: a key for its user, the sandbox's record, and the sandbox's own
  * agent server, which knows the exit code.
  *
  * Either key can be rejected for reasons that have nothing to do with the run (rotated on resume, an outage of the auth
@@ -23,7 +23,7 @@ export interface OpenHandsCloudOptions extends SandboxApiOptions {
 
 export function openHandsCloudBackend(options: OpenHandsCloudOptions): Backend {
   const api = new SandboxApi(options);
-  // With the API on this very host, its sandboxes are here as well.
+  // When the API is on this host, its sandboxes are too.
   const guarded = !isLoopbackHost(new URL(options.baseUrl));
   return {
     name: "openhands-cloud",

@@ -32,7 +32,7 @@ const SERVER_INFO: CallName = { source: "agent_server", operation: "server_info"
 
 const HEX_ID = /^[0-9a-f]{32}$/;
 
-/** FastAPI's own words. An ingress answers 404 as well, but not like this. */
+/** FastAPI's own text. An ingress answers 404 as well, but with another one. */
 const notFoundShape = z.strictObject({ detail: z.literal("Not Found") });
 
 /** The command's text is a tenant's, and is dropped here. */
@@ -117,7 +117,7 @@ interface Server {
 }
 
 async function askForServer(send: Send, search: BashSearch): Promise<Server | null> {
-  // Open to everybody: the key stays at home.
+  // Needs no key, so none is sent.
   const answer = await send(
     agentCall(SERVER_INFO, { ...search, sessionKey: null }, "/server_info"),
   );

@@ -33,7 +33,7 @@ export interface ApiKey {
   readonly value: string;
   /** Before this (monotonic) time it is not replaced. */
   readonly renewableFromMs: number;
-  /** For how long the API does not want to be asked with it. */
+  /** How long the API must not be called with it. */
   readonly circuit: Circuit;
 }
 
@@ -81,7 +81,7 @@ export class KeyCache {
 
   /**
    * The key to use instead of `rejected`. Answers with `rejected` itself when minting again was of no use a moment ago.
-   * A failed minting leaves the old key in place: it may be the auth layer that is ill.
+   * A failed minting leaves the old key in place: the auth layer may be down.
    */
   async renew(owner: KeyOwner, rejected: ApiKey, signal: AbortSignal): Promise<KeyAnswer> {
     const name = ownerName(owner);

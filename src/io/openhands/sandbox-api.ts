@@ -1,4 +1,4 @@
-/** The OpenHands app server: mints keys, knows sandboxes, deletes them. It is shared by all tenants and draws 429s. */
+/** The OpenHands app server: mints keys, knows sandboxes, deletes them. All tenants share it, and it answers 429. */
 import { z } from "zod";
 import type { Evidence } from "../../rules/model.ts";
 import type { CleanupResult, CleanupTarget, PauseResult } from "../../watchdog/ports.ts";
@@ -57,7 +57,7 @@ export class SandboxApi {
     return new ApiSession(this.#parts, owner, budget);
   }
 
-  /** Whoever asks the same while the answer is on its way shares it. */
+  /** Callers that ask the same at the same time share one call. */
   lookup(session: ApiSession, sandboxId: string, signal: AbortSignal): Promise<SandboxAnswer> {
     const { userId, orgId } = session.owner;
     const question = JSON.stringify([userId, orgId, sandboxId]);

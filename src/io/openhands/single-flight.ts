@@ -7,8 +7,8 @@ interface Flight<T> {
 }
 
 /**
- * Work that several may want at the same time: the first one begins it, whoever comes before it has ended shares it.
- * One that is aborted leaves at once and takes nothing from the others; when the last one has left, the work is aborted.
+ * Work that several callers may want at the same time: the first begins it, those that come before its end share it. A
+ * caller that is aborted leaves at once, and the others go on; when the last one has left, the work is aborted.
  */
 export class SingleFlight<T> {
   readonly #flights = new Map<string, Flight<T>>();

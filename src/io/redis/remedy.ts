@@ -1,4 +1,4 @@
-/** What the server was asked by and how far that went, as far as a remedy depends on it. */
+/** How the server was addressed and how far that went, as far as a remedy depends on it. */
 export interface Circumstances {
   readonly tls: boolean;
   readonly user: string | null;
@@ -21,7 +21,7 @@ export function remedyFor(failure: unknown, circumstances: Circumstances): strin
   return known ?? unlikeScheme(code, circumstances);
 }
 
-/** No answer of Redis's: what we see when it has agreed to everything and the key is not there. */
+/** Not an answer of Redis: it accepted everything, and the key is not there. */
 export const FORGOTTEN = "the key was gone as soon as it was set";
 
 /** The smallest set that the lease can live with, besides SELECT for a database other than 0. */
@@ -36,7 +36,7 @@ type Remedy = string | ((circumstances: Circumstances) => string);
 
 const ANSWERS: readonly (readonly [says: RegExp, remedy: Remedy])[] = [
   [/^(WRONGPASS|NOAUTH)|invalid password/, "check the user and the password in REDIS_URL"],
-  // Inside a script, each version of Redis has words of its own for it.
+  // Inside a script, each version of Redis words it differently.
   [/^NOPERM|can't run this command|ACL failure in script/, permissions],
   [
     /^DENIED .*protected mode/,

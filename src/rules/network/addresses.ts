@@ -31,7 +31,7 @@ const METADATA = [
 const METADATA_NAME = /^(metadata|instance-data)(\.|$)/;
 const LOCALHOST_NAME = /(^|\.)localhost$/;
 
-/** Says all about a host that needs no look-up. The URL parser has turned odd notations of IPv4 (`0x7f.1`, `2130706433`) into plain ones. */
+/** For what needs no look-up. The URL parser has turned odd notations of IPv4 (`0x7f.1`, `2130706433`) into plain ones. */
 export function isForbiddenHost(url: URL): boolean {
   const host = bareHost(url);
   if (isIP(host) !== 0) return isForbiddenAddress(host);
