@@ -43,12 +43,12 @@ export function openRuntime(
   const resources = new AsyncDisposableStack();
   const stores = resources.use(openPostgres(config.database, log));
   const lease = resources.use(openLease(config, log));
-  const clock = systemClock;
   const { verifyTimeoutMs } = config.sweep;
   const backend = extras.backend
-    ? customBackend(extras.backend, { log, clock, verifyTimeoutMs })
+    ? customBackend(extras.backend, { log, clock: systemClock, verifyTimeoutMs })
     : resources.use(openBackend(config, log));
   const { store, leadership, journal } = stores;
+  const clock = systemClock;
   const random = systemRandom;
   const holder = `${facts.hostname}/${facts.pid}/${randomBytes(2).toString("hex")}`;
   return {
