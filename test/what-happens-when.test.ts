@@ -17,7 +17,7 @@ const PROVED_BY: Readonly<Record<string, readonly string[]>> = {
   ],
   "it refuses valid keys (401)": [
     "replays/valid-keys-refused.test.ts",
-    "io/openhands/key-cache.test.ts",
+    "io/openhands/keys.test.ts",
   ],
   "it says that every sandbox is gone": ["replays/empty-lists-for-everybody.test.ts"],
   "really all sandboxes were stopped": ["replays/mass-stop.test.ts"],

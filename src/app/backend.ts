@@ -2,8 +2,8 @@ import type { Config } from "../config/config.ts";
 import type { Rotating } from "../config/env/reloadable-secret.ts";
 import { systemClock } from "../io/clock.ts";
 import { genericHttpBackend } from "../io/generic-http/generic-http.ts";
+import type { Secret } from "../io/http/call.ts";
 import { HttpClient } from "../io/http/client.ts";
-import type { Secret } from "../io/http/secret.ts";
 import { agentServerBackend } from "../io/openhands/agent-server.ts";
 import { openHandsCloudBackend } from "../io/openhands/cloud.ts";
 import type { Backend, Log } from "../watchdog/ports.ts";
@@ -22,38 +22,24 @@ export function openBackend(config: Config, log: Log): OpenBackend {
 
 function chooseBackend(config: Config, http: HttpClient, log: Log): Backend {
   const { concurrency, apiConcurrency, verifyTimeoutMs } = config.sweep;
-  const clock = systemClock;
+  const shared = { http, clock: systemClock, concurrency, verifyTimeoutMs };
   const { backend } = config;
   switch (backend.kind) {
-    case "openhands-cloud":
-      return openHandsCloudBackend({
-        http,
-        clock,
-        baseUrl: backend.baseUrl,
-        serviceKey: secretOf(backend.serviceKey, log),
-        agentHosts: backend.agentHosts,
-        apiConcurrency,
-        verifyTimeoutMs,
-      });
-    case "agent-server":
-      return agentServerBackend({
-        http,
-        clock,
-        concurrency,
-        baseUrl: backend.baseUrl,
-        apiKey: secretOf(backend.apiKey, log),
-        verifyTimeoutMs,
-      });
-    case "http":
-      return genericHttpBackend({
-        http,
-        clock,
-        concurrency,
-        verifyUrl: backend.verifyUrl,
-        cleanupUrl: backend.cleanupUrl,
-        token: secretOf(backend.token, log),
-        verifyTimeoutMs,
-      });
+    case "openhands-cloud": {
+      const { baseUrl, agentHosts } = backend;
+      const serviceKey = secretOf(backend.serviceKey, log);
+      const options = { ...shared, concurrency: apiConcurrency, baseUrl, agentHosts, serviceKey };
+      return openHandsCloudBackend(options);
+    }
+    case "agent-server": {
+      const { baseUrl } = backend;
+      return agentServerBackend({ ...shared, baseUrl, apiKey: secretOf(backend.apiKey, log) });
+    }
+    case "http": {
+      const { verifyUrl, cleanupUrl } = backend;
+      const token = secretOf(backend.token, log);
+      return genericHttpBackend({ ...shared, verifyUrl, cleanupUrl, token });
+    }
   }
 }
 

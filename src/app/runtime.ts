@@ -1,7 +1,7 @@
 import { randomBytes } from "node:crypto";
 import { type Config, configFingerprint } from "../config/config.ts";
 import { systemClock, systemRandom } from "../io/clock.ts";
-import { foreignBackend } from "../io/custom-backend/custom-backend.ts";
+import { customBackend } from "../io/custom-backend/custom-backend.ts";
 import { cronSchedule } from "../io/schedule.ts";
 import type { LeadDeps } from "../watchdog/lead/model.ts";
 import type { Backend, Log, Schedule } from "../watchdog/ports.ts";
@@ -45,7 +45,7 @@ export function openRuntime(
   const lease = resources.use(openLease(config, log));
   const { verifyTimeoutMs } = config.sweep;
   const backend = extras.backend
-    ? foreignBackend(extras.backend, { log, verifyTimeoutMs })
+    ? customBackend(extras.backend, { log, clock: systemClock, verifyTimeoutMs })
     : resources.use(openBackend(config, log));
   const { store, leadership, journal } = stores;
   const clock = systemClock;

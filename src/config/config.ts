@@ -4,6 +4,7 @@
  */
 import { createHash } from "node:crypto";
 import type { GuardPolicy } from "../rules/guard.ts";
+import type { ProxySettings } from "../rules/network/no-proxy.ts";
 import { type BackendConfig, readBackend } from "./backend.ts";
 import { type DatabaseConfig, readDatabase } from "./database.ts";
 import { type Env, EnvReader } from "./env/env-reader.ts";
@@ -22,7 +23,7 @@ import {
   readVerdictPolicy,
   type SweepConfig,
 } from "./sweep.ts";
-import { type ProxyConfig, readProxy } from "./urls/proxy.ts";
+import { readProxy } from "./urls/proxy.ts";
 
 /** Grouped by who uses it. */
 export interface Config {
@@ -36,7 +37,7 @@ export interface Config {
   readonly guard: GuardPolicy;
   readonly cleanup: CleanupConfig;
   readonly backend: BackendConfig;
-  readonly proxy: Rotating<ProxyConfig | null>;
+  readonly proxy: Rotating<ProxySettings | null>;
   readonly health: HealthConfig;
   readonly log: LogConfig;
 }

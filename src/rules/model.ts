@@ -61,17 +61,20 @@ export interface Failure {
 }
 
 /** Why there is nothing left that could answer for a run. */
-export type GoneReason =
-  | "no-record"
-  | "missing"
-  | "paused"
-  | "error"
-  | "no-agent-server"
-  | "no-sandbox-id"
+export const GONE_REASONS = [
+  "no-record",
+  "missing",
+  "paused",
+  "error",
+  "no-agent-server",
+  "no-sandbox-id",
   /** The sandbox runs, and its agent server knows nothing of the run's command. */
-  | "command-unknown"
+  "command-unknown",
   /** The sandbox runs, but its agent server is younger than the run's command, which died with the one before. */
-  | "server-restarted";
+  "server-restarted",
+] as const;
+
+export type GoneReason = (typeof GONE_REASONS)[number];
 
 /** What the backend said about a run. `unreachable` and `malformed` mean "cannot tell". */
 export type Evidence =

@@ -1,17 +1,16 @@
-/** The ways out, straight or by a proxy, with undici as the client needs it. */
+/**
+ * The ways out, straight or by a proxy, with undici as the client needs it: bounded in memory, and cut off when a server
+ * sends more in one answer than any honest one does.
+ */
 import type { LookupFunction } from "node:net";
-import { Agent, type Dispatcher, Pool, ProxyAgent } from "undici";
+import { Agent, buildConnector, type Dispatcher, Pool, ProxyAgent } from "undici";
+import {
+  isException,
+  type ProxyException,
+  type ProxySettings,
+  parseNoProxy,
+} from "../../rules/network/no-proxy.ts";
 import { guardLookup } from "./address-guard.ts";
-import { limitAnswers, type WireLimits } from "./answer-limit.ts";
-import { isException, type ProxyException, parseNoProxy } from "./no-proxy.ts";
-
-/** The proxy variables' values; `null` for one that is not set. */
-export interface ProxySettings {
-  readonly httpProxy: string | null;
-  /** `null`: the other one is for https as well. */
-  readonly httpsProxy: string | null;
-  readonly noProxy: string | null;
-}
 
 export interface RouteSettings {
   /** `null`: every connection is direct. */
@@ -31,8 +30,8 @@ export class Routes {
 
   constructor(settings: RouteSettings) {
     const { proxy, lookup } = settings;
-    this.#open = new Renewing(() => openAgent(settings, lookup));
-    this.#guarded = new Renewing(() => openAgent(settings, guardLookup(lookup)));
+    this.#open = new Renewing(() => new Agent(optionsOf(settings, lookup)));
+    this.#guarded = new Renewing(() => new Agent(optionsOf(settings, guardLookup(lookup))));
     const by = (uri: string | null) =>
       uri === null ? null : new Renewing(() => openProxy(settings, uri));
     this.#httpProxy = by(proxy?.httpProxy ?? null);
@@ -40,7 +39,7 @@ export class Routes {
     this.#exceptions = parseNoProxy(proxy?.noProxy ?? "").exceptions;
   }
 
-  /** A proxy looks the name up, not we. */
+  /** Then the proxy resolves the name. */
   isProxied(url: URL): boolean {
     return this.#proxyTo(url) !== null;
   }
@@ -51,7 +50,7 @@ export class Routes {
     return route.to(url.origin);
   }
 
-  /** Cuts off whatever is in flight. */
+  /** Ends all calls in flight. */
   async destroy(): Promise<void> {
     const routes = [this.#open, this.#guarded, this.#httpProxy, this.#httpsProxy];
     await Promise.all(routes.map((route) => route?.destroy()));
@@ -66,8 +65,8 @@ export class Routes {
 const MOST_ORIGINS = 100;
 
 /**
- * undici keeps something for every origin that it was asked to reach by a proxy, or where a call was given up; every
- * sandbox is another one. So a new dispatcher takes over now and then, and the old one goes with the last of its calls.
+ * undici keeps memory for every origin that was reached by a proxy or where a call was aborted, and every sandbox is an
+ * origin. So from time to time a new dispatcher takes over, and the old one is closed when its last call has ended.
  */
 class Renewing {
   readonly #open: () => Dispatcher;
@@ -104,10 +103,6 @@ class Renewing {
 const KEEP_ALIVE_MS = 4_000;
 const KEEP_ALIVE_MAX_MS = 10_000;
 
-function openAgent(settings: RouteSettings, lookup: LookupFunction): Dispatcher {
-  return new Agent(optionsOf(settings, lookup));
-}
-
 function openProxy(settings: RouteSettings, uri: string): Dispatcher {
   return new ProxyAgent({
     ...optionsOf(settings, settings.lookup),
@@ -130,8 +125,69 @@ function optionsOf({ connectTimeoutMs, wire }: RouteSettings, lookup: LookupFunc
     bodyTimeout: 0,
     keepAliveTimeout: KEEP_ALIVE_MS,
     keepAliveMaxTimeout: KEEP_ALIVE_MAX_MS,
-    // Whatever undici connects to comes by here: servers, proxies, and servers behind proxies.
+    // Every connection of undici is made here: to servers, proxies, and servers behind proxies.
     factory: (origin: string | URL, pool: Pool.Options) =>
       new Pool(origin, { ...pool, connect: limitAnswers(pool.connect, wire) }),
   };
+}
+
+type Connector = buildConnector.connector;
+type Connection = NonNullable<Parameters<buildConnector.Callback>[1]>;
+
+/** `102 Processing`, `103 Early Hints`: honest servers send one or two. */
+const MAX_INTERIM_ANSWERS = 100;
+
+/** An answer exceeded a limit; the message can become a failure's. */
+export class FloodError extends Error {
+  override readonly name = "FloodError";
+}
+
+interface WireLimits {
+  /** Of one answer: status line, headers, body and framing. */
+  readonly maxBytes: number;
+  /** Called with the size of everything received, over all connections. */
+  readonly onReceived: (bytes: number) => void;
+}
+
+/**
+ * Connects as `connect` says, to servers whose answers stay within the limits. These are counted on the wire, because
+ * status lines, interim answers and chunk extensions can go on for ever without a byte of a body, and nobody who reads
+ * the body would notice.
+ */
+function limitAnswers(connect: Pool.Options["connect"], limits: WireLimits): Connector {
+  const open = typeof connect === "function" ? connect : buildConnector(connect);
+  return (options, callback) =>
+    open(options, (...result) => {
+      const [, connection] = result;
+      // After a failure undici leaves it out, whatever its types say.
+      if (connection) watch(connection, limits);
+      callback(...result);
+    });
+}
+
+/** To be called for each interim answer of one call: they cost time like answers, and nothing else limits them. */
+export function limitInterimAnswers(): () => void {
+  let left = MAX_INTERIM_ANSWERS;
+  return () => {
+    left -= 1;
+    if (left >= 0) return;
+    throw new FloodError(`answered with more than ${MAX_INTERIM_ANSWERS} interim answers`);
+  };
+}
+
+/** A connection has one request at a time, so everything received after it was sent belongs to its answer. */
+function watch(connection: Connection, { maxBytes, onReceived }: WireLimits): void {
+  let sent = 0;
+  let received = 0;
+  let answerFrom = 0;
+  connection.on("readable", () => {
+    if (connection.bytesWritten !== sent) {
+      sent = connection.bytesWritten;
+      answerFrom = received;
+    }
+    onReceived(connection.bytesRead - received);
+    received = connection.bytesRead;
+    if (received - answerFrom <= maxBytes) return;
+    connection.destroy(new FloodError(`answered with more than ${maxBytes} bytes`));
+  });
 }

@@ -16,7 +16,7 @@ async function stormWorld() {
   const waiting: ServerResponse[] = [];
   const world = await cloudWorld({
     client: { clock },
-    options: { clock, apiConcurrency: 8 },
+    options: { clock, concurrency: 8 },
     routes: { lookup: (_, response) => waiting.push(response) },
   });
   return Object.assign(world, {

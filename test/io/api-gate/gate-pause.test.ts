@@ -1,5 +1,5 @@
 import { describe, expect, it } from "vitest";
-import { CallBudget } from "../../../src/io/http/call-budget.ts";
+import { CallBudget } from "../../../src/io/http/call.ts";
 import { settle } from "../../support/memory/fake-clock.ts";
 import { DELETE, GateWorld, MAIN, MINT, ok, PAUSED, status } from "./gate-world.ts";
 

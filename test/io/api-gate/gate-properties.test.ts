@@ -1,7 +1,7 @@
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
 import { Circuit } from "../../../src/io/api-gate/circuit.ts";
-import type { HttpAnswer } from "../../../src/io/http/client.ts";
+import type { HttpAnswer } from "../../../src/io/http/answer.ts";
 import { settle } from "../../support/memory/fake-clock.ts";
 import { GateWorld, garbage, ok, status, timeout } from "./gate-world.ts";
 

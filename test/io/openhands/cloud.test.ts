@@ -335,7 +335,7 @@ describe("openHandsCloudBackend.verify and time", () => {
         ),
       },
       client: { clock },
-      options: { apiConcurrency: 1 },
+      options: { concurrency: 1 },
     });
     const busy = world.backend.verify(runOf(), calm());
     const waiting = world.backend.verify(runOf({ userId: "user-2" }), calm());

@@ -20,7 +20,7 @@ export function setup(url: string, changes: Partial<RedisConnectionOptions> = {}
   const lease = new RedisLease(() => ({ ...optionsFor(url), ...PATIENT, ...changes }));
   const raw = rawClient(url);
   onTestFinished(async () => {
-    await lease.close();
+    await lease[Symbol.asyncDispose]();
     if (raw.status === "ready") await raw.del(key).catch(() => undefined);
   });
   return { lease, raw, installation, key };

@@ -68,7 +68,7 @@ export async function startReplay(options: ReplayOptions = {}): Promise<Replay> 
     clock: time.clock,
     baseUrl: world.host.url,
     serviceKey: { current: world.host.serviceKey, refresh: () => world.host.serviceKey },
-    apiConcurrency: API_CONCURRENCY,
+    concurrency: API_CONCURRENCY,
     verifyTimeoutMs: 30_000,
     agentHosts: [],
   });

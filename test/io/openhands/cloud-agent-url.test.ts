@@ -1,5 +1,5 @@
 import { describe, expect, it } from "vitest";
-import { parseAgentUrl } from "../../../src/io/openhands/agent-url.ts";
+import { parseAgentUrl } from "../../../src/io/openhands/cloud.ts";
 
 const unusable: readonly string[] = [
   "",

@@ -1,5 +1,5 @@
 import { describe, expect, it } from "vitest";
-import { parseRetryAfter } from "../../../src/io/http/retry-after.ts";
+import { parseRetryAfter } from "../../../src/io/http/response.ts";
 
 const NOW_MS = Date.UTC(2026, 7, 22, 10, 0, 0);
 const AT_10 = "Sat, 22 Aug 2026 10:00:00 GMT";

@@ -1,6 +1,6 @@
 /**
- * Reads answers that a tenant's machine may have written. Whatever is sent takes little memory and little time: pieces
- * are copied as they come, and of what is copied only little is kept. So no answer ever waits for another one.
+ * Reads answers, headers and body, that a tenant's machine may have written. Any answer takes little memory and time: its
+ * pieces are copied as they come, and little of them is kept. So no answer ever waits for another one.
  */
 import type { Readable } from "node:stream";
 import { finished } from "node:stream/promises";
@@ -8,18 +8,18 @@ import type { Dispatcher } from "undici";
 import { JsonCollector } from "./json-collector.ts";
 
 export interface BodyLimits {
-  /** More is refused. A legal answer can have 12.6 MB: two streams of 1 MiB, each character escaped. */
+  /** More is rejected. A legal answer can have 12.6 MB: two streams of 1 MiB, each character escaped. */
   readonly maxBytes: number;
-  /** More is refused, counted without what long texts lose. Legal answers are large because of their texts alone. */
+  /** More is rejected, counted after long texts were cut. Legal answers are large because of their texts alone. */
   readonly maxKeptBytes: number;
   /**
-   * More is refused, however small they are: each takes the time of many bytes, and while a server sends them nothing
+   * More is rejected, however small they are: each takes the time of many bytes, and while a server sends them nothing
    * else gets done, the renewal of the lease not either.
    */
   readonly maxPieces: number;
 }
 
-/** A body that nobody wants is drained this far and this long, to keep the connection; then it is cut off. */
+/** An unused body is read this far and this long, so that the connection can be used again; then it is closed. */
 const DISCARD_BYTES = 64 * 1024;
 const DISCARD_MS = 250;
 
@@ -44,13 +44,14 @@ export async function readJson(
     return cutOff(body, "answered with a content-encoding that was not asked for");
   }
   if (Number(header(headers, "content-length") ?? 0) > limits.maxBytes) {
-    return cutOff(body, tooLarge(limits));
+    return cutOff(body, tooLarge(limits.maxBytes));
   }
   return await readText(body, limits);
 }
 
 async function readText(body: Readable, limits: BodyLimits): Promise<JsonBody> {
-  const collector = new JsonCollector(limits.maxKeptBytes);
+  const { maxBytes, maxKeptBytes, maxPieces } = limits;
+  const collector = new JsonCollector(maxKeptBytes);
   let size = 0;
   let pieces = 0;
   let what: string | null = null;
@@ -58,9 +59,9 @@ async function readText(body: Readable, limits: BodyLimits): Promise<JsonBody> {
   body.on("data", (piece: Uint8Array) => {
     size += piece.length;
     pieces += 1;
-    if (size > limits.maxBytes) what = tooLarge(limits);
-    else if (pieces > limits.maxPieces) what = tooManyPieces(limits);
-    else if (!collector.add(piece)) what = tooMuchKept(limits);
+    if (size > maxBytes) what = tooLarge(maxBytes);
+    else if (pieces > maxPieces) what = `answered in more than ${maxPieces} pieces`;
+    else if (!collector.add(piece)) what = `${tooLarge(maxKeptBytes)} besides long texts`;
     if (what !== null) body.destroy();
   });
   try {
@@ -69,35 +70,23 @@ async function readText(body: Readable, limits: BodyLimits): Promise<JsonBody> {
     if (what === null) throw error;
     return { kind: "unusable", what };
   }
-  return parse(collector.bytes);
-}
-
-function parse(bytes: Buffer): JsonBody {
   try {
-    return { kind: "json", value: JSON.parse(new TextDecoder().decode(bytes)) };
+    return { kind: "json", value: JSON.parse(new TextDecoder().decode(collector.bytes)) };
   } catch {
     return { kind: "unusable", what: "answered with something that is not JSON" };
   }
 }
 
-function tooLarge({ maxBytes }: BodyLimits): string {
+function tooLarge(maxBytes: number): string {
   return `answered with more than ${maxBytes} bytes`;
 }
 
-function tooMuchKept({ maxKeptBytes }: BodyLimits): string {
-  return `answered with more than ${maxKeptBytes} bytes besides long texts`;
-}
-
-function tooManyPieces({ maxPieces }: BodyLimits): string {
-  return `answered in more than ${maxPieces} pieces`;
-}
-
 function cutOff(body: Readable, what: string): JsonBody {
-  body.on("error", ignore).destroy();
+  body.on("error", () => {}).destroy();
   return { kind: "unusable", what };
 }
 
-/** Gets rid of a body; never rejects. */
+/** Never rejects. */
 export async function discardBody(body: Dispatcher.ResponseData["body"]): Promise<void> {
   const timer = setTimeout(() => body.destroy(), DISCARD_MS);
   try {
@@ -114,4 +103,31 @@ export function header(headers: Headers, name: string): string | null {
   return (Array.isArray(value) ? value.join(",") : value) ?? null;
 }
 
-function ignore(): void {}
+export const LONGEST_PAUSE_MS = 5 * 60_000;
+
+/** RFC 9110's preferred form; `Date.parse` alone would take almost anything for a date. */
+const HTTP_DATE = /^[A-Z][a-z]{2}, \d{2} [A-Z][a-z]{2} \d{4} \d{2}:\d{2}:\d{2} GMT$/;
+
+/**
+ * How long a Retry-After header asks to wait, at most 5 minutes; `null` without a usable one.
+ *
+ * A date is measured against the answer's own Date header, so that a skewed clock does not matter.
+ */
+export function parseRetryAfter(
+  retryAfter: string | null,
+  date: string | null,
+  nowMs: number,
+): number | null {
+  if (retryAfter === null) return null;
+  const waitMs = /^\d+$/.test(retryAfter)
+    ? Number(retryAfter) * 1000
+    : (parseHttpDate(retryAfter) ?? Number.NaN) - (parseHttpDate(date) ?? nowMs);
+  return waitMs >= 0 ? Math.min(waitMs, LONGEST_PAUSE_MS) : null;
+}
+
+/** Unix milliseconds, in whole seconds; `null` for what is not a date. */
+export function parseHttpDate(text: string | null): number | null {
+  if (text === null || !HTTP_DATE.test(text)) return null;
+  const ms = Date.parse(text);
+  return Number.isNaN(ms) ? null : ms;
+}

@@ -1,5 +1,5 @@
 import { describe, expect, it } from "vitest";
-import { foreignApi } from "../../../src/io/custom-backend/custom-api.ts";
+import { customApi } from "../../../src/io/custom-backend/custom-backend.ts";
 import type { ApiThrottle, SharedApi } from "../../../src/watchdog/ports.ts";
 import { recordedLog } from "../../support/memory/recorded-log.ts";
 
@@ -8,14 +8,14 @@ const UNTHROTTLED = { pausedForMs: 0, concurrency: null };
 /** Somebody else's API, written without types. */
 function wrap(api: object) {
   const { log, entries } = recordedLog();
-  return { api: foreignApi(api as SharedApi, log), entries };
+  return { api: customApi(api as SharedApi, log), entries };
 }
 
 function snapshot({ throttle, breaker, blockedReason }: SharedApi) {
   return { throttle, breaker, blockedReason };
 }
 
-describe("foreignApi", () => {
+describe("customApi", () => {
   it("shows what the API says at that moment", () => {
     const theirs = {
       throttle: { pausedForMs: 1500, concurrency: 4 },
@@ -90,7 +90,7 @@ describe("foreignApi", () => {
     });
     expect(() => api.restore(UNTHROTTLED)).not.toThrow();
     expect(entries).toMatchObject([
-      { level: "error", message: "the backend's api breaks its promises" },
+      { level: "error", message: "the custom backend's api gave an invalid value, it is ignored" },
     ]);
   });
 });

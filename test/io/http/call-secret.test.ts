@@ -1,7 +1,7 @@
 import { describe, expect, it } from "vitest";
 import { genericHttpBackend } from "../../../src/io/generic-http/generic-http.ts";
+import type { Secret } from "../../../src/io/http/call.ts";
 import type { HttpClient } from "../../../src/io/http/client.ts";
-import type { Secret } from "../../../src/io/http/secret.ts";
 import { agentServerBackend } from "../../../src/io/openhands/agent-server.ts";
 import { openHandsCloudBackend } from "../../../src/io/openhands/cloud.ts";
 import { type SeenRequest, sendJson, startHttpServer } from "../../services/http-server.ts";
@@ -36,7 +36,7 @@ const calls: readonly Call[] = [
         clock,
         baseUrl: origin,
         serviceKey: secret,
-        apiConcurrency: 1,
+        concurrency: 1,
         verifyTimeoutMs: BUDGET_MS,
         agentHosts: [],
       }).verify(runOf(), calm()),
@@ -153,7 +153,7 @@ describe("an API that is not asked any more because it refuses everybody", () =>
       clock: { ...clock, monotonicMs: () => nowMs },
       baseUrl: server.origin,
       serviceKey: readFrom(file),
-      apiConcurrency: 1,
+      concurrency: 1,
       verifyTimeoutMs: BUDGET_MS,
       agentHosts: [],
     });

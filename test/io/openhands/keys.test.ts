@@ -1,7 +1,6 @@
 import { describe, expect, it } from "vitest";
-import { type CannotTell, transportFailed } from "../../../src/io/http/failure.ts";
-import { type KeyAnswer, KeyCache, type Minted } from "../../../src/io/openhands/key-cache.ts";
-import { KEY_MINT } from "../../../src/io/openhands/key-mint.ts";
+import { type CannotTell, transportFailed } from "../../../src/io/http/answer.ts";
+import { KEY_MINT, type KeyAnswer, KeyCache, type Minted } from "../../../src/io/openhands/keys.ts";
 import { calm } from "../http/world.ts";
 
 const owner = { userId: "u", orgId: "o" };

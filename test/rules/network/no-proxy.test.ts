@@ -1,5 +1,5 @@
 import { describe, expect, it } from "vitest";
-import { isException, parseNoProxy } from "../../../src/io/http/no-proxy.ts";
+import { isException, parseNoProxy } from "../../../src/rules/network/no-proxy.ts";
 
 interface Case {
   readonly entry: string;

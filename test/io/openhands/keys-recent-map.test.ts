@@ -1,5 +1,5 @@
 import { describe, expect, it } from "vitest";
-import { RecentMap } from "../../../src/io/api-gate/recent-map.ts";
+import { RecentMap } from "../../../src/io/openhands/keys.ts";
 import { FakeClock } from "../../support/memory/fake-clock.ts";
 
 const HOUR_MS = 3_600_000;

@@ -2,7 +2,15 @@
 import { isIP } from "node:net";
 import { domainToASCII } from "node:url";
 import ipaddr from "ipaddr.js";
-import { bareHost, isIn } from "./address-guard.ts";
+import { bareHost, isIn } from "./addresses.ts";
+
+/** The proxy variables' values; `null` for one that is not set. The URLs may hold a user and a password. */
+export interface ProxySettings {
+  readonly httpProxy: string | null;
+  /** `null`: the other one is for https as well. */
+  readonly httpsProxy: string | null;
+  readonly noProxy: string | null;
+}
 
 export interface ProxyException {
   /** Every port when `null`. */
