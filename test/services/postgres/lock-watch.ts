@@ -1,13 +1,14 @@
 /** Looks into the database again and again: does a watchdog keep a transaction open, does anybody wait for it? */
 import { setTimeout as sleep } from "node:timers/promises";
-import type { Sql } from "postgres";
-import { connect } from "./stage.ts";
+import postgres, { type Sql } from "postgres";
 
 export interface LockWatchOptions {
   /** How long to wait between two looks. */
   readonly everyMs?: number;
   /** Whose sessions are watched, by `application_name`. */
   readonly application?: string;
+  /** How long a transaction that is at work all the time may keep others waiting. */
+  readonly longestMs?: number;
 }
 
 export interface LockFigures {
@@ -15,28 +16,33 @@ export interface LockFigures {
   /** Samples in which a watched session was idle in transaction. */
   readonly idleInTransaction: number;
   /**
-   * Writers that waited in two samples in a row for a watched session that held its lock without being at work: between
-   * two statements, behind another lock, or longer than one statement takes on any machine.
+   * Writers that waited in two samples in a row for a watched session that was not at work (between two statements,
+   * behind another lock, waiting for its client), or whose transaction had gone on for longer than a statement takes on
+   * any machine.
    */
   readonly blockedWriters: number;
 }
 
-const ONE_STATEMENT = "5 seconds";
+const LONGEST_MS = 5000;
 
 export class LockWatch implements AsyncDisposable {
   readonly #sql: Sql;
   readonly #everyMs: number;
   readonly #application: string;
+  readonly #longestMs: number;
   readonly #stop = new AbortController();
   readonly #watching: Promise<void>;
   #figures: LockFigures = { samples: 0, idleInTransaction: 0, blockedWriters: 0 };
 
   constructor(databaseUrl: string, options: LockWatchOptions = {}) {
-    this.#sql = connect(databaseUrl, 1);
+    // Not under the name of those that are watched.
+    const connection = { application_name: "lock-watch" };
+    this.#sql = postgres(databaseUrl, { max: 1, fetch_types: false, connection });
     this.#everyMs = options.everyMs ?? 25;
     this.#application = options.application ?? "run-watchdog";
+    this.#longestMs = options.longestMs ?? LONGEST_MS;
     this.#watching = this.#watch();
-    // `end` and `dispose` hear of it.
+    // `end` throws it.
     this.#watching.catch(() => undefined);
   }
 
@@ -83,8 +89,8 @@ export class LockWatch implements AsyncDisposable {
          OR (s.application_name <> ${this.#application} AND s.wait_event_type = 'Lock' AND EXISTS (
               SELECT FROM pg_stat_activity w
               WHERE w.pid = ANY (pg_blocking_pids(s.pid)) AND w.application_name = ${this.#application}
-                AND (w.state <> 'active' OR w.wait_event_type = 'Lock'
-                  OR clock_timestamp() - w.query_start > ${ONE_STATEMENT}::interval))))`;
+                AND (w.state <> 'active' OR w.wait_event_type IN ('Lock', 'Client')
+                  OR clock_timestamp() - w.xact_start > ${this.#longestMs} * interval '1 ms'))))`;
     return {
       idle: rows.filter((row) => row.idle).length,
       blocked: rows.filter((row) => !row.idle).map((row) => row.pid),

@@ -1,8 +1,8 @@
 /** The kinds of runs in the demo: what their sandboxes know, and how they have to end. */
-import type { Sandbox } from "../fake-host/fake-host-model.ts";
-import type { AutomationSeed, RunSeed } from "../fake-host/seed.ts";
+import type { Sandbox } from "../../fake-host/fake-host-model.ts";
+import type { AutomationSeed, RunSeed } from "../../fake-host/seed.ts";
 
-export type Ending =
+export type ExpectedEnd =
   /** The watchdog ends it. */
   | {
       readonly kind: "verdict";
@@ -14,57 +14,58 @@ export type Ending =
   /** Nobody ends it. */
   | { readonly kind: "none" };
 
-export interface Role {
+export interface RunKind {
   readonly name: string;
   /** What it is called in tables; also the name of its automations. */
   readonly group: string;
-  /** Of the runs that are left when each role has one; the shares add up to 1. */
+  /** Of the runs that are left when each kind has one; the shares add up to 1. */
   readonly share: number;
   readonly most?: number;
-  /** Which part of the role the first leader does not get to. */
-  readonly held: number;
-  readonly ending: Ending;
+  /** For which share of them the first leader waits for an answer in vain. */
+  readonly unanswered: number;
+  readonly expectedEnd: ExpectedEnd;
   readonly automation?: AutomationSeed;
-  readonly alone?: boolean;
+  /** Each has an automation of its own. */
+  readonly ownAutomation?: boolean;
   readonly seed?: RunSeed;
   readonly sandbox: (commandId: string, index: number) => Partial<Sandbox> | null;
 }
 
 export const MINUTE_MS = 60_000;
-const COMPLETED: Ending = { kind: "verdict", status: "COMPLETED", basis: "proof" };
-const FAILED: Ending = { kind: "verdict", status: "FAILED", basis: "proof" };
-const PRESUMED: Ending = { kind: "verdict", status: "FAILED", basis: "presumption" };
-const BY_HOST: Ending = { kind: "host" };
-const NONE: Ending = { kind: "none" };
+const COMPLETED: ExpectedEnd = { kind: "verdict", status: "COMPLETED", basis: "proof" };
+const FAILED: ExpectedEnd = { kind: "verdict", status: "FAILED", basis: "proof" };
+const PRESUMED: ExpectedEnd = { kind: "verdict", status: "FAILED", basis: "presumption" };
+const BY_HOST: ExpectedEnd = { kind: "host" };
+const NONE: ExpectedEnd = { kind: "none" };
 
-const MEANWHILE = "callback or cancel meanwhile";
+const CALLBACK_OR_CANCEL = "callback or cancel meanwhile";
 
 /** The presumed dead are few beside those that may live, whatever the number of runs: the guard lets them pass. */
-export const ROLES = [
+export const RUN_KINDS = [
   {
     name: "finished",
     group: "finished, exit code 0",
     share: 0.27,
-    held: 1 / 3,
-    ending: COMPLETED,
+    unanswered: 1 / 3,
+    expectedEnd: COMPLETED,
     sandbox: (commandId) => exited(commandId, 0),
   },
   {
     name: "template",
     group: "finished, exit code 0",
     share: 0.04,
-    held: 0,
-    ending: COMPLETED,
+    unanswered: 0,
+    expectedEnd: COMPLETED,
     automation: { presetMetadata: { template: { id: "weekly-report", version: "3" } } },
-    alone: true,
+    ownAutomation: true,
     sandbox: (commandId) => exited(commandId, 0),
   },
   {
-    name: "kept",
+    name: "keep alive",
     group: "finished, exit code 0",
     share: 0.03,
-    held: 0,
-    ending: COMPLETED,
+    unanswered: 0,
+    expectedEnd: COMPLETED,
     automation: { keepAlive: true },
     sandbox: (commandId) => exited(commandId, 0),
   },
@@ -72,8 +73,8 @@ export const ROLES = [
     name: "failed",
     group: "failed, exit code 1 or 137",
     share: 0.15,
-    held: 1 / 3,
-    ending: FAILED,
+    unanswered: 1 / 3,
+    expectedEnd: FAILED,
     sandbox: (commandId, index) =>
       index % 2 === 0
         ? exited(commandId, 137, "Killed\n")
@@ -83,17 +84,17 @@ export const ROLES = [
     name: "killed",
     group: "killed, exit code -1",
     share: 0.06,
-    held: 0,
-    ending: FAILED,
+    unanswered: 0,
+    expectedEnd: FAILED,
     sandbox: (commandId) => exited(commandId, -1),
   },
   {
-    name: "vanished",
+    name: "missing or paused",
     group: "sandbox missing, gone or paused",
     share: 0.02,
     most: 18,
-    held: 0,
-    ending: PRESUMED,
+    unanswered: 0,
+    expectedEnd: PRESUMED,
     sandbox: (_, index) => [{ status: "MISSING" } as const, null, PAUSED][index % 3] ?? null,
   },
   {
@@ -101,17 +102,17 @@ export const ROLES = [
     group: "past the hard deadline",
     share: 0.005,
     most: 6,
-    held: 0,
-    ending: PRESUMED,
+    unanswered: 0,
+    expectedEnd: PRESUMED,
     seed: { startedAgoMs: 120 * MINUTE_MS },
     sandbox: () => ({}),
   },
   {
-    name: "limited",
+    name: "rate limited",
     group: "429 at first, then exit code 0",
     share: 0.05,
-    held: 1,
-    ending: COMPLETED,
+    unanswered: 1,
+    expectedEnd: COMPLETED,
     sandbox: (commandId) => ({
       ...exited(commandId, 0),
       rateLimit: { first: 1, retryAfterS: 1, kinds: ["events"] },
@@ -119,45 +120,45 @@ export const ROLES = [
   },
   {
     name: "callback",
-    group: MEANWHILE,
+    group: CALLBACK_OR_CANCEL,
     share: 0.04,
-    held: 1,
-    ending: BY_HOST,
+    unanswered: 1,
+    expectedEnd: BY_HOST,
     sandbox: (commandId) => exited(commandId, 0),
   },
   {
     name: "cancel",
-    group: MEANWHILE,
+    group: CALLBACK_OR_CANCEL,
     share: 0.02,
-    held: 1,
-    ending: BY_HOST,
+    unanswered: 1,
+    expectedEnd: BY_HOST,
     sandbox: (commandId) => exited(commandId, 1),
   },
   {
-    name: "busy",
-    group: MEANWHILE,
+    name: "slow callback",
+    group: CALLBACK_OR_CANCEL,
     share: 0.02,
     // Each holds a connection of the demo's while it holds its row.
     most: 4,
-    held: 1,
-    ending: BY_HOST,
+    unanswered: 1,
+    expectedEnd: BY_HOST,
     sandbox: (commandId) => exited(commandId, 0),
   },
   {
-    name: "neck and neck",
-    group: MEANWHILE,
+    name: "simultaneous callback",
+    group: CALLBACK_OR_CANCEL,
     share: 0.05,
-    held: 1,
-    ending: BY_HOST,
+    unanswered: 1,
+    expectedEnd: BY_HOST,
     sandbox: (commandId) => exited(commandId, 0),
   },
   {
-    name: "late",
-    group: MEANWHILE,
+    name: "late callback",
+    group: CALLBACK_OR_CANCEL,
     share: 0.005,
     most: 6,
-    held: 0,
-    ending: BY_HOST,
+    unanswered: 0,
+    expectedEnd: BY_HOST,
     sandbox: () => PAUSED,
   },
   {
@@ -165,8 +166,8 @@ export const ROLES = [
     group: "running or starting",
     share: 0.09,
     most: 60,
-    held: 0,
-    ending: NONE,
+    unanswered: 0,
+    expectedEnd: NONE,
     sandbox: () => ({}),
   },
   {
@@ -174,16 +175,16 @@ export const ROLES = [
     group: "running or starting",
     share: 0.04,
     most: 30,
-    held: 0,
-    ending: NONE,
+    unanswered: 0,
+    expectedEnd: NONE,
     sandbox: () => ({ status: "STARTING" }),
   },
   {
     name: "bad gateway",
     group: "agent server answers 502",
     share: 0.04,
-    held: 0,
-    ending: NONE,
+    unanswered: 0,
+    expectedEnd: NONE,
     sandbox: () => ({}),
   },
   {
@@ -191,8 +192,8 @@ export const ROLES = [
     group: "no bash_command_id",
     share: 0.02,
     most: 20,
-    held: 0,
-    ending: NONE,
+    unanswered: 0,
+    expectedEnd: NONE,
     seed: { bashCommandId: null },
     sandbox: () => ({}),
   },
@@ -200,33 +201,33 @@ export const ROLES = [
     name: "protected",
     group: "protected by a trigger",
     share: 0,
-    held: 1,
-    ending: NONE,
+    unanswered: 1,
+    expectedEnd: NONE,
     sandbox: (commandId) => exited(commandId, 0),
   },
   {
-    name: "on time",
+    name: "not due",
     group: "not past its deadline",
     share: 0.05,
-    held: 0,
-    ending: NONE,
+    unanswered: 0,
+    expectedEnd: NONE,
     sandbox: () => ({}),
   },
-] as const satisfies readonly Role[];
+] as const satisfies readonly RunKind[];
 
-/** Those whose sandboxes stop all at once; they come when all the others are settled. */
-export const STOPPED = {
+/** Those whose sandboxes stop all at once; they come when all the others have their verdict. */
+export const MASS_STOP = {
   name: "stopped",
   group: "stopped all at once",
-  ending: PRESUMED,
+  expectedEnd: PRESUMED,
   sandbox: () => ({ status: "MISSING" }),
-} as const satisfies Partial<Role>;
+} as const satisfies Partial<RunKind>;
 
-export type RoleName = (typeof ROLES)[number]["name"] | typeof STOPPED.name;
+export type KindName = (typeof RUN_KINDS)[number]["name"] | typeof MASS_STOP.name;
 
 /** The rows of the tables, in their order. */
 export const GROUPS: readonly string[] = [
-  ...new Set([...ROLES, STOPPED].map(({ group }) => group)),
+  ...new Set([...RUN_KINDS, MASS_STOP].map(({ group }) => group)),
 ];
 
 const PAUSED = { status: "PAUSED" } as const;

@@ -1,11 +1,11 @@
 import type { Sql } from "postgres";
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from "vitest";
-import { type FakeHost, startFakeHost } from "../fake-host/fake-host.ts";
-import { createDatabase, type TestDatabase } from "../services/postgres/database.ts";
+import { type FakeHost, startFakeHost } from "../../fake-host/fake-host.ts";
+import { createDatabase, type TestDatabase } from "../../services/postgres/database.ts";
 import { DECIDED_MS, type FinishedDemo, finishedDemo, REASON } from "./finished-demo.ts";
 
-const EARLY = "0 of 1 of the mass stayed RUNNING until the override";
-const NOT_BY_IT = "0 of 1 of the mass ended by it, its reason in the journal";
+const EARLY = "0 of 1 stopped at once stayed RUNNING until the override";
+const NOT_BY_IT = "0 of 1 stopped at once ended by it, its reason in the journal";
 
 let database: TestDatabase;
 let sql: Sql;
@@ -28,27 +28,27 @@ beforeEach(async () => {
   demo = await finishedDemo(sql, host);
 });
 
-describe("audit of a mass stop", () => {
+describe("checkAll, of a mass stop", () => {
   it("sees a run that ended a millisecond before the override", async () => {
     await demo.completedAt(demo.stopped, DECIDED_MS - 1);
-    expect(await demo.defects()).toEqual([EARLY]);
+    expect(await demo.failures()).toEqual([EARLY]);
   });
 
   it("sees a verdict a millisecond before the override", async () => {
-    const mass = {
-      players: [demo.stopped],
+    const massStop = {
+      runs: [demo.stopped],
       reason: REASON,
       overriddenAtMs: DECIDED_MS + 1,
     };
-    expect(await demo.defects({ mass })).toEqual([EARLY, NOT_BY_IT]);
+    expect(await demo.failures({ massStop })).toEqual([EARLY, NOT_BY_IT]);
   });
 
   it("sees a run that the override did not end", async () => {
-    const { id } = demo.stopped.run;
+    const { id } = demo.stopped;
     await sql`
       UPDATE automation_runs SET status = 'RUNNING', completed_at = NULL WHERE id = ${id}`;
     await sql`DELETE FROM watchdog.verdicts WHERE run_id = ${id}`;
-    expect(await demo.defects()).toEqual([
+    expect(await demo.failures()).toEqual([
       "3 of 4 dead runs have the right verdict, and only one",
       NOT_BY_IT,
     ]);
@@ -61,14 +61,14 @@ describe("audit of a mass stop", () => {
     it(name, async () => {
       await sql`
         UPDATE watchdog.verdicts SET override_reason = ${noted}
-        WHERE run_id = ${demo.stopped.run.id}`;
-      expect(await demo.defects()).toEqual([NOT_BY_IT]);
+        WHERE run_id = ${demo.stopped.id}`;
+      expect(await demo.failures()).toEqual([NOT_BY_IT]);
     });
   }
 
-  it("sees a sandbox of the mass that was deleted", async () => {
-    host.remove(demo.stopped.run.sandboxId ?? "");
-    expect(await demo.defects()).toEqual([
+  it("sees that a sandbox of a run that stopped with the others was deleted", async () => {
+    host.remove(demo.stopped.sandboxId ?? "");
+    expect(await demo.failures()).toEqual([
       "2 of 2 sandboxes of proven dead runs deleted, 1 others",
     ]);
   });

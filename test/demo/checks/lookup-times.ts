@@ -1,7 +1,7 @@
-/** When the host was asked about each sandbox: what the watchdogs can have seen, told by somebody else than them. */
-import type { FakeHost } from "../fake-host/fake-host.ts";
+/** When the host was asked about each sandbox: what the watchdogs can have seen, from another source than them. */
+import type { FakeHost } from "../../fake-host/fake-host.ts";
 
-export class Sightings implements Disposable {
+export class LookupTimes implements Disposable {
   readonly #times = new Map<string, number[]>();
   readonly #remove: () => void;
 

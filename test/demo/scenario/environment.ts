@@ -1,13 +1,13 @@
-/** The demo's world before the first watchdog comes: database, fake host, runs. */
+/** What the demo has before the first watchdog starts: a database, a fake host, runs. */
 import { writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import postgres, { type Sql } from "postgres";
-import { type FakeHost, startFakeHost } from "../fake-host/fake-host.ts";
-import { type SeededAutomation, seedAutomation, seedRuns } from "../fake-host/seed.ts";
-import { startPostgres } from "../services/postgres/embedded-postgres.ts";
-import { Throwaway } from "../services/throwaway.ts";
-import { castOf, type Member, type Player } from "./cast.ts";
-import { type Program, runProgram } from "./program.ts";
+import { type FakeHost, startFakeHost } from "../../fake-host/fake-host.ts";
+import { type SeededAutomation, seedAutomation, seedRuns } from "../../fake-host/seed.ts";
+import { startPostgres } from "../../services/postgres/embedded-postgres.ts";
+import { Throwaway } from "../../services/throwaway.ts";
+import { type Program, runProgram } from "../watchdogs/program.ts";
+import { type DemoRun, type PlannedRun, planRuns } from "./runs.ts";
 
 /** Of every answer: long enough to see the sweeps at work. */
 export const LATENCY_MS = 40;
@@ -20,14 +20,14 @@ export const TIMING = {
   concurrency: 16,
 } as const;
 
-export interface Stage extends AsyncDisposable {
+export interface DemoEnvironment extends AsyncDisposable {
   readonly sql: Sql;
   readonly host: FakeHost;
-  readonly players: readonly Player[];
+  readonly runs: readonly DemoRun[];
   /** Rows and sandboxes for runs that come later. */
-  readonly seat: (members: readonly Member[]) => Promise<readonly Player[]>;
+  readonly addRuns: (planned: readonly PlannedRun[]) => Promise<readonly DemoRun[]>;
   /** Holds the logs; whatever runs under it ends with us. */
-  readonly place: Throwaway;
+  readonly temporary: Throwaway;
   readonly databaseUrl: string;
   /** What a watchdog needs to work here. */
   readonly env: Readonly<Record<string, string>>;
@@ -35,31 +35,35 @@ export interface Stage extends AsyncDisposable {
   readonly envFile: string;
 }
 
-export interface StageOptions {
-  readonly runs: number;
+export interface EnvironmentOptions {
+  /** How many runs there are to begin with. */
+  readonly count: number;
   readonly program: Program;
-  readonly tell: (text: string) => void;
+  readonly announce: (text: string) => void;
 }
 
-export async function openStage(options: StageOptions, signal: AbortSignal): Promise<Stage> {
-  const { runs, program, tell } = options;
+export async function openEnvironment(
+  options: EnvironmentOptions,
+  signal: AbortSignal,
+): Promise<DemoEnvironment> {
+  const { count, program, announce } = options;
   await using resources = new AsyncDisposableStack();
-  tell("starting PostgreSQL in a folder of its own");
+  announce("starting PostgreSQL in a folder of its own");
   const server = resources.use(await startPostgres({ settings: { fsync: "off" } }, signal));
   const databaseUrl = server.url();
-  const sql = resources.adopt(connect(databaseUrl, OWN_CONNECTIONS), (client) =>
-    client.end({ timeout: 1 }),
-  );
+  const sql = resources.adopt(connect(databaseUrl), (client) => client.end({ timeout: 1 }));
   await openAll(sql);
-  tell(`PostgreSQL ${await versionOf(sql)} is up; creating the tables: migrate --with-host-tables`);
+  announce(
+    `PostgreSQL ${await versionOf(sql)} is up; creating the tables: migrate --with-host-tables`,
+  );
   await migrate(program, databaseUrl, signal);
   const host = resources.use(await startFakeHost({ latencyMs: LATENCY_MS, keepRequests: 0 }));
-  const players = await seat(sql, host, castOf(runs));
-  await protect(sql, players);
-  const overdue = players.filter(({ role }) => role !== "on time").length;
-  tell(`${runs} runs are there, ${overdue} of them RUNNING past their deadline`);
+  const runs = await addRuns(sql, host, planRuns(count));
+  await protect(sql, runs);
+  const overdue = runs.filter(({ kind }) => kind !== "not due").length;
+  announce(`${count} runs are there, ${overdue} of them RUNNING past their deadline`);
 
-  const place = resources.adopt(
+  const temporary = resources.adopt(
     await Throwaway.create({ name: "run-watchdog-demo", stopSignal: "TERM" }),
     (created) => created.dispose(),
   );
@@ -76,15 +80,15 @@ export async function openStage(options: StageOptions, signal: AbortSignal): Pro
     WATCHDOG_HEALTH_HOST: "127.0.0.1",
     WATCHDOG_HEALTH_PORT: "0",
   };
-  const envFile = join(place.folder, "env");
+  const envFile = join(temporary.folder, "env");
   await writeFile(envFile, shellExports(env), { mode: 0o600 });
   const opened = resources.move();
   return {
     sql,
     host,
-    players,
-    seat: (members) => seat(sql, host, members),
-    place,
+    runs,
+    addRuns: (planned) => addRuns(sql, host, planned),
+    temporary,
     databaseUrl,
     env,
     envFile,
@@ -93,9 +97,9 @@ export async function openStage(options: StageOptions, signal: AbortSignal): Pro
 }
 
 /** Not under the watchdog's name: its sessions are what the demo looks for. */
-export function connect(databaseUrl: string, max: number): Sql {
+function connect(databaseUrl: string): Sql {
   return postgres(databaseUrl, {
-    max,
+    max: OWN_CONNECTIONS,
     fetch_types: false,
     onnotice: () => undefined,
     connection: { application_name: "run-watchdog-demo" },
@@ -121,47 +125,47 @@ async function migrate(program: Program, databaseUrl: string, signal: AbortSigna
 }
 
 /** Rows for all of them, and the sandboxes that their rows name. */
-async function seat(
+async function addRuns(
   sql: Sql,
   host: FakeHost,
-  members: readonly Member[],
-): Promise<readonly Player[]> {
+  planned: readonly PlannedRun[],
+): Promise<readonly DemoRun[]> {
   const automations = new Map<string, SeededAutomation>();
-  for (const { role, automation, shared } of members) {
-    if (shared && !automations.has(role)) {
-      automations.set(role, await seedAutomation(sql, automation));
+  for (const { kind, automation, shared } of planned) {
+    if (shared && !automations.has(kind)) {
+      automations.set(kind, await seedAutomation(sql, automation));
     }
   }
-  const runs = await seedRuns(
+  const seeded = await seedRuns(
     sql,
-    members.map(({ role, automation, seed }) => {
-      const of = automations.get(role);
+    planned.map(({ kind, automation, seed }) => {
+      const of = automations.get(kind);
       return of === undefined ? { ...seed, automation } : { ...seed, of };
     }),
   );
-  return members.flatMap((member, at): Player[] => {
-    const run = runs[at];
+  return planned.flatMap((plan, at): DemoRun[] => {
+    const run = seeded[at];
     if (run === undefined) return [];
     const { sandboxId, userId, orgId, bashCommandId } = run;
-    const sandbox = member.sandbox(bashCommandId ?? "");
+    const sandbox = plan.sandbox(bashCommandId ?? "");
     if (sandbox !== null && sandboxId !== null) {
       const commands = bashCommandId === null ? [] : [{ id: bashCommandId }];
       host.addSandbox({ id: sandboxId, userId, orgId, commands, ...sandbox });
     }
-    return [{ ...member, run }];
+    return [{ ...plan, ...run }];
   });
 }
 
 /** A host's own trigger that swallows every change of one row: a write that has no effect and raises no error. */
-async function protect(sql: Sql, players: readonly Player[]): Promise<void> {
+async function protect(sql: Sql, runs: readonly DemoRun[]): Promise<void> {
   await sql`
     CREATE FUNCTION demo_swallow() RETURNS trigger LANGUAGE plpgsql
     AS 'BEGIN RETURN NULL; END'`;
-  for (const { role, run } of players) {
-    if (role !== "protected") continue;
+  for (const { kind, id } of runs) {
+    if (kind !== "protected") continue;
     await sql.unsafe(
       `CREATE TRIGGER demo_swallow BEFORE UPDATE ON automation_runs FOR EACH ROW
-       WHEN (OLD.id = '${run.id}') EXECUTE FUNCTION demo_swallow()`,
+       WHEN (OLD.id = '${id}') EXECUTE FUNCTION demo_swallow()`,
     );
   }
 }

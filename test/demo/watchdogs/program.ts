@@ -18,7 +18,7 @@ export interface Ended {
   readonly stderr: string;
 }
 
-/** What a process needs to run at all. The user's own settings, and proxies, are not for the demo's world. */
+/** What a process needs to run at all. The user's own settings, and proxies, are not for the demo. */
 const INHERITED = ["PATH", "HOME", "TMPDIR", "TMP", "TEMP", "SystemRoot"];
 
 /** In a group of its own: Ctrl-C in a terminal reaches us alone, and we decide what ends when. */

@@ -1,9 +1,9 @@
-/** What the watchdogs' logs tell: said as it comes, and added up. */
-import type { LogEntry, Watchdog } from "./fleet.ts";
-import { COUNTED, type Counted, counted, countsText } from "./summary.ts";
+/** What the watchdogs log: printed as it comes, and added up. */
+import { COUNTED, type Counted, counted, countsText } from "./screen/tables.ts";
+import type { LogEntry, Watchdog } from "./watchdogs/watchdogs.ts";
 
-export interface ChronicleOptions {
-  readonly tell: (text: string) => void;
+export interface TimelineOptions {
+  readonly announce: (text: string) => void;
   readonly onSweep: () => void;
 }
 
@@ -12,8 +12,8 @@ export interface Held {
   readonly by: Watchdog;
 }
 
-export class Chronicle {
-  readonly #options: ChronicleOptions;
+export class Timeline {
+  readonly #options: TimelineOptions;
   readonly #counts = {
     deferred: 0,
     suspected: 0,
@@ -26,10 +26,10 @@ export class Chronicle {
   #mostHeld: Held | null = null;
   #sweeps = 0;
   #errorCause: string | null = null;
-  #broken: Error | null = null;
+  #failure: Error | null = null;
   #closed = false;
 
-  constructor(options: ChronicleOptions) {
+  constructor(options: TimelineOptions) {
     this.#options = options;
   }
 
@@ -51,8 +51,8 @@ export class Chronicle {
     return this.#mostHeld;
   }
 
-  /** But for suspicions and what is held, for which a mass is to come. */
-  get everythingWasSeen(): boolean {
+  /** But for what is suspected and what is held, for which many have to stop at once. */
+  get everyActionWasSeen(): boolean {
     const { suspected: _, held: __, ...seen } = this.#counts;
     return this.#errorCause !== null && Object.values(seen).every((count) => count > 0);
   }
@@ -64,31 +64,31 @@ export class Chronicle {
 
   /** @throws when a watchdog ended that was not told to. */
   check(): void {
-    if (this.#broken !== null) throw this.#broken;
+    if (this.#failure !== null) throw this.#failure;
   }
 
-  readonly hear = (watchdog: Watchdog, entry: LogEntry): void => {
+  readonly onLog = (watchdog: Watchdog, entry: LogEntry): void => {
     if (this.#closed) return;
-    if (entry.msg === "a run could not be handled") this.#hearError(watchdog, entry);
+    if (entry.msg === "a run could not be handled") this.#addError(watchdog, entry);
     if (entry.msg === "sweep finished" && entry.counts !== undefined) {
-      this.#hearSweep(watchdog, entry, entry.counts);
+      this.#addSweep(watchdog, entry, entry.counts);
     }
   };
 
-  readonly lose = ({ letter }: Watchdog, lastWords: string): void => {
-    if (this.#closed) this.#options.tell(`${letter} has ended`);
-    else this.#broken = new Error(`watchdog ${letter} ended by itself:\n${lastWords}`);
+  readonly onExit = ({ letter }: Watchdog, lastLines: string): void => {
+    if (this.#closed) this.#options.announce(`${letter} has ended`);
+    else this.#failure = new Error(`watchdog ${letter} ended by itself:\n${lastLines}`);
   };
 
-  #hearError({ letter }: Watchdog, { reason }: LogEntry): void {
+  #addError({ letter }: Watchdog, { reason }: LogEntry): void {
     if (this.#errorCause !== null) return;
     this.#errorCause = reason ?? "unexpected error";
-    this.#options.tell(
-      `${letter} reports an error: ${this.#errorCause}. A trigger of the host's swallows every update of this one run; that is seen, said, and never taken for a lost race`,
+    this.#options.announce(
+      `${letter} reports an error: ${this.#errorCause}. A trigger of the host's swallows every update of this one run; the watchdog sees that and says so, and does not take it for a lost race`,
     );
   }
 
-  #hearSweep(
+  #addSweep(
     watchdog: Watchdog,
     { durationMs = 0 }: LogEntry,
     counts: NonNullable<LogEntry["counts"]>,
@@ -101,7 +101,7 @@ export class Chronicle {
     }
     if (counts.stale === 0) return;
     const tookS = (durationMs / 1000).toFixed(1);
-    this.#options.tell(
+    this.#options.announce(
       `${watchdog.letter} swept ${counted(counts.stale, "run")} in ${tookS} s: ${countsText(counts)}`,
     );
   }

@@ -1,37 +1,51 @@
-/** Afterwards, from the database's own rows: did the watchdogs keep what they promise? */
+/** Afterwards, from the database's own rows: did the watchdogs keep their promises? */
 import type { Sql } from "postgres";
-import type { FakeHost } from "../fake-host/fake-host.ts";
-import type { Player } from "./cast.ts";
-import type { Check } from "./check.ts";
-import type { HostWrite } from "./directions.ts";
-import type { LockFigures } from "./lock-watch.ts";
-import type { MassStop } from "./mass-stop.ts";
-import type { Sightings } from "./sightings.ts";
-import { TIMING } from "./stage.ts";
+import type { FakeHost } from "../../fake-host/fake-host.ts";
+import type { LockFigures } from "../../services/postgres/lock-watch.ts";
+import { TIMING } from "../scenario/environment.ts";
+import type { HostWrite } from "../scenario/host-script.ts";
+import type { DemoRun } from "../scenario/runs.ts";
+import type { LookupTimes } from "./lookup-times.ts";
 
-export interface AuditFacts {
-  readonly sql: Sql;
-  readonly host: FakeHost;
-  readonly players: readonly Player[];
-  readonly writes: readonly HostWrite[];
-  readonly locks: LockFigures;
-  readonly mass: MassStop;
-  readonly sightings: Pick<Sightings, "of">;
+/** One promise of the watchdogs, and whether it was kept. */
+export interface Check {
+  readonly ok: boolean;
+  readonly text: string;
 }
 
-export async function audit(facts: AuditFacts): Promise<readonly Check[]> {
-  const { mass } = facts;
+/** The runs whose sandboxes stopped all at once, and the override that ended them. */
+export interface MassStop {
+  readonly runs: readonly DemoRun[];
+  /** What the person gave as the reason. */
+  readonly reason: string;
+  /** By the database's clock, Unix milliseconds: nothing may end any of them earlier. */
+  readonly overriddenAtMs: number;
+}
+
+export interface CheckFacts {
+  readonly sql: Sql;
+  readonly host: FakeHost;
+  /** Those of the mass stop apart. */
+  readonly runs: readonly DemoRun[];
+  readonly writes: readonly HostWrite[];
+  readonly locks: LockFigures;
+  readonly massStop: MassStop;
+  readonly lookupTimes: Pick<LookupTimes, "of">;
+}
+
+export async function checkAll(facts: CheckFacts): Promise<readonly Check[]> {
+  const { massStop } = facts;
   const rows = await readRows(facts.sql);
-  const players = [...facts.players, ...mass.players];
+  const runs = [...facts.runs, ...massStop.runs];
   return [
     firstWriterWins(facts.writes, rows),
-    deadHaveVerdict(players, facts.writes, rows),
-    livingAreLeftAlone(players, rows),
-    presumptionsAreConfirmed(facts.sightings, rows),
-    massIsHeld(mass, rows),
-    massEndsByOverride(mass, rows),
-    sandboxes(facts.host, players, rows),
-    firstOutcomes(players, rows),
+    deadHaveVerdict(runs, facts.writes, rows),
+    livingAreLeftAlone(runs, rows),
+    presumptionsAreConfirmed(facts.lookupTimes, rows),
+    massStopIsHeld(massStop, rows),
+    massStopEndsByOverride(massStop, rows),
+    sandboxes(facts.host, runs, rows),
+    firstOutcomes(runs, rows),
     noOpenTransaction(facts.locks),
     nobodyWaited(facts.locks),
   ];
@@ -78,8 +92,8 @@ async function readRows(sql: Sql): Promise<Rows> {
 
 function firstWriterWins(writes: readonly HostWrite[], rows: Rows): Check {
   const first = writes.filter(({ answer }) => answer.code === 200);
-  const kept = first.filter(({ player, status, conversationId, answer }) => {
-    const row = rows.get(player.run.id);
+  const kept = first.filter(({ run, status, conversationId, answer }) => {
+    const row = rows.get(run.id);
     // Overturned is a presumption, and nothing else.
     const expected = answer.code === 200 && answer.reconciled ? ["presumption"] : [];
     return (
@@ -96,19 +110,19 @@ function firstWriterWins(writes: readonly HostWrite[], rows: Rows): Check {
 }
 
 function deadHaveVerdict(
-  players: readonly Player[],
+  runs: readonly DemoRun[],
   writes: readonly HostWrite[],
   rows: Rows,
 ): Check {
-  const beaten = new Set(
-    writes.filter(({ answer }) => answer.code !== 200).map(({ player }) => player),
+  const cameTooLate = new Set(
+    writes.filter(({ answer }) => answer.code !== 200).map(({ run }) => run),
   );
-  const dead = players.flatMap((player) => {
-    if (player.ending.kind === "verdict") return [{ player, ...player.ending }];
-    return beaten.has(player) ? [{ player, status: "COMPLETED", basis: "proof" }] : [];
+  const dead = runs.flatMap((run) => {
+    if (run.expectedEnd.kind === "verdict") return [{ run, ...run.expectedEnd }];
+    return cameTooLate.has(run) ? [{ run, status: "COMPLETED", basis: "proof" }] : [];
   });
-  const right = dead.filter(({ player, status, basis }) => {
-    const row = rows.get(player.run.id);
+  const right = dead.filter(({ run, status, basis }) => {
+    const row = rows.get(run.id);
     const [verdict, ...more] = row?.verdicts ?? [];
     const agrees = verdict?.outcome === status && verdict.basis === basis;
     return row?.status === status && agrees && more.length === 0;
@@ -116,56 +130,56 @@ function deadHaveVerdict(
   return outOf(right.length, dead.length, "dead runs have the right verdict, and only one");
 }
 
-function livingAreLeftAlone(players: readonly Player[], rows: Rows): Check {
-  const living = players.filter(({ ending }) => ending.kind === "none");
-  const left = living.filter(({ run }) => {
-    const row = rows.get(run.id);
+function livingAreLeftAlone(runs: readonly DemoRun[], rows: Rows): Check {
+  const living = runs.filter(({ expectedEnd }) => expectedEnd.kind === "none");
+  const left = living.filter(({ id }) => {
+    const row = rows.get(id);
     return row?.status === "RUNNING" && row.verdicts.length === 0;
   });
   return outOf(left.length, living.length, "runs that may be alive are still RUNNING");
 }
 
 /** By what the host was asked before each verdict, not by what a watchdog says. */
-function presumptionsAreConfirmed(sightings: Pick<Sightings, "of">, rows: Rows): Check {
+function presumptionsAreConfirmed(lookupTimes: Pick<LookupTimes, "of">, rows: Rows): Check {
   const presumed = [...rows.values()].flatMap(({ verdicts }) =>
     verdicts.filter(({ basis }) => basis === "presumption"),
   );
   const confirmed = presumed.filter(({ sandbox, decided }) => {
-    const times = sightings.of(sandbox ?? "").filter((at) => at <= decided);
+    const times = lookupTimes.of(sandbox ?? "").filter((at) => at <= decided);
     return Math.max(...times) - Math.min(...times) >= TIMING.deferS * 1000;
   });
-  const text = `presumptions rest on two sightings, at least ${TIMING.deferS} s apart`;
+  const text = `presumptions rest on two lookups, at least ${TIMING.deferS} s apart`;
   return outOf(confirmed.length, presumed.length, text);
 }
 
-function massIsHeld({ players, overriddenAtMs }: MassStop, rows: Rows): Check {
-  const stayed = players.filter(({ run }) => {
-    const endedAtMs = rows.get(run.id)?.completed_at ?? null;
+function massStopIsHeld({ runs, overriddenAtMs }: MassStop, rows: Rows): Check {
+  const stayed = runs.filter(({ id }) => {
+    const endedAtMs = rows.get(id)?.completed_at ?? null;
     return endedAtMs === null || endedAtMs >= overriddenAtMs;
   });
-  return outOf(stayed.length, players.length, "of the mass stayed RUNNING until the override");
+  return outOf(stayed.length, runs.length, "stopped at once stayed RUNNING until the override");
 }
 
-function massEndsByOverride({ players, reason, overriddenAtMs }: MassStop, rows: Rows): Check {
-  const ended = players.filter(({ run }) => {
-    const { status, verdicts = [] } = rows.get(run.id) ?? {};
+function massStopEndsByOverride({ runs, reason, overriddenAtMs }: MassStop, rows: Rows): Check {
+  const ended = runs.filter(({ id }) => {
+    const { status, verdicts = [] } = rows.get(id) ?? {};
     const [verdict] = verdicts;
     const journaled = verdict?.override === reason && verdict.decided >= overriddenAtMs;
     return status === "FAILED" && journaled;
   });
-  return outOf(ended.length, players.length, "of the mass ended by it, its reason in the journal");
+  return outOf(ended.length, runs.length, "stopped at once ended by it, its reason in the journal");
 }
 
 /** Deleted is what a proof allows to be deleted, and nothing else. */
-function sandboxes(host: FakeHost, players: readonly Player[], rows: Rows): Check {
-  const facts = players
-    .filter(({ run, sandbox }) => sandbox(run.bashCommandId ?? "") !== null)
-    .map(({ run, automation }) => {
-      const verdicts = rows.get(run.id)?.verdicts ?? [];
+function sandboxes(host: FakeHost, runs: readonly DemoRun[], rows: Rows): Check {
+  const facts = runs
+    .filter(({ bashCommandId, sandbox }) => sandbox(bashCommandId ?? "") !== null)
+    .map(({ id, sandboxId, automation }) => {
+      const verdicts = rows.get(id)?.verdicts ?? [];
       const proven = verdicts.some(({ basis }) => basis === "proof");
       return {
         due: proven && automation.keepAlive !== true,
-        gone: host.sandbox(run.sandboxId ?? "") === undefined,
+        gone: host.sandbox(sandboxId ?? "") === undefined,
         noted: verdicts.every(({ cleanup }) => cleanup === "done"),
       };
     });
@@ -180,9 +194,9 @@ function sandboxes(host: FakeHost, players: readonly Player[], rows: Rows): Chec
   return { ...check, ok: check.ok && wrong === 0 };
 }
 
-function firstOutcomes(players: readonly Player[], rows: Rows): Check {
-  const templates = players.filter(({ role }) => role === "template");
-  const recorded = templates.filter(({ run }) => rows.get(run.id)?.first_run === "success");
+function firstOutcomes(runs: readonly DemoRun[], rows: Rows): Check {
+  const templates = runs.filter(({ kind }) => kind === "template");
+  const recorded = templates.filter(({ id }) => rows.get(id)?.first_run === "success");
   return outOf(recorded.length, templates.length, "templates have their first outcome recorded");
 }
 

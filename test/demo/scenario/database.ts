@@ -22,7 +22,7 @@ export interface VerdictCounts {
   readonly failedOverridden: number;
 }
 
-export class Ledger {
+export class DemoDatabase {
   readonly #sql: Sql;
 
   constructor(sql: Sql) {
@@ -70,7 +70,7 @@ export class Ledger {
   }
 
   /** What a sweep still has to do after its verdicts: deletions that need not wait, first outcomes. */
-  async pendingChores(): Promise<number> {
+  async pendingAfterVerdicts(): Promise<number> {
     const [row] = await this.#sql<{ readonly count: number }[]>`
       SELECT count(*)::int AS count FROM watchdog.verdicts
       WHERE (basis = 'proof' AND cleanup_state = 'pending') OR first_run_state = 'pending'`;

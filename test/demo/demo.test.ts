@@ -117,6 +117,54 @@ describe("demo", () => {
     DEMO_WITHIN_MS,
   );
 
+  it(
+    "takes a signal that arrives twice at the same moment for one",
+    async () => {
+      const demo = start("--runs", "20");
+      await demo.until(/runs are there/);
+      running?.kill("SIGINT");
+      running?.kill("SIGINT");
+      expect(await demo.exit).toEqual({ code: 130, signal: null });
+      expect(demo.text).toContain("stopped by SIGINT, and nothing is left behind");
+      await expectNothingLeft(demo);
+    },
+    DEMO_WITHIN_MS,
+  );
+
+  it(
+    "ends at once with a second signal, and what it started ends all the same",
+    async () => {
+      const demo = start("--runs", "20");
+      await demo.until(/watchdogs A/);
+      // Does not hear that it should stop.
+      process.kill(Number(/A \(pid (\d+)\)/.exec(demo.text)?.[1]), "SIGSTOP");
+      const again = setInterval(() => running?.kill("SIGINT"), 50);
+      expect(await demo.exit).toEqual({ code: 130, signal: null });
+      clearInterval(again);
+      expect(demo.text).not.toContain("nothing is left behind");
+      await expectNothingLeft(demo);
+    },
+    DEMO_WITHIN_MS,
+  );
+
+  it(
+    "stops when nobody reads what it prints, and says so",
+    async () => {
+      const demo = start("--runs", "20");
+      await demo.until(/starting PostgreSQL/);
+      running?.stdout?.destroy();
+      expect(await demo.exit).toEqual({ code: 1, signal: null });
+      expect(demo.text).toMatch(
+        /^demo: stdout cannot be written \(.*EPIPE.*\), so it was stopped$/m,
+      );
+      expect(demo.text).not.toContain("is killed in the middle");
+      await expectNothingLeft(demo);
+    },
+    DEMO_WITHIN_MS,
+  );
+});
+
+describe("demo that cannot begin", () => {
   for (const runs of ["19", "2001"]) {
     it(`refuses ${runs} runs and names the limits`, async () => {
       const demo = start("--runs", runs);
@@ -126,6 +174,37 @@ describe("demo", () => {
       );
     });
   }
+
+  for (const { name, args, says } of [
+    { name: "refuses runs that are no number", args: ["--runs", "many"], says: 'got "many"' },
+    { name: "refuses an option that there is not", args: ["--kep"], says: "'--kep'" },
+    { name: "refuses what is no option", args: ["60"], says: "'60'" },
+  ]) {
+    it(`${name}, and shows how it is called`, async () => {
+      const demo = start(...args);
+      expect(await demo.exit).toEqual({ code: 2, signal: null });
+      expect(demo.text).toMatch(/^demo: /);
+      expect(demo.text).toContain(says);
+      expect(demo.text).toContain("Usage: npm run demo -- [options]\n");
+    });
+  }
+
+  it("says how to build the worker when it is not there", async () => {
+    const demo = start("--program", join(temporary, "nothing.js"));
+    expect(await demo.exit).toEqual({ code: 2, signal: null });
+    expect(demo.text).toBe(
+      `demo: the built worker is not there: ${temporary}/nothing.js; build it with: npm run build:main\n`,
+    );
+  });
+
+  it("shows its options in lines of at most 80 columns", async () => {
+    const demo = start("--help");
+    expect(await demo.exit).toEqual({ code: 0, signal: null });
+    for (const option of ["--runs", "--keep", "--program", "--help"]) {
+      expect(demo.text).toContain(`\n  ${option} `);
+    }
+    expect(demo.text.split("\n").filter((line) => line.length > 80)).toEqual([]);
+  });
 });
 
 const ACTIONS = [

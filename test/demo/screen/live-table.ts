@@ -1,8 +1,8 @@
 /** The table of runs on a terminal, kept up to date until the end. */
 import { setTimeout as sleep } from "node:timers/promises";
-import type { Ledger } from "./ledger.ts";
+import type { DemoDatabase } from "../scenario/database.ts";
 import type { Screen } from "./screen.ts";
-import { RUN_TABLE_LINES, runTable } from "./summary.ts";
+import { RUN_TABLE_LINES, runTable } from "./tables.ts";
 
 const EVERY_MS = 250;
 
@@ -12,9 +12,9 @@ export class LiveTable {
   readonly #stop = new AbortController();
   readonly #shown: Promise<void>;
 
-  constructor(screen: Screen, ledger: Ledger) {
-    this.#shown = screen.live ? this.#keepShowing(screen, ledger) : Promise.resolve();
-    // `end` hears of it.
+  constructor(screen: Screen, database: DemoDatabase) {
+    this.#shown = screen.live ? this.#keepShowing(screen, database) : Promise.resolve();
+    // `end` throws it.
     this.#shown.catch(() => undefined);
   }
 
@@ -24,11 +24,11 @@ export class LiveTable {
     await this.#shown;
   }
 
-  async #keepShowing(screen: Screen, ledger: Ledger): Promise<void> {
+  async #keepShowing(screen: Screen, database: DemoDatabase): Promise<void> {
     const { signal } = this.#stop;
     try {
       while (!signal.aborted) {
-        screen.show(["", ...runTable(await ledger.groups())]);
+        screen.show(["", ...runTable(await database.groups())]);
         await sleep(EVERY_MS, undefined, { signal }).catch(() => undefined);
       }
     } finally {

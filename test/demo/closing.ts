@@ -1,23 +1,22 @@
 /** How to go on from here: health, and commands to copy. */
 import { once } from "node:events";
 import { relative } from "node:path";
-import type { Watchdog } from "./fleet.ts";
-import { healthOf } from "./health.ts";
-import type { Program } from "./program.ts";
-import { INDENT, type Screen, wrapped } from "./screen.ts";
-import type { Stage } from "./stage.ts";
+import type { DemoEnvironment } from "./scenario/environment.ts";
+import { INDENT, type Screen, wrapped } from "./screen/screen.ts";
+import type { Program } from "./watchdogs/program.ts";
+import { healthOf, type Watchdog } from "./watchdogs/watchdogs.ts";
 
-export interface EpilogueOptions {
+export interface ClosingOptions {
   readonly keep: boolean;
   readonly program: Program;
   readonly screen: Screen;
 }
 
 /** With `keep` it comes back when the signal aborts. */
-export async function tellEpilogue(
-  stage: Stage,
+export async function printClosing(
+  environment: DemoEnvironment,
   watchdogs: readonly Watchdog[],
-  { keep, program, screen }: EpilogueOptions,
+  { keep, program, screen }: ClosingOptions,
   signal: AbortSignal,
 ): Promise<void> {
   const health = await Promise.all(watchdogs.map((watchdog) => healthLines(watchdog, signal)));
@@ -27,7 +26,7 @@ export async function tellEpilogue(
     screen.print(["", "Try next:", "", ...NEXT_LINES]);
     return;
   }
-  screen.print(["", ...keepLines(stage, watchdogs, commandLine(program))]);
+  screen.print(["", ...keepLines(environment, watchdogs, commandLine(program))]);
   if (!signal.aborted) await once(signal, "abort");
 }
 
@@ -47,13 +46,17 @@ const NEXT_LINES = [
 ];
 
 /** Comments of the shell, so that all of it can be copied. */
-function keepLines(stage: Stage, watchdogs: readonly Watchdog[], self: string): readonly string[] {
+function keepLines(
+  environment: DemoEnvironment,
+  watchdogs: readonly Watchdog[],
+  self: string,
+): readonly string[] {
   return [
     "Everything stays up until Ctrl-C. In another shell:",
     "",
     "  # the settings of this demo, for the commands below; its database is",
-    `  # ${stage.databaseUrl}`,
-    `  . ${stage.envFile}`,
+    `  # ${environment.databaseUrl}`,
+    `  . ${environment.envFile}`,
     "  # what a sweep would do now, and what was written so far",
     `  ${self} once --dry-run`,
     '  psql "$DATABASE_URL" -c "SELECT outcome, basis, reason FROM watchdog.verdicts"',
@@ -73,11 +76,11 @@ function watchLines({ healthUrl, logFile, pid, letter }: Watchdog): readonly str
   ];
 }
 
-/** To be typed where we were started. */
-function commandLine({ self }: Program): string {
+/** To be typed where we were started; npm has changed the folder and says from which. */
+function commandLine({ self, env }: Program): string {
   return self
     .map((part) => {
-      const near = relative("", part);
+      const near = relative(env["INIT_CWD"] ?? "", part);
       const short = part.startsWith("/") && !near.startsWith("..") ? near : part;
       return /^[\w./:=@-]+$/.test(short) ? short : `'${short}'`;
     })

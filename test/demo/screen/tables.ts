@@ -1,10 +1,10 @@
 /** The demo's tables and lists, as lines of at most 80 columns. */
-import type { SweepCounts } from "../../src/rules/report.ts";
-import type { Check } from "./check.ts";
-import type { HostWrite } from "./directions.ts";
-import type { GroupCount, VerdictCounts } from "./ledger.ts";
-import { GROUPS } from "./roles.ts";
-import { TIMING } from "./stage.ts";
+import type { SweepCounts } from "../../../src/rules/report.ts";
+import type { Check } from "../checks/checks.ts";
+import type { GroupCount, VerdictCounts } from "../scenario/database.ts";
+import { TIMING } from "../scenario/environment.ts";
+import type { HostWrite } from "../scenario/host-script.ts";
+import { GROUPS } from "../scenario/run-kinds.ts";
 
 const STATUSES = ["COMPLETED", "FAILED", "CANCELLED", "RUNNING"] as const;
 
@@ -50,7 +50,7 @@ export const COUNTED = [
 
 export type Counted = Pick<SweepCounts, (typeof COUNTED)[number]>;
 
-export interface Deeds {
+export interface Actions {
   readonly verdicts: VerdictCounts;
   /** Added up over the reports of the sweeps. */
   readonly counts: Counted;
@@ -59,9 +59,9 @@ export interface Deeds {
   readonly errorCause: string;
 }
 
-export function deedLines(deeds: Deeds): readonly string[] {
-  const { counts, skipped, errorCause } = deeds;
-  const { completed, failedProven, failedPresumed, failedOverridden } = deeds.verdicts;
+export function actionLines(actions: Actions): readonly string[] {
+  const { counts, skipped, errorCause } = actions;
+  const { completed, failedProven, failedPresumed, failedOverridden } = actions.verdicts;
   const failed = failedProven + failedPresumed + failedOverridden;
   const why = `${failedProven} proven by an exit code, ${failedPresumed} presumed, ${failedOverridden} by override`;
   const lines: readonly (readonly [string, number, string])[] = [
@@ -85,7 +85,7 @@ export function checkLines(checks: readonly Check[]): readonly string[] {
   return checks.map(({ ok, text }) => `  ${ok ? "ok  " : "FAIL"}  ${text}`);
 }
 
-/** Those that held their row on purpose do not count. */
+/** Those that were slow on purpose do not count. */
 export function slowestLine(writes: readonly HostWrite[]): readonly string[] {
   const times = writes.flatMap(({ tookMs }) => (tookMs === null ? [] : [tookMs]));
   if (times.length === 0) return [];

@@ -1,10 +1,10 @@
-/** The demo's watchdogs: processes of their own, followed through what they log. */
+/** The demo's watchdogs: processes of their own, followed through their logs and their health. */
 import { once } from "node:events";
 import { createWriteStream } from "node:fs";
 import { join } from "node:path";
 import { createInterface } from "node:readline";
-import type { SweepCounts } from "../../src/rules/report.ts";
-import type { Throwaway } from "../services/throwaway.ts";
+import type { SweepCounts } from "../../../src/rules/report.ts";
+import type { Throwaway } from "../../services/throwaway.ts";
 import { type Environment, type Program, spawnProgram } from "./program.ts";
 
 const UP_WITHIN_MS = 30_000;
@@ -24,14 +24,14 @@ export interface LogEntry {
   readonly counts?: SweepCounts;
 }
 
-export interface FleetOptions {
+export interface WatchdogsOptions {
   readonly program: Program;
   readonly env: Environment;
   /** Keeps the logs, and ends the processes should we be killed. */
-  readonly place: Throwaway;
+  readonly temporary: Throwaway;
   readonly onLog: (watchdog: Watchdog, entry: LogEntry) => void;
   /** One ended that was not told to. */
-  readonly onLost: (watchdog: Watchdog, lastWords: string) => void;
+  readonly onExit: (watchdog: Watchdog, lastLines: string) => void;
 }
 
 export interface Watchdog {
@@ -44,17 +44,17 @@ export interface Watchdog {
   readonly holder: string;
 }
 
-export class Fleet implements AsyncDisposable {
-  readonly #options: FleetOptions;
-  readonly #members = new Set<Member>();
+export class Watchdogs implements AsyncDisposable {
+  readonly #options: WatchdogsOptions;
+  readonly #processes = new Set<WatchdogProcess>();
   #started = 0;
 
-  constructor(options: FleetOptions) {
+  constructor(options: WatchdogsOptions) {
     this.#options = options;
   }
 
-  get watchdogs(): readonly Watchdog[] {
-    return [...this.#members].flatMap(({ watchdog }) => (watchdog === null ? [] : [watchdog]));
+  get up(): readonly Watchdog[] {
+    return [...this.#processes].flatMap(({ watchdog }) => (watchdog === null ? [] : [watchdog]));
   }
 
   /** Resolves when it is up. */
@@ -62,9 +62,9 @@ export class Fleet implements AsyncDisposable {
     signal.throwIfAborted();
     const letter = String.fromCharCode("A".charCodeAt(0) + this.#started);
     this.#started += 1;
-    const member = new Member(letter, this.#options);
-    this.#members.add(member);
-    void member.gone.then(() => this.#members.delete(member));
+    const one = new WatchdogProcess(letter, this.#options);
+    this.#processes.add(one);
+    void one.gone.then(() => this.#processes.delete(one));
     const late = Promise.withResolvers<never>();
     const timer = setTimeout(
       () => late.reject(new Error(`watchdog ${letter} is not up after ${UP_WITHIN_MS / 1000} s`)),
@@ -73,39 +73,62 @@ export class Fleet implements AsyncDisposable {
     const onAbort = () => late.reject(signal.reason);
     signal.addEventListener("abort", onAbort, { once: true });
     try {
-      return await Promise.race([member.up, late.promise]);
+      return await Promise.race([one.up, late.promise]);
     } finally {
       clearTimeout(timer);
       signal.removeEventListener("abort", onAbort);
     }
   }
 
-  /** As a crash of its machine: no signal that it could answer. */
+  /** As a crash of its machine: it cannot do anything about it. */
   async kill(watchdog: Watchdog): Promise<void> {
-    for (const member of this.#members)
-      if (member.watchdog === watchdog) await member.end("SIGKILL");
+    for (const one of this.#processes) if (one.watchdog === watchdog) await one.end("SIGKILL");
   }
 
   /** Asks all of them to stop, and waits. */
   async [Symbol.asyncDispose](): Promise<void> {
-    await Promise.all([...this.#members].map((member) => member.end("SIGTERM")));
+    await Promise.all([...this.#processes].map((one) => one.end("SIGTERM")));
   }
 }
 
-class Member {
+const HEALTH_WITHIN_MS = 5000;
+
+export interface WatchdogHealth {
+  readonly status: string;
+  readonly role: string;
+  readonly reasons: readonly string[];
+}
+
+/** @throws signal.reason when it has aborted; a watchdog that does not answer says so in its status. */
+export async function healthOf(
+  { healthUrl }: Watchdog,
+  signal: AbortSignal,
+): Promise<WatchdogHealth> {
+  signal.throwIfAborted();
+  try {
+    const patience = AbortSignal.timeout(HEALTH_WITHIN_MS);
+    const response = await fetch(`${healthUrl}/health`, { signal: patience });
+    // Our own program's answer.
+    return (await response.json()) as WatchdogHealth;
+  } catch {
+    return { status: "does not answer", role: "", reasons: [] };
+  }
+}
+
+class WatchdogProcess {
   readonly up: Promise<Watchdog>;
   readonly gone: Promise<void>;
   watchdog: Watchdog | null = null;
   readonly #child: ReturnType<typeof spawnProgram>;
   readonly #tail: string[] = [];
-  #told = false;
+  #isEnding = false;
 
-  constructor(letter: string, options: FleetOptions) {
-    const { program, env, place, onLog, onLost } = options;
+  constructor(letter: string, options: WatchdogsOptions) {
+    const { program, env, temporary, onLog, onExit } = options;
     const child = spawnProgram(program, ["run"], env);
-    place.watch(child);
+    temporary.watch(child);
     this.#child = child;
-    const logFile = join(place.folder, `${letter}.log`);
+    const logFile = join(temporary.folder, `${letter}.log`);
     const log = createWriteStream(logFile);
     const { promise, resolve, reject } = Promise.withResolvers<Watchdog>();
     this.up = promise;
@@ -127,20 +150,20 @@ class Member {
     const closed = once(child, "close").catch((error: unknown) => this.#tail.push(String(error)));
     this.gone = closed.then(() => {
       log.end();
-      const lastWords = this.#tail.join("\n");
-      reject(new Error(`watchdog ${letter} ended before it was up: ${lastWords}`));
-      if (this.watchdog !== null && !this.#told) onLost(this.watchdog, lastWords);
+      const lastLines = this.#tail.join("\n");
+      reject(new Error(`watchdog ${letter} ended before it was up: ${lastLines}`));
+      if (this.watchdog !== null && !this.#isEnding) onExit(this.watchdog, lastLines);
     });
     // Whoever waits for it hears of it; nobody has to.
     promise.catch(() => undefined);
   }
 
   async end(signal: "SIGTERM" | "SIGKILL"): Promise<void> {
-    this.#told = true;
+    this.#isEnding = true;
     this.#child.kill(signal);
-    const hurry = setTimeout(() => this.#child.kill("SIGKILL"), STOP_WITHIN_MS);
+    const patience = setTimeout(() => this.#child.kill("SIGKILL"), STOP_WITHIN_MS);
     await this.gone;
-    clearTimeout(hurry);
+    clearTimeout(patience);
   }
 }
 

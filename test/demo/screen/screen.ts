@@ -1,6 +1,6 @@
 /** Where the demo is shown: lines, and on a terminal a block below them that is kept up to date. */
 import { clearScreenDown, moveCursor } from "node:readline";
-import type { Stdout } from "../../src/app/stdout.ts";
+import type { Stdout } from "../../../src/app/stdout.ts";
 
 const WIDTH = 80;
 /** Where the text of an event begins. */
@@ -9,11 +9,11 @@ export const INDENT = " ".repeat(10);
 export interface Screen {
   /** Whether `show` can be seen. */
   readonly live: boolean;
-  /** Something happened: the time since the start, then the text, wrapped. */
-  readonly tell: (text: string) => void;
+  /** Prints an event: the time since the start, then the text, wrapped. */
+  readonly announce: (text: string) => void;
   /** Lines as they are. */
   readonly print: (lines: readonly string[]) => void;
-  /** What stands below everything else until it is shown anew. */
+  /** Replaces the block that stands below everything else. */
   readonly show: (lines: readonly string[]) => void;
 }
 
@@ -38,7 +38,7 @@ export function openScreen(stdout: Stdout, blockLines: number): Screen {
 
   return {
     live,
-    tell: (text) => {
+    announce: (text) => {
       const seconds = ((performance.now() - startedAt) / 1000).toFixed(1);
       write(wrapped(text, `${seconds.padStart(6)} s  `), block);
     },
