@@ -6,7 +6,7 @@ import { parseArgs } from "node:util";
 import packageJson from "../../package.json" with { type: "json" };
 import { type Stdout, watchStdout } from "../../src/app/stdout.ts";
 import { StopRequestedError } from "../../src/watchdog/stop.ts";
-import { installedBinaries, PostgresMissingError } from "../services/postgres/postgres-binaries.ts";
+import { installedBinaries, PostgresMissingError } from "../services/postgres/binaries.ts";
 import { runDemo } from "./demo.ts";
 import { FEWEST_RUNS, MOST_RUNS } from "./scenario/runs.ts";
 import { LIVE_LINES } from "./screen/live-table.ts";

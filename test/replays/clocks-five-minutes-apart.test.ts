@@ -1,10 +1,11 @@
 import { describe, expect, it, vi } from "vitest";
 import type { SeededRun } from "../fake-host/seed.ts";
-import { healthOf, LEASE_STORES, PATIENCE } from "../process/takeover/crew.ts";
-import { deleted, journal, seedExited } from "../races/fleet.ts";
+import { deleted, journal } from "../races/sample-runs.ts";
+import { healthOf, LEASE_STORES, PATIENCE } from "../support/process/contending-workers.ts";
 import { shiftedClock } from "../support/process/shifted-clock.ts";
 import { startWorker, type WorkerProcess } from "../support/process/worker-process.ts";
 import { holdLookups } from "../support/world/end-of-runs.ts";
+import { seedExited } from "../support/world/proven-runs.ts";
 import { createWorld, exitedWith, randomCommandId, type World } from "../support/world/world.ts";
 
 const MINUTE_MS = 60_000;

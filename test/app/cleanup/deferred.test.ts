@@ -1,7 +1,7 @@
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import { StoreUnavailableError } from "../../../src/watchdog/ports.ts";
 import { completeRun } from "../../fake-host/callback.ts";
-import { html } from "../../fake-host/fake-host-model.ts";
+import { html } from "../../fake-host/model.ts";
 import type { AutomationSeed, SeededRun } from "../../fake-host/seed.ts";
 import { journalWith } from "../../support/stands/journal-double.ts";
 import {

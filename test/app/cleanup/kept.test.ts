@@ -1,5 +1,5 @@
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
-import { html } from "../../fake-host/fake-host-model.ts";
+import { html } from "../../fake-host/model.ts";
 import type { SeededRun } from "../../fake-host/seed.ts";
 import {
   cleanupOf,

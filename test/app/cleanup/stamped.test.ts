@@ -1,6 +1,6 @@
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import type { ConductDeps } from "../../../src/watchdog/lead/model.ts";
-import { html } from "../../fake-host/fake-host-model.ts";
+import { html } from "../../fake-host/model.ts";
 import type { RunSeed, SeededRun } from "../../fake-host/seed.ts";
 import {
   cleanupOf,

@@ -1,6 +1,6 @@
 /** The cases of the host's own watchdog that wait before they delete, and those with durations that nobody would expect. */
 import { describe, expect, it } from "vitest";
-import { observe, type Played, play, playIn } from "../../support/world/host-case.ts";
+import { observe, runCase, runCaseIn, type SweptRun } from "../../support/world/host-case.ts";
 import { createWorld, type World } from "../../support/world/world.ts";
 
 const AN_HOUR_LATER = { AUTOMATION_SANDBOX_CLEANUP_DELAY_SECONDS: "3600" };
@@ -15,7 +15,7 @@ async function addStamp({ database: { sql } }: World): Promise<void> {
 }
 
 /** Whether the deletion is due an hour after the end of the run, within a minute. */
-async function isStamped({ database: { sql } }: World, { id }: Played): Promise<boolean> {
+async function isStamped({ database: { sql } }: World, { id }: SweptRun): Promise<boolean> {
   const [row] = await sql<{ stamped: boolean }[]>`
     SELECT coalesce(abs(extract(epoch FROM sandbox_cleanup_due_at - completed_at) - 3600) < 60, false)
            AS stamped
@@ -27,7 +27,7 @@ describe("the host's watchdog with a clean-up that is deferred by an hour", () =
   it("pauses the sandbox of a run that exited with 0, and stamps the run", async () => {
     await using world = await createWorld();
     await addStamp(world);
-    const run = await playIn(world, { output: { exitCode: 0 }, env: AN_HOUR_LATER });
+    const run = await runCaseIn(world, { output: { exitCode: 0 }, env: AN_HOUR_LATER });
     expect(await observe(world, run)).toMatchObject({
       status: "COMPLETED",
       errorDetail: null,
@@ -40,7 +40,7 @@ describe("the host's watchdog with a clean-up that is deferred by an hour", () =
   it("tries to pause a PAUSED sandbox, and stamps the run", async () => {
     await using world = await createWorld();
     await addStamp(world);
-    const run = await playIn(world, { sandbox: { status: "PAUSED" }, env: AN_HOUR_LATER });
+    const run = await runCaseIn(world, { sandbox: { status: "PAUSED" }, env: AN_HOUR_LATER });
     expect(await observe(world, run)).toMatchObject({
       status: "FAILED",
       errorDetail: "Timed out: Sandbox not available",
@@ -58,7 +58,7 @@ describe("the host's watchdog with a clean-up that is deferred by an hour", () =
     it(`${deletions === 0 ? "leaves" : "deletes"} the sandbox of a run that others stamped and that was due ${due}`, async () => {
       await using world = await createWorld();
       await addStamp(world);
-      const run = await playIn(world, {
+      const run = await runCaseIn(world, {
         run: { status: "COMPLETED", completedAgoMs: 3_600_000, errorDetail: "as it was" },
         before: ({ id }) =>
           world.database.sql`
@@ -80,7 +80,7 @@ describe("the host's watchdog with a clean-up that is deferred by an hour", () =
 describe("the host's watchdog with a hard deadline before the deadline", () => {
   it("gives a run no time to get ready, and takes off what the grace is below nothing", async () => {
     const run = { automation: { timeoutS: 340 } };
-    expect(await play({ run, env: OTHER_TIMES })).toMatchObject({
+    expect(await runCase({ run, env: OTHER_TIMES })).toMatchObject({
       status: "FAILED",
       errorDetail: "Timed out: No bash output found",
     });
@@ -88,7 +88,7 @@ describe("the host's watchdog with a hard deadline before the deadline", () => {
 
   it("waits for a run until then", async () => {
     const run = { automation: { timeoutS: 1800 } };
-    expect(await play({ run, env: OTHER_TIMES })).toMatchObject({
+    expect(await runCase({ run, env: OTHER_TIMES })).toMatchObject({
       status: "RUNNING",
       errorDetail: null,
       deadline: "ahead",

@@ -4,8 +4,8 @@
  */
 import { describe, expect, it } from "vitest";
 import { completeRun } from "../../fake-host/callback.ts";
-import { json } from "../../fake-host/fake-host-model.ts";
-import { type HostCase, observe, play, playIn } from "../../support/world/host-case.ts";
+import { json } from "../../fake-host/model.ts";
+import { type HostCase, observe, runCase, runCaseIn } from "../../support/world/host-case.ts";
 import { createWorld } from "../../support/world/world.ts";
 
 /** Past 300 s to get ready, 60 s to run and 600 s of grace. */
@@ -170,14 +170,14 @@ const cases: readonly HostCase[] = [
 describe("the host's watchdog, case by case", () => {
   for (const { name, ...each } of cases) {
     it(name, async () => {
-      expect(await play(each)).toMatchObject(each.expected);
+      expect(await runCase(each)).toMatchObject(each.expected);
     });
   }
 
   it("counts on when 429 to the bash search comes again", async () => {
     await using world = await createWorld();
     const answers = { events: json(429, { error: "Rate limit exceeded" }) };
-    const run = await playIn(world, { answers });
+    const run = await runCaseIn(world, { answers });
     await world.sweep({ runIds: [run.id] });
     expect(await observe(world, run)).toMatchObject({ ...DEFERRED, statusDetail: { count: 2 } });
     expect(
@@ -190,7 +190,7 @@ describe("the host's watchdog, case by case", () => {
 
   it("leaves a run to the callback that comes while it is verified", async () => {
     await using world = await createWorld();
-    const run = await playIn(world, {
+    const run = await runCaseIn(world, {
       output: { exitCode: 1, stderr: "too late" },
       during: ({ id: runId }) =>
         completeRun(world.database.sql, {
@@ -214,7 +214,7 @@ describe("the host's watchdog, case by case", () => {
     await world.database.sql`
       ALTER TABLE automation_runs ADD COLUMN IF NOT EXISTS subject_key varchar(500),
                                   ADD COLUMN IF NOT EXISTS subject_released_at timestamptz`;
-    const run = await playIn(world, {
+    const run = await runCaseIn(world, {
       run: { automation: { keepAlive: true } },
       output: { exitCode: 0 },
       before: ({ id }) =>

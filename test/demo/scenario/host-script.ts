@@ -6,7 +6,7 @@
 import { randomUUID } from "node:crypto";
 import { setTimeout as sleep } from "node:timers/promises";
 import { cancelRun, completeRun, type HostAnswer } from "../../fake-host/callback.ts";
-import { html, type Reply } from "../../fake-host/fake-host-model.ts";
+import { html, type Reply } from "../../fake-host/model.ts";
 import { type DemoEnvironment, LATENCY_MS, TIMING } from "./environment.ts";
 import type { KindName } from "./run-kinds.ts";
 import type { DemoRun } from "./runs.ts";

@@ -1,5 +1,5 @@
 /** The kinds of runs in the demo: what their sandboxes know, and how they have to end. */
-import type { Sandbox } from "../../fake-host/fake-host-model.ts";
+import type { Sandbox } from "../../fake-host/model.ts";
 import type { AutomationSeed, RunSeed } from "../../fake-host/seed.ts";
 
 export type ExpectedEnd =

@@ -1,5 +1,5 @@
 /** Which runs the demo has, and in which order they are due. */
-import type { Sandbox } from "../../fake-host/fake-host-model.ts";
+import type { Sandbox } from "../../fake-host/model.ts";
 import type { AutomationSeed, RunSeed, SeededRun } from "../../fake-host/seed.ts";
 import {
   type ExpectedEnd,

@@ -7,8 +7,8 @@ import { join } from "node:path";
 import { createInterface } from "node:readline";
 import postgres, { type Sql } from "postgres";
 import { describe, expect, it } from "vitest";
+import { copyBinaries, installedBinaries } from "./binaries.ts";
 import { startPostgres } from "./embedded-postgres.ts";
-import { copyBinaries, installedBinaries } from "./postgres-binaries.ts";
 
 const SERVICES = join(import.meta.dirname, "..");
 
@@ -139,7 +139,7 @@ describe("startPostgres", () => {
         "free-port.ts",
         "throwaway.ts",
         "postgres/embedded-postgres.ts",
-        "postgres/postgres-binaries.ts",
+        "postgres/binaries.ts",
       ]) {
         await copyFile(join(SERVICES, file), join(place, file));
       }

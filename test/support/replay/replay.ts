@@ -16,10 +16,10 @@ import type { Backend } from "../../../src/watchdog/ports.ts";
 import { WorkerState } from "../../../src/watchdog/worker-status.ts";
 import type { FakeHost } from "../../fake-host/fake-host.ts";
 import { createWorld, type World } from "../world/world.ts";
-import { delay, injustice, normally, readRuns } from "./replay-checks.ts";
-import { type Job, type JobSpec, ReplayJobs } from "./replay-jobs.ts";
-import { MINUTE_MS, ReplayTime } from "./replay-time.ts";
-import { type ApiTraffic, apiTraffic } from "./replay-traffic.ts";
+import { delay, injustice, normally, readRuns } from "./checks.ts";
+import { type Job, type JobSpec, ReplayJobs } from "./jobs.ts";
+import { MINUTE_MS, ReplayTime } from "./time.ts";
+import { type ApiTraffic, apiTraffic } from "./traffic.ts";
 
 export const API_CONCURRENCY = 8;
 

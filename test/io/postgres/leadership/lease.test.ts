@@ -6,7 +6,7 @@ import {
   LeaseUnavailableError,
   StoreSchemaError,
 } from "../../../../src/watchdog/ports.ts";
-import { describeLease } from "../../../conformance/lease-conformance.ts";
+import { describeLease } from "../../../conformance/lease.ts";
 import { createDatabase, type TestDatabase } from "../../../services/postgres/database.ts";
 import { openStores } from "../../../support/stands/stores.ts";
 
