@@ -106,8 +106,13 @@ describe("LockWatch counts a writer that waits for a worker", () => {
     await using watch = new LockWatch(database.url, { longestMs: 2000 });
     const waiting = await worker.begin(async (transaction) => {
       await fail(transaction, runId);
+      const work = () => transaction`SELECT pg_sleep(0.2)`.execute();
+      await work();
+      // The writer comes when a statement is under way: between two of them nobody looks twice.
+      const working = work();
       const writer = write(runId);
-      while (watch.figures.blockedWriters === 0) await transaction`SELECT pg_sleep(0.2)`;
+      await working;
+      while (watch.figures.blockedWriters === 0) await work();
       return { writer };
     });
     await waiting.writer;
