@@ -8,9 +8,14 @@ const LONGEST_DISTANCE_MS = 15 * MINUTE_MS;
 const UNVERIFIABLE_AFTER_MS = 24 * HOUR_MS;
 const GUARD_PER_HOUR = 60;
 
+/** From when on its verdict can be expected. */
+function dueAtMs({ spec }: Job): number {
+  return Math.max(spec.deadlineAtMs, spec.truth.atMs);
+}
+
 /** In quiet times: deadline + 2 intervals + one sweep. Who is alive at the deadline has until two intervals after the end. */
-export function normally({ spec }: Job): number {
-  return Math.max(spec.deadlineAtMs, spec.truth.atMs) + 2 * MINUTE_MS;
+export function normally(job: Job): number {
+  return dueAtMs(job) + 2 * MINUTE_MS;
 }
 
 /** After lies everybody has been asked in every sweep, so from the minute of the truth on times are quiet again. */
@@ -18,9 +23,22 @@ export function onceTrue(minute: number): (job: Job) => number {
   return (job) => Math.max(normally(job), (minute + 2) * MINUTE_MS);
 }
 
-/** After silence it takes up to the longest distance until a run is asked about again. */
+/**
+ * After silence: a question that was the last to get no answer is asked again after the longest distance at most, with
+ * the tick after that. What is presumed has to be seen once more, with the next one.
+ */
 export function onceAnswered(minute: number): (job: Job) => number {
-  return (job) => Math.max(normally(job), (minute + 2) * MINUTE_MS + LONGEST_DISTANCE_MS);
+  return (job) => Math.max(normally(job), minute * MINUTE_MS + afterDistanceMs(job));
+}
+
+/** While questions are refused to some: who comes back from a distance is asked first, and not refused again. */
+export function onceRefused(job: Job): number {
+  return dueAtMs(job) + afterDistanceMs(job);
+}
+
+function afterDistanceMs({ spec }: Job): number {
+  const looks = spec.truth.kind === "dies" ? 2 : 1;
+  return LONGEST_DISTANCE_MS + looks * MINUTE_MS;
 }
 
 /** Whatever happens: hard deadline + the longest wait + the longest distance + the backlog at the guard's pace. */
