@@ -20,7 +20,7 @@ export async function printClosing(
   signal: AbortSignal,
 ): Promise<void> {
   const health = await Promise.all(watchdogs.map((watchdog) => healthLines(watchdog, signal)));
-  const title = keep ? "Health:" : "Health, as it was a moment ago (--keep leaves it up):";
+  const title = keep ? "Health:" : "Health, a moment ago (with --keep it stays up):";
   screen.print(["", title, "", ...health.flat()]);
   if (!keep) {
     screen.print(["", "Try next:", "", ...NEXT_LINES]);
@@ -42,7 +42,7 @@ async function healthLines(watchdog: Watchdog, signal: AbortSignal): Promise<rea
 
 const NEXT_LINES = [
   "  npm run demo -- --keep         everything stays up: look around, break it",
-  "  npm run demo -- --runs 1000    a bigger crowd",
+  "  npm run demo -- --runs 1000    more runs",
 ];
 
 /** Comments of the shell, so that all of it can be copied. */

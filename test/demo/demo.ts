@@ -98,7 +98,7 @@ class Demo implements AsyncDisposable {
       this.#watchdogs.start(this.#signal),
     ]);
     this.#announce(
-      `watchdogs A (pid ${a.pid}) and B (pid ${b.pid}) are up; both want to sweep every ${TIMING.everyS} s, the lease lets one`,
+      `watchdogs A (pid ${a.pid}) and B (pid ${b.pid}) are up; both want to sweep every ${TIMING.everyS} s, the lease lets only one`,
     );
   }
 

@@ -5,7 +5,7 @@ import { createDatabase, type TestDatabase } from "../../services/postgres/datab
 import { DECIDED_MS, type FinishedDemo, finishedDemo, REASON } from "./finished-demo.ts";
 
 const EARLY = "0 of 1 stopped at once stayed RUNNING until the override";
-const NOT_BY_IT = "0 of 1 stopped at once ended by it, its reason in the journal";
+const NOT_BY_IT = "0 of 1 stopped at once ended by the override, its reason noted";
 
 let database: TestDatabase;
 let sql: Sql;
