@@ -167,7 +167,11 @@ function massStopEndsByOverride({ runs, reason, overriddenAtMs }: MassStop, rows
     const journaled = verdict?.override === reason && verdict.decided >= overriddenAtMs;
     return status === "FAILED" && journaled;
   });
-  return outOf(ended.length, runs.length, "stopped at once ended by the override, its reason noted");
+  return outOf(
+    ended.length,
+    runs.length,
+    "stopped at once ended by the override, its reason noted",
+  );
 }
 
 /** Deleted is what a proof allows to be deleted, and nothing else. */
