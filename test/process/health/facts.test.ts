@@ -57,6 +57,7 @@ describe("/health", () => {
     const questions = holdLookups(world);
     await using leader = await startWorker({ ...world.env, ...EVERY_SECOND });
     await questions.asked(1);
+    const beforeMs = Date.now();
     await using standby = await startWorker({ ...world.env, ...EVERY_SECOND });
     const { body } = await askHealth(leader, "/health");
     expect(body).toMatchObject({
@@ -76,7 +77,7 @@ describe("/health", () => {
       },
     });
     const { expiresAt } = seen["lease"] as { expiresAt: string };
-    expect(Date.parse(expiresAt)).toBeGreaterThan(Date.now());
+    expect(Date.parse(expiresAt)).toBeGreaterThan(beforeMs);
     expect(await askHealth(standby, "/readyz")).toMatchObject({ status: 200 });
     questions.answer();
   });
@@ -131,7 +132,10 @@ describe("/health", () => {
     });
     await until(worker, {
       status: "failing",
-      reasons: [expect.stringMatching(/no expiry and blocks everybody: delete it/)],
+      // On a slow machine it says as well that nobody has swept for some ticks.
+      reasons: expect.arrayContaining([
+        expect.stringMatching(/no expiry and blocks everybody: delete it/),
+      ]),
       lease: { kind: "redis", holder: OTHER_HOLDER, expiresAt: null },
     });
     expect(await askHealth(worker, "/health")).toMatchObject({ status: 503 });
