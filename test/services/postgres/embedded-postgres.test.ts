@@ -64,7 +64,7 @@ describe("startPostgres", () => {
 
   it("ends with the process that started it, even when that is killed", async () => {
     const parent = run(`
-      import { startPostgres } from ${JSON.stringify(join(SERVICES, "embedded-postgres.ts"))};
+      import { startPostgres } from ${JSON.stringify(join(SERVICES, "postgres", "embedded-postgres.ts"))};
       const server = await startPostgres();
       console.log(server.url());
     `);
