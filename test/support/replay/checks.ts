@@ -62,8 +62,8 @@ export async function readRuns(sql: Sql): Promise<ReadonlyMap<string, RunState>>
 /** What the host's own watchdog says about a command that its server ended. */
 const KILLED = "Timed out: command timed out or was killed";
 
-/** @returns how a run was wronged, or `null`. */
-export function injustice(
+/** @returns what is wrong about what became of a run, or `null`. */
+export function wrongEnd(
   job: Job,
   { status, error }: RunState,
   nowMs: number,
