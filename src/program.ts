@@ -6,7 +6,7 @@ import { keepHeapSmall } from "./app/heap.ts";
 import { fileReader } from "./app/read-file.ts";
 import { type Stdout, watchStdout } from "./app/stdout.ts";
 import { type Command, parseArgv } from "./cli.ts";
-import type { Surroundings } from "./commands/surroundings.ts";
+import type { ProcessContext } from "./commands/process-context.ts";
 import { ConfigError } from "./config/config.ts";
 import { exitCodeUntold } from "./rules/exit-code.ts";
 import { StoreSchemaError, StoreUnavailableError } from "./watchdog/ports.ts";
@@ -54,13 +54,13 @@ async function obey(process: NodeJS.Process, stdout: Stdout, signal: AbortSignal
     return parsed.exitCode;
   }
   try {
-    return await execute(parsed.command, surroundingsOf(process, stdout), signal);
+    return await execute(parsed.command, contextOf(process, stdout), signal);
   } catch (error) {
     return explain(error, process.stderr);
   }
 }
 
-function surroundingsOf(process: NodeJS.Process, stdout: Stdout): Surroundings {
+function contextOf(process: NodeJS.Process, stdout: Stdout): ProcessContext {
   return {
     env: process.env,
     readFile: fileReader(),
@@ -76,26 +76,26 @@ function surroundingsOf(process: NodeJS.Process, stdout: Stdout): Surroundings {
 
 async function execute(
   command: Command,
-  surroundings: Surroundings,
+  context: ProcessContext,
   signal: AbortSignal,
 ): Promise<number> {
   // Each loads what it needs: a probe that comes every half a minute must not cost as much as the worker.
   switch (command.name) {
     case "run": {
       const { run } = await import("./commands/run.ts");
-      return await run(surroundings, signal);
+      return await run(context, signal);
     }
     case "once": {
       const { once } = await import("./commands/once.ts");
-      return await once(surroundings, command, signal);
+      return await once(context, command, signal);
     }
     case "migrate": {
       const { migrate } = await import("./commands/migrate.ts");
-      return await migrate(surroundings, command, signal);
+      return await migrate(context, command, signal);
     }
     case "healthcheck": {
       const { healthcheck } = await import("./commands/healthcheck.ts");
-      return await healthcheck(surroundings);
+      return await healthcheck(context);
     }
   }
 }

@@ -1,5 +1,5 @@
 import type { Config } from "../config/config.ts";
-import type { Rotating } from "../config/env/reloadable-secret.ts";
+import type { ReloadableSecret } from "../config/env/reloadable-secret.ts";
 import { systemClock } from "../io/clock.ts";
 import { genericHttpBackend } from "../io/generic-http/generic-http.ts";
 import { HttpClient } from "../io/http/client.ts";
@@ -57,11 +57,11 @@ function chooseBackend(config: Config, http: HttpClient, log: Log): Backend {
   }
 }
 
-function secretOf<T extends string | null>(rotating: Rotating<T>, log: Log): Secret<T> {
+function secretOf<T extends string | null>(reloadable: ReloadableSecret<T>, log: Log): Secret<T> {
   return {
     get current() {
-      return rotating.current;
+      return reloadable.current;
     },
-    refresh: () => rotating.refresh(log),
+    refresh: () => reloadable.refresh(log),
   };
 }

@@ -2,7 +2,7 @@ import { type Config, ConfigError } from "../config/config.ts";
 import { withoutAddresses } from "../io/health/addresses.ts";
 import { probe } from "../io/health/probe.ts";
 import { type Answer, type HealthServer, openHealthServer } from "../io/health/server.ts";
-import { health, liveness, readiness, type Standing } from "../rules/health.ts";
+import { type DependencyStatus, health, liveness, readiness } from "../rules/health.ts";
 import type { SweepReport } from "../rules/report.ts";
 import type { Log, SharedApi } from "../watchdog/ports.ts";
 import type { WorkerFacts } from "../watchdog/worker-status.ts";
@@ -85,10 +85,8 @@ export async function askLiveness(
 function forAnybody(facts: WorkerFacts, { database, redis }: Config): WorkerFacts {
   const { host, path } = database.endpoint.current;
   const known = [host, path, redis?.current.host].filter((part) => part != null);
-  const shown = (standing: Standing): Standing =>
-    typeof standing === "string"
-      ? standing
-      : { problem: withoutAddresses(standing.problem, known) };
+  const shown = (status: DependencyStatus): DependencyStatus =>
+    typeof status === "string" ? status : { problem: withoutAddresses(status.problem, known) };
   return { ...facts, postgres: shown(facts.postgres), lease: shown(facts.lease) };
 }
 

@@ -1,9 +1,9 @@
 import { askLiveness } from "../app/health.ts";
 import { parseHealthConfig } from "../config/config.ts";
-import type { Surroundings } from "./surroundings.ts";
+import type { ProcessContext } from "./process-context.ts";
 
-type Needed = Pick<Surroundings, "env" | "readFile" | "stdout"> & {
-  readonly stderr: Surroundings["stdout"];
+type Needed = Pick<ProcessContext, "env" | "readFile" | "stdout"> & {
+  readonly stderr: ProcessContext["stdout"];
 };
 
 /**

@@ -1,7 +1,7 @@
 import { migrateDatabase } from "../app/migrate.ts";
 import type { MigrateCommand } from "../cli.ts";
 import { parseDatabaseConfig } from "../config/config.ts";
-import type { Surroundings } from "./surroundings.ts";
+import type { ProcessContext } from "./process-context.ts";
 
 /**
  * Creates or updates the worker's own tables.
@@ -10,7 +10,7 @@ import type { Surroundings } from "./surroundings.ts";
  * @throws ConfigError, StoreSchemaError, StoreUnavailableError, signal.reason.
  */
 export async function migrate(
-  { env, readFile, stdout, stderr }: Surroundings,
+  { env, readFile, stdout, stderr }: ProcessContext,
   { check, withHostTables }: MigrateCommand,
   signal: AbortSignal,
 ): Promise<number> {

@@ -21,7 +21,7 @@ import {
 } from "../watchdog/ports.ts";
 import type { LeadershipView } from "../watchdog/store-ports.ts";
 import { makeReport } from "../watchdog/sweep/report.ts";
-import type { Surroundings } from "./surroundings.ts";
+import type { ProcessContext } from "./process-context.ts";
 
 /**
  * One sweep. Prints its report to stdout, whatever came of it.
@@ -30,23 +30,23 @@ import type { Surroundings } from "./surroundings.ts";
  * @throws ConfigError, StoreSchemaError: exit code 2, without a report.
  */
 export async function once(
-  surroundings: Surroundings,
+  context: ProcessContext,
   command: OnceCommand,
   signal: AbortSignal,
 ): Promise<number> {
-  const { env, readFile, stderr } = surroundings;
+  const { env, readFile, stderr } = context;
   const { config, warnings } = parseConfig(env, readFile);
   await using log = openProcessLog(config.log, stderr, 2);
   for (const warning of warnings) log.warn({}, warning);
 
   signal.addEventListener("abort", () => log.info({}, "stopping, writes in flight end first"));
-  await using runtime = openRuntime(config, surroundings, log);
+  await using runtime = openRuntime(config, context, log);
   const showsBar = command.output === "human" && stderr.isTTY;
   const progress = showsBar ? progressBar(stderr) : noProgress;
   try {
     const report = await sweepOnce(runtime, command, progress, log, signal);
     progress.stop();
-    return print(surroundings, command, report);
+    return print(context, command, report);
   } finally {
     progress.stop();
   }
@@ -164,7 +164,7 @@ function watchFor(progress: Progress, { runIds, limit }: OnceCommand): SweepWatc
 
 /** @returns the exit code: of the report, unless a part of it could not be written. */
 function print(
-  { stdout, stderr, env, appendFile }: Surroundings,
+  { stdout, stderr, env, appendFile }: ProcessContext,
   { output }: OnceCommand,
   report: SweepReport,
 ): number {

@@ -1,6 +1,6 @@
 import { type EnvReader, quoted } from "./env/env-reader.ts";
 import type { SecretName, VariableName } from "./env/names.ts";
-import { Rotating } from "./env/reloadable-secret.ts";
+import { ReloadableSecret } from "./env/reloadable-secret.ts";
 import { isHost } from "./host.ts";
 import { readBaseUrl, readUrlTemplate } from "./urls/http-url.ts";
 
@@ -9,14 +9,14 @@ export type BackendConfig =
       readonly kind: "openhands-cloud";
       /** Without a slash at its end. */
       readonly baseUrl: string;
-      readonly serviceKey: Rotating<string>;
+      readonly serviceKey: ReloadableSecret<string>;
       /** Suffixes on label boundaries, lower case; empty: no restriction. */
       readonly agentHosts: readonly string[];
     }
   | {
       readonly kind: "agent-server";
       readonly baseUrl: string;
-      readonly apiKey: Rotating<string | null>;
+      readonly apiKey: ReloadableSecret<string | null>;
     }
   | {
       readonly kind: "http";
@@ -24,7 +24,7 @@ export type BackendConfig =
       readonly verifyUrl: string;
       /** Holds `{sandbox_id}`. */
       readonly cleanupUrl: string | null;
-      readonly token: Rotating<string | null>;
+      readonly token: ReloadableSecret<string | null>;
     };
 
 export function readBackend(reader: EnvReader): BackendConfig {
@@ -32,7 +32,7 @@ export function readBackend(reader: EnvReader): BackendConfig {
   const agentHosts = readAgentHosts(reader);
   // Which variables are needed cannot be said then.
   if (reader.failed("WATCHDOG_BACKEND")) {
-    return { kind: "agent-server", baseUrl: "", apiKey: new Rotating(reader, () => null) };
+    return { kind: "agent-server", baseUrl: "", apiKey: new ReloadableSecret(reader, () => null) };
   }
   const kind = choice === "auto" ? automaticKind(reader) : choice;
   if (kind !== "http" && reader.text("WATCHDOG_HTTP_VERIFY_URL") !== null) {
@@ -65,7 +65,9 @@ function readCloud(reader: EnvReader, agentHosts: readonly string[]): BackendCon
   return {
     kind: "openhands-cloud",
     baseUrl: required(reader, url, readBaseUrl(reader, url), why),
-    serviceKey: new Rotating(reader, (now) => required(now, key, now.headerSecret(key), why)),
+    serviceKey: new ReloadableSecret(reader, (now) =>
+      required(now, key, now.headerSecret(key), why),
+    ),
     agentHosts,
   };
 }
@@ -76,7 +78,7 @@ function readAgentServer(reader: EnvReader): BackendConfig {
   return {
     kind: "agent-server",
     baseUrl: required(reader, name, baseUrl, "for the agent-server backend"),
-    apiKey: rotatingHeader(reader, "AUTOMATION_AGENT_SERVER_API_KEY"),
+    apiKey: reloadableHeader(reader, "AUTOMATION_AGENT_SERVER_API_KEY"),
   };
 }
 
@@ -94,12 +96,12 @@ function readHttp(reader: EnvReader): BackendConfig {
       needed: "{sandbox_id}",
       known: ["{sandbox_id}"],
     }),
-    token: rotatingHeader(reader, "WATCHDOG_HTTP_TOKEN"),
+    token: reloadableHeader(reader, "WATCHDOG_HTTP_TOKEN"),
   };
 }
 
-function rotatingHeader(reader: EnvReader, name: SecretName): Rotating<string | null> {
-  return new Rotating(reader, (now) => now.headerSecret(name));
+function reloadableHeader(reader: EnvReader, name: SecretName): ReloadableSecret<string | null> {
+  return new ReloadableSecret(reader, (now) => now.headerSecret(name));
 }
 
 function required(

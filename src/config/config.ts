@@ -7,7 +7,7 @@ import type { GuardPolicy } from "../rules/guard.ts";
 import { type BackendConfig, readBackend } from "./backend.ts";
 import { type DatabaseConfig, readDatabase } from "./database.ts";
 import { type Env, EnvReader } from "./env/env-reader.ts";
-import { Rotating } from "./env/reloadable-secret.ts";
+import { ReloadableSecret } from "./env/reloadable-secret.ts";
 import { type HealthConfig, readHealth } from "./health.ts";
 import { checkLeaseRelations, type LeaseConfig, readLease } from "./lease.ts";
 import { type LogConfig, readLog } from "./log.ts";
@@ -28,7 +28,7 @@ import { type ProxyConfig, readProxy } from "./urls/proxy.ts";
 export interface Config {
   readonly database: DatabaseConfig;
   /** `null`: the lease is kept in Postgres. */
-  readonly redis: Rotating<RedisConfig> | null;
+  readonly redis: ReloadableSecret<RedisConfig> | null;
   readonly schedule: ScheduleConfig;
   readonly lease: LeaseConfig;
   readonly sweep: SweepConfig;
@@ -36,7 +36,7 @@ export interface Config {
   readonly guard: GuardPolicy;
   readonly cleanup: CleanupConfig;
   readonly backend: BackendConfig;
-  readonly proxy: Rotating<ProxyConfig | null>;
+  readonly proxy: ReloadableSecret<ProxyConfig | null>;
   readonly health: HealthConfig;
   readonly log: LogConfig;
 }
@@ -76,7 +76,7 @@ export function parseConfig(env: Env, readFile: (path: string) => string): Parse
     guard: readGuard(reader),
     cleanup: readCleanup(reader),
     backend: readBackend(reader),
-    proxy: new Rotating(reader, readProxy),
+    proxy: new ReloadableSecret(reader, readProxy),
     health: readHealth(reader),
     log: readLog(reader),
   };
@@ -116,7 +116,7 @@ export function parseHealthConfig(
 export function configFingerprint(config: Config): string {
   const settings = JSON.stringify(config, (key, value: unknown) => {
     if (SECRET_FIELDS.has(key)) return undefined;
-    return value instanceof Rotating ? value.current : value;
+    return value instanceof ReloadableSecret ? value.current : value;
   });
   return createHash("sha256").update(settings).digest("hex").slice(0, 12);
 }

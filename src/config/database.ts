@@ -1,5 +1,5 @@
 import { type EnvReader, quoted } from "./env/env-reader.ts";
-import { Rotating } from "./env/reloadable-secret.ts";
+import { ReloadableSecret } from "./env/reloadable-secret.ts";
 import { isHost } from "./host.ts";
 import {
   BLANK_ENDPOINT,
@@ -12,7 +12,7 @@ import {
 import { SSL_MODES, type SslMode, sslSetting } from "./urls/ssl-mode.ts";
 
 export interface DatabaseConfig {
-  readonly endpoint: Rotating<DatabaseEndpoint>;
+  readonly endpoint: ReloadableSecret<DatabaseEndpoint>;
   readonly poolSize: number;
   /** Whether a transaction pooler stands in between; `auto` finds out. */
   readonly pooler: "auto" | "on" | "off";
@@ -20,7 +20,7 @@ export interface DatabaseConfig {
 
 export function readDatabase(reader: EnvReader): DatabaseConfig {
   return {
-    endpoint: new Rotating(reader, readEndpoint),
+    endpoint: new ReloadableSecret(reader, readEndpoint),
     poolSize: reader.integer("WATCHDOG_DB_POOL", { default: 8, min: 1, max: 100 }),
     pooler: reader.choice("WATCHDOG_DB_POOLER", ["auto", "on", "off"], "auto"),
   };

@@ -1,5 +1,5 @@
 import type { EnvReader } from "./env/env-reader.ts";
-import { Rotating } from "./env/reloadable-secret.ts";
+import { ReloadableSecret } from "./env/reloadable-secret.ts";
 import { isHost } from "./host.ts";
 import {
   type ConnectionUrl,
@@ -19,8 +19,8 @@ export interface RedisConfig {
 }
 
 /** `null` without REDIS_URL: the lease is kept in Postgres. */
-export function readRedis(reader: EnvReader): Rotating<RedisConfig> | null {
-  return reader.hasSecret("REDIS_URL") ? new Rotating(reader, readUrl) : null;
+export function readRedis(reader: EnvReader): ReloadableSecret<RedisConfig> | null {
+  return reader.hasSecret("REDIS_URL") ? new ReloadableSecret(reader, readUrl) : null;
 }
 
 /** Stands in for an endpoint that could not be read. */

@@ -9,7 +9,7 @@ export interface WarnLog {
  * A part of the configuration with secrets in it. Those in files may be replaced while the worker runs; what comes from
  * plain variables stays as it was at the start. Prints as nothing, so that no secret leaves by accident.
  */
-export class Rotating<T> {
+export class ReloadableSecret<T> {
   readonly #reader: EnvReader;
   readonly #read: (reader: EnvReader) => T;
   #current: T;

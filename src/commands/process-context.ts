@@ -1,7 +1,7 @@
 import type { Stdout } from "../app/stdout.ts";
 
 /** Everything a command gets from the process it runs in; nothing else looks at the process itself. */
-export interface Surroundings {
+export interface ProcessContext {
   readonly env: Readonly<Record<string, string | undefined>>;
   readonly readFile: (path: string) => string;
   readonly appendFile: (path: string, text: string) => void;
