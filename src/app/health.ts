@@ -9,6 +9,11 @@ import type { WorkerFacts } from "../watchdog/worker-status.ts";
 
 const PROBE_WITHIN_MS = 4000;
 
+export type HealthPath = "/livez" | "/readyz" | "/health";
+
+/** `status` is an HTTP status, `body` is to be sent as JSON. */
+export type HealthAnswer = Answer;
+
 export interface Build {
   readonly version: string;
   readonly node: string;
@@ -29,17 +34,9 @@ export async function openHealth(
 ): Promise<HealthServer | null> {
   const { host, port } = config.health;
   if (port === null) return null;
-  const facts = () => forAnybody(workerFacts(), config);
   try {
-    const server = await openHealthServer({
-      host,
-      port,
-      routes: {
-        "/livez": () => livezAnswer(facts()),
-        "/readyz": () => readyzAnswer(facts()),
-        "/health": () => healthAnswer(facts(), build),
-      },
-    });
+    const routes = healthAnswers(config, build, workerFacts);
+    const server = await openHealthServer({ host, port, routes });
     log.info({ url: server.url }, "health endpoint is up");
     return server;
   } catch (error) {
@@ -79,6 +76,20 @@ export async function askLiveness(
       answer: `no answer from ${addressOf(host, port)}: ${error instanceof Error ? error.message : String(error)}`,
     };
   }
+}
+
+/** What is said at each path, from memory. */
+export function healthAnswers(
+  config: Config,
+  build: Build,
+  workerFacts: () => WorkerFacts,
+): Readonly<Record<HealthPath, () => HealthAnswer>> {
+  const facts = () => forAnybody(workerFacts(), config);
+  return {
+    "/livez": () => livezAnswer(facts()),
+    "/readyz": () => readyzAnswer(facts()),
+    "/health": () => healthAnswer(facts(), build),
+  };
 }
 
 /** Who may ask for health need not know where the stores are. */

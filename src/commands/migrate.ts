@@ -1,6 +1,7 @@
-import { migrateDatabase } from "../app/migrate.ts";
+import { migrateDatabase } from "../app/postgres.ts";
 import type { MigrateCommand } from "../cli.ts";
-import { parseDatabaseConfig } from "../config/config.ts";
+import { parsePart } from "../config/config.ts";
+import { readDatabase } from "../config/database.ts";
 import type { ProcessContext } from "./process-context.ts";
 
 /**
@@ -14,7 +15,7 @@ export async function migrate(
   { check, withHostTables }: MigrateCommand,
   signal: AbortSignal,
 ): Promise<number> {
-  const { config, warnings } = parseDatabaseConfig(env, readFile);
+  const { config, warnings } = parsePart(env, readFile, readDatabase);
   for (const warning of warnings) stderr.write(`${warning}\n`);
   signal.throwIfAborted();
   const options = { check, withHostTables };

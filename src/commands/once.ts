@@ -1,3 +1,4 @@
+import { youngCollector } from "../app/heap.ts";
 import { openProcessLog } from "../app/log.ts";
 import { openRuntime, type Runtime } from "../app/runtime.ts";
 import type { OnceCommand } from "../cli.ts";
@@ -40,7 +41,7 @@ export async function once(
   for (const warning of warnings) log.warn({}, warning);
 
   signal.addEventListener("abort", () => log.info({}, "stopping, writes in flight end first"));
-  await using runtime = openRuntime(config, context, log);
+  await using runtime = openRuntime(config, context, log, { onBulk: youngCollector() });
   const showsBar = command.output === "human" && stderr.isTTY;
   const progress = showsBar ? progressBar(stderr) : noProgress;
   try {
@@ -78,23 +79,22 @@ async function sweepOnce(
     for (let attempt = 1; ; attempt += 1) {
       const conducted = await conductSweep(deps, options, request, signal);
       if (conducted.kind === "swept") return conducted.report;
-      const waitMs = howLongToWait(conducted, waitUntilMs - deps.clock.monotonicMs());
-      if (waitMs === null) return refused(runtime, conducted, installation, log);
+      const leftMs = waitUntilMs - deps.clock.monotonicMs();
+      if (conducted.kind !== "lease-held" || leftMs <= 0) {
+        return refused(runtime, conducted, installation, log);
+      }
       if (attempt === 1) log.info(conducted, "waiting for the lease");
-      await deps.clock.sleep(waitMs, signal);
+      await deps.clock.sleep(Math.min(LOOK_AGAIN_MS, leftMs), signal);
     }
   } catch (error) {
-    return nothingSwept(runtime, command, whyNothing(error, signal), error, log);
+    const end = whyNothing(error, signal);
+    if (end.kind !== "interrupted") log.error({ err: error }, "nothing was swept");
+    return emptyReport(runtime, command.dryRun, end);
   }
 }
 
 /** Somebody else may be done long before the lease would run out. */
 const LOOK_AGAIN_MS = 1000;
-
-function howLongToWait(conducted: Conducted, leftMs: number): number | null {
-  if (conducted.kind !== "lease-held" || leftMs <= 0) return null;
-  return Math.min(LOOK_AGAIN_MS, leftMs);
-}
 
 function refused(
   runtime: Runtime,
@@ -118,17 +118,6 @@ function refused(
     }
   }
   return emptyReport(runtime, false, { kind: "lease-held" });
-}
-
-function nothingSwept(
-  runtime: Runtime,
-  command: OnceCommand,
-  end: SweepEnd,
-  error: unknown,
-  log: Log,
-): SweepReport {
-  if (end.kind !== "interrupted") log.error({ err: error }, "nothing was swept");
-  return emptyReport(runtime, command.dryRun, end);
 }
 
 function whyNothing(error: unknown, signal: AbortSignal): SweepEnd {
@@ -175,20 +164,18 @@ function print(
     case "json":
       stdout.write(jsonReport(report));
       return report.exitCode;
-    case "github": {
+    case "github":
       stdout.write(githubReport(report));
-      const summaryPath = env["GITHUB_STEP_SUMMARY"];
-      if (!summaryPath) return report.exitCode;
-      try {
-        appendFile(summaryPath, githubSummary(report));
-        return report.exitCode;
-      } catch (error) {
-        const why = error instanceof Error ? error.message : String(error);
-        stderr.write(
-          `run-watchdog: the summary could not be written to GITHUB_STEP_SUMMARY: ${why} (the sweep itself ended with exit code ${report.exitCode})\n`,
-        );
-        return exitCodeUntold(report.exitCode);
-      }
-    }
+  }
+  try {
+    const summaryPath = env["GITHUB_STEP_SUMMARY"];
+    if (summaryPath) appendFile(summaryPath, githubSummary(report));
+    return report.exitCode;
+  } catch (error) {
+    const why = error instanceof Error ? error.message : String(error);
+    stderr.write(
+      `run-watchdog: the summary could not be written to GITHUB_STEP_SUMMARY: ${why} (the sweep itself ended with exit code ${report.exitCode})\n`,
+    );
+    return exitCodeUntold(report.exitCode);
   }
 }

@@ -1,4 +1,5 @@
 import { openHealth } from "../app/health.ts";
+import { youngCollector } from "../app/heap.ts";
 import { openProcessLog } from "../app/log.ts";
 import { openRuntime } from "../app/runtime.ts";
 import { parseConfig } from "../config/config.ts";
@@ -16,7 +17,7 @@ export async function run(context: ProcessContext, signal: AbortSignal): Promise
   await using log = openProcessLog(config.log, stdout, 1);
   for (const warning of warnings) log.warn({}, warning);
 
-  await using runtime = openRuntime(config, context, log);
+  await using runtime = openRuntime(config, context, log, { onBulk: youngCollector() });
   const { deps, options, schedule, build } = runtime;
   const worker = new Worker({ ...deps, schedule }, options);
   await using health = await openHealth(config, build, () => worker.facts(), log);

@@ -1,10 +1,12 @@
 import { type EnvReader, quoted } from "./env/env-reader.ts";
-import type { SecretName, VariableName } from "./env/names.ts";
-import { ReloadableSecret } from "./env/reloadable-secret.ts";
-import { isHost } from "./host.ts";
+import { EnvSecret, type ReloadableSecret } from "./env/reloadable-secret.ts";
+import type { SecretName, VariableName } from "./env/settings.ts";
+import { isHost } from "./urls/connection-url.ts";
 import { readBaseUrl, readUrlTemplate } from "./urls/http-url.ts";
 
 export type BackendConfig =
+  /** The caller brings one. */
+  | { readonly kind: "own" }
   | {
       readonly kind: "openhands-cloud";
       /** Without a slash at its end. */
@@ -28,11 +30,11 @@ export type BackendConfig =
     };
 
 export function readBackend(reader: EnvReader): BackendConfig {
-  const choice = reader.choice("WATCHDOG_BACKEND", KINDS, "auto");
+  const choice = reader.choice("WATCHDOG_BACKEND");
   const agentHosts = readAgentHosts(reader);
   // Which variables are needed cannot be said then.
   if (reader.failed("WATCHDOG_BACKEND")) {
-    return { kind: "agent-server", baseUrl: "", apiKey: new ReloadableSecret(reader, () => null) };
+    return { kind: "agent-server", baseUrl: "", apiKey: new EnvSecret(reader, () => null) };
   }
   const kind = choice === "auto" ? automaticKind(reader) : choice;
   if (kind !== "http" && reader.text("WATCHDOG_HTTP_VERIFY_URL") !== null) {
@@ -50,8 +52,6 @@ export function readBackend(reader: EnvReader): BackendConfig {
   }
 }
 
-const KINDS = ["auto", "openhands-cloud", "agent-server", "http"] as const;
-
 /** As the host service decides it. */
 function automaticKind(reader: EnvReader): "agent-server" | "openhands-cloud" {
   const shared = reader.text("AUTOMATION_AGENT_SERVER_URL") !== null;
@@ -65,9 +65,7 @@ function readCloud(reader: EnvReader, agentHosts: readonly string[]): BackendCon
   return {
     kind: "openhands-cloud",
     baseUrl: required(reader, url, readBaseUrl(reader, url), why),
-    serviceKey: new ReloadableSecret(reader, (now) =>
-      required(now, key, now.headerSecret(key), why),
-    ),
+    serviceKey: new EnvSecret(reader, (now) => required(now, key, now.headerSecret(key), why)),
     agentHosts,
   };
 }
@@ -101,7 +99,7 @@ function readHttp(reader: EnvReader): BackendConfig {
 }
 
 function reloadableHeader(reader: EnvReader, name: SecretName): ReloadableSecret<string | null> {
-  return new ReloadableSecret(reader, (now) => now.headerSecret(name));
+  return new EnvSecret(reader, (now) => now.headerSecret(name));
 }
 
 function required(

@@ -1,10 +1,9 @@
 import { type EnvReader, quoted } from "./env/env-reader.ts";
-import { ReloadableSecret } from "./env/reloadable-secret.ts";
-import { isHost } from "./host.ts";
+import { EnvSecret, type ReloadableSecret } from "./env/reloadable-secret.ts";
+import { isHost } from "./urls/connection-url.ts";
 import {
   BLANK_ENDPOINT,
   type DatabaseEndpoint,
-  DEFAULT_PORT,
   location,
   plainOnSocket,
   readDatabaseUrl,
@@ -20,9 +19,9 @@ export interface DatabaseConfig {
 
 export function readDatabase(reader: EnvReader): DatabaseConfig {
   return {
-    endpoint: new ReloadableSecret(reader, readEndpoint),
-    poolSize: reader.integer("WATCHDOG_DB_POOL", { default: 8, min: 1, max: 100 }),
-    pooler: reader.choice("WATCHDOG_DB_POOLER", ["auto", "on", "off"], "auto"),
+    endpoint: new EnvSecret(reader, readEndpoint),
+    poolSize: reader.integer("WATCHDOG_DB_POOL"),
+    pooler: reader.choice("WATCHDOG_DB_POOLER"),
   };
 }
 
@@ -44,7 +43,7 @@ function readEndpoint(reader: EnvReader): DatabaseEndpoint {
 
 /** The host service's own variables, with its defaults: the same environment leads to the same database. */
 function readParts(reader: EnvReader, host: string): DatabaseEndpoint {
-  const port = reader.port("AUTOMATION_DB_PORT", { default: DEFAULT_PORT, min: 1, max: 65_535 });
+  const port = reader.port("AUTOMATION_DB_PORT");
   if (!host.startsWith("/") && !isHost(host)) {
     reader.problem(
       "AUTOMATION_DB_HOST",
@@ -53,9 +52,9 @@ function readParts(reader: EnvReader, host: string): DatabaseEndpoint {
   }
   return plainOnSocket({
     ...location(host, port),
-    database: reader.text("AUTOMATION_DB_NAME") ?? "automations",
-    user: reader.text("AUTOMATION_DB_USER") ?? "postgres",
-    password: reader.secret("AUTOMATION_DB_PASS") ?? "postgres",
+    database: reader.text("AUTOMATION_DB_NAME"),
+    user: reader.text("AUTOMATION_DB_USER"),
+    password: reader.secret("AUTOMATION_DB_PASS"),
     ssl: sslFromParts(reader),
   });
 }

@@ -1,10 +1,10 @@
 import type { EnvReader } from "../env/env-reader.ts";
-import { isHost } from "../host.ts";
 import {
   type ConnectionUrl,
   describeParameters,
   describeScheme,
-  parseConnectionUrl,
+  isHost,
+  readConnectionUrl,
 } from "./connection-url.ts";
 import { SSL_MODES, type SslMode, sslSetting } from "./ssl-mode.ts";
 
@@ -33,18 +33,12 @@ export const BLANK_ENDPOINT: DatabaseEndpoint = {
   ssl: "off",
 };
 
-export const DEFAULT_PORT = 5432;
+const DEFAULT_PORT = 5432;
 
 export function readDatabaseUrl(reader: EnvReader, name: UrlName, text: string): DatabaseEndpoint {
-  const parsed = parseConnectionUrl(text.trim(), {
-    example: "postgres://user:password@host:5432/database",
-    refuseScheme,
-  });
-  if (parsed.kind === "problem") {
-    reader.problem(name, parsed.problem);
-    return BLANK_ENDPOINT;
-  }
-  return fromUrl(reader, name, parsed.url);
+  const example = "postgres://user:password@host:5432/database";
+  const url = readConnectionUrl(reader, name, text, { example, refuseScheme });
+  return url === null ? BLANK_ENDPOINT : fromUrl(reader, name, url);
 }
 
 /** SQLAlchemy names its driver in the scheme: `postgresql+asyncpg`. Which one does not matter here. */

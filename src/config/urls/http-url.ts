@@ -1,8 +1,8 @@
 import { type EnvReader, quoted } from "../env/env-reader.ts";
-import type { SettingName } from "../env/names.ts";
+import type { NameOf } from "../env/settings.ts";
 
 /** An http(s) URL to which paths are appended, without slashes at its end; `null` when unset or wrong. */
-export function readBaseUrl(reader: EnvReader, name: SettingName): string | null {
+export function readBaseUrl(reader: EnvReader, name: NameOf<"text">): string | null {
   const text = reader.text(name);
   if (text === null) return null;
   const url = parseHttpUrl(reader, name, text);
@@ -22,7 +22,7 @@ export interface Placeholders {
 /** An http(s) URL with placeholders in path or query, as it was written; `null` when unset or wrong. */
 export function readUrlTemplate(
   reader: EnvReader,
-  name: SettingName,
+  name: NameOf<"text">,
   placeholders: Placeholders,
 ): string | null {
   const text = reader.text(name);
@@ -33,7 +33,7 @@ export function readUrlTemplate(
   return null;
 }
 
-function parseHttpUrl(reader: EnvReader, name: SettingName, text: string): URL | null {
+function parseHttpUrl(reader: EnvReader, name: NameOf<"text">, text: string): URL | null {
   const url =
     /^https?:\/\/[^/]/i.test(text) && !/[\s\p{Cc}\\]/u.test(text) ? URL.parse(text) : null;
   if (url === null) {

@@ -1,6 +1,6 @@
 import { parseNoProxy } from "../../io/http/no-proxy.ts";
 import { type EnvReader, quoted } from "../env/env-reader.ts";
-import type { SettingName } from "../env/names.ts";
+import type { NameOf } from "../env/settings.ts";
 
 /** For calls to the backend. The URLs may hold a user and a password. */
 export interface ProxyConfig {
@@ -30,7 +30,7 @@ export function readProxy(reader: EnvReader): ProxyConfig | null {
   return { httpProxy, httpsProxy, noProxy };
 }
 
-function readProxyUrl(reader: EnvReader, names: readonly SettingName[]): string | null {
+function readProxyUrl(reader: EnvReader, names: readonly NameOf<"text">[]): string | null {
   for (const name of names) {
     const text = reader.text(name);
     const problem = text === null ? null : proxyProblem(text);
@@ -63,7 +63,7 @@ function isDecodable(text: string): boolean {
   }
 }
 
-function firstSet(reader: EnvReader, names: readonly SettingName[]): SettingName | null {
+function firstSet(reader: EnvReader, names: readonly NameOf<"text">[]): NameOf<"text"> | null {
   return names.find((name) => reader.text(name) !== null) ?? null;
 }
 

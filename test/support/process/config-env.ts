@@ -1,5 +1,5 @@
 import { type Config, ConfigError, type Parsed, parseConfig } from "../../../src/config/config.ts";
-import { ReloadableSecret } from "../../../src/config/env/reloadable-secret.ts";
+import { EnvSecret } from "../../../src/config/env/reloadable-secret.ts";
 
 type Variables = Readonly<Record<string, string | undefined>>;
 
@@ -19,7 +19,7 @@ export function configWith(changes: Variables, files: Variables = {}): Parsed<Co
 export function settled(part: object): unknown {
   return JSON.parse(
     JSON.stringify(part, (_, value: unknown) =>
-      value instanceof ReloadableSecret ? value.current : value,
+      value instanceof EnvSecret ? value.current : value,
     ),
   );
 }
