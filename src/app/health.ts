@@ -126,16 +126,13 @@ function healthAnswer(facts: WorkerFacts, build: Build): Answer {
     },
     sweep: {
       nextAt: facts.nextSweepAt.toISOString(),
-      own: facts.ownLastSweep === null ? null : withoutRuns(facts.ownLastSweep),
-      fleet:
-        leadership === null
-          ? null
-          : {
-              epoch: leadership.epoch,
-              holder: leadership.holder,
-              startedAt: leadership.sweepStartedAt,
-              finishedAt: leadership.sweepFinishedAt,
-            },
+      own: facts.ownLastSweep && withoutRuns(facts.ownLastSweep),
+      fleet: leadership && {
+        epoch: leadership.epoch,
+        holder: leadership.holder,
+        startedAt: leadership.sweepStartedAt,
+        finishedAt: leadership.sweepFinishedAt,
+      },
     },
     // As of our own last sweep; the time says how old that is.
     backlog: {
@@ -144,12 +141,11 @@ function healthAnswer(facts: WorkerFacts, build: Build): Answer {
       deferred: backlog?.deferred ?? null,
       held: backlog?.held ?? null,
       failing: backlog?.failing ?? null,
-      oldestOverdueSeconds:
-        backlog === null ? null : Math.round((backlog.oldestOverdueMs ?? 0) / 1000),
+      oldestOverdueSeconds: backlog && Math.round((backlog.oldestOverdueMs ?? 0) / 1000),
       cleanups: facts.ownLastSweep?.cleanups.pending ?? null,
     },
     guard: { heldFor: facts.heldFor },
-    api: facts.api === null ? null : apiAnswer(facts.api),
+    api: facts.api && apiAnswer(facts.api),
     configuration: build.fingerprint,
     build: { version: build.version, node: build.node },
   };

@@ -47,6 +47,5 @@ export function migrateDatabase(
 }
 
 function connectionOptions(endpoint: DatabaseEndpoint): ConnectionOptions {
-  const { ssl: tls, ...rest } = endpoint;
-  return { ...rest, tls, callDeadlineMs: CALL_DEADLINE_MS };
+  return { ...endpoint, callDeadlineMs: CALL_DEADLINE_MS };
 }

@@ -91,15 +91,15 @@ const CLEANUP_TAIL_MS = 30_000;
 
 function workerOptions(config: Config, holder: string): WorkerOptions {
   const { apiConcurrency, verifyTimeoutMs, ...sweep } = config.sweep;
-  const { delayMs: cleanupDelayMs, hostDelayMs: hostCleanupDelayMs } = config.cleanup;
+  const { journalRetentionMs, ...delays } = config.cleanup;
   const policy = { ...config.verdict, unverifiableAfterMs: config.guard.unverifiableAfterMs };
   return {
     holder,
     lease: config.lease,
     // A single question may take as long as it is allowed to.
     progressTimeoutMs: Math.max(PROGRESS_TIMEOUT_MS, 2 * verifyTimeoutMs),
-    sweep: { ...sweep, cleanupDelayMs, hostCleanupDelayMs, policy, guard: config.guard },
-    journalRetentionMs: config.cleanup.journalRetentionMs,
+    sweep: { ...sweep, ...delays, policy, guard: config.guard },
+    journalRetentionMs,
     cleanupSlots: { beside: Math.ceil(apiConcurrency / 16), after: apiConcurrency },
     cleanupTailMs: CLEANUP_TAIL_MS,
     verifyTimeoutMs,

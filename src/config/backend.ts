@@ -33,9 +33,7 @@ export function readBackend(reader: EnvReader): BackendConfig {
   const choice = reader.choice("WATCHDOG_BACKEND");
   const agentHosts = readAgentHosts(reader);
   // Which variables are needed cannot be said then.
-  if (reader.failed("WATCHDOG_BACKEND")) {
-    return { kind: "agent-server", baseUrl: "", apiKey: new EnvSecret(reader, () => null) };
-  }
+  if (reader.failed("WATCHDOG_BACKEND")) return { kind: "own" };
   const kind = choice === "auto" ? automaticKind(reader) : choice;
   if (kind !== "http" && reader.text("WATCHDOG_HTTP_VERIFY_URL") !== null) {
     reader.warn(
@@ -118,14 +116,10 @@ function readAgentHosts(reader: EnvReader): readonly string[] {
   const text = reader.text("WATCHDOG_AGENT_HOSTS");
   if (text === null) return [];
   const hosts = text
+    .toLowerCase()
     .split(",")
     // ".example.com" and "*.example.com" mean the suffix "example.com".
-    .map((part) =>
-      part
-        .trim()
-        .toLowerCase()
-        .replace(/^(\*?\.)/, ""),
-    )
+    .map((part) => part.trim().replace(/^(\*?\.)/, ""))
     .filter((part) => part !== "");
   // Never "no restriction" by accident: a list of nothing is refused as well.
   if (hosts.length === 0 || !hosts.every(isHost)) {

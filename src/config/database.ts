@@ -8,7 +8,7 @@ import {
   plainOnSocket,
   readDatabaseUrl,
 } from "./urls/database-url.ts";
-import { SSL_MODES, type SslMode, sslSetting } from "./urls/ssl-mode.ts";
+import { SSL_MODES, sslSetting } from "./urls/ssl-mode.ts";
 
 export interface DatabaseConfig {
   readonly endpoint: ReloadableSecret<DatabaseEndpoint>;
@@ -55,11 +55,11 @@ function readParts(reader: EnvReader, host: string): DatabaseEndpoint {
     database: reader.text("AUTOMATION_DB_NAME"),
     user: reader.text("AUTOMATION_DB_USER"),
     password: reader.secret("AUTOMATION_DB_PASS"),
-    ssl: sslFromParts(reader),
+    tls: sslFromParts(reader),
   });
 }
 
-function sslFromParts(reader: EnvReader): SslMode {
+function sslFromParts(reader: EnvReader): DatabaseEndpoint["tls"] {
   for (const name of ["AUTOMATION_DB_SSL_MODE", "DB_SSL_MODE", "PGSSLMODE"] as const) {
     const word = reader.text(name);
     if (word === null) continue;

@@ -1,3 +1,4 @@
+import type { RedisConnectionOptions } from "../io/redis/connection.ts";
 import type { EnvReader } from "./env/env-reader.ts";
 import { EnvSecret, type ReloadableSecret } from "./env/reloadable-secret.ts";
 import {
@@ -8,15 +9,10 @@ import {
   readConnectionUrl,
 } from "./urls/connection-url.ts";
 
-export interface RedisConfig {
-  readonly host: string;
-  readonly port: number;
-  readonly tls: boolean;
-  readonly user: string | null;
-  readonly password: string | null;
-  /** The number of the logical database. */
-  readonly database: number;
-}
+export type RedisConfig = Omit<
+  RedisConnectionOptions,
+  "commandTimeoutMs" | "connectTimeoutMs" | "log"
+>;
 
 /** `null` without REDIS_URL: the lease is kept in Postgres. */
 export function readRedis(reader: EnvReader): ReloadableSecret<RedisConfig> | null {

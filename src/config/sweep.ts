@@ -1,4 +1,5 @@
 /** How runs are found, judged and cleaned up after. */
+import type { CleanupDelays } from "../rules/cleanup/cleanup-plan.ts";
 import type { GuardPolicy } from "../rules/guard.ts";
 import type { VerdictPolicy } from "../rules/model.ts";
 import type { EnvReader } from "./env/env-reader.ts";
@@ -18,11 +19,7 @@ export interface SweepConfig {
 /** The guard's policy holds the last of the times. */
 export type HardDeadlineConfig = Omit<VerdictPolicy, "unverifiableAfterMs">;
 
-export interface CleanupConfig {
-  /** Before the sandbox of a presumed dead run is deleted; proofs do not wait. */
-  readonly delayMs: number;
-  /** Between the end of any run and the deletion of its sandbox, which is paused meanwhile; 0: it goes at once. */
-  readonly hostDelayMs: number;
+export interface CleanupConfig extends CleanupDelays {
   readonly journalRetentionMs: number;
 }
 
@@ -62,8 +59,8 @@ export function readGuard(reader: EnvReader): GuardPolicy {
 
 export function readCleanup(reader: EnvReader): CleanupConfig {
   return {
-    delayMs: reader.duration("WATCHDOG_CLEANUP_DELAY"),
-    hostDelayMs: reader.seconds("AUTOMATION_SANDBOX_CLEANUP_DELAY_SECONDS"),
+    cleanupDelayMs: reader.duration("WATCHDOG_CLEANUP_DELAY"),
+    hostCleanupDelayMs: reader.seconds("AUTOMATION_SANDBOX_CLEANUP_DELAY_SECONDS"),
     journalRetentionMs: reader.duration("WATCHDOG_JOURNAL_RETENTION"),
   };
 }

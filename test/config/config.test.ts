@@ -19,7 +19,7 @@ describe("parseConfig", () => {
             database: "automations",
             user: "watchdog",
             password: "pw",
-            ssl: "prefer",
+            tls: "prefer",
           },
           poolSize: 8,
           pooler: "auto",
@@ -49,8 +49,8 @@ describe("parseConfig", () => {
           unverifiableAfterMs: DAY_MS,
         },
         cleanup: {
-          delayMs: 5 * MINUTE_MS,
-          hostDelayMs: 0,
+          cleanupDelayMs: 5 * MINUTE_MS,
+          hostCleanupDelayMs: 0,
           journalRetentionMs: 90 * DAY_MS,
         },
         backend: {

@@ -41,7 +41,7 @@ describe("a secret in a file", () => {
     world.files["/db"] = "postgres://you:two@second:2/other?sslmode=require";
     const endpoint = world.config.database.endpoint.refresh(world.log);
     const expected = { host: "second", port: 2, database: "other", user: "you", password: "two" };
-    expect(endpoint).toEqual({ ...expected, path: null, ssl: "require" });
+    expect(endpoint).toEqual({ ...expected, path: null, tls: "require" });
   });
 
   it("is the password beside the parts of a database's address", () => {
@@ -72,7 +72,7 @@ describe("a secret in a file", () => {
     const world = setup(DATABASE, { "/db": url, "/ca": "first" });
     world.files["/ca"] = "second";
     expect(world.config.database.endpoint.refresh(world.log)).toMatchObject({
-      ssl: { verify: "full", ca: "second" },
+      tls: { verify: "full", ca: "second" },
     });
   });
 
@@ -115,7 +115,7 @@ describe("a secret in a file", () => {
     world.files["/ca"] = undefined;
     expect(world.config.database.endpoint.refresh(world.log)).toMatchObject({
       password: "one",
-      ssl: { ca: "PEM" },
+      tls: { ca: "PEM" },
     });
   });
 
