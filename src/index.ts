@@ -11,10 +11,10 @@ import { openRuntime } from "./app/runtime.ts";
 import type { Config } from "./config/config.ts";
 import type { SweepReport } from "./rules/report.ts";
 import { canonicalRunId, clean } from "./rules/text.ts";
-import { rehearseSweep } from "./watchdog/lead/dry-run.ts";
-import { conductSweep } from "./watchdog/lead/lead-sweep.ts";
-import type { SweepRequest } from "./watchdog/lead/model.ts";
+import { dryRunSweep } from "./watchdog/lead/dry-run.ts";
+import { leadSweep } from "./watchdog/lead/lead-sweep.ts";
 import type { Backend, Log } from "./watchdog/ports.ts";
+import type { SweepRequest } from "./watchdog/sweep/model.ts";
 import { Worker } from "./watchdog/worker.ts";
 import type { WorkerFacts } from "./watchdog/worker-status.ts";
 
@@ -26,9 +26,14 @@ export type { DependencyStatus, Health, HealthFacts, Liveness, Readiness } from 
 export { health, liveness, readiness } from "./rules/health.ts";
 export type { Evidence, Failure, GoneReason, RunSnapshot } from "./rules/model.ts";
 export type { RunOutcome, SweepReport, SweepStatus } from "./rules/report.ts";
-export { LeaseLostError } from "./watchdog/lead/lease-term.ts";
+export {
+  LeaseLostError,
+  LeaseUnavailableError,
+  StoreSchemaError,
+  StoreUnavailableError,
+} from "./watchdog/errors.ts";
 export type {
-  ApiRestraint,
+  ApiThrottle,
   Backend,
   CleanupResult,
   CleanupTarget,
@@ -36,11 +41,6 @@ export type {
   PauseResult,
   RunIdName,
   SharedApi,
-} from "./watchdog/ports.ts";
-export {
-  LeaseUnavailableError,
-  StoreSchemaError,
-  StoreUnavailableError,
 } from "./watchdog/ports.ts";
 export type { WorkerFacts } from "./watchdog/worker-status.ts";
 
@@ -106,10 +106,10 @@ export function createWatchdog(config: Config, options: WatchdogOptions = {}): W
       const request = requestOf(selection, schedule.intervalMs());
       const unwatched = { ...deps, watch: {} };
       if (dryRun) {
-        return (await rehearseSweep(unwatched, runtime.options, request, signal)).report;
+        return (await dryRunSweep(unwatched, runtime.options, request, signal)).report;
       }
-      const conducted = await conductSweep(unwatched, runtime.options, request, signal);
-      return conducted.kind === "swept" ? conducted.report : null;
+      const result = await leadSweep(unwatched, runtime.options, request, signal);
+      return result.kind === "swept" ? result.report : null;
     },
     [Symbol.asyncDispose]: () => runtime[Symbol.asyncDispose](),
   };

@@ -9,8 +9,7 @@ import { type Command, parseArgv } from "./cli.ts";
 import type { ProcessContext } from "./commands/process-context.ts";
 import { ConfigError } from "./config/config.ts";
 import { exitCodeUntold } from "./rules/exit-code.ts";
-import { StoreSchemaError, StoreUnavailableError } from "./watchdog/ports.ts";
-import { StopRequestedError } from "./watchdog/stop.ts";
+import { StopRequestedError, StoreSchemaError, StoreUnavailableError } from "./watchdog/errors.ts";
 
 const STDERR_WITHIN_MS = 2000;
 

@@ -2,8 +2,8 @@ import { type Config, ConfigError } from "../config/config.ts";
 import type { ReloadableSecret } from "../config/env/reloadable-secret.ts";
 import { systemClock } from "../io/clock.ts";
 import { genericHttpBackend } from "../io/generic-http/generic-http.ts";
+import type { Secret } from "../io/http/call.ts";
 import { HttpClient } from "../io/http/client.ts";
-import type { Secret } from "../io/http/secret.ts";
 import { agentServerBackend } from "../io/openhands/agent-server.ts";
 import { openHandsCloudBackend } from "../io/openhands/cloud.ts";
 import type { Backend, Log } from "../watchdog/ports.ts";
@@ -25,22 +25,22 @@ export function openBackend(
 
 function chooseBackend({ backend, sweep }: Config, http: HttpClient, log: Log): Backend {
   const { concurrency, apiConcurrency, verifyTimeoutMs } = sweep;
-  const common = { http, clock: systemClock, verifyTimeoutMs };
+  const shared = { http, clock: systemClock, concurrency, verifyTimeoutMs };
   switch (backend.kind) {
     case "openhands-cloud": {
       const { baseUrl, agentHosts } = backend;
       const serviceKey = secretOf(backend.serviceKey, log);
-      return openHandsCloudBackend({ ...common, baseUrl, serviceKey, agentHosts, apiConcurrency });
+      const options = { ...shared, concurrency: apiConcurrency, baseUrl, agentHosts, serviceKey };
+      return openHandsCloudBackend(options);
     }
     case "agent-server": {
       const { baseUrl } = backend;
-      const apiKey = secretOf(backend.apiKey, log);
-      return agentServerBackend({ ...common, baseUrl, apiKey, concurrency });
+      return agentServerBackend({ ...shared, baseUrl, apiKey: secretOf(backend.apiKey, log) });
     }
     case "http": {
       const { verifyUrl, cleanupUrl } = backend;
       const token = secretOf(backend.token, log);
-      return genericHttpBackend({ ...common, verifyUrl, cleanupUrl, token, concurrency });
+      return genericHttpBackend({ ...shared, verifyUrl, cleanupUrl, token });
     }
     case "own":
       throw new ConfigError([

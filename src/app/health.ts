@@ -152,9 +152,14 @@ function healthAnswer(facts: WorkerFacts, build: Build): Answer {
   return { status: status === "failing" ? 503 : 200, body };
 }
 
-function apiAnswer({ breaker, refusal, restraint }: SharedApi): object {
-  const { pausedForMs, concurrency } = restraint;
-  return { breaker, refusal, pausedForSeconds: Math.ceil(pausedForMs / 1000), concurrency };
+function apiAnswer({ breaker, blockedReason, throttle }: SharedApi): object {
+  const { pausedForMs, concurrency } = throttle;
+  return {
+    breaker,
+    refusal: blockedReason,
+    pausedForSeconds: Math.ceil(pausedForMs / 1000),
+    concurrency,
+  };
 }
 
 function withoutRuns({ runs: _, runsOmitted: __, ...summary }: SweepReport): object {

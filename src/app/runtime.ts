@@ -1,11 +1,11 @@
 import { randomBytes } from "node:crypto";
 import { type Config, configFingerprint } from "../config/config.ts";
 import { systemClock, systemRandom } from "../io/clock.ts";
-import { foreignBackend } from "../io/custom-backend/custom-backend.ts";
+import { customBackend } from "../io/custom-backend/custom-backend.ts";
 import { PostgresLease } from "../io/postgres/leadership/lease.ts";
 import { RedisLease } from "../io/redis/lease.ts";
 import { cronSchedule } from "../io/schedule.ts";
-import type { ConductDeps } from "../watchdog/lead/model.ts";
+import type { LeadDeps } from "../watchdog/lead/model.ts";
 import type { Backend, Lease, Log, Schedule } from "../watchdog/ports.ts";
 import type { WorkerOptions } from "../watchdog/worker.ts";
 import { openBackend } from "./backend.ts";
@@ -22,7 +22,7 @@ export interface ProcessFacts {
 
 /** Everything the work needs, opened; closing it closes what was opened last first. */
 export interface Runtime extends AsyncDisposable {
-  readonly deps: Omit<ConductDeps, "watch">;
+  readonly deps: Omit<LeadDeps, "watch">;
   readonly schedule: Schedule;
   readonly options: WorkerOptions;
   readonly build: Build;
@@ -46,7 +46,7 @@ export function openRuntime(
   const { store, leadership, journal } = resources.use(openPostgres(config.database, log));
   const lease = resources.use(openLease(config, log));
   const backend = own
-    ? foreignBackend(own, { log, verifyTimeoutMs: config.sweep.verifyTimeoutMs })
+    ? customBackend(own, { log, verifyTimeoutMs: config.sweep.verifyTimeoutMs })
     : resources.use(openBackend(config, log, onBulk));
   const clock = systemClock;
   const random = systemRandom;

@@ -10,17 +10,18 @@ import { noProgress, type Progress, progressBar } from "../report/progress.ts";
 import { exitCodeUntold, type SweepEnd } from "../rules/exit-code.ts";
 import { leaseKeyOf } from "../rules/lease-key.ts";
 import type { SweepReport } from "../rules/report.ts";
-import { endOf } from "../watchdog/errors.ts";
-import { rehearseSweep } from "../watchdog/lead/dry-run.ts";
-import { conductSweep } from "../watchdog/lead/lead-sweep.ts";
-import type { Conducted, SweepRequest, SweepWatch } from "../watchdog/lead/model.ts";
 import {
+  endOf,
   LeaseUnavailableError,
-  type Log,
   StoreSchemaError,
   StoreUnavailableError,
-} from "../watchdog/ports.ts";
+} from "../watchdog/errors.ts";
+import { dryRunSweep } from "../watchdog/lead/dry-run.ts";
+import { leadSweep } from "../watchdog/lead/lead-sweep.ts";
+import type { LeadResult } from "../watchdog/lead/model.ts";
+import type { Log } from "../watchdog/ports.ts";
 import type { LeadershipView } from "../watchdog/store-ports.ts";
+import type { SweepRequest, SweepWatch } from "../watchdog/sweep/model.ts";
 import { makeReport } from "../watchdog/sweep/report.ts";
 import type { ProcessContext } from "./process-context.ts";
 
@@ -71,19 +72,19 @@ async function sweepOnce(
   const request: SweepRequest = { trigger: "once", intervalMs, runIds, limit, overrideReason };
   try {
     if (command.dryRun) {
-      const { report, error } = await rehearseSweep(deps, options, request, signal);
+      const { report, error } = await dryRunSweep(deps, options, request, signal);
       if (report.status === "error") log.error({ err: error }, "sweep failed");
       return report;
     }
     const waitUntilMs = deps.clock.monotonicMs() + command.waitMs;
     for (let attempt = 1; ; attempt += 1) {
-      const conducted = await conductSweep(deps, options, request, signal);
-      if (conducted.kind === "swept") return conducted.report;
+      const result = await leadSweep(deps, options, request, signal);
+      if (result.kind === "swept") return result.report;
       const leftMs = waitUntilMs - deps.clock.monotonicMs();
-      if (conducted.kind !== "lease-held" || leftMs <= 0) {
-        return refused(runtime, conducted, installation, log);
+      if (result.kind !== "lease-held" || leftMs <= 0) {
+        return refused(runtime, result, installation, log);
       }
-      if (attempt === 1) log.info(conducted, "waiting for the lease");
+      if (attempt === 1) log.info(result, "waiting for the lease");
       await deps.clock.sleep(Math.min(LOOK_AGAIN_MS, leftMs), signal);
     }
   } catch (error) {
@@ -98,17 +99,17 @@ const LOOK_AGAIN_MS = 1000;
 
 function refused(
   runtime: Runtime,
-  conducted: Exclude<Conducted, { kind: "swept" }>,
+  result: Exclude<LeadResult, { kind: "swept" }>,
   installation: string,
   log: Log,
 ): SweepReport {
-  if (conducted.kind === "other-lease-kind") {
+  if (result.kind === "other-lease-kind") {
     throw new StoreSchemaError(
-      `other workers of this database use the ${conducted.noted} lease: give all of them the same REDIS_URL, or none`,
+      `other workers of this database use the ${result.noted} lease: give all of them the same REDIS_URL, or none`,
     );
   }
-  if (conducted.kind === "lease-held") {
-    const { holder, expiresInMs } = conducted;
+  if (result.kind === "lease-held") {
+    const { holder, expiresInMs } = result;
     log.warn({ holder, expiresInMs }, "another worker holds the lease");
     if (expiresInMs === null) {
       log.error(

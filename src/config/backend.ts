@@ -80,18 +80,12 @@ function readAgentServer(reader: EnvReader): BackendConfig {
 
 function readHttp(reader: EnvReader): BackendConfig {
   const name = "WATCHDOG_HTTP_VERIFY_URL";
-  const verifyUrl = readUrlTemplate(reader, name, {
-    needed: "{run_id}",
-    known: ["{run_id}", "{sandbox_id}", "{bash_command_id}"],
-  });
+  const verifyUrl = readUrlTemplate(reader, name, ["run_id", "sandbox_id", "bash_command_id"]);
   return {
     kind: "http",
     verifyUrl: required(reader, name, verifyUrl, "for the http backend"),
     // A deletion knows nothing but the sandbox.
-    cleanupUrl: readUrlTemplate(reader, "WATCHDOG_HTTP_CLEANUP_URL", {
-      needed: "{sandbox_id}",
-      known: ["{sandbox_id}"],
-    }),
+    cleanupUrl: readUrlTemplate(reader, "WATCHDOG_HTTP_CLEANUP_URL", ["sandbox_id"]),
     token: reloadableHeader(reader, "WATCHDOG_HTTP_TOKEN"),
   };
 }

@@ -4,6 +4,7 @@
  */
 import { createHash } from "node:crypto";
 import type { GuardPolicy } from "../rules/guard.ts";
+import type { ProxySettings } from "../rules/network/no-proxy.ts";
 import type { LeaseTiming } from "../rules/timing.ts";
 import { type BackendConfig, readBackend } from "./backend.ts";
 import { type DatabaseConfig, readDatabase } from "./database.ts";
@@ -23,7 +24,7 @@ import {
   readVerdictPolicy,
   type SweepConfig,
 } from "./sweep.ts";
-import { type ProxyConfig, readProxy } from "./urls/proxy.ts";
+import { readProxy } from "./urls/proxy.ts";
 
 /** Grouped by who uses it. */
 export interface Config {
@@ -37,7 +38,7 @@ export interface Config {
   readonly guard: GuardPolicy;
   readonly cleanup: CleanupConfig;
   readonly backend: BackendConfig;
-  readonly proxy: ReloadableSecret<ProxyConfig | null>;
+  readonly proxy: ReloadableSecret<ProxySettings | null>;
   readonly health: HealthConfig;
   readonly log: LogConfig;
 }

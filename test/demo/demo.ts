@@ -1,5 +1,5 @@
 import type { Stdout } from "../../src/app/stdout.ts";
-import { StopRequestedError } from "../../src/watchdog/stop.ts";
+import { StopRequestedError } from "../../src/watchdog/errors.ts";
 import { installedBinaries, PostgresMissingError } from "../services/postgres/postgres-binaries.ts";
 import { FEWEST_RUNS, MOST_RUNS } from "./cast.ts";
 import { LIVE_LINES } from "./live-table.ts";

@@ -4,7 +4,7 @@ import process from "node:process";
 import { parseArgs } from "node:util";
 import packageJson from "../../package.json" with { type: "json" };
 import { watchStdout } from "../../src/app/stdout.ts";
-import { StopRequestedError } from "../../src/watchdog/stop.ts";
+import { StopRequestedError } from "../../src/watchdog/errors.ts";
 import { type DemoOptions, demo } from "./demo.ts";
 
 const USAGE = `Usage: npm run demo -- [options]

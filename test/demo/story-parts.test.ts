@@ -4,7 +4,7 @@ import postgres from "postgres";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { EnvReader } from "../../src/config/env/env-reader.ts";
 import { readGuard } from "../../src/config/sweep.ts";
-import { isMass } from "../../src/rules/guard.ts";
+import { isMassFailure } from "../../src/rules/guard.ts";
 import { startFakeHost } from "../fake-host/fake-host.ts";
 import { seedRun } from "../fake-host/seed.ts";
 import { createDatabase, type TestDatabase } from "../services/postgres/database.ts";
@@ -48,7 +48,7 @@ describe("castOf and massOf under the guard's defaults", () => {
     cast.filter(({ role }) => roles.has(role)).length;
   const isMassOf = (presumed: number, living: number) => {
     const answered = presumed + living;
-    return isMass(
+    return isMassFailure(
       { life: "seen", presumed, answered, appliedLastHour: 0, provenLastHour: 0 },
       guard,
     );

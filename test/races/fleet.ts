@@ -5,11 +5,11 @@ import { json } from "../fake-host/fake-host-model.ts";
 import type { SeededRun } from "../fake-host/seed.ts";
 import { exitedWith, randomCommandId, type World } from "../support/world/world.ts";
 
-export type Fate = "completed" | "failed" | "presumed" | "deferred" | "undetermined";
+export type Outcome = "completed" | "failed" | "presumed" | "deferred" | "undetermined";
 
 export interface Fleet {
   readonly runs: readonly SeededRun[];
-  readonly byFate: Readonly<Record<Fate, SeededRun>>;
+  readonly byOutcome: Readonly<Record<Outcome, SeededRun>>;
   get(runId: string): SeededRun;
 }
 
@@ -23,7 +23,7 @@ export const UNDISTURBED = {
 } as const;
 
 export async function seedFleet(world: World): Promise<Fleet> {
-  const byFate = {
+  const byOutcome = {
     completed: await seedExited(world, 0),
     failed: await seedExited(world, 1),
     presumed: await world.seed({}, { status: "PAUSED" }),
@@ -31,14 +31,14 @@ export async function seedFleet(world: World): Promise<Fleet> {
     undetermined: await world.seed(),
   };
   world.host.intercept(({ kind, sandboxId }) =>
-    kind === "lookup" && sandboxId === byFate.undetermined.sandboxId
+    kind === "lookup" && sandboxId === byOutcome.undetermined.sandboxId
       ? json(500, { error: "no" })
       : undefined,
   );
-  const runs = Object.values(byFate);
+  const runs = Object.values(byOutcome);
   return {
     runs,
-    byFate,
+    byOutcome,
     get(runId) {
       const run = runs.find(({ id }) => id === runId);
       if (run === undefined) throw new Error(`the fleet has no run ${runId}`);
@@ -56,8 +56,8 @@ export function seedExited(world: World, exitCode: number): Promise<SeededRun> {
 /** What the report says about each run of the fleet. */
 export function actionsOf(report: SweepReport, fleet: Fleet): Readonly<Record<string, string>> {
   return Object.fromEntries(
-    Object.entries(fleet.byFate).map(([fate, { id }]) => [
-      fate,
+    Object.entries(fleet.byOutcome).map(([outcome, { id }]) => [
+      outcome,
       report.runs.find(({ runId }) => runId === id)?.action ?? "not mentioned",
     ]),
   );

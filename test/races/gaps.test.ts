@@ -31,7 +31,7 @@ describe("a sweep of a fleet that nobody disturbs", () => {
       idsOf(fleet, "completed", "failed", "presumed"),
     );
     expect([...deleted(world)].sort()).toEqual(
-      [fleet.byFate.completed, fleet.byFate.failed, fleet.byFate.presumed]
+      [fleet.byOutcome.completed, fleet.byOutcome.failed, fleet.byOutcome.presumed]
         .map(({ sandboxId }) => sandboxId)
         .sort(),
     );
@@ -61,8 +61,8 @@ describe("a sweep with somebody else in a gap before the write", () => {
 describe("a sweep with somebody else between the page and the re-read", () => {
   const gap = "between the page and the re-read";
 
-  it.each(INTRUDERS.filter(({ settles }) => settles))(
-    "asks nobody about a run that was settled by $name",
+  it.each(INTRUDERS.filter(({ ends }) => ends))(
+    "asks nobody about a run that was ended by $name",
     async (intruder) => {
       await using world = await createWorld();
       const fleet = await seedFleet(world);
@@ -76,7 +76,7 @@ describe("a sweep with somebody else between the page and the re-read", () => {
   it("judges a run by the sandbox and the command that a dispatcher has written", async () => {
     await using world = await createWorld();
     const fleet = await seedFleet(world);
-    const { failed, completed } = fleet.byFate;
+    const { failed, completed } = fleet.byOutcome;
     const report = await world.sweep({
       replace: inGap(gap, async (runId) => {
         if (runId !== failed.id) return;
@@ -118,6 +118,6 @@ async function disturbedSweep(
   return report;
 }
 
-function idsOf({ byFate }: Fleet, ...fates: (keyof Fleet["byFate"])[]): readonly string[] {
-  return fates.map((fate) => byFate[fate].id).sort();
+function idsOf({ byOutcome }: Fleet, ...outcomes: (keyof Fleet["byOutcome"])[]): readonly string[] {
+  return outcomes.map((outcome) => byOutcome[outcome].id).sort();
 }

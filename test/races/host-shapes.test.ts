@@ -48,7 +48,7 @@ describe("a host whose table has other names, behind an updatable view", () => {
     await expectSweptFleet(world, fleet);
     const states = await world.database.sql`SELECT id, state FROM jobs`;
     expect(new Map(states.map(({ id, state }) => [id, state]))).toEqual(
-      new Map(fates(fleet).map(([fate, { id }]) => [id, VERDICTS[fate]])),
+      new Map(outcomes(fleet).map(([outcome, { id }]) => [id, VERDICTS[outcome]])),
     );
   });
 
@@ -96,9 +96,9 @@ async function expectSweptFleet(world: World, fleet: Fleet): Promise<void> {
     SELECT id, status, timeout_at > now() AS deferred FROM automation_runs`;
   expect(new Map(rows.map(({ id, status, deferred }) => [id, { status, deferred }]))).toEqual(
     new Map(
-      fates(fleet).map(([fate, { id }]) => [
+      outcomes(fleet).map(([outcome, { id }]) => [
         id,
-        { status: VERDICTS[fate], deferred: VERDICTS[fate] === "RUNNING" },
+        { status: VERDICTS[outcome], deferred: VERDICTS[outcome] === "RUNNING" },
       ]),
     ),
   );
@@ -129,7 +129,10 @@ async function expectLostRaces(
   expect(deleted(world)).toEqual([]);
 }
 
-function fates({ byFate }: Fleet) {
+function outcomes({ byOutcome }: Fleet) {
   // The keys of an object literal, and nothing else.
-  return Object.entries(byFate) as [keyof typeof byFate, (typeof byFate)[keyof typeof byFate]][];
+  return Object.entries(byOutcome) as [
+    keyof typeof byOutcome,
+    (typeof byOutcome)[keyof typeof byOutcome],
+  ][];
 }

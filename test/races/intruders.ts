@@ -7,48 +7,48 @@ import { randomCommandId } from "../support/world/world.ts";
 export interface Intruder {
   readonly name: string;
   /** The run needs no verdict any more: it has ended or has a new deadline. */
-  readonly settles: boolean;
+  readonly ends: boolean;
   act(sql: Sql, runId: string): Promise<unknown>;
 }
 
 export const INTRUDERS: readonly Intruder[] = [
   {
     name: "a callback that reports success",
-    settles: true,
+    ends: true,
     act: (sql, runId) =>
       completeRun(sql, { runId, status: "COMPLETED", conversationId: "conversation-1", cost: 1.5 }),
   },
   {
     name: "a callback that reports failure",
-    settles: true,
+    ends: true,
     act: (sql, runId) =>
       completeRun(sql, { runId, status: "FAILED", error: "no", conversationId: "conversation-2" }),
   },
   {
     name: "a cancel",
-    settles: true,
+    ends: true,
     act: (sql, runId) => cancelRun(sql, runId),
   },
   {
     name: "a dispatcher that moves the deadline",
-    settles: true,
+    ends: true,
     act: (sql, runId) => dispatchPhaseTwo(sql, { runId }),
   },
   {
     name: "a dispatcher that writes the sandbox",
-    settles: false,
+    ends: false,
     act: (sql, runId) =>
       sql`UPDATE automation_runs SET sandbox_id = ${randomSandboxId()} WHERE id = ${runId}`,
   },
   {
     name: "a dispatcher that writes the command",
-    settles: false,
+    ends: false,
     act: (sql, runId) =>
       sql`UPDATE automation_runs SET bash_command_id = ${randomCommandId()} WHERE id = ${runId}`,
   },
   {
     name: "a host that starts the run anew in its row",
-    settles: false,
+    ends: false,
     act: (sql, runId) => sql`UPDATE automation_runs SET started_at = now() WHERE id = ${runId}`,
   },
 ];

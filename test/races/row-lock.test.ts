@@ -8,7 +8,7 @@ describe("a sweep that meets a row lock", () => {
     await using world = await createWorld();
     const fleet = await seedFleet(world);
     const response = Promise.withResolvers<void>();
-    const callbacks = await holdingRows(world, Object.values(fleet.byFate), response.promise);
+    const callbacks = await holdingRows(world, Object.values(fleet.byOutcome), response.promise);
 
     // The locks are held until after this line: a sweep that waited would never come here.
     const report = await world.sweep();
@@ -37,41 +37,41 @@ describe("a sweep that meets a row lock", () => {
 
   it("leaves a run busy for now and judges it in the next sweep when its writer gives up", async () => {
     await using world = await createWorld();
-    const { byFate } = await seedFleet(world);
+    const { byOutcome } = await seedFleet(world);
     const response = Promise.withResolvers<void>();
-    const [callback] = await holdingRows(world, [byFate.failed], response.promise);
+    const [callback] = await holdingRows(world, [byOutcome.failed], response.promise);
     const first = await world.sweep();
     expect(first.counts).toMatchObject({ busy: 1, completed: 1 });
     response.reject(new Error("the client went away"));
     await expect(callback).rejects.toThrow("the client went away");
 
     expect((await world.sweep()).counts).toMatchObject({ busy: 0, failed: 1 });
-    expect(await world.row(byFate.failed.id)).toMatchObject({ status: "FAILED" });
+    expect(await world.row(byOutcome.failed.id)).toMatchObject({ status: "FAILED" });
   });
 
   it("writes through a lock that only keeps the row from being deleted", async () => {
     await using world = await createWorld();
-    const { byFate } = await seedFleet(world);
+    const { byOutcome } = await seedFleet(world);
     await world.database.sql.begin(async (transaction) => {
       // What a foreign key that points to the run takes.
       await transaction`SELECT FROM automation_runs FOR KEY SHARE`;
       expect((await world.sweep()).counts).toMatchObject({ busy: 0, completed: 1, failed: 2 });
     });
-    expect(await world.row(byFate.completed.id)).toMatchObject({ status: "COMPLETED" });
+    expect(await world.row(byOutcome.completed.id)).toMatchObject({ status: "COMPLETED" });
   });
 });
 
 describe("a sweep that waits for the backend", () => {
   it("holds no transaction and no lock, so that a callback passes at once", async () => {
     await using world = await createWorld();
-    const { byFate, runs } = await seedFleet(world);
+    const { byOutcome, runs } = await seedFleet(world);
     const answers = world.host.barrier(runs.length + 1, "lookup");
     const sweeping = world.sweep();
     await world.host.traffic.until("lookup", runs.length);
 
     // Every question has arrived; the last statement before it may take a moment to end.
     await vi.waitFor(async () => expect(await openTransactions(world)).toEqual([]), 10_000);
-    const { id: runId } = byFate.failed;
+    const { id: runId } = byOutcome.failed;
     await completeRun(world.database.sql, { runId, status: "COMPLETED" });
     answers.release();
     expect((await sweeping).counts).toMatchObject({ lostRace: 1, completed: 1 });

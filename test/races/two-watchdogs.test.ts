@@ -148,16 +148,20 @@ function meeting(count: number, work: () => Promise<unknown>): () => Promise<unk
   };
 }
 
-async function expectOneVerdictEach(world: World, { byFate }: Fleet, epoch: number): Promise<void> {
-  const { completed, failed, presumed } = byFate;
+async function expectOneVerdictEach(
+  world: World,
+  { byOutcome }: Fleet,
+  epoch: number,
+): Promise<void> {
+  const { completed, failed, presumed } = byOutcome;
   const verdicts = (await journal(world)).map((row) => `${row.run_id} in epoch ${row.epoch}`);
   expect(verdicts.sort()).toEqual(
     [completed, failed, presumed].map(({ id }) => `${id} in epoch ${epoch}`).sort(),
   );
 }
 
-async function expectOneDeletionEach(world: World, { byFate }: Fleet): Promise<void> {
-  const { completed, failed, presumed } = byFate;
+async function expectOneDeletionEach(world: World, { byOutcome }: Fleet): Promise<void> {
+  const { completed, failed, presumed } = byOutcome;
   expect([...deleted(world)].sort()).toEqual(
     [completed, failed, presumed].map(({ sandboxId }) => sandboxId).sort(),
   );

@@ -42,7 +42,7 @@ describe.each(LEASE_STORES)("run while Postgres is away ($name lease)", ({ open 
 
     await proxy.heal();
     await untilReady(worker);
-    await vi.waitFor(() => expectAllSettledOnce(world, fleet), WITHIN);
+    await vi.waitFor(() => expectAllEndedOnce(world, fleet), WITHIN);
     await vi.waitFor(async () => {
       expect(await healthOf(worker)).toMatchObject({ status: "ok", reasons: [] });
     }, WITHIN);
@@ -71,10 +71,10 @@ describe("once while Postgres is away", () => {
       await proxy.heal();
       // The lease of the one that could not give it back runs out.
       expect(await runOnce(env, [...ONCE, "--wait", "1m"])).toMatchObject({ code: 0 });
-      // Presumed dead at the first sight, ended at the second.
+      // Presumed dead at the first observation, ended at the second.
       await vi.waitFor(async () => {
         expect(await runOnce(env, [...ONCE, "--run", fleet.dead.id])).toMatchObject({ code: 0 });
-        await expectAllSettledOnce(world, fleet);
+        await expectAllEndedOnce(world, fleet);
       }, WITHIN);
     },
   );
@@ -141,7 +141,7 @@ async function expectNobodyWronged(world: World, { after, live, dead }: Fleet): 
   }
 }
 
-async function expectAllSettledOnce(world: World, fleet: Fleet): Promise<void> {
+async function expectAllEndedOnce(world: World, fleet: Fleet): Promise<void> {
   const { sql } = world.database;
   const proven = [...fleet.before, ...fleet.unacknowledged, ...fleet.after];
   // Deletions whose outcome could not be recorded are due only later.

@@ -1,17 +1,9 @@
-import { parseNoProxy } from "../../io/http/no-proxy.ts";
+import { type ProxySettings, parseNoProxy } from "../../rules/network/no-proxy.ts";
 import { type EnvReader, quoted } from "../env/env-reader.ts";
 import type { NameOf } from "../env/settings.ts";
 
-/** For calls to the backend. The URLs may hold a user and a password. */
-export interface ProxyConfig {
-  readonly httpProxy: string | null;
-  /** `null`: the other one is for https as well. */
-  readonly httpsProxy: string | null;
-  readonly noProxy: string | null;
-}
-
 /** As most programs read them: lower case wins. `null` when every connection is to be direct. */
-export function readProxy(reader: EnvReader): ProxyConfig | null {
+export function readProxy(reader: EnvReader): ProxySettings | null {
   const httpProxy = readProxyUrl(reader, ["http_proxy", "HTTP_PROXY"]);
   const httpsProxy = readProxyUrl(reader, ["https_proxy", "HTTPS_PROXY"]);
   if (httpProxy === null && httpsProxy === null) {

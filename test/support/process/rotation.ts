@@ -23,7 +23,7 @@ export function openWorker(env: Readonly<Record<string, string>>): RotationWorke
   };
 }
 
-export function complaintAbout(variable: string): object {
+export function warningAbout(variable: string): object {
   return {
     level: "warn",
     message: "a secret could not be reloaded, its previous value stays in use",

@@ -1,4 +1,4 @@
-/** Runs whose fate does not depend on presumptions: what becomes of them in a sweep, the first of which settles them. */
+/** Runs whose outcome does not depend on presumptions: what becomes of them in a sweep, the first of which ends them. */
 import { expect } from "vitest";
 import type { SweepReport } from "../../../src/rules/report.ts";
 import { json } from "../../fake-host/fake-host-model.ts";

@@ -1,5 +1,5 @@
 import { describe } from "vitest";
-import { describeRestraint } from "../../../conformance/leadership-conformance.ts";
+import { describeThrottle } from "../../../conformance/leadership-conformance.ts";
 import { describeDeferrals } from "../../../conformance/run-deferrals-conformance.ts";
 import { describeBacklog, describeGuardFacts } from "../../../conformance/run-guard-conformance.ts";
 import {
@@ -8,9 +8,9 @@ import {
   describeForgetting,
 } from "../../../conformance/run-notes-conformance.ts";
 import { describePages } from "../../../conformance/run-pages-conformance.ts";
-import { describeCanaries, describeReads } from "../../../conformance/run-reads-conformance.ts";
+import { describeControlRuns, describeReads } from "../../../conformance/run-reads-conformance.ts";
 import { describeShields } from "../../../conformance/run-shields-conformance.ts";
-import { describeUnasked } from "../../../conformance/run-unasked-conformance.ts";
+import { describeSkipped } from "../../../conformance/run-skipped-conformance.ts";
 import {
   describeLostWrites,
   describeVerdicts,
@@ -19,15 +19,15 @@ import { postgresStoreStand as open } from "../../../support/stands/postgres-sto
 
 describe("the pages of PostgresRunStore", () => describePages(open));
 describe("a run read from PostgresRunStore", () => describeReads(open));
-describe("the canaries of PostgresRunStore", () => describeCanaries(open));
+describe("the control runs of PostgresRunStore", () => describeControlRuns(open));
 describe("a deferral in PostgresRunStore", () => describeDeferrals(open));
 describe("a shield in PostgresRunStore", () => describeShields(open));
 describe("a write to PostgresRunStore that does not happen", () => describeLostWrites(open));
 describe("a verdict in PostgresRunStore", () => describeVerdicts(open));
-describe("PostgresRunStore, deferring unasked", () => describeUnasked(open));
+describe("PostgresRunStore, deferring skipped runs", () => describeSkipped(open));
 describe("a failure in PostgresRunStore", () => describeFailures(open));
 describe("PostgresRunStore, forgetting", () => describeForgetting(open));
 describe("PostgresRunStore under a fence", () => describeFencedNotes(open));
 describe("what PostgresRunStore tells a guard", () => describeGuardFacts(open));
 describe("the backlog of PostgresRunStore", () => describeBacklog(open));
-describe("PostgresLeadership", () => describeRestraint(open));
+describe("PostgresLeadership", () => describeThrottle(open));
