@@ -1,6 +1,6 @@
 import { Command as Commander, CommanderError, InvalidArgumentError, Option } from "commander";
 import { parseDuration } from "./config/env/env-reader.ts";
-import { clean } from "./rules/text.ts";
+import { canonicalRunId, clean } from "./rules/text.ts";
 
 export type Output = "human" | "json" | "github";
 
@@ -42,14 +42,10 @@ export function parseArgv(argv: readonly string[], version: string): Parsed {
     command = parsed;
   });
   for (const part of [program, ...program.commands]) {
-    part.exitOverride().configureOutput({
-      writeOut: (chunk) => {
-        text += chunk;
-      },
-      writeErr: (chunk) => {
-        text += chunk;
-      },
-    });
+    const write = (chunk: string) => {
+      text += chunk;
+    };
+    part.exitOverride().configureOutput({ writeOut: write, writeErr: write });
   }
   try {
     // A default command of commander's would take a mistyped one for an argument.
@@ -92,7 +88,16 @@ function usage(version: string, found: (command: Command) => void): Commander {
         .choices(["human", "json", "github"])
         .default("human"),
     )
-    .action((options: OnceOptions) => found(onceCommand(options)));
+    .action(({ run, limit, wait, overrideGuard, ...rest }: OnceOptions) =>
+      found({
+        name: "once",
+        ...rest,
+        runIds: run ?? null,
+        limit: limit ?? null,
+        waitMs: wait,
+        overrideReason: overrideGuard ?? null,
+      }),
+    );
 
   program
     .command("migrate")
@@ -109,34 +114,18 @@ function usage(version: string, found: (command: Command) => void): Commander {
   return program;
 }
 
-interface OnceOptions {
-  readonly dryRun: boolean;
+/** As commander names them. */
+interface OnceOptions extends Pick<OnceCommand, "dryRun" | "output"> {
   readonly run?: readonly string[];
   readonly limit?: number;
   readonly wait: number;
   readonly overrideGuard?: string;
-  readonly output: Output;
-}
-
-function onceCommand(options: OnceOptions): OnceCommand {
-  const { dryRun, run, limit, wait, overrideGuard, output } = options;
-  return {
-    name: "once",
-    dryRun,
-    runIds: run ?? null,
-    limit: limit ?? null,
-    waitMs: wait,
-    overrideReason: overrideGuard ?? null,
-    output,
-  };
 }
 
 function uuids(value: string, before: readonly string[] | undefined): readonly string[] {
-  const parts = /^([0-9a-f]{8})-?([0-9a-f]{4})-?([0-9a-f]{4})-?([0-9a-f]{4})-?([0-9a-f]{12})$/i;
-  const [, ...found] = parts.exec(value) ?? [];
-  if (found.length === 0) throw new InvalidArgumentError("It must be a run's id, a UUID.");
-  // As Postgres prints it, so that two ways to write one id are one run.
-  return [...(before ?? []), found.join("-").toLowerCase()];
+  const id = canonicalRunId(value);
+  if (id === null) throw new InvalidArgumentError("It must be a run's id, a UUID.");
+  return [...(before ?? []), id];
 }
 
 function positive(value: string): number {

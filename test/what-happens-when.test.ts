@@ -13,11 +13,11 @@ const PROVED_BY: Readonly<Record<string, readonly string[]>> = {
     "replays/rate-limit-storm.test.ts",
     "replays/one-tenants-429.test.ts",
     "io/api-gate/adaptive-limit.test.ts",
-    "watchdog/lead/leader-sweep-restraint.test.ts",
+    "watchdog/lead/leader-sweep-throttle.test.ts",
   ],
   "it refuses valid keys (401)": [
     "replays/valid-keys-refused.test.ts",
-    "io/openhands/key-cache.test.ts",
+    "io/openhands/keys.test.ts",
   ],
   "it says that every sandbox is gone": ["replays/empty-lists-for-everybody.test.ts"],
   "really all sandboxes were stopped": ["replays/mass-stop.test.ts"],

@@ -1,67 +1,61 @@
-import type { Config } from "../config/config.ts";
-import type { Rotating } from "../config/env/reloadable-secret.ts";
+import { type Config, ConfigError } from "../config/config.ts";
+import type { ReloadableSecret } from "../config/env/reloadable-secret.ts";
 import { systemClock } from "../io/clock.ts";
 import { genericHttpBackend } from "../io/generic-http/generic-http.ts";
+import type { Secret } from "../io/http/call.ts";
 import { HttpClient } from "../io/http/client.ts";
-import type { Secret } from "../io/http/secret.ts";
 import { agentServerBackend } from "../io/openhands/agent-server.ts";
 import { openHandsCloudBackend } from "../io/openhands/cloud.ts";
 import type { Backend, Log } from "../watchdog/ports.ts";
-import { youngCollector } from "./heap.ts";
 
 export type OpenBackend = Backend & AsyncDisposable;
 
 /** The backend the configuration names. Connects when it is asked something. */
-export function openBackend(config: Config, log: Log): OpenBackend {
+export function openBackend(
+  config: Config,
+  log: Log,
+  onBulk: (() => void) | undefined,
+): OpenBackend {
   const proxy = config.proxy.current;
-  const http = new HttpClient({ proxy, clock: systemClock, onBulk: youngCollector() });
+  const http = new HttpClient({ proxy, clock: systemClock, ...(onBulk && { onBulk }) });
   return Object.assign(chooseBackend(config, http, log), {
     [Symbol.asyncDispose]: () => http.close(),
   });
 }
 
-function chooseBackend(config: Config, http: HttpClient, log: Log): Backend {
-  const { concurrency, apiConcurrency, verifyTimeoutMs } = config.sweep;
-  const clock = systemClock;
-  const { backend } = config;
+function chooseBackend({ backend, sweep }: Config, http: HttpClient, log: Log): Backend {
+  const { concurrency, apiConcurrency, verifyTimeoutMs } = sweep;
+  const shared = { http, clock: systemClock, concurrency, verifyTimeoutMs };
   switch (backend.kind) {
-    case "openhands-cloud":
-      return openHandsCloudBackend({
-        http,
-        clock,
-        baseUrl: backend.baseUrl,
-        serviceKey: secretOf(backend.serviceKey, log),
-        agentHosts: backend.agentHosts,
-        apiConcurrency,
-        verifyTimeoutMs,
-      });
-    case "agent-server":
-      return agentServerBackend({
-        http,
-        clock,
-        concurrency,
-        baseUrl: backend.baseUrl,
-        apiKey: secretOf(backend.apiKey, log),
-        verifyTimeoutMs,
-      });
-    case "http":
-      return genericHttpBackend({
-        http,
-        clock,
-        concurrency,
-        verifyUrl: backend.verifyUrl,
-        cleanupUrl: backend.cleanupUrl,
-        token: secretOf(backend.token, log),
-        verifyTimeoutMs,
-      });
+    case "openhands-cloud": {
+      const { baseUrl, agentHosts } = backend;
+      const serviceKey = secretOf(backend.serviceKey, log);
+      const options = { ...shared, concurrency: apiConcurrency, baseUrl, agentHosts, serviceKey };
+      return openHandsCloudBackend(options);
+    }
+    case "agent-server": {
+      const { baseUrl } = backend;
+      return agentServerBackend({ ...shared, baseUrl, apiKey: secretOf(backend.apiKey, log) });
+    }
+    case "http": {
+      const { verifyUrl, cleanupUrl } = backend;
+      const token = secretOf(backend.token, log);
+      return genericHttpBackend({ ...shared, verifyUrl, cleanupUrl, token });
+    }
+    case "own":
+      throw new ConfigError([
+        "createWatchdog must be given a backend, because the configuration was parsed for one of your own, got none",
+      ]);
   }
 }
 
-function secretOf<T extends string | null>(rotating: Rotating<T>, log: Log): Secret<T> {
-  return {
-    get current() {
-      return rotating.current;
+function secretOf<T extends string | null>(reloadable: ReloadableSecret<T>, log: Log): Secret<T> {
+  const secret = {
+    current: reloadable.current,
+    refresh() {
+      secret.current = reloadable.refresh(log);
+      return secret.current;
     },
-    refresh: () => rotating.refresh(log),
   };
+  return secret;
 }

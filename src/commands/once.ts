@@ -1,3 +1,4 @@
+import { youngCollector } from "../app/heap.ts";
 import { openProcessLog } from "../app/log.ts";
 import { openRuntime, type Runtime } from "../app/runtime.ts";
 import type { OnceCommand } from "../cli.ts";
@@ -9,19 +10,20 @@ import { noProgress, type Progress, progressBar } from "../report/progress.ts";
 import { exitCodeUntold, type SweepEnd } from "../rules/exit-code.ts";
 import { leaseKeyOf } from "../rules/lease-key.ts";
 import type { SweepReport } from "../rules/report.ts";
-import { endOf } from "../watchdog/errors.ts";
-import { rehearseSweep } from "../watchdog/lead/dry-run.ts";
-import { conductSweep } from "../watchdog/lead/lead-sweep.ts";
-import type { Conducted, SweepRequest, SweepWatch } from "../watchdog/lead/model.ts";
 import {
+  endOf,
   LeaseUnavailableError,
-  type Log,
   StoreSchemaError,
   StoreUnavailableError,
-} from "../watchdog/ports.ts";
+} from "../watchdog/errors.ts";
+import { dryRunSweep } from "../watchdog/lead/dry-run.ts";
+import { leadSweep } from "../watchdog/lead/lead-sweep.ts";
+import type { LeadResult } from "../watchdog/lead/model.ts";
+import type { Log } from "../watchdog/ports.ts";
 import type { LeadershipView } from "../watchdog/store-ports.ts";
+import type { SweepRequest, SweepWatch } from "../watchdog/sweep/model.ts";
 import { makeReport } from "../watchdog/sweep/report.ts";
-import type { Surroundings } from "./surroundings.ts";
+import type { ProcessContext } from "./process-context.ts";
 
 /**
  * One sweep. Prints its report to stdout, whatever came of it.
@@ -30,23 +32,23 @@ import type { Surroundings } from "./surroundings.ts";
  * @throws ConfigError, StoreSchemaError: exit code 2, without a report.
  */
 export async function once(
-  surroundings: Surroundings,
+  context: ProcessContext,
   command: OnceCommand,
   signal: AbortSignal,
 ): Promise<number> {
-  const { env, readFile, stderr } = surroundings;
+  const { env, readFile, stderr } = context;
   const { config, warnings } = parseConfig(env, readFile);
   await using log = openProcessLog(config.log, stderr, 2);
   for (const warning of warnings) log.warn({}, warning);
 
   signal.addEventListener("abort", () => log.info({}, "stopping, writes in flight end first"));
-  await using runtime = openRuntime(config, surroundings, log);
+  await using runtime = openRuntime(config, context, log, { onBulk: youngCollector() });
   const showsBar = command.output === "human" && stderr.isTTY;
   const progress = showsBar ? progressBar(stderr) : noProgress;
   try {
     const report = await sweepOnce(runtime, command, progress, log, signal);
     progress.stop();
-    return print(surroundings, command, report);
+    return print(context, command, report);
   } finally {
     progress.stop();
   }
@@ -70,45 +72,44 @@ async function sweepOnce(
   const request: SweepRequest = { trigger: "once", intervalMs, runIds, limit, overrideReason };
   try {
     if (command.dryRun) {
-      const { report, error } = await rehearseSweep(deps, options, request, signal);
+      const { report, error } = await dryRunSweep(deps, options, request, signal);
       if (report.status === "error") log.error({ err: error }, "sweep failed");
       return report;
     }
     const waitUntilMs = deps.clock.monotonicMs() + command.waitMs;
     for (let attempt = 1; ; attempt += 1) {
-      const conducted = await conductSweep(deps, options, request, signal);
-      if (conducted.kind === "swept") return conducted.report;
-      const waitMs = howLongToWait(conducted, waitUntilMs - deps.clock.monotonicMs());
-      if (waitMs === null) return refused(runtime, conducted, installation, log);
-      if (attempt === 1) log.info(conducted, "waiting for the lease");
-      await deps.clock.sleep(waitMs, signal);
+      const result = await leadSweep(deps, options, request, signal);
+      if (result.kind === "swept") return result.report;
+      const leftMs = waitUntilMs - deps.clock.monotonicMs();
+      if (result.kind !== "lease-held" || leftMs <= 0) {
+        return refused(runtime, result, installation, log);
+      }
+      if (attempt === 1) log.info(result, "waiting for the lease");
+      await deps.clock.sleep(Math.min(LOOK_AGAIN_MS, leftMs), signal);
     }
   } catch (error) {
-    return nothingSwept(runtime, command, whyNothing(error, signal), error, log);
+    const end = whyNothing(error, signal);
+    if (end.kind !== "interrupted") log.error({ err: error }, "nothing was swept");
+    return emptyReport(runtime, command.dryRun, end);
   }
 }
 
 /** Somebody else may be done long before the lease would run out. */
 const LOOK_AGAIN_MS = 1000;
 
-function howLongToWait(conducted: Conducted, leftMs: number): number | null {
-  if (conducted.kind !== "lease-held" || leftMs <= 0) return null;
-  return Math.min(LOOK_AGAIN_MS, leftMs);
-}
-
 function refused(
   runtime: Runtime,
-  conducted: Exclude<Conducted, { kind: "swept" }>,
+  result: Exclude<LeadResult, { kind: "swept" }>,
   installation: string,
   log: Log,
 ): SweepReport {
-  if (conducted.kind === "other-lease-kind") {
+  if (result.kind === "other-lease-kind") {
     throw new StoreSchemaError(
-      `other workers of this database use the ${conducted.noted} lease: give all of them the same REDIS_URL, or none`,
+      `other workers of this database use the ${result.noted} lease: give all of them the same REDIS_URL, or none`,
     );
   }
-  if (conducted.kind === "lease-held") {
-    const { holder, expiresInMs } = conducted;
+  if (result.kind === "lease-held") {
+    const { holder, expiresInMs } = result;
     log.warn({ holder, expiresInMs }, "another worker holds the lease");
     if (expiresInMs === null) {
       log.error(
@@ -118,17 +119,6 @@ function refused(
     }
   }
   return emptyReport(runtime, false, { kind: "lease-held" });
-}
-
-function nothingSwept(
-  runtime: Runtime,
-  command: OnceCommand,
-  end: SweepEnd,
-  error: unknown,
-  log: Log,
-): SweepReport {
-  if (end.kind !== "interrupted") log.error({ err: error }, "nothing was swept");
-  return emptyReport(runtime, command.dryRun, end);
 }
 
 function whyNothing(error: unknown, signal: AbortSignal): SweepEnd {
@@ -164,7 +154,7 @@ function watchFor(progress: Progress, { runIds, limit }: OnceCommand): SweepWatc
 
 /** @returns the exit code: of the report, unless a part of it could not be written. */
 function print(
-  { stdout, stderr, env, appendFile }: Surroundings,
+  { stdout, stderr, env, appendFile }: ProcessContext,
   { output }: OnceCommand,
   report: SweepReport,
 ): number {
@@ -175,20 +165,18 @@ function print(
     case "json":
       stdout.write(jsonReport(report));
       return report.exitCode;
-    case "github": {
+    case "github":
       stdout.write(githubReport(report));
-      const summaryPath = env["GITHUB_STEP_SUMMARY"];
-      if (!summaryPath) return report.exitCode;
-      try {
-        appendFile(summaryPath, githubSummary(report));
-        return report.exitCode;
-      } catch (error) {
-        const why = error instanceof Error ? error.message : String(error);
-        stderr.write(
-          `run-watchdog: the summary could not be written to GITHUB_STEP_SUMMARY: ${why} (the sweep itself ended with exit code ${report.exitCode})\n`,
-        );
-        return exitCodeUntold(report.exitCode);
-      }
-    }
+  }
+  try {
+    const summaryPath = env["GITHUB_STEP_SUMMARY"];
+    if (summaryPath) appendFile(summaryPath, githubSummary(report));
+    return report.exitCode;
+  } catch (error) {
+    const why = error instanceof Error ? error.message : String(error);
+    stderr.write(
+      `run-watchdog: the summary could not be written to GITHUB_STEP_SUMMARY: ${why} (the sweep itself ended with exit code ${report.exitCode})\n`,
+    );
+    return exitCodeUntold(report.exitCode);
   }
 }

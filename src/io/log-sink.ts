@@ -3,13 +3,13 @@ import { setTimeout as sleep } from "node:timers/promises";
 import { isatty } from "node:tty";
 import { pino } from "pino";
 
-/** What may wait to be written. */
+/** How much may wait to be written. */
 const WAITING_BYTES = 1024 * 1024;
 const RETRY_EVERY_MS = 20;
 
 /**
  * Writes lines to a file descriptor and never waits for it, so that neither a full disk nor a reader that stalls holds
- * up or ends the work. What cannot be written is kept and tried again; from a bound on lines are dropped and counted.
+ * up or ends the work. What cannot be written is kept and tried again; beyond a limit lines are dropped and counted.
  *
  * Everything is written by the time `write` returns, unless it has to wait: a process that leaves in a hurry loses
  * nothing in the ordinary case.

@@ -40,18 +40,11 @@ export function openLog(options: LogOptions): Logger & AsyncDisposable {
   return Object.assign(log, { [Symbol.asyncDispose]: () => sink.flush(FLUSH_WITHIN_MS) });
 }
 
-interface DescribedError {
-  readonly type: string;
-  readonly message: string;
-  readonly stack?: string | undefined;
-  readonly cause?: DescribedError;
-}
-
 /**
  * Names and messages down the chain of causes, and nothing else of an error: libraries hang commands, parameters and
  * even passwords on theirs. A stack only where nobody expected the error.
  */
-function describeError(error: unknown): DescribedError {
+function describeError(error: unknown): object {
   if (!(error instanceof Error)) return { type: typeof error, message: String(error) };
   return {
     type: error.name,

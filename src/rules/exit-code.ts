@@ -17,9 +17,9 @@ export interface SweepResult {
 /**
  * Exit code and status of a one-shot: the first that holds. Wrong usage (2) never gets this far.
  *
- * @param unasked how many of the skipped runs were left because the shared API was not to be asked.
+ * @param blocked how many of the skipped runs were left because the shared API was not to be asked.
  */
-export function resultOf(end: SweepEnd, counts: SweepCounts, unasked: number): SweepResult {
+export function resultOf(end: SweepEnd, counts: SweepCounts, blocked: number): SweepResult {
   switch (end.kind) {
     case "unavailable":
       return { status: "unavailable", exitCode: 69 };
@@ -31,7 +31,7 @@ export function resultOf(end: SweepEnd, counts: SweepCounts, unasked: number): S
       return { status: "error", exitCode: 1 };
     case "finished":
       if (counts.held > 0) return { status: "held", exitCode: 4 };
-      if (unasked > 0 || isPartial(counts)) return { status: "partial", exitCode: 3 };
+      if (blocked > 0 || isPartial(counts)) return { status: "partial", exitCode: 3 };
       return { status: "ok", exitCode: 0 };
   }
 }

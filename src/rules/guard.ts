@@ -2,7 +2,6 @@
  * The guard against mass verdicts: which confirmed presumptions may be applied, and which have to wait for a person or
  * for their bound. It is there for the case that the watchdog or the backend is the sick one.
  */
-import type { Evidence } from "./model.ts";
 
 export interface GuardPolicy {
   /** How often a presumption must be seen before it counts. */
@@ -24,7 +23,7 @@ export interface GuardScene {
   readonly life: Life;
   /** Runs with authoritative evidence: of this sweep, or of the last full one where this one is limited. */
   readonly answered: number;
-  /** Presumptions confirmed in this sweep, and all those that one more sighting would confirm. */
+  /** Presumptions confirmed in this sweep, and all those that one more observation would confirm. */
   readonly presumed: number;
   /** Presumptions applied in the last hour, this sweep's included; without those a person let pass. */
   readonly appliedLastHour: number;
@@ -69,7 +68,10 @@ export function decide<T>(
   return { apply, hold, reason };
 }
 
-export function isMass({ presumed, answered }: GuardScene, { min, ratio }: GuardPolicy): boolean {
+export function isMassFailure(
+  { presumed, answered }: GuardScene,
+  { min, ratio }: GuardPolicy,
+): boolean {
   return presumed > Math.max(min, ratio * answered);
 }
 
@@ -78,50 +80,12 @@ function hourlyCap({ provenLastHour }: GuardScene, { perHour, ratio }: GuardPoli
   return Math.max(perHour, Math.floor(ratio * provenLastHour));
 }
 
-/** The backend answered for itself: everything but "cannot tell" and "was not asked". */
-export function isAuthoritative(evidence: Evidence): boolean {
-  switch (evidence.kind) {
-    case "exited":
-    case "failed":
-    case "running":
-    case "starting":
-      return true;
-    case "gone":
-      return evidence.reason !== "no-sandbox-id";
-    case "no-command":
-      return evidence.sandbox === "running";
-    case "unreachable":
-    case "malformed":
-    case "not-asked":
-      return false;
-  }
-}
-
-/** An exit code, a running command or a RUNNING sandbox: a backend that lost everything could not say so. */
-export function showsLife(evidence: Evidence): boolean {
-  switch (evidence.kind) {
-    case "exited":
-    case "failed":
-    case "running":
-      return true;
-    case "no-command":
-      return evidence.sandbox === "running";
-    case "gone":
-      return evidence.reason === "command-unknown" || evidence.reason === "server-restarted";
-    case "starting":
-    case "unreachable":
-    case "malformed":
-    case "not-asked":
-      return false;
-  }
-}
-
 /** How many the table lets through, and why not more. */
 function allowance(
   scene: GuardScene,
   policy: GuardPolicy,
 ): { readonly atMost: number; readonly reason: string } {
-  if (isMass(scene, policy)) {
+  if (isMassFailure(scene, policy)) {
     const { presumed, answered } = scene;
     return { atMost: 0, reason: `a mass: ${presumed} presumptions, ${answered} runs answered` };
   }

@@ -1,6 +1,6 @@
 /** What the process tells about itself. Pure: from facts in memory to answers. Times are monotonic milliseconds. */
 
-export type Standing = "unknown" | "ok" | { readonly problem: string };
+export type DependencyStatus = "unknown" | "ok" | { readonly problem: string };
 
 export interface FleetFacts {
   /** When the leadership row was read. */
@@ -13,8 +13,8 @@ export interface FleetFacts {
 export interface HealthFacts {
   readonly nowMs: number;
   readonly startedAtMs: number;
-  readonly postgres: Standing;
-  readonly lease: Standing;
+  readonly postgres: DependencyStatus;
+  readonly lease: DependencyStatus;
   /** How long ago the tick was that is `MISSED_TICKS` back. */
   readonly patienceMs: number;
   /** When the scheduler has to fire next. */
@@ -70,8 +70,8 @@ export interface Readiness {
 /** True when Postgres, its schema and the lease store answered at the last try. A standby is ready. */
 export function readiness(facts: HealthFacts): Readiness {
   const reasons = [
-    ...standingProblems("postgres", facts.postgres),
-    ...standingProblems("lease", facts.lease),
+    ...dependencyProblems("postgres", facts.postgres),
+    ...dependencyProblems("lease", facts.lease),
   ];
   return { ready: reasons.length === 0, reasons };
 }
@@ -136,10 +136,10 @@ function sweepProblems(lastSweep: string | null, heldFor: string | null): readon
   }
 }
 
-function standingProblems(name: string, standing: Standing): readonly string[] {
-  if (standing === "ok") return [];
-  if (standing === "unknown") return [`${name} has not answered yet`];
-  return [`${name}: ${standing.problem}`];
+function dependencyProblems(name: string, status: DependencyStatus): readonly string[] {
+  if (status === "ok") return [];
+  if (status === "unknown") return [`${name} has not answered yet`];
+  return [`${name}: ${status.problem}`];
 }
 
 function seconds(ms: number): string {

@@ -33,10 +33,10 @@ export interface RunSnapshot {
 
 /** What is remembered of a run that stays RUNNING past its deadline. Each counter has its own meaning of "clear". */
 export interface Suspicion {
-  /** How often a presumption was seen, each sighting at least one deferral after the one before. */
+  /** How often a presumption was seen, each observation at least one deferral after the one before. */
   readonly presumedTimes: number;
   readonly presumedReason: string | null;
-  /** Since the last sighting that counted, by the database's clock when the row was read; `null` for never. */
+  /** Since the last observation that counted, by the database's clock when the row was read; `null` for never. */
   readonly sincePresumedMs: number | null;
   /** Answers without a break that told nothing. */
   readonly unknownTimes: number;
@@ -60,18 +60,21 @@ export interface Failure {
   readonly retryAfterMs: number | null;
 }
 
-export type GoneReason =
-  | "no-record"
-  | "missing"
-  | "paused"
-  | "error"
-  | "no-agent-server"
-  | "no-sandbox-id"
+/** Why there is nothing left that could answer for a run. */
+export const GONE_REASONS = [
+  "no-record",
+  "missing",
+  "paused",
+  "error",
+  "no-agent-server",
+  "no-sandbox-id",
   /** The sandbox runs, and its agent server knows nothing of the run's command. */
-  | "command-unknown"
+  "command-unknown",
   /** The sandbox runs, but its agent server is younger than the run's command, which died with the one before. */
-  | "server-restarted"
-  | "lost";
+  "server-restarted",
+] as const;
+
+export type GoneReason = (typeof GONE_REASONS)[number];
 
 /** What the backend said about a run. `unreachable` and `malformed` mean "cannot tell". */
 export type Evidence =
@@ -91,7 +94,9 @@ export type Evidence =
   /** `none` only where the backend looked for output; it decides the wording at the hard deadline. */
   | { readonly kind: "running"; readonly output: "none" | "partial" }
   | { readonly kind: "starting" }
-  | { readonly kind: "gone"; readonly reason: GoneReason; readonly detail: string }
+  | { readonly kind: "gone"; readonly reason: GoneReason }
+  /** The run is lost, for a reason of the backend's own. */
+  | { readonly kind: "gone"; readonly reason: "lost"; readonly detail: string }
   /** The row does not say which command to look for. */
   | {
       readonly kind: "no-command";

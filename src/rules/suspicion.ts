@@ -5,8 +5,8 @@ import type { Suspicion } from "./model.ts";
 export interface SuspicionChange {
   readonly presumedTimes: number;
   readonly presumedReason: string | null;
-  /** This sighting counted: the time of the last one becomes now. */
-  readonly sighted: boolean;
+  /** This observation counted: the time of the last one becomes now. */
+  readonly observed: boolean;
   /** 0 ends the time in the dark; otherwise it began with the first of them. */
   readonly unknownTimes: number;
   /** The guard holds the verdict back, since the first time it did. */
@@ -17,29 +17,29 @@ export interface SuspicionChange {
 export const CLEARED: SuspicionChange = {
   presumedTimes: 0,
   presumedReason: null,
-  sighted: false,
+  observed: false,
   unknownTimes: 0,
   held: false,
 };
 
-/** Sightings that come closer together than one deferral are one sighting: the same moment seen twice proves nothing. */
-export function sighting(
+/** Observations that come closer together than one deferral are one observation: the same moment seen twice proves nothing. */
+export function observation(
   before: Suspicion | null,
   reason: string,
   deferMs: number,
 ): SuspicionChange {
   const sinceMs = before?.sincePresumedMs ?? null;
-  const sighted = sinceMs === null || sinceMs >= deferMs;
-  const presumedTimes = (before?.presumedTimes ?? 0) + (sighted ? 1 : 0);
-  return { ...CLEARED, presumedTimes, presumedReason: reason, sighted };
+  const observed = sinceMs === null || sinceMs >= deferMs;
+  const presumedTimes = (before?.presumedTimes ?? 0) + (observed ? 1 : 0);
+  return { ...CLEARED, presumedTimes, presumedReason: reason, observed };
 }
 
-/** An answer that told nothing neither counts as a sighting nor clears one. */
-export function inTheDark(before: Suspicion | null): SuspicionChange {
+/** An answer that told nothing neither counts as an observation nor clears one. */
+export function inconclusive(before: Suspicion | null): SuspicionChange {
   return {
     presumedTimes: before?.presumedTimes ?? 0,
     presumedReason: before?.presumedReason ?? null,
-    sighted: false,
+    observed: false,
     unknownTimes: (before?.unknownTimes ?? 0) + 1,
     held: false,
   };
@@ -49,7 +49,7 @@ const SHIELD_MARGIN_MS = 60_000;
 
 /**
  * From our next look at a run until its deadline. The host's own watchdog takes up whatever is past its deadline and ends
- * it at first sight: a look may come a tick late, and a worker that took over another tick after that.
+ * it at the first observation: a look may come a tick late, and a worker that took over another tick after that.
  */
 export function shieldAfterLookMs(intervalMs: number): number {
   return 2 * intervalMs + SHIELD_MARGIN_MS;

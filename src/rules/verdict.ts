@@ -1,11 +1,4 @@
-import type {
-  Evidence,
-  Failure,
-  GoneReason,
-  RunSnapshot,
-  Verdict,
-  VerdictPolicy,
-} from "./model.ts";
+import type { Evidence, Failure, RunSnapshot, Verdict, VerdictPolicy } from "./model.ts";
 import { clean } from "./text.ts";
 import {
   exitError,
@@ -47,7 +40,7 @@ export function judge(
     case "no-command":
       return atHardDeadline ? presume(run, NO_COMMAND) : defer("no bash_command_id");
     case "gone":
-      return presume(run, goneBecause(evidence.reason, evidence.detail));
+      return presume(run, goneBecause(evidence));
     case "unreachable":
     case "malformed":
       return atHardDeadline && isUnverifiable(run, policy, horizonMs)
@@ -133,34 +126,36 @@ const NO_COMMAND: Presumption = {
   outcome: "verification_error",
 };
 
-const COMMAND_UNKNOWN: Presumption = {
-  ...UNAVAILABLE,
-  reason: "command unknown",
-  detail: "The agent server does not know the command",
-};
-
-const SERVER_RESTARTED: Presumption = {
-  ...UNAVAILABLE,
-  reason: "agent server restarted",
-  detail: "The agent server restarted after the command began",
-};
-
 const UNVERIFIABLE = {
   reason: "could not be verified",
   kind: "timeout",
   outcome: "verification_error",
 } as const;
 
-function goneBecause(reason: GoneReason, detail: string): Presumption {
-  if (reason === "no-sandbox-id") {
-    return { ...UNAVAILABLE, reason, detail: "No sandbox_id available for verification" };
+function goneBecause(evidence: Extract<Evidence, { kind: "gone" }>): Presumption {
+  const { reason } = evidence;
+  switch (reason) {
+    case "no-sandbox-id":
+      return { ...UNAVAILABLE, reason, detail: "No sandbox_id available for verification" };
+    case "command-unknown":
+      return {
+        ...UNAVAILABLE,
+        reason: "command unknown",
+        detail: "The agent server does not know the command",
+      };
+    case "server-restarted":
+      return {
+        ...UNAVAILABLE,
+        reason: "agent server restarted",
+        detail: "The agent server restarted after the command began",
+      };
+    case "lost": {
+      const detail = clean(evidence.detail) === "" ? "Run was lost" : evidence.detail;
+      return { ...UNAVAILABLE, reason, detail };
+    }
+    default:
+      return { ...UNAVAILABLE, reason: `sandbox ${reason}` };
   }
-  if (reason === "command-unknown") return COMMAND_UNKNOWN;
-  if (reason === "server-restarted") return SERVER_RESTARTED;
-  if (reason === "lost") {
-    return { ...UNAVAILABLE, reason, detail: clean(detail) === "" ? "Run was lost" : detail };
-  }
-  return { ...UNAVAILABLE, reason: `sandbox ${reason}` };
 }
 
 /** The time in the dark is the confirmation. */

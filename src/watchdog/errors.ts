@@ -1,8 +1,69 @@
+/** What can go wrong, as far as somebody acts differently on it, and what each of it ends. */
 import type { SweepEnd } from "../rules/exit-code.ts";
-import { LeaseLostError } from "./lead/lease-term.ts";
-import { StoreSchemaError, StoreUnavailableError } from "./ports.ts";
-import { StopRequestedError } from "./stop.ts";
-import { FencedError } from "./sweep/resolve-write.ts";
+
+/** Postgres could not be reached, or a statement's outcome is unknown. Trying again later is right. */
+export class StoreUnavailableError extends Error {
+  override readonly name = "StoreUnavailableError";
+  /** There was no answer in time: it may be the statement's own trouble, while others are answered. */
+  readonly late: boolean;
+
+  constructor(
+    message: string,
+    { late = false, ...options }: ErrorOptions & { readonly late?: boolean } = {},
+  ) {
+    super(message, options);
+    this.late = late;
+  }
+}
+
+/** Not sent: too many writes before it had no answer in time. */
+export class LateWritesError extends StoreUnavailableError {}
+
+/** A table, column or privilege is missing, or the schema is older than the program. The message names the remedy. */
+export class StoreSchemaError extends Error {
+  override readonly name = "StoreSchemaError";
+}
+
+/** The lease store could not be reached, or an answer did not come in time. */
+export class LeaseUnavailableError extends Error {
+  override readonly name = "LeaseUnavailableError";
+  /** What was asked for has not happened and never will: it was not sent, or refused. */
+  readonly withoutEffect: boolean;
+
+  constructor(
+    message: string,
+    { withoutEffect = false, ...options }: ErrorOptions & { readonly withoutEffect?: boolean } = {},
+  ) {
+    super(message, options);
+    this.withoutEffect = withoutEffect;
+  }
+}
+
+/** The term is over: nothing may be written in its name any more. */
+export class LeaseLostError extends Error {
+  override readonly name = "LeaseLostError";
+}
+
+/** A newer epoch was handed out: somebody else sweeps, and nothing of ours may be written any more. */
+export class FencedError extends Error {
+  override readonly name = "FencedError";
+}
+
+/** The backend's answer is too old to act upon. */
+export class StaleEvidenceError extends Error {
+  override readonly name = "StaleEvidenceError";
+}
+
+/** The process was asked to stop. The reason of the abort that reaches everything. */
+export class StopRequestedError extends Error {
+  override readonly name = "StopRequestedError";
+  readonly signal: "SIGTERM" | "SIGINT";
+
+  constructor(signal: "SIGTERM" | "SIGINT") {
+    super(`stopped by ${signal}`);
+    this.signal = signal;
+  }
+}
 
 /** Whether an error concerns the whole sweep; any other one concerns what was being done, and the rest goes on. */
 export function endsTheSweep(error: unknown): boolean {
@@ -12,6 +73,27 @@ export function endsTheSweep(error: unknown): boolean {
     error instanceof StoreUnavailableError ||
     error instanceof StoreSchemaError
   );
+}
+
+/**
+ * Does one piece of work whose failure does not keep others from being done.
+ *
+ * @param onTrouble told about a failure that concerns this piece alone.
+ * @throws what ends the sweep, and everything once `signal` has aborted.
+ */
+export async function isolated(
+  work: () => Promise<void>,
+  onTrouble: (error: unknown) => void,
+  signal: AbortSignal,
+): Promise<void> {
+  try {
+    await work();
+  } catch (error) {
+    // A statement that took too long was held up by what it touched, and others touch something else.
+    const late = error instanceof StoreUnavailableError && error.late;
+    if (signal.aborted || (endsTheSweep(error) && !late)) throw error;
+    onTrouble(error);
+  }
 }
 
 /** How a sweep ended that threw: because it was asked to stop, or because it could not go on. */

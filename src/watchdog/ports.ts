@@ -41,46 +41,6 @@ export interface Log {
   error(fields: object, message: string): void;
 }
 
-/** Postgres could not be reached, or a statement's outcome is unknown. Trying again later is right. */
-export class StoreUnavailableError extends Error {
-  override readonly name = "StoreUnavailableError";
-  /** There was no answer in time: it may be the statement's own trouble, while others are answered. */
-  readonly late: boolean;
-
-  constructor(message: string, { late = false, ...options }: StoreUnavailableOptions = {}) {
-    super(message, options);
-    this.late = late;
-  }
-}
-
-interface StoreUnavailableOptions extends ErrorOptions {
-  readonly late?: boolean;
-}
-
-/** A table, column or privilege is missing, or the schema is older than the program. The message names the remedy. */
-export class StoreSchemaError extends Error {
-  override readonly name = "StoreSchemaError";
-}
-
-/** The lease store could not be reached, or an answer did not come in time. */
-export class LeaseUnavailableError extends Error {
-  override readonly name = "LeaseUnavailableError";
-  /** What was asked for has not happened and never will: it was not sent, or refused. */
-  readonly withoutEffect: boolean;
-
-  constructor(
-    message: string,
-    { withoutEffect = false, ...options }: LeaseUnavailableOptions = {},
-  ) {
-    super(message, options);
-    this.withoutEffect = withoutEffect;
-  }
-}
-
-interface LeaseUnavailableOptions extends ErrorOptions {
-  readonly withoutEffect?: boolean;
-}
-
 /** The right to write: an epoch and the trust that it still holds. */
 export interface Fence {
   readonly epoch: number;
@@ -113,7 +73,7 @@ export type CleanupResult =
 export type PauseResult = { readonly kind: "paused" } | Exclude<CleanupResult, { kind: "deleted" }>;
 
 /** How hard an API may be asked, as it asked for itself. */
-export interface ApiRestraint {
+export interface ApiThrottle {
   /** Nothing is to be sent for so long; 0 for no pause. */
   readonly pausedForMs: number;
   /** Calls at once while that is less than configured; `null` for as many as configured. */
@@ -122,12 +82,12 @@ export interface ApiRestraint {
 
 /** The API that all runs share, as its answers show it. Answers come from memory. */
 export interface SharedApi {
-  readonly restraint: ApiRestraint;
+  readonly throttle: ApiThrottle;
   readonly breaker: "closed" | "half-open" | "open";
   /** Why nothing is to be asked now, in fixed vocabulary; `null` when it may be. */
-  readonly refusal: string | null;
+  readonly blockedReason: string | null;
   /** Takes over what an earlier leader was asked for; never loosens what is known here. */
-  restore(restraint: ApiRestraint): void;
+  restore(throttle: ApiThrottle): void;
 }
 
 /** The ids that a host gives a run when its command begins, not before. */

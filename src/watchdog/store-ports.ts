@@ -2,7 +2,7 @@
 import type { CleanupPlan } from "../rules/cleanup/cleanup-plan.ts";
 import type { RunSnapshot, Trigger, Verdict } from "../rules/model.ts";
 import type { SuspicionChange } from "../rules/suspicion.ts";
-import type { ApiRestraint, Fence, LeaseKind, RunIdName } from "./ports.ts";
+import type { ApiThrottle, Fence, LeaseKind, RunIdName } from "./ports.ts";
 
 /**
  * Keyset cursor: pages of runs that are due first, by (time, id), then runs without a deadline, by id, and last, if the
@@ -116,7 +116,7 @@ export interface Backlog {
 
 /** What the guard has to know before a sweep begins. */
 export interface GuardFacts {
-  /** Runs that one more sighting would confirm, in the whole fleet, due or not. */
+  /** Runs that one more observation would confirm, in the whole fleet, due or not. */
   readonly confirmable: readonly string[];
   /** Presumptions that the journal has of the last hour, without those a person let pass. */
   readonly presumedLastHour: number;
@@ -145,7 +145,7 @@ export interface RunStore {
    * They keep their order, a microsecond apart, and as `deferMs` is counted from the horizon they come before all that
    * the sweep has asked about: whoever had to wait is first in the next one.
    */
-  deferUnasked(
+  deferSkipped(
     runIds: readonly string[],
     query: StaleQuery,
     deferral: Deferral,
@@ -163,7 +163,7 @@ export interface RunStore {
   dropSuspicions(fence: Fence): Promise<number>;
   guardFacts(confirmations: number): Promise<GuardFacts>;
   /** RUNNING runs that are not due, not suspected, and have the ids that are needed; those with most time left. */
-  canaries(
+  controlRuns(
     query: StaleQuery,
     needs: readonly RunIdName[],
     limit: number,
@@ -209,7 +209,7 @@ export type EpochAnswer =
       readonly epoch: number;
       readonly horizon: Horizon;
       /** What the shared API had asked the leader before us for. */
-      readonly restraint: ApiRestraint;
+      readonly throttle: ApiThrottle;
     }
   | { readonly kind: "already-swept" }
   | { readonly kind: "other-lease-kind"; readonly noted: LeaseKind }
@@ -224,9 +224,9 @@ export interface Leadership {
   /** The horizon of a sweep that takes no epoch (dry run). */
   horizon(): Promise<Horizon>;
   /** Tells the fleet that the sweep moves on, and what the API asks for. False when the epoch is no longer ours. */
-  progress(fence: Fence, restraint: ApiRestraint): Promise<boolean>;
+  progress(fence: Fence, throttle: ApiThrottle): Promise<boolean>;
   /** Records the end of a full sweep. False when the epoch is no longer ours. */
-  finish(fence: Fence, report: object, restraint: ApiRestraint): Promise<boolean>;
+  finish(fence: Fence, report: object, throttle: ApiThrottle): Promise<boolean>;
   /** After a graceful stop: lets a worker with another kind of lease take over at once. */
   clearLeaseKind(epoch: number): Promise<void>;
 }
@@ -264,7 +264,7 @@ export interface Journal {
    *
    * What is due and whose deletion is not yet is claimed for its pause instead, once, whatever comes of it.
    *
-   * Settled, not claimed, are presumptions whose run was overturned, sandboxes that are kept by now, and those that
+   * Done, not claimed, are presumptions whose run was overturned, sandboxes that are kept by now, and those that
    * somebody else took over: the stamp that we set is gone, or another. A sandbox that a RUNNING run names is put off
    * without counting an attempt.
    */

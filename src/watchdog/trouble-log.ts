@@ -1,10 +1,11 @@
-import { LeaseUnavailableError, type Log, StoreUnavailableError } from "./ports.ts";
+import { LeaseUnavailableError, StoreUnavailableError } from "./errors.ts";
+import type { Log } from "./ports.ts";
 
 /** What a worker logs of its troubles: each of them once per change, however often it is met in between. */
-export class Complaints {
+export class TroubleLog {
   readonly #log: Log;
   /** What is wrong, as far as it was logged; `null` when nothing is. */
-  #complaint: string | null = null;
+  #trouble: string | null = null;
   /** What kept the last attempt from sweeping; `null` when it got through. */
   #hindrance: string | null = null;
   /** The hindrance came back although the stores had answered when they were only asked: that proves nothing then. */
@@ -18,14 +19,14 @@ export class Complaints {
 
   /** The stores, only asked, did not answer. */
   notReady(error: unknown): void {
-    this.#complain(complaintOf(error), error, "not ready");
+    this.#report(troubleOf(error), error, "not ready");
   }
 
   cannotSweep(error: unknown): void {
-    const complaint = complaintOf(error);
-    if (this.#complaint === null && complaint === this.#hindrance) this.#persists = true;
-    this.#hindrance = complaint;
-    this.#complain(complaint, error, "cannot sweep");
+    const trouble = troubleOf(error);
+    if (this.#trouble === null && trouble === this.#hindrance) this.#persists = true;
+    this.#hindrance = trouble;
+    this.#report(trouble, error, "cannot sweep");
   }
 
   /** The stores answered when they were only asked. */
@@ -51,20 +52,20 @@ export class Complaints {
     this.#oddity = null;
   }
 
-  #complain(complaint: string, error: unknown, message: string): void {
-    const level = complaint === this.#complaint ? "debug" : "error";
-    this.#complaint = complaint;
+  #report(trouble: string, error: unknown, message: string): void {
+    const level = trouble === this.#trouble ? "debug" : "error";
+    this.#trouble = trouble;
     this.#log[level]({ err: error }, message);
   }
 
   #withdraw(): void {
-    if (this.#complaint !== null) this.#log.info({}, "stores answer again");
-    this.#complaint = null;
+    if (this.#trouble !== null) this.#log.info({}, "stores answer again");
+    this.#trouble = null;
   }
 }
 
 /** An outage shows itself in many ways, each of which means the same; what a schema lacks is new work for somebody. */
-function complaintOf(error: unknown): string {
+function troubleOf(error: unknown): string {
   if (error instanceof StoreUnavailableError || error instanceof LeaseUnavailableError) {
     return error.name;
   }

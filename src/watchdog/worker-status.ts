@@ -1,18 +1,15 @@
-import { type HealthFacts, MISSED_TICKS, type Standing } from "../rules/health.ts";
+import { type DependencyStatus, type HealthFacts, MISSED_TICKS } from "../rules/health.ts";
 import { leaseKeyOf } from "../rules/lease-key.ts";
 import type { SweepReport } from "../rules/report.ts";
-import { LeaseLostError } from "./lead/lease-term.ts";
-import type { SweepWatch } from "./lead/model.ts";
 import {
-  type Clock,
-  type LeaseKind,
+  LeaseLostError,
   LeaseUnavailableError,
-  type Schedule,
-  type SharedApi,
   StoreSchemaError,
   StoreUnavailableError,
-} from "./ports.ts";
+} from "./errors.ts";
+import type { Clock, LeaseKind, Schedule, SharedApi } from "./ports.ts";
 import type { Backlog, LeadershipView } from "./store-ports.ts";
+import type { SweepWatch } from "./sweep/model.ts";
 
 export type Role = "sweeping" | "standby" | "idle";
 
@@ -44,14 +41,14 @@ export interface WorkerIdentity {
 const SAID_FOR_MS = 3_600_000;
 
 /** Collects facts as the worker meets them; answers from memory. */
-export class WorkerState {
+export class WorkerStatus {
   readonly #clock: Clock;
   readonly #schedule: Schedule;
   readonly #identity: WorkerIdentity;
   readonly #startedAtMs: number;
   #nextTickAtMs = 0;
-  #postgres: Standing = "unknown";
-  #lease: Standing = "unknown";
+  #postgres: DependencyStatus = "unknown";
+  #lease: DependencyStatus = "unknown";
   #role: Role = "idle";
   #progressAtMs: number | null = null;
   #trustedUntilMs: () => number = () => 0;
@@ -96,7 +93,7 @@ export class WorkerState {
         ? (this.#ownLastSweep?.status ?? null)
         : (fleet?.view.lastStatus ?? null),
       heldFor: this.#ownSweepIsLast ? this.#heldFor : null,
-      apiRefusal: this.#identity.api?.refusal ?? null,
+      apiRefusal: this.#identity.api?.blockedReason ?? null,
       failingRuns: this.#backlog?.failing ?? 0,
       endedElsewhere: this.#endedElsewhereLately,
       role: this.#role,
@@ -194,7 +191,7 @@ export class WorkerState {
     }
   }
 
-  /** For `conductSweep`: notes what happens inside a sweep. */
+  /** Notes what happens inside a sweep. */
   readonly watch: SweepWatch = {
     onLeadership: (view) => {
       this.#fleet = { seenAtMs: this.#clock.monotonicMs(), view };

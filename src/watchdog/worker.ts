@@ -1,17 +1,17 @@
 import type { SweepReport } from "../rules/report.ts";
 import { leaseContendInMs } from "../rules/timing.ts";
-import { LinkedController } from "./concurrency/linked-signal.ts";
-import { conductSweep } from "./lead/lead-sweep.ts";
-import type { ConductDeps, Conducted, ConductOptions } from "./lead/model.ts";
+import { withDeadline } from "./concurrency/deadline.ts";
+import { leadSweep } from "./lead/lead-sweep.ts";
+import type { LeadDeps, LeadOptions, LeadResult } from "./lead/model.ts";
 import type { Schedule } from "./ports.ts";
-import { Complaints } from "./trouble-log.ts";
-import { type WorkerFacts, WorkerState } from "./worker-status.ts";
+import { TroubleLog } from "./trouble-log.ts";
+import { type WorkerFacts, WorkerStatus } from "./worker-status.ts";
 
-export interface WorkerDeps extends Omit<ConductDeps, "watch"> {
+export interface WorkerDeps extends Omit<LeadDeps, "watch"> {
   readonly schedule: Schedule;
 }
 
-export interface WorkerOptions extends ConductOptions {
+export interface WorkerOptions extends LeadOptions {
   readonly verifyTimeoutMs: number;
 }
 
@@ -22,8 +22,8 @@ export interface WorkerOptions extends ConductOptions {
 export class Worker {
   readonly #deps: WorkerDeps;
   readonly #options: WorkerOptions;
-  readonly #state: WorkerState;
-  readonly #complaints: Complaints;
+  readonly #state: WorkerStatus;
+  readonly #troubleLog: TroubleLog;
   /** Resolves at the next tick; a new one is made whenever ticks are to be waited for. */
   #tick = Promise.withResolvers<void>();
   #lastEpoch: number | null = null;
@@ -33,8 +33,8 @@ export class Worker {
   constructor(deps: WorkerDeps, options: WorkerOptions) {
     this.#deps = deps;
     this.#options = options;
-    this.#complaints = new Complaints(deps.log);
-    this.#state = new WorkerState(deps.clock, deps.schedule, {
+    this.#troubleLog = new TroubleLog(deps.log);
+    this.#state = new WorkerStatus(deps.clock, deps.schedule, {
       holder: options.holder,
       leaseKind: deps.lease.kind,
       verifyTimeoutMs: options.verifyTimeoutMs,
@@ -68,9 +68,9 @@ export class Worker {
   async #contend(signal: AbortSignal): Promise<void> {
     this.#tick = Promise.withResolvers();
     for (let refusals = 1; !signal.aborted; refusals += 1) {
-      const conducted = await this.#attempt(signal);
-      if (conducted?.kind !== "lease-held") break;
-      const { expiresInMs } = conducted;
+      const result = await this.#attempt(signal);
+      if (result?.kind !== "lease-held") break;
+      const { expiresInMs } = result;
       const waitMs = leaseContendInMs(expiresInMs, this.#deps.random.fraction(), refusals);
       if (await this.#untilTick(waitMs, signal)) return;
       if (waitMs === null) return;
@@ -80,10 +80,10 @@ export class Worker {
   }
 
   /** One attempt; `null` when it failed. The only place where the stores' failures arrive. */
-  async #attempt(signal: AbortSignal): Promise<Conducted | null> {
+  async #attempt(signal: AbortSignal): Promise<LeadResult | null> {
     const { schedule } = this.#deps;
     try {
-      const conducted = await conductSweep(
+      const result = await leadSweep(
         { ...this.#deps, watch: this.#state.watch },
         this.#options,
         {
@@ -95,46 +95,46 @@ export class Worker {
         },
         signal,
       );
-      if (bothStoresServed(conducted)) {
+      if (bothStoresServed(result)) {
         this.#state.storesAnswered();
-        this.#complaints.served();
+        this.#troubleLog.served();
       }
-      this.#note(conducted);
-      return conducted;
+      this.#note(result);
+      return result;
     } catch (error) {
       if (signal.aborted) return null;
       this.#state.idle();
       this.#state.failed(error);
-      this.#complaints.cannotSweep(error);
+      this.#troubleLog.cannotSweep(error);
       return null;
     }
   }
 
-  #note(conducted: Conducted): void {
-    const isFree = conducted.kind === "lease-held" && conducted.expiresInMs === 0;
+  #note(result: LeadResult): void {
+    const isFree = result.kind === "lease-held" && result.expiresInMs === 0;
     this.#freeRefusals = isFree ? this.#freeRefusals + 1 : 0;
-    switch (conducted.kind) {
+    switch (result.kind) {
       case "swept":
-        this.#lastEpoch = conducted.report.epoch;
-        this.#state.swept(conducted.report);
-        if (conducted.report.exitCode === 1) this.#state.failed(conducted.error);
-        this.#complaints.nothingOdd();
-        this.#logReport(conducted.report);
+        this.#lastEpoch = result.report.epoch;
+        this.#state.swept(result.report);
+        if (result.report.exitCode === 1) this.#state.failed(result.error);
+        this.#troubleLog.nothingOdd();
+        this.#logReport(result.report);
         return;
       case "lease-held":
-        this.#state.standby(conducted.holder, conducted.expiresInMs);
-        this.#logStandby(conducted.holder, conducted.expiresInMs);
+        this.#state.standby(result.holder, result.expiresInMs);
+        this.#logStandby(result.holder, result.expiresInMs);
         return;
       case "other-lease-kind": {
-        const { noted } = conducted;
+        const { noted } = result;
         this.#state.standbyOtherKind(noted);
         const message = "standing by, other workers use another kind of lease";
-        this.#complaints.odd("warn", { noted }, message);
+        this.#troubleLog.odd("warn", { noted }, message);
         return;
       }
       case "already-swept":
         this.#state.idle();
-        this.#complaints.nothingOdd();
+        this.#troubleLog.nothingOdd();
         this.#deps.log.debug({}, "this tick was swept already");
         return;
     }
@@ -143,12 +143,12 @@ export class Worker {
   #logStandby(holder: string | null, expiresInMs: number | null): void {
     if (expiresInMs === null) {
       const { endlessLeaseKey: key } = this.#state.facts();
-      this.#complaints.odd("error", { holder, key }, "the lease has no expiry, delete its key");
+      this.#troubleLog.odd("error", { holder, key }, "the lease has no expiry, delete its key");
     } else if (this.#freeRefusals > 1) {
       // Once, it may have run out between two questions.
-      this.#complaints.odd("warn", { holder }, "the lease is refused although it is free");
+      this.#troubleLog.odd("warn", { holder }, "the lease is refused although it is free");
     } else {
-      this.#complaints.nothingOdd();
+      this.#troubleLog.nothingOdd();
       this.#deps.log.debug({ holder, expiresInMs }, "standing by");
     }
   }
@@ -168,43 +168,42 @@ export class Worker {
       this.#state.watch.onLeadership?.(await leadership.read());
       await lease.ping();
       this.#state.storesAnswered();
-      this.#complaints.answered();
+      this.#troubleLog.answered();
     } catch (error) {
       this.#state.failed(error);
-      this.#complaints.notReady(error);
+      this.#troubleLog.notReady(error);
     }
   }
 
   /** True when a tick came; false when `waitMs` passed first (`null`: never) or the signal aborted. */
   async #untilTick(waitMs: number | null, signal: AbortSignal): Promise<boolean> {
-    using scope = new LinkedController(signal);
-    const nap = this.#deps.clock
-      .sleep(waitMs ?? FOREVER_MS, scope.signal)
-      .catch(() => {})
-      .then(() => false);
-    const ticked = await Promise.race([this.#tick.promise.then(() => true), nap]);
-    scope.abort(new Error("waiting is over"));
-    return ticked && !signal.aborted;
+    const { clock } = this.#deps;
+    const { promise } = this.#tick;
+    try {
+      const ticked = await withDeadline(clock, waitMs ?? FOREVER_MS, () => promise, signal);
+      return ticked.kind === "done" && !signal.aborted;
+    } catch {
+      return false;
+    }
   }
 
   /** Lets workers with another kind of lease take over at once. Bounded: leaving must not take long. */
   async #leave(): Promise<void> {
     if (this.#lastEpoch === null) return;
     const { leadership, clock, log } = this.#deps;
-    const scope = new AbortController();
-    const clearing = leadership
-      .clearLeaseKind(this.#lastEpoch)
-      .catch((error: unknown) => log.debug({ err: error }, "clearing the kind of lease failed"));
-    const patience = clock.sleep(LEAVE_WITHIN_MS, scope.signal).catch(() => {});
-    await Promise.race([clearing, patience]);
-    scope.abort();
+    const clearing = leadership.clearLeaseKind(this.#lastEpoch);
+    try {
+      await withDeadline(clock, LEAVE_WITHIN_MS, () => clearing, new AbortController().signal);
+    } catch (error) {
+      log.debug({ err: error }, "clearing the kind of lease failed");
+    }
   }
 }
 
 /** With another kind of lease noted, nobody asked the lease store. */
-function bothStoresServed(conducted: Conducted): boolean {
-  if (conducted.kind === "other-lease-kind") return false;
-  return conducted.kind !== "swept" || conducted.report.exitCode !== 1;
+function bothStoresServed(result: LeadResult): boolean {
+  if (result.kind === "other-lease-kind") return false;
+  return result.kind !== "swept" || result.report.exitCode !== 1;
 }
 
 const PROBE_EVERY_MS = 5000;

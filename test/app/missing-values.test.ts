@@ -10,7 +10,7 @@ const SAMPLES = 3;
 const LONG_AGO_MS = 90_000_000;
 const LATELY_MS = 900_000;
 
-/** The product's own limits, but one sight is enough, and no verdict comes to its bound. */
+/** The product's own limits, but one observation is enough, and no verdict comes to its bound. */
 const LIMITS = {
   WATCHDOG_CONFIRMATIONS: "1",
   WATCHDOG_GUARD_MIN: "5",

@@ -1,23 +1,23 @@
 import { expect, it } from "vitest";
-import type { ApiRestraint } from "../../src/watchdog/ports.ts";
+import type { ApiThrottle } from "../../src/watchdog/ports.ts";
 import type { EpochAnswer } from "../../src/watchdog/store-ports.ts";
 import { MIN_MS, type StoreStand } from "../support/stands/store-stand.ts";
 import { epochRequest, FREELY, noCheck } from "../support/stands/stores.ts";
 
-const ASKED: ApiRestraint = { pausedForMs: 10 * MIN_MS, concurrency: 2 };
+const ASKED: ApiThrottle = { pausedForMs: 10 * MIN_MS, concurrency: 2 };
 
 /** What every leadership row promises of what the shared API asked for, and of the last sweep. */
-export function describeRestraint(open: () => Promise<StoreStand>): void {
+export function describeThrottle(open: () => Promise<StoreStand>): void {
   it("hands a first leader none", async () => {
     await using stand = await open();
-    expect(await begin(stand)).toMatchObject({ restraint: FREELY });
+    expect(await begin(stand)).toMatchObject({ throttle: FREELY });
   });
 
   it("hands the next leader what is left of a pause, and the concurrency", async () => {
     await using stand = await open();
     await stand.leadership.progress(stand.fence, ASKED);
     await stand.pass(4 * MIN_MS);
-    const { pausedForMs, concurrency } = await restraintOf(stand);
+    const { pausedForMs, concurrency } = await throttleOf(stand);
     expect(concurrency).toBe(2);
     expect(pausedForMs).toBeLessThanOrEqual(6 * MIN_MS);
     expect(pausedForMs).toBeGreaterThan(5 * MIN_MS);
@@ -27,7 +27,7 @@ export function describeRestraint(open: () => Promise<StoreStand>): void {
     await using stand = await open();
     await stand.leadership.progress(stand.fence, ASKED);
     await stand.pass(11 * MIN_MS);
-    expect(await restraintOf(stand)).toEqual({ pausedForMs: 0, concurrency: 2 });
+    expect(await throttleOf(stand)).toEqual({ pausedForMs: 0, concurrency: 2 });
   });
 
   it("hands a partial sweep the same, and leaves it for the one after", async () => {
@@ -36,7 +36,7 @@ export function describeRestraint(open: () => Promise<StoreStand>): void {
     const partial = epochRequest({ trigger: "once", full: false });
     for (const request of [partial, partial]) {
       expect(await stand.leadership.begin(request, noCheck)).toMatchObject({
-        restraint: { concurrency: 3 },
+        throttle: { concurrency: 3 },
       });
     }
   });
@@ -45,17 +45,17 @@ export function describeRestraint(open: () => Promise<StoreStand>): void {
     await using stand = await open();
     await stand.leadership.progress(stand.fence, ASKED);
     await stand.leadership.progress(stand.fence, FREELY);
-    expect(await restraintOf(stand)).toEqual(FREELY);
+    expect(await throttleOf(stand)).toEqual(FREELY);
     const fence = await stand.takeOver();
     await stand.leadership.progress(fence, ASKED);
     await stand.leadership.finish(fence, {}, FREELY);
-    expect(await restraintOf(stand)).toEqual(FREELY);
+    expect(await throttleOf(stand)).toEqual(FREELY);
   });
 
   it("keeps what the API asks for at the end of a sweep", async () => {
     await using stand = await open();
     await stand.leadership.finish(stand.fence, {}, { pausedForMs: 0, concurrency: 1 });
-    expect(await restraintOf(stand)).toEqual({ pausedForMs: 0, concurrency: 1 });
+    expect(await throttleOf(stand)).toEqual({ pausedForMs: 0, concurrency: 1 });
   });
 
   it("takes nothing from a leader of the past", async () => {
@@ -64,7 +64,7 @@ export function describeRestraint(open: () => Promise<StoreStand>): void {
     await stand.leadership.progress(fence, { pausedForMs: 0, concurrency: 5 });
     expect(await stand.leadership.progress(stand.fence, ASKED)).toBe(false);
     expect(await stand.leadership.finish(stand.fence, { status: "ok" }, ASKED)).toBe(false);
-    expect(await restraintOf(stand)).toEqual({ pausedForMs: 0, concurrency: 5 });
+    expect(await throttleOf(stand)).toEqual({ pausedForMs: 0, concurrency: 5 });
     expect((await stand.leadership.read()).lastStatus).toBeNull();
   });
 
@@ -93,8 +93,8 @@ async function begin({ leadership }: StoreStand): Promise<EpochAnswer> {
   return leadership.begin(epochRequest({ trigger: "once" }), noCheck);
 }
 
-async function restraintOf(stand: StoreStand): Promise<ApiRestraint> {
+async function throttleOf(stand: StoreStand): Promise<ApiThrottle> {
   const answer = await begin(stand);
   if (answer.kind !== "begun") throw new Error(`no epoch: ${answer.kind}`);
-  return answer.restraint;
+  return answer.throttle;
 }

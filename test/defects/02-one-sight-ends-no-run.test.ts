@@ -2,7 +2,7 @@ import { expect, it } from "vitest";
 import { html, type Reply, type Sandbox } from "../fake-host/model.ts";
 import { createWorld, exitedWith } from "../support/world/world.ts";
 
-/** The guard is as loose as elsewhere in tests: this is about the number of sights alone. */
+/** The guard is as loose as elsewhere in tests: this is about the number of observations alone. */
 const PRODUCT = { WATCHDOG_CONFIRMATIONS: "2" };
 
 const SIGHTS: readonly (Partial<Sandbox> | { readonly answer: Reply })[] = [
@@ -18,7 +18,7 @@ const SIGHTS: readonly (Partial<Sandbox> | { readonly answer: Reply })[] = [
   { answer: { status: 200, body: '[{"id"' } },
 ];
 
-it("no answer about a sandbox ends its run at the first sight, and a run that lives is judged by what it says then", async () => {
+it("no answer about a sandbox ends its run at the first observation, and a run that lives is judged by what it says then", async () => {
   await using world = await createWorld();
   const answers = new Map<string | null, Reply>();
   const runs = [];

@@ -11,7 +11,7 @@ const CASES: readonly (readonly [exitCode: number, output: Partial<BashOutput>, 
     [2, { stderr: "\u0000" }, "exit_code=2"],
   ];
 
-it("a run whose output holds what Postgres cannot store ends at the first sight and is cleaned up", async () => {
+it("a run whose output holds what Postgres cannot store ends at the first observation and is cleaned up", async () => {
   await using world = await createWorld();
   const ids = [];
   for (const [exitCode, output] of CASES) {

@@ -2,7 +2,7 @@ import { expect, it } from "vitest";
 import { journal } from "../races/sample-runs.ts";
 import { deletions } from "../support/world/cleanup-rows.ts";
 import { seedExited } from "../support/world/proven-runs.ts";
-import { conductOnce, createWorld } from "../support/world/world.ts";
+import { createWorld, leadOnce } from "../support/world/world.ts";
 
 const RUNS = 3;
 
@@ -14,12 +14,12 @@ it("workers at the same tick ask, judge and delete once among them", async () =>
   await using one = world.open();
   await using other = world.open();
 
-  const first = conductOnce(one, { trigger: "cron" });
+  const first = leadOnce(one, { trigger: "cron" });
   await world.host.traffic.until("lookup", RUNS);
-  expect(await conductOnce(other, { trigger: "cron" })).toMatchObject({ kind: "lease-held" });
+  expect(await leadOnce(other, { trigger: "cron" })).toMatchObject({ kind: "lease-held" });
   answer(undefined);
   expect(await first).toMatchObject({ kind: "swept", report: { counts: { failed: RUNS } } });
-  expect(await conductOnce(other, { trigger: "cron" })).toEqual({ kind: "already-swept" });
+  expect(await leadOnce(other, { trigger: "cron" })).toEqual({ kind: "already-swept" });
 
   expect(await journal(world)).toHaveLength(RUNS);
   expect(world.host.traffic.of("lookup").seen).toBe(RUNS);

@@ -1,6 +1,6 @@
 import { expect, it } from "vitest";
 import { seedAutomation } from "../fake-host/seed.ts";
-import { conductOnce, createWorld } from "../support/world/world.ts";
+import { createWorld, leadOnce } from "../support/world/world.ts";
 
 const RUNS = 5;
 
@@ -11,7 +11,7 @@ it("an owner's key is minted for the first run and used for all the others, in l
   await using worker = world.open();
   for (const sweep of [1, 2]) {
     for (const of of owners) for (let run = 0; run < RUNS; run += 1) await world.seed({ of });
-    expect(await conductOnce(worker)).toMatchObject({
+    expect(await leadOnce(worker)).toMatchObject({
       kind: "swept",
       report: { counts: { deferred: RUNS * owners.length } },
     });

@@ -1,6 +1,6 @@
 import { expect, it } from "vitest";
 import { health, liveness } from "../../src/rules/health.ts";
-import { WorkerState } from "../../src/watchdog/worker-status.ts";
+import { WorkerStatus } from "../../src/watchdog/worker-status.ts";
 import { FakeClock } from "../support/memory/fake-clock.ts";
 import { ManualSchedule } from "../support/stands/worker-world.ts";
 
@@ -10,7 +10,7 @@ const PATIENCE_MS = 120_000;
 
 it("a sweep that hangs fails the probe and is named, one that moves on is legal however long it takes", async () => {
   const clock = new FakeClock();
-  const state = new WorkerState(clock, new ManualSchedule(clock), {
+  const state = new WorkerStatus(clock, new ManualSchedule(clock), {
     holder: "host-1/4711/ab12",
     leaseKind: "postgres",
     verifyTimeoutMs: 30_000,

@@ -5,7 +5,7 @@ import process from "node:process";
 import { parseArgs } from "node:util";
 import packageJson from "../../package.json" with { type: "json" };
 import { type Stdout, watchStdout } from "../../src/app/stdout.ts";
-import { StopRequestedError } from "../../src/watchdog/stop.ts";
+import { StopRequestedError } from "../../src/watchdog/errors.ts";
 import { installedBinaries, PostgresMissingError } from "../services/postgres/binaries.ts";
 import { runDemo } from "./demo.ts";
 import { FEWEST_RUNS, MOST_RUNS } from "./scenario/runs.ts";

@@ -1,5 +1,5 @@
 import { describe, expect, it } from "vitest";
-import { StopRequestedError } from "../../src/watchdog/stop.ts";
+import { StopRequestedError } from "../../src/watchdog/errors.ts";
 import { cancelRun, completeRun, dispatchPhaseTwo } from "../fake-host/callback.ts";
 import { seedExited } from "../support/world/proven-runs.ts";
 import { createWorld, type World } from "../support/world/world.ts";

@@ -1,5 +1,5 @@
 /** The moments of a run's way through a sweep at which somebody else may write to it, made to measure. */
-import type { ConductDeps } from "../../src/watchdog/lead/model.ts";
+import type { LeadDeps } from "../../src/watchdog/lead/model.ts";
 import type { Backend } from "../../src/watchdog/ports.ts";
 import type { RunStore } from "../../src/watchdog/store-ports.ts";
 
@@ -18,7 +18,7 @@ export function atPoint(point: Point, interfere: (runId: string) => Promise<unkn
     met.add(runId);
     await interfere(runId);
   }
-  return ({ store, backend }: ConductDeps): Partial<ConductDeps> => {
+  return ({ store, backend }: LeadDeps): Partial<LeadDeps> => {
     switch (point) {
       case "between the page and the re-read":
         return {
@@ -70,11 +70,11 @@ export function storeWith(store: RunStore, changed: Partial<RunStore>): RunStore
     read: (...args) => store.read(...args),
     apply: (...args) => store.apply(...args),
     defer: (...args) => store.defer(...args),
-    deferUnasked: (...args) => store.deferUnasked(...args),
+    deferSkipped: (...args) => store.deferSkipped(...args),
     noteError: (...args) => store.noteError(...args),
     dropSuspicions: (...args) => store.dropSuspicions(...args),
     guardFacts: (...args) => store.guardFacts(...args),
-    canaries: (...args) => store.canaries(...args),
+    controlRuns: (...args) => store.controlRuns(...args),
     facts: (...args) => store.facts(...args),
     ...changed,
   };

@@ -36,13 +36,13 @@ describe("a deadline that counts from dispatch, before the command begins", {
     for (const { report } of late) expect(report.counts.deferred).toBeGreaterThan(0);
   });
 
-  it("lets a run live up to the hard deadline, and ends a command that never does at its second sight", async () => {
+  it("lets a run live up to the hard deadline, and ends a command that never does at its second observation", async () => {
     await using replay = await startReplay({ judgedBy: normally });
     const endless: Truth = { kind: "dies", atMs: HARD_DEADLINE_MS, sandbox: "endless" };
     const stuck = await replay.add([dispatched(endless)]);
     await replay.add(
       [
-        // Seen before the hard deadline, by the sweep after it, and between the two sights that would end it.
+        // Seen before the hard deadline, by the sweep after it, and between the two observations that would end it.
         ends(SWEEP_BEFORE, 0, false),
         ends(SWEEP_AFTER, 0, false),
         ends(SWEEP_AFTER, 1, true),

@@ -43,7 +43,7 @@ describe.each(LEASE_STORES)("run while Postgres is away ($name lease)", ({ open 
 
     await proxy.heal();
     await untilReady(worker);
-    await vi.waitFor(() => expectAllSettledOnce(world, sample), WITHIN);
+    await vi.waitFor(() => expectAllEndedOnce(world, sample), WITHIN);
     await vi.waitFor(async () => {
       expect(await healthOf(worker)).toMatchObject({ status: "ok", reasons: [] });
     }, WITHIN);
@@ -72,10 +72,10 @@ describe("once while Postgres is away", () => {
       await proxy.heal();
       // The lease of the one that could not give it back runs out.
       expect(await runOnce(env, [...ONCE, "--wait", "1m"])).toMatchObject({ code: 0 });
-      // Presumed dead at the first sight, ended at the second.
+      // Presumed dead at the first observation, ended at the second.
       await vi.waitFor(async () => {
         expect(await runOnce(env, [...ONCE, "--run", sample.dead.id])).toMatchObject({ code: 0 });
-        await expectAllSettledOnce(world, sample);
+        await expectAllEndedOnce(world, sample);
       }, WITHIN);
     },
   );
@@ -142,7 +142,7 @@ async function expectNobodyWronged(world: World, { after, live, dead }: SampleRu
   }
 }
 
-async function expectAllSettledOnce(world: World, sample: SampleRuns): Promise<void> {
+async function expectAllEndedOnce(world: World, sample: SampleRuns): Promise<void> {
   const { sql } = world.database;
   const proven = [...sample.before, ...sample.unacknowledged, ...sample.after];
   // Deletions whose outcome could not be recorded are due only later.

@@ -1,5 +1,5 @@
 import { describe, expect, it } from "vitest";
-import { decide, type GuardPolicy, isMass } from "../../src/rules/guard.ts";
+import { decide, type GuardPolicy, isMassFailure } from "../../src/rules/guard.ts";
 
 /** The product's defaults. */
 const POLICY: GuardPolicy = {
@@ -91,7 +91,7 @@ class Day {
       appliedLastHour: lastHour(this.#applied),
       provenLastHour: lastHour(this.#proven),
     } as const;
-    this.sawMass ||= isMass(scene, this.#policy);
+    this.sawMass ||= isMassFailure(scene, this.#policy);
     // Their hard deadline was when they became due: none is near its bound.
     const overdueMs = (since: number) => (this.#minute - since) * MINUTE_MS;
     const { apply, hold } = decide(this.#confirmed, overdueMs, scene, this.#policy);

@@ -1,15 +1,6 @@
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
-import {
-  decide,
-  type GuardPolicy,
-  type GuardScene,
-  isAuthoritative,
-  isMass,
-  showsLife,
-} from "../../src/rules/guard.ts";
-import type { Evidence, GoneReason } from "../../src/rules/model.ts";
-import { failure } from "../support/stands/snapshot.ts";
+import { decide, type GuardPolicy, type GuardScene, isMassFailure } from "../../src/rules/guard.ts";
 
 const DAY_MS = 86_400_000;
 
@@ -55,7 +46,7 @@ describe("decide", () => {
       reason: "no other run to ask, 5 presumptions in an hour",
     },
     {
-      name: "few with canaries that show no life: none",
+      name: "few with control runs that show no life: none",
       scene: { life: "none" },
       applied: 0,
       reason: "no sign of life from any run",
@@ -73,7 +64,7 @@ describe("decide", () => {
       reason: "a mass: 6 presumptions, 6 runs answered",
     },
     {
-      name: "a mass with canaries that show no life: none",
+      name: "a mass with control runs that show no life: none",
       scene: { life: "none", answered: 6, presumed: 6 },
       applied: 0,
       reason: "a mass: 6 presumptions, 6 runs answered",
@@ -144,7 +135,7 @@ describe("decide", () => {
           const cap = Math.max(POLICY.perHour, scene.provenLastHour / 4);
           const left = Math.max(0, Math.floor(cap) - scene.appliedLastHour);
           expect(apply.length).toBeLessThanOrEqual(left);
-          if (isMass(scene, POLICY) || scene.life === "none") {
+          if (isMassFailure(scene, POLICY) || scene.life === "none") {
             expect(apply.every((overdueMs) => overdueMs >= DAY_MS)).toBe(true);
           }
         },
@@ -153,7 +144,7 @@ describe("decide", () => {
   });
 });
 
-describe("isMass", () => {
+describe("isMassFailure", () => {
   const cases = [
     { presumed: 5, answered: 0, mass: false },
     { presumed: 6, answered: 0, mass: true },
@@ -163,36 +154,8 @@ describe("isMass", () => {
     { presumed: 26, answered: 100, mass: true },
   ];
   it.each(cases)("is $mass for $presumed presumptions when $answered runs answered", (row) => {
-    expect(isMass({ ...QUIET, ...row }, POLICY)).toBe(row.mass);
+    expect(isMassFailure({ ...QUIET, ...row }, POLICY)).toBe(row.mass);
   });
-});
-
-describe("what an answer shows", () => {
-  const gone = (reason: GoneReason): Evidence => ({ kind: "gone", reason, detail: "" });
-  const cases: readonly (readonly [string, Evidence, boolean, boolean])[] = [
-    ["an exit code", { kind: "exited", exitCode: 1, stdout: "", stderr: "" }, true, true],
-    ["a stated failure", { kind: "failed", detail: "", stdout: "", stderr: "" }, true, true],
-    ["a running command", { kind: "running", output: "none" }, true, true],
-    ["a running sandbox without a command", { kind: "no-command", sandbox: "running" }, true, true],
-    ["no command to ask for", { kind: "no-command", sandbox: "not-asked" }, false, false],
-    ["no sandbox to ask for", gone("no-sandbox-id"), false, false],
-    ["an agent server that forgot the command", gone("command-unknown"), true, true],
-    ["an agent server that was restarted", gone("server-restarted"), true, true],
-    ["a starting sandbox", { kind: "starting" }, true, false],
-    ["a missing sandbox", gone("missing"), true, false],
-    ["an unknown sandbox", gone("no-record"), true, false],
-    ["a paused sandbox", gone("paused"), true, false],
-    ["a run that is stated to be lost", gone("lost"), true, false],
-    ["a refusal", { kind: "unreachable", failure: failure() }, false, false],
-    ["a riddle", { kind: "malformed", failure: failure() }, false, false],
-    ["no question", { kind: "not-asked", reason: "" }, false, false],
-  ];
-  for (const [name, evidence, authoritative, life] of cases) {
-    it(`${name}: ${authoritative ? "authoritative" : "cannot tell"}, ${life ? "life" : "no life"}`, () => {
-      expect(isAuthoritative(evidence)).toBe(authoritative);
-      expect(showsLife(evidence)).toBe(life);
-    });
-  }
 });
 
 function same(overdueMs: number): number {

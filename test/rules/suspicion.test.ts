@@ -2,20 +2,20 @@ import { describe, expect, it } from "vitest";
 import {
   askAgainInMs,
   CLEARED,
-  inTheDark,
+  inconclusive,
+  observation,
   shieldAfterLookMs,
-  sighting,
 } from "../../src/rules/suspicion.ts";
 import { suspicion } from "../support/stands/snapshot.ts";
 
 const DEFER_MS = 45_000;
 
-describe("sighting", () => {
+describe("observation", () => {
   it("counts the first one", () => {
-    expect(sighting(null, "sandbox missing", DEFER_MS)).toEqual({
+    expect(observation(null, "sandbox missing", DEFER_MS)).toEqual({
       presumedTimes: 1,
       presumedReason: "sandbox missing",
-      sighted: true,
+      observed: true,
       unknownTimes: 0,
       held: false,
     });
@@ -23,49 +23,49 @@ describe("sighting", () => {
 
   it("counts one that comes exactly one deferral after the last", () => {
     const before = suspicion({ presumedTimes: 1, sincePresumedMs: DEFER_MS });
-    expect(sighting(before, "sandbox paused", DEFER_MS)).toMatchObject({
+    expect(observation(before, "sandbox paused", DEFER_MS)).toMatchObject({
       presumedTimes: 2,
       presumedReason: "sandbox paused",
-      sighted: true,
+      observed: true,
     });
   });
 
   it("does not count one that comes a millisecond earlier, and keeps the time of the last", () => {
     const before = suspicion({ presumedTimes: 1, sincePresumedMs: DEFER_MS - 1 });
-    const change = sighting(before, "sandbox missing", DEFER_MS);
-    expect(change).toMatchObject({ presumedTimes: 1, sighted: false });
+    const change = observation(before, "sandbox missing", DEFER_MS);
+    expect(change).toMatchObject({ presumedTimes: 1, observed: false });
   });
 
   it("does not count one that comes at the very moment of the last", () => {
     const before = suspicion({ presumedTimes: 1, sincePresumedMs: 0 });
-    const change = sighting(before, "sandbox missing", DEFER_MS);
-    expect(change).toMatchObject({ presumedTimes: 1, sighted: false });
+    const change = observation(before, "sandbox missing", DEFER_MS);
+    expect(change).toMatchObject({ presumedTimes: 1, observed: false });
   });
 
   it("counts where the run was remembered for something else only", () => {
     const before = suspicion({ unknownTimes: 4, unknownSinceMs: 1 });
-    expect(sighting(before, "sandbox missing", DEFER_MS)).toMatchObject({ presumedTimes: 1 });
+    expect(observation(before, "sandbox missing", DEFER_MS)).toMatchObject({ presumedTimes: 1 });
   });
 
-  it("ends the time in the dark: the backend has answered", () => {
+  it("ends the series of inconclusive answers: the backend has answered", () => {
     const before = suspicion({ unknownTimes: 4, unknownSinceMs: 1 });
-    expect(sighting(before, "sandbox missing", DEFER_MS).unknownTimes).toBe(0);
+    expect(observation(before, "sandbox missing", DEFER_MS).unknownTimes).toBe(0);
   });
 });
 
-describe("inTheDark", () => {
+describe("inconclusive", () => {
   it("counts from the first answer that told nothing", () => {
-    expect(inTheDark(null)).toEqual({ ...CLEARED, unknownTimes: 1 });
-    expect(inTheDark(suspicion({ unknownTimes: 1 })).unknownTimes).toBe(2);
+    expect(inconclusive(null)).toEqual({ ...CLEARED, unknownTimes: 1 });
+    expect(inconclusive(suspicion({ unknownTimes: 1 })).unknownTimes).toBe(2);
   });
 
-  it("neither counts as a sighting nor clears one", () => {
+  it("neither counts as an observation nor clears one", () => {
     const before = suspicion({ presumedTimes: 1, presumedReason: "sandbox missing" });
-    const { presumedTimes, presumedReason, sighted } = inTheDark(before);
-    expect({ presumedTimes, presumedReason, sighted }).toEqual({
+    const { presumedTimes, presumedReason, observed } = inconclusive(before);
+    expect({ presumedTimes, presumedReason, observed }).toEqual({
       presumedTimes: 1,
       presumedReason: "sandbox missing",
-      sighted: false,
+      observed: false,
     });
   });
 });
@@ -83,7 +83,7 @@ describe("askAgainInMs", () => {
     expect(askAgainInMs(row.times, DEFER_MS)).toBe(row.expectedMs);
   });
 
-  it("is one deferral for a run that is not in the dark", () => {
+  it("is one deferral for a run without inconclusive answers", () => {
     expect(askAgainInMs(0, DEFER_MS)).toBe(DEFER_MS);
   });
 

@@ -44,10 +44,9 @@ describe("judge, for any row and evidence", () => {
         "no-sandbox-id",
         "command-unknown",
         "server-restarted",
-        "lost",
       ),
-      detail: anyText,
     } as const),
+    fc.record({ kind: fc.constant("gone"), reason: fc.constant("lost"), detail: anyText } as const),
     fc.record({ kind: fc.constantFrom("unreachable", "malformed"), failure: anyFailure } as const),
   );
   const anyRun = fc

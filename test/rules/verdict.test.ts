@@ -142,23 +142,23 @@ describe("judge", () => {
 
   const gone: readonly Case[] = [
     ...(["no-record", "missing", "paused", "error", "no-agent-server"] as const).map((reason) => ({
-      name: `fails a run whose sandbox is gone (${reason}) at first sight`,
-      evidence: { kind: "gone" as const, reason, detail: "the backend's words are not used" },
+      name: `fails a run whose sandbox is gone (${reason}) at the first observation`,
+      evidence: { kind: "gone" as const, reason },
       expected: unavailable(`sandbox ${reason}`),
     })),
     {
       name: "fails a run that never got a sandbox id",
-      evidence: { kind: "gone", reason: "no-sandbox-id", detail: "" },
+      evidence: { kind: "gone", reason: "no-sandbox-id" },
       expected: unavailable("no-sandbox-id", "No sandbox_id available for verification"),
     },
     {
       name: "fails a run whose command the agent server does not know, before the hard deadline",
-      evidence: { kind: "gone", reason: "command-unknown", detail: "words of the backend" },
+      evidence: { kind: "gone", reason: "command-unknown" },
       expected: unavailable("command unknown", "The agent server does not know the command"),
     },
     {
       name: "fails a run whose agent server restarted after it began, before the hard deadline",
-      evidence: { kind: "gone", reason: "server-restarted", detail: "words of the backend" },
+      evidence: { kind: "gone", reason: "server-restarted" },
       expected: unavailable(
         "agent server restarted",
         "The agent server restarted after the command began",

@@ -3,28 +3,28 @@ import {
   LeaseUnavailableError,
   StoreSchemaError,
   StoreUnavailableError,
-} from "../../src/watchdog/ports.ts";
-import { Complaints } from "../../src/watchdog/trouble-log.ts";
+} from "../../src/watchdog/errors.ts";
+import { TroubleLog } from "../../src/watchdog/trouble-log.ts";
 
 const AWAY = new StoreUnavailableError("ECONNREFUSED");
 
-describe("Complaints", () => {
+describe("TroubleLog", () => {
   it("tells an outage once, whatever words it comes in", () => {
-    const { complaints, told } = setup();
-    complaints.notReady(AWAY);
-    complaints.notReady(new StoreUnavailableError("no answer within 5000 ms"));
-    complaints.cannotSweep(AWAY);
-    complaints.answered();
-    complaints.answered();
+    const { troubleLog, told } = setup();
+    troubleLog.notReady(AWAY);
+    troubleLog.notReady(new StoreUnavailableError("no answer within 5000 ms"));
+    troubleLog.cannotSweep(AWAY);
+    troubleLog.answered();
+    troubleLog.answered();
     expect(told).toEqual(["error not ready", "info stores answer again"]);
   });
 
   it("tells when it is something else now", () => {
-    const { complaints, told } = setup();
-    complaints.notReady(AWAY);
-    complaints.cannotSweep(new LeaseUnavailableError("ECONNREFUSED"));
-    complaints.notReady(new StoreSchemaError("a table is missing"));
-    complaints.notReady(new StoreSchemaError("another table is missing"));
+    const { troubleLog, told } = setup();
+    troubleLog.notReady(AWAY);
+    troubleLog.cannotSweep(new LeaseUnavailableError("ECONNREFUSED"));
+    troubleLog.notReady(new StoreSchemaError("a table is missing"));
+    troubleLog.notReady(new StoreSchemaError("another table is missing"));
     expect(told).toEqual([
       "error not ready",
       "error cannot sweep",
@@ -34,14 +34,14 @@ describe("Complaints", () => {
   });
 
   it("believes only a sweep that what came back is over, whatever else happens in between", () => {
-    const { complaints, told } = setup();
+    const { troubleLog, told } = setup();
     for (let tick = 0; tick < 3; tick += 1) {
-      complaints.cannotSweep(AWAY);
-      complaints.answered();
+      troubleLog.cannotSweep(AWAY);
+      troubleLog.answered();
     }
-    complaints.notReady(AWAY);
-    complaints.answered();
-    complaints.served();
+    troubleLog.notReady(AWAY);
+    troubleLog.answered();
+    troubleLog.served();
     expect(told).toEqual([
       "error cannot sweep",
       "info stores answer again",
@@ -51,21 +51,21 @@ describe("Complaints", () => {
   });
 
   it("believes the stores again when another thing kept it from sweeping", () => {
-    const { complaints, told } = setup();
-    complaints.cannotSweep(AWAY);
-    complaints.answered();
-    complaints.cannotSweep(new LeaseUnavailableError("ECONNREFUSED"));
-    complaints.answered();
+    const { troubleLog, told } = setup();
+    troubleLog.cannotSweep(AWAY);
+    troubleLog.answered();
+    troubleLog.cannotSweep(new LeaseUnavailableError("ECONNREFUSED"));
+    troubleLog.answered();
     expect(told.slice(2)).toEqual(["error cannot sweep", "info stores answer again"]);
   });
 
   it("tells what is odd once, and again when it is odd in another way or anew", () => {
-    const { complaints, told } = setup();
-    const odd = (holder: string) => complaints.odd("warn", { holder }, "odd");
+    const { troubleLog, told } = setup();
+    const odd = (holder: string) => troubleLog.odd("warn", { holder }, "odd");
     odd("a");
     odd("a");
     odd("b");
-    complaints.nothingOdd();
+    troubleLog.nothingOdd();
     odd("b");
     expect(told).toEqual(["warn odd", "warn odd", "warn odd"]);
   });
@@ -76,5 +76,5 @@ function setup() {
   const at = (level: string) => (_: object, message: string) =>
     void told.push(`${level} ${message}`);
   const log = { debug() {}, info: at("info"), warn: at("warn"), error: at("error") };
-  return { complaints: new Complaints(log), told };
+  return { troubleLog: new TroubleLog(log), told };
 }

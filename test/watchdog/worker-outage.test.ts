@@ -3,7 +3,7 @@ import {
   LeaseUnavailableError,
   StoreSchemaError,
   StoreUnavailableError,
-} from "../../src/watchdog/ports.ts";
+} from "../../src/watchdog/errors.ts";
 import { settle } from "../support/memory/fake-clock.ts";
 import { INSTALLATION } from "../support/memory/memory-leadership.ts";
 import { workerWorld } from "../support/stands/worker-world.ts";

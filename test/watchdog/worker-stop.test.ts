@@ -1,6 +1,5 @@
 import { describe, expect, it, vi } from "vitest";
-import { StoreUnavailableError } from "../../src/watchdog/ports.ts";
-import { StopRequestedError } from "../../src/watchdog/stop.ts";
+import { StopRequestedError, StoreUnavailableError } from "../../src/watchdog/errors.ts";
 import { settle } from "../support/memory/fake-clock.ts";
 import { INSTALLATION } from "../support/memory/memory-leadership.ts";
 import { workerWorld } from "../support/stands/worker-world.ts";

@@ -1,6 +1,6 @@
 import { describe, expect, it, vi } from "vitest";
 import type { Evidence } from "../../src/rules/model.ts";
-import { StopRequestedError } from "../../src/watchdog/stop.ts";
+import { StopRequestedError } from "../../src/watchdog/errors.ts";
 import { settle } from "../support/memory/fake-clock.ts";
 import { INSTALLATION } from "../support/memory/memory-leadership.ts";
 import { workerWorld } from "../support/stands/worker-world.ts";

@@ -1,8 +1,9 @@
+import { placeholderProblem } from "../../rules/network/placeholders.ts";
 import { type EnvReader, quoted } from "../env/env-reader.ts";
-import type { SettingName } from "../env/names.ts";
+import type { NameOf } from "../env/settings.ts";
 
 /** An http(s) URL to which paths are appended, without slashes at its end; `null` when unset or wrong. */
-export function readBaseUrl(reader: EnvReader, name: SettingName): string | null {
+export function readBaseUrl(reader: EnvReader, name: NameOf<"text">): string | null {
   const text = reader.text(name);
   if (text === null) return null;
   const url = parseHttpUrl(reader, name, text);
@@ -14,26 +15,23 @@ export function readBaseUrl(reader: EnvReader, name: SettingName): string | null
   return url.href.replace(/\/+$/, "");
 }
 
-export interface Placeholders {
-  readonly needed: string;
-  readonly known: readonly string[];
-}
-
 /** An http(s) URL with placeholders in path or query, as it was written; `null` when unset or wrong. */
 export function readUrlTemplate(
   reader: EnvReader,
-  name: SettingName,
-  placeholders: Placeholders,
+  name: NameOf<"text">,
+  [needed, ...others]: readonly [needed: string, ...others: string[]],
 ): string | null {
   const text = reader.text(name);
   if (text === null || parseHttpUrl(reader, name, text) === null) return null;
-  const problem = placeholderProblem(text, placeholders);
-  if (problem === null) return text;
-  reader.problem(name, problem);
+  const problem = text.includes("#")
+    ? "must not have a fragment, because it is not sent"
+    : placeholderProblem(text, [needed, ...others]);
+  if (problem === null && text.includes(`{${needed}}`)) return text;
+  reader.problem(name, problem ?? `must contain {${needed}}, got none`);
   return null;
 }
 
-function parseHttpUrl(reader: EnvReader, name: SettingName, text: string): URL | null {
+function parseHttpUrl(reader: EnvReader, name: NameOf<"text">, text: string): URL | null {
   const url =
     /^https?:\/\/[^/]/i.test(text) && !/[\s\p{Cc}\\]/u.test(text) ? URL.parse(text) : null;
   if (url === null) {
@@ -48,17 +46,6 @@ function parseHttpUrl(reader: EnvReader, name: SettingName, text: string): URL |
     return null;
   }
   return url;
-}
-
-function placeholderProblem(text: string, { needed, known }: Placeholders): string | null {
-  if (text.includes("#")) return "must not have a fragment, because it is not sent";
-  // An id of a run must never choose the host that the token goes to.
-  if (/^[^:]*:\/\/[^/?]*[{}]/.test(text)) return "must have placeholders in path or query only";
-  const unknown = (text.match(/\{[^{}]*\}?|\}/g) ?? []).find((found) => !known.includes(found));
-  if (unknown !== undefined) {
-    return `must have no other placeholders than ${known.join(", ")}, got ${quoted(unknown)}`;
-  }
-  return text.includes(needed) ? null : `must contain ${needed}, got none`;
 }
 
 /** People put keys into URLs; the part up to the query is enough to see what is wrong. */

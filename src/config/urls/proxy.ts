@@ -1,17 +1,9 @@
-import { parseNoProxy } from "../../io/http/no-proxy.ts";
+import { type ProxySettings, parseNoProxy } from "../../rules/network/no-proxy.ts";
 import { type EnvReader, quoted } from "../env/env-reader.ts";
-import type { SettingName } from "../env/names.ts";
-
-/** For calls to the backend. The URLs may hold a user and a password. */
-export interface ProxyConfig {
-  readonly httpProxy: string | null;
-  /** `null`: the other one is for https as well. */
-  readonly httpsProxy: string | null;
-  readonly noProxy: string | null;
-}
+import type { NameOf } from "../env/settings.ts";
 
 /** As most programs read them: lower case wins. `null` when every connection is to be direct. */
-export function readProxy(reader: EnvReader): ProxyConfig | null {
+export function readProxy(reader: EnvReader): ProxySettings | null {
   const httpProxy = readProxyUrl(reader, ["http_proxy", "HTTP_PROXY"]);
   const httpsProxy = readProxyUrl(reader, ["https_proxy", "HTTPS_PROXY"]);
   if (httpProxy === null && httpsProxy === null) {
@@ -30,7 +22,7 @@ export function readProxy(reader: EnvReader): ProxyConfig | null {
   return { httpProxy, httpsProxy, noProxy };
 }
 
-function readProxyUrl(reader: EnvReader, names: readonly SettingName[]): string | null {
+function readProxyUrl(reader: EnvReader, names: readonly NameOf<"text">[]): string | null {
   for (const name of names) {
     const text = reader.text(name);
     const problem = text === null ? null : proxyProblem(text);
@@ -63,7 +55,7 @@ function isDecodable(text: string): boolean {
   }
 }
 
-function firstSet(reader: EnvReader, names: readonly SettingName[]): SettingName | null {
+function firstSet(reader: EnvReader, names: readonly NameOf<"text">[]): NameOf<"text"> | null {
   return names.find((name) => reader.text(name) !== null) ?? null;
 }
 

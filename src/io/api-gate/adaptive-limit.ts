@@ -1,5 +1,5 @@
 /** How many calls to an API there may be at once: halved when it answers 429, and given back one by one. */
-import type { Outcome } from "./call-outcome.ts";
+import type { Outcome } from "./circuit.ts";
 
 export class AdaptiveLimit {
   readonly #configured: number;

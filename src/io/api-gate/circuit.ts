@@ -1,21 +1,32 @@
 /**
- * For how long something is not to be asked: as long as it asked for itself, and for a growing while after so many
- * failures in a row. After such a while a single failure is enough for the next.
+ * How long something must not be asked: for the pause it asked for, and, as a circuit breaker, for a growing time after
+ * several failures in a row. After that time a single failure opens the circuit again.
  */
+import type { RunSnapshot } from "../../rules/model.ts";
 import type { Clock } from "../../watchdog/ports.ts";
-import type { Outcome } from "./call-outcome.ts";
 
-/** What so many calls, or so many owners, meet in a row is not their own trouble any more. */
+/** What an answer says about the API that gave it. `none`: nothing. */
+export type Outcome = "success" | "rate-limited" | "failure" | "none";
+
+/** Whose run or sandbox it is, as rows have it: both ids can be missing. */
+export type Owner = Pick<RunSnapshot, "userId" | "orgId">;
+
+/** A key for maps; different owners never share one, whatever their ids look like. */
+export function ownerName({ userId, orgId }: Owner): string {
+  return JSON.stringify([userId, orgId]);
+}
+
+/** When so many calls or owners fail in a row, the cause is not one of them. */
 const IN_A_ROW = 5;
 
 const FIRST_WAIT_MS = 10_000;
-/** Less than a minute, so that each tick of the usual schedule finds a try that is due. */
+/** Less than a minute, so that a call may be tried at each tick of the usual schedule. */
 const LONGEST_WAIT_MS = 50_000;
 
 export class Circuit {
   readonly #clock: Pick<Clock, "monotonicMs">;
   #failures = 0;
-  /** Those who failed since the last success by what may be their own affair. */
+  /** Those who failed since the last success, where the cause may be the owner. */
   readonly #owners = new Set<unknown>();
   #openings = 0;
   #openUntilMs = 0;
@@ -45,7 +56,7 @@ export class Circuit {
   }
 
   /**
-   * @param owner whose own affair a failure may be: it counts once for each of them.
+   * @param owner who may be the cause of a failure: it counts once for each owner.
    * @returns whether the circuit has opened.
    */
   learn(outcome: Outcome, owner?: unknown): boolean {

@@ -1,39 +1,45 @@
 /**
- * Everything that goes to an API which all runs share passes here, and the API's answers decide how much gets through:
+ * All calls to an API that is shared by all runs pass here, and the API's answers decide how many get through:
  * fewer calls at once after a 429, none during the pause that a Retry-After asks for, none while a circuit is open.
  *
- * Each operation has a circuit: a deletion or a side question that keeps failing must not keep runs from being verified,
- * and without new keys the runs whose keys are known go on. Only the main question stops everything. Each credential has
- * one as well: 429 and Retry-After are the affair of the credential that drew them. When several in a row draw a pause,
- * with no answer to the main question in between, it is everybody's, for as long as so many of them have to wait.
+ * Each operation has a circuit: deletions or minor calls that keep failing must not keep runs from being verified, and
+ * without new keys the runs whose keys are known go on. Only the main call's circuit stops everything. Each credential
+ * has one as well: 429 and Retry-After concern the credential that got them. When several credentials in a row get a
+ * pause, with no answer to the main call in between, it holds for all, as long as so many of them have to wait.
  *
- * A call waits for its turn, for the end of what is over soon, and for a call that tries a half-open circuit. None of
- * that counts against its budget. What would take longer is refused: nothing was sent then.
+ * A call waits for its turn, for a pause that ends soon, and for a call that tries a half-open circuit. Waiting does not
+ * count against its budget. A call that would have to wait longer is not sent.
  */
-import type { ApiRestraint, Clock, SharedApi } from "../../watchdog/ports.ts";
-import { abortable } from "../http/abortable.ts";
-import type { CallBudget } from "../http/call-budget.ts";
-import type { Answer, HttpAnswer, HttpClient } from "../http/client.ts";
-import type { CallName, NotAsked } from "../http/failure.ts";
-import { LONGEST_PAUSE_MS } from "../http/retry-after.ts";
+import type { ApiThrottle, Clock, SharedApi } from "../../watchdog/ports.ts";
+import { abortable } from "../deadline.ts";
+import { type Answer, cannotTell, type HttpAnswer, type NotAsked } from "../http/answer.ts";
+import type { CallBudget, CallName, HttpCall } from "../http/call.ts";
+import type { HttpClient } from "../http/client.ts";
+import { LONGEST_PAUSE_MS } from "../http/response.ts";
 import { AdaptiveLimit } from "./adaptive-limit.ts";
-import { type GatedCall, isFair, type Outcome, outcomeOf } from "./call-outcome.ts";
-import { Circuit } from "./circuit.ts";
-import { type Owner, ownerName } from "./owner.ts";
+import { Circuit, type Outcome, type Owner, ownerName } from "./circuit.ts";
 
 export interface ApiGateOptions {
   readonly http: Pick<HttpClient, "request">;
   readonly clock: Pick<Clock, "monotonicMs" | "sleep">;
   /** Calls at once, while the API does not ask for fewer. */
   readonly concurrency: number;
-  /** The question without which nothing can be learned about any run. */
+  /** The call without which nothing can be learned about any run. */
   readonly main: CallName;
 }
 
-/** What so many credentials in a row are told is meant for everybody. */
+/** A call, and which of its answers are what was asked for. */
+export interface GatedCall extends HttpCall {
+  /** The circuit of its credential; left out when all runs share the credential. */
+  readonly credential?: Circuit;
+  /** By default JSON, or a status below 300. */
+  readonly isUsable?: (answer: HttpAnswer) => boolean;
+}
+
+/** A pause that so many credentials in a row are asked for holds for all. */
 const SEVERAL = 3;
 
-/** What takes longer is not waited for. */
+/** A call waits no longer than this. */
 const WAITED_FOR_MS = 5_000;
 
 export class ApiGate implements SharedApi {
@@ -45,11 +51,11 @@ export class ApiGate implements SharedApi {
   readonly #circuits = new Map<string, Circuit>();
   /** Those that are half-open, with a call under way that decides. */
   readonly #tried = new Set<Circuit>();
-  /** Of the credentials that drew a pause in a row, those that have to wait longest. */
+  /** Of the credentials that got a pause in a row, those that have to wait longest. */
   #pausedInARow: readonly Circuit[] = [];
   #sent = 0;
-  /** Answers come in bursts: what was sent together with a call that was refused says nothing new. */
-  #sentBeforeRefusal = 0;
+  /** Answers come in bursts: those to calls sent before a rejection say nothing new. */
+  #sentBeforeRejection = 0;
 
   constructor(options: ApiGateOptions) {
     this.#http = options.http;
@@ -58,7 +64,7 @@ export class ApiGate implements SharedApi {
     this.#limit = new AdaptiveLimit(options.concurrency);
   }
 
-  get restraint(): ApiRestraint {
+  get throttle(): ApiThrottle {
     return { pausedForMs: Math.ceil(this.#pausedMs), concurrency: this.#limit.reducedTo };
   }
 
@@ -69,12 +75,12 @@ export class ApiGate implements SharedApi {
     return states.includes("half-open") ? "half-open" : "closed";
   }
 
-  get refusal(): string | null {
+  get blockedReason(): string | null {
     const { reason, retryAfterMs } = this.#obstacle(this.#main);
     return retryAfterMs > WAITED_FOR_MS ? reason : null;
   }
 
-  restore({ pausedForMs, concurrency }: ApiRestraint): void {
+  restore({ pausedForMs, concurrency }: ApiThrottle): void {
     this.#circuitOf(this.#main).pause(Math.min(pausedForMs, LONGEST_PAUSE_MS));
     if (concurrency !== null) this.#limit.reduceTo(concurrency);
   }
@@ -92,8 +98,8 @@ export class ApiGate implements SharedApi {
     }
   }
 
-  /** The answer to such a call was 401 or 403, and another credential is not to be had. */
-  refused(call: CallName, owner: Owner): void {
+  /** The answer to such a call was 401 or 403, and there is no other credential. */
+  unauthorized(call: CallName, owner: Owner): void {
     this.#tell(call, "failure", ownerName(owner));
   }
 
@@ -105,7 +111,7 @@ export class ApiGate implements SharedApi {
     return this.#pausedInARow[SEVERAL - 1]?.pausedMs ?? 0;
   }
 
-  /** What the call has to wait for longest; 0 ms for nothing. */
+  /** What the call has to wait for longest; 0 ms when it may go at once. */
   #obstacle(call: CallName & Pick<GatedCall, "credential">): NotAsked {
     const main = this.#main.source;
     const { source, credential: own } = call;
@@ -119,7 +125,7 @@ export class ApiGate implements SharedApi {
     return obstacles.reduce((a, b) => (b.retryAfterMs > a.retryAfterMs ? b : a));
   }
 
-  /** For another call to end: there are enough of them, or it is one that decides. */
+  /** Whether another call must end first: the limit is reached, or one is trying a half-open circuit. */
   #hasToWait(call: GatedCall): boolean {
     return this.#limit.isReached || this.#circuitsOf(call).some((each) => this.#tried.has(each));
   }
@@ -137,11 +143,12 @@ export class ApiGate implements SharedApi {
   async #send(call: GatedCall, budget: CallBudget, signal: AbortSignal): Promise<HttpAnswer> {
     this.#sent += 1;
     const number = this.#sent;
-    const fair = isFair(budget);
+    // After a slow agent server little may be left of a verification's time, and running out of it proves nothing.
+    const fair = budget.leftMs >= budget.totalMs / 2;
     const answer = await this.#http.request(call, budget, signal);
     const outcome = outcomeOf(call, answer, fair);
     const pauseMs = answer.kind === "status" ? (answer.retryAfterMs ?? 0) : 0;
-    if (number > this.#sentBeforeRefusal) this.#learn(call, outcome, pauseMs);
+    if (number > this.#sentBeforeRejection) this.#learn(call, outcome, pauseMs);
     if (outcome === "success" && call.operation === this.#main.operation) this.#pausedInARow = [];
     if (pauseMs > 0) this.#pause(call, pauseMs);
     return answer;
@@ -149,12 +156,12 @@ export class ApiGate implements SharedApi {
 
   #learn(call: GatedCall, outcome: Outcome, pauseMs: number): void {
     const { credential } = call;
-    const refused = outcome === "rate-limited" || pauseMs > 0;
-    if (refused) this.#sentBeforeRefusal = this.#sent;
+    const rejected = outcome === "rate-limited" || pauseMs > 0;
+    if (rejected) this.#sentBeforeRejection = this.#sent;
     this.#limit.learn(outcome);
-    if (refused || outcome === "success") credential?.learn(outcome);
-    const whose = refused ? credential : undefined;
-    // With a pause it is known when to go on, and nobody else has to be careful.
+    if (rejected || outcome === "success") credential?.learn(outcome);
+    const whose = rejected ? credential : undefined;
+    // A pause says when to go on, and concerns nobody else.
     if (whose === undefined || pauseMs === 0) this.#tell(call, outcome, whose);
   }
 
@@ -170,7 +177,7 @@ export class ApiGate implements SharedApi {
   }
 
   #tell(call: CallName, outcome: Outcome, whose?: string | Circuit): void {
-    if (this.#circuitOf(call).learn(outcome, whose)) this.#sentBeforeRefusal = this.#sent;
+    if (this.#circuitOf(call).learn(outcome, whose)) this.#sentBeforeRejection = this.#sent;
   }
 
   #circuitsOf(call: GatedCall): readonly Circuit[] {
@@ -189,4 +196,19 @@ const FAILING = "keeps failing, its circuit breaker is open";
 
 function notAsked(reason: string, waitMs: number, everybody: boolean): NotAsked {
   return { kind: "not-asked", reason, retryAfterMs: Math.ceil(waitMs), everybody };
+}
+
+/** @param fair whether the call had time enough for its timeout to count. */
+function outcomeOf(call: GatedCall, answer: HttpAnswer, fair: boolean): Outcome {
+  const isUsable = call.isUsable ?? isAnswer;
+  if (isUsable(answer)) return "success";
+  // A wrong call, answer or credential is no fault of the API.
+  const { kind } = cannotTell(call, answer).failure;
+  if (kind === "unknown") return "none";
+  if (kind === "rate_limited") return "rate-limited";
+  return answer.kind === "unreachable" && kind === "timeout" && !fair ? "none" : "failure";
+}
+
+function isAnswer(answer: HttpAnswer): boolean {
+  return answer.kind === "json" || (answer.kind === "status" && answer.status < 300);
 }

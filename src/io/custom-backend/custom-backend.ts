@@ -1,26 +1,30 @@
 /**
  * A backend that somebody else wrote, held to the port's promises: every question ends within its time or with its
- * signal, and every answer is one that the port knows. What breaks a promise costs one run its answer and no more; above
- * all, nothing that merely looks like an exit code ends a run. A rejection stays one: that run's trouble, with its cause
- * in the log.
+ * signal, and every answer is one that the port knows. A broken promise costs one run its answer and no more; above
+ * all, nothing that merely looks like an exit code ends a run. A rejection stays one: it concerns that run, and its cause
+ * is logged.
  */
 import { z } from "zod";
-import type { Evidence, RunSnapshot } from "../../rules/model.ts";
+import { type Evidence, GONE_REASONS, type RunSnapshot } from "../../rules/model.ts";
 import { clean, tail } from "../../rules/text.ts";
 import type {
+  ApiThrottle,
   Backend,
   CleanupResult,
   CleanupTarget,
   Log,
   PauseResult,
+  SharedApi,
 } from "../../watchdog/ports.ts";
-import { abortable } from "../http/abortable.ts";
-import { type CallName, cleanupFailed, malformed, timedOut } from "../http/failure.ts";
-import { foreignApi, pauseMs } from "./custom-api.ts";
+import { systemClock } from "../clock.ts";
+import { DeadlineError, withDeadline } from "../deadline.ts";
+import { cleanupFailed, malformed, timedOut } from "../http/answer.ts";
+import type { CallName } from "../http/call.ts";
+import { LONGEST_PAUSE_MS } from "../http/response.ts";
 
-export interface ForeignBackendOptions {
+export interface CustomBackendOptions {
   readonly log: Log;
-  /** From the moment a question is asked: what it waits for inside is not known here. */
+  /** From the moment a question is asked, with whatever it waits for inside. */
   readonly verifyTimeoutMs: number;
 }
 
@@ -30,20 +34,15 @@ const PAUSE: CallName = { source: "backend", operation: "pause" };
 
 const SHAPE = "answered with an unexpected shape";
 
-/** The question's time ran out; never leaves this file. */
-class DeadlineError extends Error {
-  override readonly name = "DeadlineError";
-}
-
-export function foreignBackend(backend: Backend, options: ForeignBackendOptions): Backend {
+export function customBackend(backend: Backend, options: CustomBackendOptions): Backend {
   const { name, cleans, needs, api } = backend;
   return {
     name,
     cleans,
     ...(needs ? { needs } : {}),
-    ...(api ? { api: foreignApi(api, options.log) } : {}),
+    ...(api ? { api: customApi(api, options.log) } : {}),
     verify: (run, signal) => verify(backend, options, run, signal),
-    // Whoever asks for a deletion or a pause gives it a time of its own.
+    // The caller limits the time of a deletion or a pause.
     async cleanup(target, signal) {
       const result = cleanupShape.safeParse(await backend.cleanup(target, signal));
       return result.success ? result.data : cleanupFailed(malformed(CLEANUP, SHAPE));
@@ -59,28 +58,62 @@ export function foreignBackend(backend: Backend, options: ForeignBackendOptions)
 
 async function verify(
   backend: Backend,
-  { verifyTimeoutMs }: ForeignBackendOptions,
+  { verifyTimeoutMs }: CustomBackendOptions,
   run: RunSnapshot,
   signal: AbortSignal,
 ): Promise<Evidence> {
-  signal.throwIfAborted();
-  const own = new AbortController();
-  const onAbort = () => own.abort(signal.reason);
-  signal.addEventListener("abort", onAbort, { once: true });
-  const timer = setTimeout(() => own.abort(new DeadlineError()), verifyTimeoutMs);
+  const ask = async (own: AbortSignal) => await backend.verify(run, own);
   try {
-    const ask = async () => await backend.verify(run, own.signal);
-    const answer = evidenceShape.safeParse(await abortable(ask(), own.signal));
+    const answer = evidenceShape.safeParse(
+      await withDeadline(ask, verifyTimeoutMs, systemClock, signal),
+    );
     return answer.success ? answer.data : malformed(VERIFY, SHAPE);
   } catch (error) {
     signal.throwIfAborted();
     if (error instanceof DeadlineError) return timedOut(VERIFY, "answer", verifyTimeoutMs);
     throw error;
-  } finally {
-    clearTimeout(timer);
-    signal.removeEventListener("abort", onAbort);
   }
 }
+
+/** What it says of its shared API. What breaks the port's promises is ignored. */
+export function customApi(api: SharedApi, log: Log): SharedApi {
+  let said = false;
+  function attempt<T>(work: () => T, otherwise: T): T {
+    try {
+      return work();
+    } catch (error) {
+      // It is read before every run.
+      if (!said)
+        log.error({ err: error }, "the custom backend's api gave an invalid value, it is ignored");
+      said = true;
+      return otherwise;
+    }
+  }
+  return {
+    get throttle() {
+      return attempt(() => throttleShape.parse(api.throttle), UNTHROTTLED);
+    },
+    get breaker() {
+      return attempt(() => breakerShape.parse(api.breaker), "closed");
+    },
+    get blockedReason() {
+      return attempt(() => blockedReasonShape.parse(api.blockedReason), null);
+    },
+    restore: (throttle) => attempt(() => api.restore(throttle), undefined),
+  };
+}
+
+/** No longer than the pause of any other API. */
+const pauseMs = z.number().transform((ms) => Math.max(0, Math.min(ms, LONGEST_PAUSE_MS)));
+
+const UNTHROTTLED: ApiThrottle = { pausedForMs: 0, concurrency: null };
+
+const throttleShape = z.object({
+  pausedForMs: pauseMs,
+  concurrency: z.int32().positive().nullable(),
+});
+const breakerShape = z.enum(["closed", "half-open", "open"]);
+const blockedReasonShape = z.string().nullable();
 
 /** For journal, report and status_detail. */
 const shortText = z.string().transform((text) => tail(clean(text), 1000));
@@ -101,22 +134,11 @@ const evidenceShape: z.ZodType<Evidence> = z.discriminatedUnion("kind", [
   z.object({ kind: z.literal("failed"), detail: z.string(), ...output }),
   z.object({ kind: z.literal("running"), output: z.enum(["none", "partial"]) }),
   z.object({ kind: z.literal("starting") }),
-  z.object({
-    kind: z.literal("gone"),
-    reason: z.enum([
-      "no-record",
-      "missing",
-      "paused",
-      "error",
-      "no-agent-server",
-      "no-sandbox-id",
-      "command-unknown",
-      "server-restarted",
-      "lost",
-    ]),
-    detail: z.string(),
-  }),
-  // Who says nothing of a sandbox has not shown a living one.
+  z.discriminatedUnion("reason", [
+    z.object({ kind: z.literal("gone"), reason: z.enum(GONE_REASONS) }),
+    z.object({ kind: z.literal("gone"), reason: z.literal("lost"), detail: z.string() }),
+  ]),
+  // An answer that does not mention the sandbox does not prove that it runs.
   z.object({
     kind: z.literal("no-command"),
     sandbox: z.enum(["running", "not-asked"]).default("not-asked"),

@@ -1,29 +1,31 @@
 /** For every host that is not OpenHands: one URL that says in what state a run is, and optionally one to clean up. */
 import { z } from "zod";
-import type { Evidence, RunSnapshot } from "../../rules/model.ts";
-import type { Backend, CleanupResult, CleanupTarget, Clock } from "../../watchdog/ports.ts";
-import type { GatedCall } from "../api-gate/call-outcome.ts";
-import { ApiGate } from "../api-gate/gate.ts";
-import type { Owner } from "../api-gate/owner.ts";
-import { CallBudget } from "../http/call-budget.ts";
-import { isCleanupAnswer, readCleanup } from "../http/cleanup-answer.ts";
+import type { Evidence } from "../../rules/model.ts";
+import { placeholderProblem } from "../../rules/network/placeholders.ts";
+import type { Backend } from "../../watchdog/ports.ts";
+import type { Owner } from "../api-gate/circuit.ts";
+import { ApiGate, type ApiGateOptions, type GatedCall } from "../api-gate/gate.ts";
 import {
   type Answer,
   cannotTell,
+  cleanupFailed,
   type HttpAnswer,
-  type HttpClient,
-  isRefusal,
-} from "../http/client.ts";
-import { type CallName, cleanupFailed, malformed } from "../http/failure.ts";
-import { type Secret, withSecret } from "../http/secret.ts";
-import { textTail } from "../http/text-tail.ts";
-import { type UrlTemplate, urlTemplate } from "./url-template.ts";
+  isCleanupAnswer,
+  isUnauthorized,
+  malformed,
+  readCleanup,
+} from "../http/answer.ts";
+import {
+  CallBudget,
+  type CallName,
+  pathSegment,
+  percentEncode,
+  type Secret,
+  withSecret,
+} from "../http/call.ts";
+import { textTail } from "../http/json-collector.ts";
 
-export interface GenericHttpOptions {
-  readonly http: HttpClient;
-  readonly clock: Pick<Clock, "monotonicMs" | "sleep">;
-  /** Calls to a host at once. */
-  readonly concurrency: number;
+export interface GenericHttpOptions extends Omit<ApiGateOptions, "main"> {
   /** May use `{run_id}`, `{sandbox_id}` and `{bash_command_id}`, but not in its host. */
   readonly verifyUrl: string;
   /** May use `{sandbox_id}`; `null` when there is nothing to clean up. */
@@ -47,27 +49,53 @@ const answerShape = z.object({
   detail: z.string().nullish(),
 });
 
-interface Deps extends Pick<GenericHttpOptions, "token" | "verifyTimeoutMs"> {
-  readonly gate: ApiGate;
-}
-
 /** @throws TypeError when a URL template cannot be used. */
 export function genericHttpBackend(options: GenericHttpOptions): Backend {
-  const verifyUrl = urlTemplate(options.verifyUrl, ["run_id", "sandbox_id", "bash_command_id"]);
-  const cleanupUrl =
-    options.cleanupUrl === null ? null : urlTemplate(options.cleanupUrl, ["sandbox_id"]);
+  const { cleanupUrl, token } = options;
+  const verifyAt = urlTemplate(options.verifyUrl, ["run_id", "sandbox_id", "bash_command_id"]);
+  const cleanupAt = cleanupUrl === null ? null : urlTemplate(cleanupUrl, ["sandbox_id"]);
   const gate = new ApiGate({ ...options, main: VERIFY });
   // What another host asks for is no reason to ask this one less.
-  const cleanupGate = isSameHost(options.verifyUrl, options.cleanupUrl ?? options.verifyUrl)
+  const cleanupGate = isSameHost(options.verifyUrl, cleanupUrl ?? options.verifyUrl)
     ? gate
     : new ApiGate({ ...options, main: CLEANUP });
+
+  async function request(
+    through: ApiGate,
+    call: Omit<GatedCall, "headers" | "guarded">,
+    owner: Owner,
+    signal: AbortSignal,
+  ): Promise<Answer> {
+    const budget = new CallBudget(options.verifyTimeoutMs);
+    const send = (value: string | null) =>
+      through.request({ ...call, headers: authorization(value), guarded: false }, budget, signal);
+    const answer = await withSecret(token, send, isUnauthorized);
+    if (isUnauthorized(answer)) through.unauthorized(call, owner);
+    return answer;
+  }
+
   return {
     name: "http",
     api: gate,
-    cleans: cleanupUrl !== null,
-    verify: (run, signal) => verify({ ...options, gate }, verifyUrl, run, signal),
-    cleanup: (target, signal) =>
-      cleanup({ ...options, gate: cleanupGate }, cleanupUrl, target, signal),
+    cleans: cleanupAt !== null,
+    async verify(run, signal) {
+      signal.throwIfAborted();
+      const { id: run_id, sandboxId: sandbox_id, bashCommandId: bash_command_id } = run;
+      const url = verifyAt({ run_id, sandbox_id, bash_command_id });
+      if (url === null) return malformed(VERIFY, UNUSABLE_ID);
+      const isUsable = (answer: HttpAnswer) => isCertain(read(answer));
+      const call = { ...VERIFY, method: "GET", url, expects: "json", isUsable } as const;
+      return read(await request(gate, call, run, signal));
+    },
+    async cleanup(target, signal) {
+      signal.throwIfAborted();
+      const { sandboxId: sandbox_id } = target;
+      const url = sandbox_id === "" ? null : cleanupAt?.({ sandbox_id });
+      if (!url) return cleanupFailed(malformed(CLEANUP, UNUSABLE_ID));
+      const name = { ...CLEANUP, method: "DELETE" } as const;
+      const call = { ...name, url, expects: "nothing", isUsable: isCleanupAnswer } as const;
+      return readCleanup(CLEANUP, await request(cleanupGate, call, target, signal));
+    },
   };
 }
 
@@ -75,19 +103,8 @@ function isSameHost(a: string, b: string): boolean {
   return new URL(a).host === new URL(b).host;
 }
 
-async function verify(
-  deps: Deps,
-  template: UrlTemplate<"run_id" | "sandbox_id" | "bash_command_id">,
-  run: RunSnapshot,
-  signal: AbortSignal,
-): Promise<Evidence> {
-  signal.throwIfAborted();
-  const { id: run_id, sandboxId: sandbox_id, bashCommandId: bash_command_id } = run;
-  const url = template.fill({ run_id, sandbox_id, bash_command_id });
-  if (url === null) return malformed(VERIFY, UNUSABLE_ID);
-  const isUsable = (answer: HttpAnswer) => isCertain(read(answer));
-  const call = { ...VERIFY, method: "GET", url, expects: "json", isUsable } as const;
-  return read(await request(deps, call, run, signal));
+function authorization(token: string | null): Readonly<Record<string, string>> {
+  return token === null ? {} : { authorization: `Bearer ${token}` };
 }
 
 function isCertain({ kind }: Evidence): boolean {
@@ -102,9 +119,8 @@ function read(answer: Answer): Evidence {
 function readBody(body: unknown): Evidence {
   const answer = answerShape.safeParse(body);
   if (!answer.success) return malformed(VERIFY, "answered with an unexpected shape");
-  const { state, stdout, stderr } = answer.data;
+  const { state, stdout, stderr, detail } = answer.data;
   const exitCode = answer.data.exit_code ?? null;
-  const detail = textTail(answer.data.detail);
   const output = { stdout: textTail(stdout), stderr: textTail(stderr) };
   if (isContradiction(state, exitCode)) {
     return malformed(VERIFY, "answered with a state and an exit code that contradict each other");
@@ -114,14 +130,14 @@ function readBody(body: unknown): Evidence {
       return { kind: "exited", exitCode: 0, ...output };
     case "failed":
       return exitCode === null
-        ? { kind: "failed", detail, ...output }
+        ? { kind: "failed", detail: textTail(detail), ...output }
         : { kind: "exited", exitCode, ...output };
     case "running":
       return { kind: "running", output: "partial" };
     case "starting":
       return { kind: "starting" };
     case "lost":
-      return { kind: "gone", reason: "lost", detail };
+      return { kind: "gone", reason: "lost", detail: textTail(detail) };
   }
 }
 
@@ -135,34 +151,27 @@ function isContradiction(
   return true;
 }
 
-async function cleanup(
-  deps: Deps,
-  template: UrlTemplate<"sandbox_id"> | null,
-  target: CleanupTarget,
-  signal: AbortSignal,
-): Promise<CleanupResult> {
-  signal.throwIfAborted();
-  const url = target.sandboxId === "" ? null : template?.fill({ sandbox_id: target.sandboxId });
-  if (!url) return cleanupFailed(malformed(CLEANUP, UNUSABLE_ID));
-  const expects = "nothing";
-  const call = { ...CLEANUP, method: "DELETE", url, expects, isUsable: isCleanupAnswer } as const;
-  return readCleanup(CLEANUP, await request(deps, call, target, signal));
-}
+const PLACEHOLDER = /\{([^{}]*)\}/g;
 
-async function request(
-  { gate, token, verifyTimeoutMs }: Deps,
-  call: Omit<GatedCall, "headers" | "guarded">,
-  owner: Owner,
-  signal: AbortSignal,
-): Promise<Answer> {
-  const budget = new CallBudget(verifyTimeoutMs);
-  const send = (value: string | null) =>
-    gate.request({ ...call, headers: authorization(value), guarded: false }, budget, signal);
-  const answer = await withSecret(token, send, isRefusal);
-  if (isRefusal(answer)) gate.refused(call, owner);
-  return answer;
-}
-
-function authorization(token: string | null): Readonly<Record<string, string>> {
-  return token === null ? {} : { authorization: `Bearer ${token}` };
+/**
+ * From a URL with placeholders such as `{run_id}`, checked once, to one for each run. That is `null` when an id cannot be
+ * put into a path without changing it; a missing id becomes an empty text.
+ *
+ * @throws TypeError when the text is no http(s) URL, has placeholders other than `names`, or has one before the path.
+ */
+function urlTemplate<Name extends string>(
+  text: string,
+  names: readonly Name[],
+): (ids: Readonly<Record<Name, string | null>>) => URL | null {
+  const url = URL.parse(text.replaceAll(PLACEHOLDER, "x"));
+  if (url?.protocol !== "http:" && url?.protocol !== "https:") {
+    throw new TypeError("the URL template must be an http or https URL");
+  }
+  const problem = placeholderProblem(text, names);
+  if (problem !== null) throw new TypeError(`the URL template ${problem}`);
+  return (ids) => {
+    const known = new Map<string, string>(names.map((name) => [name, ids[name] ?? ""]));
+    if ([...known.values()].some((id) => id !== "" && pathSegment(id) === null)) return null;
+    return new URL(text.replaceAll(PLACEHOLDER, (_, name) => percentEncode(known.get(name) ?? "")));
+  };
 }

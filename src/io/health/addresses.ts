@@ -3,10 +3,10 @@ import { isIP } from "node:net";
 const HIDDEN = "<address>";
 
 /**
- * Takes the addresses of the stores out of what an error says, for those who may ask for health and no more: host names
+ * Removes the addresses of the stores from an error's text, for readers of the health endpoint: host names
  * and IP addresses, with or without a port, and paths of sockets. The log keeps them.
  *
- * @param known how the stores are addressed, for words of a server that quote it.
+ * @param known how the stores are addressed, because servers quote it.
  */
 export function withoutAddresses(text: string, known: readonly string[]): string {
   return text

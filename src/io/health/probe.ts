@@ -1,11 +1,6 @@
 import { get, type IncomingMessage } from "node:http";
 import { text } from "node:stream/consumers";
 
-export interface Probed {
-  readonly status: number;
-  readonly body: string;
-}
-
 /**
  * Asks a health server on this machine.
  *
@@ -17,7 +12,7 @@ export async function probe(
   port: number,
   path: string,
   timeoutMs: number,
-): Promise<Probed> {
+): Promise<{ readonly status: number; readonly body: string }> {
   // What listens everywhere may do so without IPv6.
   const address = host === "::" ? "127.0.0.1" : host;
   const signal = AbortSignal.timeout(timeoutMs);

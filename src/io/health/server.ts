@@ -1,7 +1,8 @@
+import { once } from "node:events";
 import { createServer, type Server, type ServerResponse } from "node:http";
 import type { AddressInfo, Socket } from "node:net";
 
-/** A connection is there for one question, and closed after that long at the latest, whatever its other side does. */
+/** A connection serves one request, and is closed after this time at the latest. */
 const CONNECTION_MS = 4000;
 const MAX_CONNECTIONS = 500;
 
@@ -41,11 +42,16 @@ export async function openHealthServer(options: HealthServerOptions): Promise<He
     }
   });
   limitConnections(server);
-  await listen(server, options);
-  return { url: urlOf(server, options.host), [Symbol.asyncDispose]: () => close(server) };
+  const { host, port } = options;
+  // Without a host, Node listens on all addresses that there are.
+  server.listen({ port, ...(host === "::" ? {} : { host }) });
+  await once(server, "listening");
+  // Later errors concern single connections.
+  server.on("error", () => {});
+  return { url: urlOf(server, host), [Symbol.asyncDispose]: () => close(server) };
 }
 
-/** Those who say nothing, say it slowly or do not read the answer leave room for probes: the oldest one goes first. */
+/** Clients that send nothing, send slowly or do not read must leave room for probes: the oldest connection is closed. */
 function limitConnections(server: Server): void {
   const open = new Set<Socket>();
   server.on("connection", (socket: Socket) => {
@@ -55,7 +61,7 @@ function limitConnections(server: Server): void {
       oldest.destroy();
     }
     open.add(socket);
-    // Node's own limits are looked at every half a minute, and none of them is about the answer.
+    // Node checks its own limits every 30 s, and none of them covers the answer.
     const timer = setTimeout(() => socket.destroy(), CONNECTION_MS);
     socket.once("close", () => {
       clearTimeout(timer);
@@ -64,7 +70,7 @@ function limitConnections(server: Server): void {
   });
 }
 
-/** Nobody who asks may take the worker down. */
+/** No request may take the worker down. */
 function answerOf(route: () => Answer): Answer {
   try {
     return route();
@@ -81,20 +87,6 @@ function send(response: ServerResponse, answer: Answer): void {
     connection: "close",
   });
   response.end(`${JSON.stringify(answer.body, null, 2)}\n`);
-}
-
-function listen(server: Server, options: HealthServerOptions): Promise<void> {
-  const { promise, resolve, reject } = Promise.withResolvers<void>();
-  server.once("error", reject);
-  const { host, port } = options;
-  // Node finds out by itself what "all addresses" are here, if it is given none.
-  server.listen({ port, ...(host === "::" ? {} : { host }) }, () => {
-    server.off("error", reject);
-    // Later errors concern single connections.
-    server.on("error", () => {});
-    resolve();
-  });
-  return promise;
 }
 
 function close(server: Server): Promise<void> {

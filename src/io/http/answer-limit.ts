@@ -1,8 +1,8 @@
 /**
  * Cuts off connections that send more in one answer than any honest server does.
  *
- * Counted on the wire, because status lines, interim answers and the extensions of chunks can go on for ever without a
- * byte of a body, and whoever waits for the body never hears of them.
+ * Counted on the wire, because status lines, interim answers and chunk extensions can go on for ever without a byte of
+ * a body, and nobody who reads the body would notice.
  */
 import { buildConnector, type Pool } from "undici";
 
@@ -12,15 +12,15 @@ type Connection = NonNullable<Parameters<buildConnector.Callback>[1]>;
 /** `102 Processing`, `103 Early Hints`: honest servers send one or two. */
 const MAX_INTERIM_ANSWERS = 100;
 
-/** What a call fails with whose answer went beyond all measure; the message is fit for a failure's. */
+/** An answer exceeded a limit; the message can become a failure's. */
 export class FloodError extends Error {
   override readonly name = "FloodError";
 }
 
 export interface WireLimits {
-  /** Of one answer, with everything around its body. */
+  /** Of one answer: status line, headers, body and framing. */
   readonly maxBytes: number;
-  /** Told of everything that comes in, over all connections. */
+  /** Called with the size of everything received, over all connections. */
   readonly onReceived: (bytes: number) => void;
 }
 
@@ -36,7 +36,7 @@ export function limitAnswers(connect: Pool.Options["connect"], limits: WireLimit
     });
 }
 
-/** To be called for each of one call's interim answers: each takes as much time as an answer, and none is waited for. */
+/** To be called for each interim answer of one call: they cost time like answers, and nothing else limits them. */
 export function limitInterimAnswers(): () => void {
   let left = MAX_INTERIM_ANSWERS;
   return () => {
@@ -46,7 +46,7 @@ export function limitInterimAnswers(): () => void {
   };
 }
 
-/** There is one question at a time on a connection, so whatever comes after one was sent belongs to its answer. */
+/** A connection has one request at a time, so everything received after it was sent belongs to its answer. */
 function watch(connection: Connection, { maxBytes, onReceived }: WireLimits): void {
   let sent = 0;
   let received = 0;

@@ -1,30 +1,34 @@
 /**
  * The one way out to other people's servers. A call ends in an answer or in a named failure; it rejects only with the
- * caller's abort reason. Redirects are not followed, so that a key never travels to a host it was not meant for, and
- * answers are read as they are: no decompression, no more than a fixed amount of memory.
+ * caller's abort reason. Redirects are not followed, so that a key is never sent to a host it was not meant for, and
+ * answers are read as they are: without decompression, in a fixed amount of memory.
  */
 import { lookup as systemLookup } from "node:dns";
 import { isIP, type LookupFunction } from "node:net";
-import type { Dispatcher } from "undici";
-import type { Evidence } from "../../rules/model.ts";
+import { bareHost, isForbiddenHost } from "../../rules/network/addresses.ts";
+import type { ProxySettings } from "../../rules/network/no-proxy.ts";
 import type { Clock } from "../../watchdog/ports.ts";
-import { abortable } from "./abortable.ts";
-import { bareHost, ForbiddenAddressError, guardLookup, isForbiddenHost } from "./address-guard.ts";
-import { FloodError, limitInterimAnswers } from "./answer-limit.ts";
-import type { CallBudget } from "./call-budget.ts";
-import { type ProxySettings, Routes } from "./dispatcher.ts";
+import { DeadlineError, withDeadline } from "../deadline.ts";
+import { ForbiddenAddressError, guardLookup } from "./address-guard.ts";
 import {
-  type CallName,
+  type Answer,
   type CannotTell,
-  isUnauthorised,
+  type HttpAnswer,
   malformed,
-  type NotAsked,
-  statusFailure,
   timedOut,
   transportFailed,
-} from "./failure.ts";
-import { type BodyLimits, discardBody, header, readJson } from "./response-body.ts";
-import { parseHttpDate, parseRetryAfter } from "./retry-after.ts";
+} from "./answer.ts";
+import { FloodError, limitInterimAnswers } from "./answer-limit.ts";
+import type { CallBudget, HttpCall } from "./call.ts";
+import { Routes } from "./dispatcher.ts";
+import {
+  type BodyLimits,
+  discardBody,
+  header,
+  parseHttpDate,
+  parseRetryAfter,
+  readJson,
+} from "./response.ts";
 
 export interface HttpClientOptions {
   /** `null`: every connection is direct. */
@@ -35,7 +39,7 @@ export interface HttpClientOptions {
   readonly limits?: Partial<AnswerLimits>;
   /** 10 s by default: an unreachable host should not use up a whole verification. */
   readonly connectTimeoutMs?: number;
-  /** Called each time that `BULK_BYTES` more have come in: as many have become garbage. */
+  /** Called each time that `BULK_BYTES` more have come in: about as many bytes of garbage are in memory. */
   readonly onBulk?: () => void;
 }
 
@@ -53,45 +57,10 @@ const LIMITS: AnswerLimits = {
   maxAnswerBytes: 20 * 1024 * 1024,
 };
 
-export interface HttpCall extends CallName {
-  readonly method: "GET" | "POST" | "DELETE";
-  readonly url: URL;
-  readonly headers: Readonly<Record<string, string>>;
-  /** Sent as JSON. */
-  readonly body?: unknown;
-  /** `nothing`: the status is the answer. `json-or-404`: what a 404 says matters, too. */
-  readonly expects: "json" | "json-or-404" | "nothing";
-  /** Refuses addresses of this host, this link and metadata services. */
-  readonly guarded: boolean;
-}
-
-export type HttpAnswer =
-  /** A status below 300 with JSON, or an expected 404 with JSON. */
-  | {
-      readonly kind: "json";
-      readonly status: number;
-      readonly body: unknown;
-      /** The Date header, Unix milliseconds in whole seconds; `null` without a usable one. */
-      readonly dateMs: number | null;
-    }
-  /** Any other status, or one below 300 when nothing was expected. */
-  | { readonly kind: "status"; readonly status: number; readonly retryAfterMs: number | null }
-  | CannotTell;
-
-/** What came of a call, for those who may meet a gate before the client. */
-export type Answer = HttpAnswer | NotAsked;
-
-/** The client, or a gate before it. */
-export interface Caller {
-  request(call: HttpCall, budget: CallBudget, signal: AbortSignal): Promise<Answer>;
-}
+/** Makes a call, by the client or by a gate before it, within what is left of a budget. */
+export type Send = (call: HttpCall) => Promise<Answer>;
 
 const FORBIDDEN_ADDRESS = "was not sent: the address is not allowed";
-
-/** The call's time ran out; never leaves this file. */
-class DeadlineError extends Error {
-  override readonly name = "DeadlineError";
-}
 
 export class HttpClient {
   readonly #clock: HttpClientOptions["clock"];
@@ -99,7 +68,7 @@ export class HttpClient {
   readonly #limits: AnswerLimits;
   readonly #routes: Routes;
   readonly #guardedLookup: LookupFunction;
-  readonly #onBulk: () => void;
+  readonly #onBulk: HttpClientOptions["onBulk"];
   #bulkBytes = 0;
 
   constructor(options: HttpClientOptions) {
@@ -107,7 +76,7 @@ export class HttpClient {
     this.#clock = clock;
     this.#connectTimeoutMs = connectTimeoutMs;
     this.#limits = { ...LIMITS, ...options.limits };
-    this.#onBulk = options.onBulk ?? (() => {});
+    this.#onBulk = options.onBulk;
     const { maxAnswerBytes: maxBytes } = this.#limits;
     const wire = { maxBytes, onReceived: (bytes: number) => this.#received(bytes) };
     this.#routes = new Routes({ proxy, lookup, connectTimeoutMs, wire });
@@ -120,27 +89,19 @@ export class HttpClient {
     if (budget.leftMs === 0) return timedOut(call, "complete answer", budget.totalMs);
     if (call.guarded && isForbiddenHost(call.url)) return malformed(call, FORBIDDEN_ADDRESS);
     const sentMs = this.#clock.monotonicMs();
-    const own = new AbortController();
-    const onAbort = () => own.abort(signal.reason);
-    signal.addEventListener("abort", onAbort, { once: true });
-    this.#clock.sleep(budget.leftMs, own.signal).then(
-      () => own.abort(new DeadlineError()),
-      () => {},
-    );
     try {
       // undici notices an abort only once it has a connection.
-      return await abortable(this.#exchange(call, own.signal), own.signal);
+      const work = (own: AbortSignal) => this.#exchange(call, own);
+      return await withDeadline(work, budget.leftMs, this.#clock, signal);
     } catch (error) {
       signal.throwIfAborted();
       return this.#failure(call, error, budget);
     } finally {
-      signal.removeEventListener("abort", onAbort);
-      own.abort();
       budget.spend(this.#clock.monotonicMs() - sentMs);
     }
   }
 
-  /** Cuts off whatever is in flight; later calls fail. */
+  /** Ends all calls in flight; later calls fail. */
   async close(): Promise<void> {
     await this.#routes.destroy();
   }
@@ -149,7 +110,7 @@ export class HttpClient {
     this.#bulkBytes += bytes;
     if (this.#bulkBytes < BULK_BYTES) return;
     this.#bulkBytes = 0;
-    this.#onBulk();
+    this.#onBulk?.();
   }
 
   async #exchange(call: HttpCall, signal: AbortSignal): Promise<HttpAnswer> {
@@ -170,28 +131,25 @@ export class HttpClient {
       signal,
       onInfo: limitInterimAnswers(),
     });
+    const date = header(headers, "date");
     if (!hasAnswer(call, statusCode)) {
       await discardBody(body);
-      return { kind: "status", status: statusCode, retryAfterMs: this.#retryAfterMs(headers) };
+      const nowMs = this.#clock.now().getTime();
+      const retryAfterMs = parseRetryAfter(header(headers, "retry-after"), date, nowMs);
+      return { kind: "status", status: statusCode, retryAfterMs };
     }
     const read = await readJson(headers, body, this.#limits);
     if (read.kind === "unusable") return malformed(call, read.what);
-    const dateMs = parseHttpDate(header(headers, "date"));
-    return { kind: "json", status: statusCode, body: read.value, dateMs };
+    return { kind: "json", status: statusCode, body: read.value, dateMs: parseHttpDate(date) };
   }
 
-  /** A proxy connects to whatever the name leads to, so what it leads to is looked at first. */
+  /** A proxy connects to whatever the name resolves to, so that is checked first. */
   async #checkName(url: URL): Promise<void> {
     const host = bareHost(url);
     if (isIP(host) !== 0) return;
     const { promise, resolve, reject } = Promise.withResolvers<void>();
     this.#guardedLookup(host, { all: true }, (error) => (error ? reject(error) : resolve()));
     await promise;
-  }
-
-  #retryAfterMs(headers: Dispatcher.ResponseData["headers"]): number | null {
-    const nowMs = this.#clock.now().getTime();
-    return parseRetryAfter(header(headers, "retry-after"), header(headers, "date"), nowMs);
   }
 
   #failure(call: HttpCall, error: unknown, budget: CallBudget): CannotTell {
@@ -209,34 +167,6 @@ export class HttpClient {
 function hasAnswer({ expects }: HttpCall, statusCode: number): boolean {
   if (expects === "nothing") return false;
   return statusCode < 300 || (statusCode === 404 && expects === "json-or-404");
-}
-
-type Unasked = Extract<Evidence, { kind: "not-asked" }>;
-
-/** What an answer means that is not the one hoped for. */
-export function cannotTell(call: CallName, answer: HttpAnswer): CannotTell;
-export function cannotTell(call: CallName, answer: Answer): CannotTell | Unasked;
-export function cannotTell(call: CallName, answer: Answer): CannotTell | Unasked {
-  switch (answer.kind) {
-    case "not-asked":
-      return { kind: answer.kind, reason: answer.reason };
-    case "unreachable":
-    case "malformed":
-      return answer;
-    case "status":
-      return statusFailure(call, answer.status, answer.retryAfterMs);
-    case "json":
-      return statusFailure(call, answer.status, null);
-  }
-}
-
-export function isRefusal(answer: Answer): boolean {
-  return answer.kind === "status" && isUnauthorised(answer.status);
-}
-
-/** Whether a secret from outside can travel in a header as it is. */
-export function isHeaderToken(text: string): boolean {
-  return /^[\x21-\x7e]+$/.test(text);
 }
 
 /** Codes and names are fixed words of Node's, OpenSSL's and undici's; an error's message can carry an address. */

@@ -1,17 +1,14 @@
 /** The ways out, straight or by a proxy, with undici as the client needs it. */
 import type { LookupFunction } from "node:net";
 import { Agent, type Dispatcher, Pool, ProxyAgent } from "undici";
+import {
+  isException,
+  type ProxyException,
+  type ProxySettings,
+  parseNoProxy,
+} from "../../rules/network/no-proxy.ts";
 import { guardLookup } from "./address-guard.ts";
 import { limitAnswers, type WireLimits } from "./answer-limit.ts";
-import { isException, type ProxyException, parseNoProxy } from "./no-proxy.ts";
-
-/** The proxy variables' values; `null` for one that is not set. */
-export interface ProxySettings {
-  readonly httpProxy: string | null;
-  /** `null`: the other one is for https as well. */
-  readonly httpsProxy: string | null;
-  readonly noProxy: string | null;
-}
 
 export interface RouteSettings {
   /** `null`: every connection is direct. */
@@ -31,8 +28,8 @@ export class Routes {
 
   constructor(settings: RouteSettings) {
     const { proxy, lookup } = settings;
-    this.#open = new Renewing(() => openAgent(settings, lookup));
-    this.#guarded = new Renewing(() => openAgent(settings, guardLookup(lookup)));
+    this.#open = new Renewing(() => new Agent(optionsOf(settings, lookup)));
+    this.#guarded = new Renewing(() => new Agent(optionsOf(settings, guardLookup(lookup))));
     const by = (uri: string | null) =>
       uri === null ? null : new Renewing(() => openProxy(settings, uri));
     this.#httpProxy = by(proxy?.httpProxy ?? null);
@@ -40,7 +37,7 @@ export class Routes {
     this.#exceptions = parseNoProxy(proxy?.noProxy ?? "").exceptions;
   }
 
-  /** A proxy looks the name up, not we. */
+  /** Then the proxy resolves the name. */
   isProxied(url: URL): boolean {
     return this.#proxyTo(url) !== null;
   }
@@ -51,7 +48,7 @@ export class Routes {
     return route.to(url.origin);
   }
 
-  /** Cuts off whatever is in flight. */
+  /** Ends all calls in flight. */
   async destroy(): Promise<void> {
     const routes = [this.#open, this.#guarded, this.#httpProxy, this.#httpsProxy];
     await Promise.all(routes.map((route) => route?.destroy()));
@@ -66,8 +63,8 @@ export class Routes {
 const MOST_ORIGINS = 100;
 
 /**
- * undici keeps something for every origin that it was asked to reach by a proxy, or where a call was given up; every
- * sandbox is another one. So a new dispatcher takes over now and then, and the old one goes with the last of its calls.
+ * undici keeps memory for every origin that was reached by a proxy or where a call was aborted, and every sandbox is an
+ * origin. So from time to time a new dispatcher takes over, and the old one is closed when its last call has ended.
  */
 class Renewing {
   readonly #open: () => Dispatcher;
@@ -104,10 +101,6 @@ class Renewing {
 const KEEP_ALIVE_MS = 4_000;
 const KEEP_ALIVE_MAX_MS = 10_000;
 
-function openAgent(settings: RouteSettings, lookup: LookupFunction): Dispatcher {
-  return new Agent(optionsOf(settings, lookup));
-}
-
 function openProxy(settings: RouteSettings, uri: string): Dispatcher {
   return new ProxyAgent({
     ...optionsOf(settings, settings.lookup),
@@ -130,7 +123,7 @@ function optionsOf({ connectTimeoutMs, wire }: RouteSettings, lookup: LookupFunc
     bodyTimeout: 0,
     keepAliveTimeout: KEEP_ALIVE_MS,
     keepAliveMaxTimeout: KEEP_ALIVE_MAX_MS,
-    // Whatever undici connects to comes by here: servers, proxies, and servers behind proxies.
+    // Every connection of undici is made here: to servers, proxies, and servers behind proxies.
     factory: (origin: string | URL, pool: Pool.Options) =>
       new Pool(origin, { ...pool, connect: limitAnswers(pool.connect, wire) }),
   };

@@ -1,6 +1,6 @@
-/**
- * How much of a long text stays, at least: 4000 UTF-16 units, the most that anybody looks at, written in six bytes each.
- */
+/** How much of a long text is looked at, in UTF-16 units: more than rules/ ever shows (1000 code points). */
+const KEPT_UNITS = 4000;
+/** What stays of a text that long, at least: each unit can be written in six bytes. */
 const KEPT_TEXT_BYTES = 24 * 1024;
 
 const FIRST_BYTES = 4 * 1024;
@@ -23,7 +23,7 @@ export class JsonCollector {
   #escaped = false;
   /** Where the current text begins. */
   #textAt = 0;
-  /** Lies between two characters of the current text; what is before it can go. */
+  /** A position between two characters of the current text; what is before it can be dropped. */
   #cutAt = 0;
 
   /** `maxBytes` limits what is kept. */
@@ -36,33 +36,25 @@ export class JsonCollector {
     return this.#bytes.subarray(0, this.#size);
   }
 
-  /** False when more would have to be kept than allowed; what came is of no use then. */
+  /** False when more would have to be kept than allowed; the document is unusable then. */
   add(piece: Uint8Array): boolean {
     for (let at = 0; at < piece.length; at += 1) {
       if (this.#size === this.#bytes.length && !this.#grow()) return false;
       const byte = piece[at] ?? 0;
       this.#bytes[this.#size] = byte;
       this.#size += 1;
-      this.#follow(byte);
+      if (this.#escaped) this.#escaped = false;
+      else if (byte === QUOTE) this.#beginOrEndText();
+      else if (byte === BACKSLASH) this.#escaped = this.#inText;
+      // Not behind a backslash: without it, what it escapes would end the text or escape what follows.
+      const cuttable = this.#inText && !this.#escaped;
+      if (cuttable && this.#size - this.#cutAt >= KEPT_TEXT_BYTES) this.#shorten();
     }
     return true;
   }
 
-  #follow(byte: number): void {
-    if (!this.#inText) {
-      if (byte === QUOTE) this.#beginText();
-      return;
-    }
-    if (this.#escaped) this.#escaped = false;
-    else if (byte === BACKSLASH) this.#escaped = true;
-    else if (byte === QUOTE) this.#inText = false;
-    // Not behind a backslash: without it, what it escapes would end the text or escape what follows.
-    const cuttable = this.#inText && !this.#escaped;
-    if (cuttable && this.#size - this.#cutAt >= KEPT_TEXT_BYTES) this.#shorten();
-  }
-
-  #beginText(): void {
-    this.#inText = true;
+  #beginOrEndText(): void {
+    this.#inText = !this.#inText;
     this.#textAt = this.#size;
     this.#cutAt = this.#size;
   }
@@ -81,4 +73,15 @@ export class JsonCollector {
     this.#bytes = grown;
     return true;
   }
+}
+
+/**
+ * The end of a text, as a string of its own. A plain slice would keep the whole text in memory behind it, and a run's
+ * output can be megabytes.
+ */
+export function textTail(text: string | null | undefined): string {
+  if (text === null || text === undefined) return "";
+  if (text.length <= KEPT_UNITS) return text;
+  // UTF-16 in both directions: the copy keeps lone surrogates as they are.
+  return Buffer.from(text.slice(-KEPT_UNITS), "utf16le").toString("utf16le");
 }

@@ -5,19 +5,12 @@
  * back. So its age and its memory prove nothing, and it is not asked for them: without an exit code a run is running
  * until its hard deadline.
  */
-import type { Evidence, RunSnapshot } from "../../rules/model.ts";
-import type { Backend, Clock } from "../../watchdog/ports.ts";
-import { ApiGate } from "../api-gate/gate.ts";
-import { CallBudget } from "../http/call-budget.ts";
-import type { HttpClient } from "../http/client.ts";
-import { type Secret, withSecret } from "../http/secret.ts";
+import type { Backend } from "../../watchdog/ports.ts";
+import { ApiGate, type ApiGateOptions } from "../api-gate/gate.ts";
+import { CallBudget, type HttpCall, type Secret, withSecret } from "../http/call.ts";
 import { BASH_SEARCH, searchBashOutput } from "./bash-events.ts";
 
-export interface AgentServerOptions {
-  readonly http: HttpClient;
-  readonly clock: Pick<Clock, "monotonicMs" | "sleep">;
-  /** Calls at once. */
-  readonly concurrency: number;
+export interface AgentServerOptions extends Omit<ApiGateOptions, "main"> {
   readonly baseUrl: string;
   /** `null`: the server asks for none. */
   readonly apiKey: Secret<string | null>;
@@ -33,33 +26,26 @@ export function agentServerBackend(options: AgentServerOptions): Backend {
     api: gate,
     needs: ["bashCommandId"],
     cleans: false,
-    verify: (run, signal) => verify(options, gate, agentUrl, run, signal),
+    async verify(run, signal) {
+      signal.throwIfAborted();
+      const { bashCommandId: commandId } = run;
+      if (!commandId) return { kind: "no-command", sandbox: "not-asked" };
+      // The operator chose this address, so it may well be this host's.
+      const search = { agentUrl, commandId, guarded: false };
+      const budget = new CallBudget(options.verifyTimeoutMs);
+      const send = (call: HttpCall) => gate.request(call, budget, signal);
+      const { evidence, unauthorized } = await withSecret(
+        options.apiKey,
+        (sessionKey) => searchBashOutput(send, { ...search, sessionKey }),
+        (answer) => answer.unauthorized,
+      );
+      if (unauthorized) gate.unauthorized(BASH_SEARCH, run);
+      return evidence;
+    },
     cleanup: async () => ({
       kind: "failed",
       failure: "agent_server has no sandboxes to delete",
       retryAfterMs: null,
     }),
   };
-}
-
-async function verify(
-  options: AgentServerOptions,
-  gate: ApiGate,
-  agentUrl: URL,
-  run: RunSnapshot,
-  signal: AbortSignal,
-): Promise<Evidence> {
-  signal.throwIfAborted();
-  const { bashCommandId: commandId } = run;
-  if (!commandId) return { kind: "no-command", sandbox: "not-asked" };
-  // The operator chose this address, so it may well be this host's.
-  const search = { agentUrl, commandId, guarded: false };
-  const budget = new CallBudget(options.verifyTimeoutMs);
-  const { evidence, unauthorised } = await withSecret(
-    options.apiKey,
-    (sessionKey) => searchBashOutput(gate, { ...search, sessionKey }, budget, signal),
-    (answer) => answer.unauthorised,
-  );
-  if (unauthorised) gate.refused(BASH_SEARCH, run);
-  return evidence;
 }

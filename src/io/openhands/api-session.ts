@@ -1,12 +1,9 @@
 import type { Clock } from "../../watchdog/ports.ts";
-import type { GatedCall } from "../api-gate/call-outcome.ts";
-import type { ApiGate } from "../api-gate/gate.ts";
-import type { Owner } from "../api-gate/owner.ts";
-import type { CallBudget } from "../http/call-budget.ts";
-import { type Answer, isRefusal } from "../http/client.ts";
-import { malformed } from "../http/failure.ts";
-import type { ApiKey, KeyAnswer, KeyCache, KeyOwner } from "./key-cache.ts";
-import { KEY_MINT } from "./key-mint.ts";
+import type { Owner } from "../api-gate/circuit.ts";
+import type { ApiGate, GatedCall } from "../api-gate/gate.ts";
+import { type Answer, isUnauthorized, malformed } from "../http/answer.ts";
+import type { CallBudget } from "../http/call.ts";
+import { type ApiKey, KEY_MINT, type KeyAnswer, type KeyCache, type KeyOwner } from "./keys.ts";
 
 /** What all sessions share. */
 export interface ApiParts {
@@ -17,7 +14,7 @@ export interface ApiParts {
 
 export type ApiCall = Omit<GatedCall, "headers" | "guarded" | "credential">;
 
-/** The API calls of one verification or clean-up. A refused key is replaced at most once, however many calls there are. */
+/** The API calls of one verification or clean-up. A rejected key is replaced at most once, however many calls there are. */
 export class ApiSession {
   readonly owner: Owner;
   readonly #parts: ApiParts;
@@ -41,10 +38,10 @@ export class ApiSession {
     const current = await this.#currentKey(owner, signal);
     if (current.kind === "failed") return current.failure;
     const answer = await this.#call(call, current.key, signal);
-    if (!isRefusal(answer)) return answer;
+    if (!isUnauthorized(answer)) return answer;
     const other = await this.#otherKey(owner, current.key, signal);
     const again = other?.kind === "key" ? await this.#call(call, other.key, signal) : answer;
-    if (isRefusal(again)) this.#parts.gate.refused(call, owner);
+    if (isUnauthorized(again)) this.#parts.gate.unauthorized(call, owner);
     const mintFailed = other?.kind === "failed" && other.failure.kind !== "not-asked";
     return mintFailed ? other.failure : again;
   }
@@ -57,13 +54,13 @@ export class ApiSession {
   /** @returns `null` when there is no other key to try. */
   async #otherKey(
     owner: KeyOwner,
-    refused: ApiKey,
+    rejected: ApiKey,
     signal: AbortSignal,
   ): Promise<KeyAnswer | null> {
     if (this.#renewed) return null;
     this.#renewed = true;
-    const renewed = await this.#awaitKey(this.#parts.keys.renew(owner, refused, signal));
-    return renewed.kind === "key" && renewed.key === refused ? null : renewed;
+    const renewed = await this.#awaitKey(this.#parts.keys.renew(owner, rejected, signal));
+    return renewed.kind === "key" && renewed.key === rejected ? null : renewed;
   }
 
   /** The minting is shared with other runs; this one pays for as much of it as it waited for. */

@@ -3,18 +3,17 @@
  * answer must be about it: the same server runs other commands, whose exit codes prove nothing about the run.
  *
  * No output yet is the normal sign of a running command: output is stored per MiB and at the exit. What else it can
- * mean is a matter of command-fate.ts.
+ * mean is a matter of command-status.ts.
  *
- * The last event has what was left of the output, which can be next to nothing. A failure's tails are then completed
- * from the event before it. That is for people to read: whatever comes of it, the exit code stands.
+ * The last event has only the rest of the output, which can be almost nothing. The output of a failure is then completed
+ * from the event before it, for people to read; it never changes the exit code.
  */
 import { z } from "zod";
 import type { Evidence } from "../../rules/model.ts";
-import type { CallBudget } from "../http/call-budget.ts";
-import { type Caller, cannotTell, type HttpCall } from "../http/client.ts";
-import { type CallName, isUnauthorised, malformed } from "../http/failure.ts";
-import { textTail } from "../http/text-tail.ts";
-import { urlBelow } from "../http/url.ts";
+import { cannotTell, isUnauthorized, malformed } from "../http/answer.ts";
+import { type CallName, type HttpCall, urlBelow } from "../http/call.ts";
+import type { Send } from "../http/client.ts";
+import { textTail } from "../http/json-collector.ts";
 
 export interface BashSearch {
   readonly agentUrl: URL;
@@ -26,8 +25,8 @@ export interface BashSearch {
 
 export interface BashAnswer {
   readonly evidence: Evidence;
-  /** The server refused the key; a newer one may help. */
-  readonly unauthorised: boolean;
+  /** 401 or 403: the server rejected the key; a newer one may help. */
+  readonly unauthorized: boolean;
   /** The Date header of a usable answer, Unix milliseconds; `null` without one. */
   readonly dateMs: number | null;
   /** When the newest output was stamped, Unix milliseconds; `null` without output, or with a stamp that is none. */
@@ -48,53 +47,54 @@ const outputShape = z.object({
   exit_code: z.int32().nullable(),
   stdout: z.string().nullish(),
   stderr: z.string().nullish(),
-  // Only needed for more output: what cannot be read there does no harm.
+  // Only needed for more output: unreadable values do no harm.
   order: z.int32().nonnegative().catch(0),
   timestamp: z.iso.datetime({ offset: true }).nullable().catch(null),
 });
 
 type Output = z.infer<typeof outputShape>;
 
-export async function searchBashOutput(
-  http: Caller,
-  search: BashSearch,
-  budget: CallBudget,
-  signal: AbortSignal,
-): Promise<BashAnswer> {
-  const answer = await http.request(callFor(BASH_SEARCH, search, {}), budget, signal);
+export async function searchBashOutput(send: Send, search: BashSearch): Promise<BashAnswer> {
+  const answer = await send(searchCall(BASH_SEARCH, search));
   if (answer.kind !== "json") {
-    const unauthorised = answer.kind === "status" && isUnauthorised(answer.status);
     const evidence = cannotTell(BASH_SEARCH, answer);
-    return { evidence, unauthorised, dateMs: null, outputAtMs: null };
+    return { evidence, unauthorized: isUnauthorized(answer), dateMs: null, outputAtMs: null };
   }
   const found = readSearch(answer.body, search.commandId);
-  const told = { unauthorised: false, dateMs: answer.dateMs };
+  const told = { unauthorized: false, dateMs: answer.dateMs };
   if (found.kind !== "BashOutput") return { ...told, evidence: found, outputAtMs: null };
   const outputAtMs = found.timestamp === null ? null : Date.parse(found.timestamp);
   const { exit_code: exitCode } = found;
   if (exitCode === null) {
     return { ...told, evidence: { kind: "running", output: "partial" }, outputAtMs };
   }
-  const before = await outputBefore(http, search, found, budget, signal);
+  const before = await outputBefore(send, search, found);
   const stdout = textTail(textTail(before?.stdout) + textTail(found.stdout));
   const stderr = textTail(textTail(before?.stderr) + textTail(found.stderr));
   return { ...told, evidence: { kind: "exited", exitCode, stdout, stderr }, outputAtMs };
 }
 
-function callFor(
-  name: CallName,
-  search: BashSearch,
-  narrowed: { readonly timestamp__lt?: string },
-): HttpCall {
-  const url = urlBelow(search.agentUrl, "/api/bash/bash_events/search", {
+function searchCall(name: CallName, search: BashSearch, narrowed: Query = {}): HttpCall {
+  return agentCall(name, search, "/api/bash/bash_events/search", {
     kind__eq: "BashOutput",
     command_id__eq: search.commandId,
     sort_order: "TIMESTAMP_DESC",
     limit: "1",
     ...narrowed,
   });
-  const headers = search.sessionKey === null ? {} : { "x-session-api-key": search.sessionKey };
-  const { guarded } = search;
+}
+
+type Query = Readonly<Record<string, string>>;
+
+/** A question to the agent server that the search names. */
+export function agentCall(
+  name: CallName,
+  { agentUrl, sessionKey, guarded }: BashSearch,
+  path: string,
+  query: Query = {},
+): HttpCall {
+  const url = urlBelow(agentUrl, path, query);
+  const headers = sessionKey === null ? {} : { "x-session-api-key": sessionKey };
   return { ...name, method: "GET", url, headers, expects: "json", guarded };
 }
 
@@ -111,17 +111,10 @@ function readSearch(body: unknown, commandId: string): Evidence | Output {
   return output.data;
 }
 
-/** @returns `null` where nothing is missing, and where the event right before cannot be had. */
-async function outputBefore(
-  http: Caller,
-  search: BashSearch,
-  last: Output,
-  budget: CallBudget,
-  signal: AbortSignal,
-): Promise<Output | null> {
+/** @returns `null` when nothing is missing, or the event right before cannot be read. */
+async function outputBefore(send: Send, search: BashSearch, last: Output): Promise<Output | null> {
   if (last.timestamp === null || !isShort(last)) return null;
-  const call = callFor(EARLIER_OUTPUT, search, { timestamp__lt: last.timestamp });
-  const answer = await http.request(call, budget, signal);
+  const answer = await send(searchCall(EARLIER_OUTPUT, search, { timestamp__lt: last.timestamp }));
   if (answer.kind !== "json") return null;
   const found = readSearch(answer.body, search.commandId);
   // Older servers stamp events by the second, so that another event than the one right before may come.

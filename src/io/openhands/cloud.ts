@@ -1,56 +1,38 @@
 /**
- * A run's truth in OpenHands' cloud takes three steps: a key for its user, the sandbox's record, and the sandbox's own
+ * Verifying a run in OpenHands' cloud takes three steps: a key for its user, the sandbox's record, and the sandbox's own
  * agent server, which knows the exit code.
  *
- * Either key can be refused for reasons that have nothing to do with the run (rotated on resume, an outage of the auth
+ * Either key can be rejected for reasons that have nothing to do with the run (rotated on resume, an outage of the auth
  * layer), so each is fetched anew once, and after that the answer is "cannot tell".
  */
+import { isIP } from "node:net";
+import { domainToASCII } from "node:url";
 import type { Evidence, RunSnapshot } from "../../rules/model.ts";
-import type {
-  Backend,
-  CleanupResult,
-  CleanupTarget,
-  Clock,
-  PauseResult,
-} from "../../watchdog/ports.ts";
-import { isLoopbackHost } from "../http/address-guard.ts";
-import { CallBudget } from "../http/call-budget.ts";
-import { type HttpClient, isHeaderToken } from "../http/client.ts";
-import { malformed } from "../http/failure.ts";
-import type { Secret } from "../http/secret.ts";
-import { parseAgentUrl } from "./agent-url.ts";
+import { bareHost, isLoopbackHost } from "../../rules/network/addresses.ts";
+import type { Backend } from "../../watchdog/ports.ts";
+import { malformed } from "../http/answer.ts";
+import { CallBudget, type HttpCall, isHeaderToken } from "../http/call.ts";
 import { BASH_SEARCH, type BashSearch } from "./bash-events.ts";
-import { askForFate } from "./command-status.ts";
-import { gone, type SandboxAnswer } from "./sandbox-answer.ts";
-import { SandboxApi } from "./sandbox-api.ts";
+import { askForCommandStatus } from "./command-status.ts";
+import { type SandboxAnswer, SandboxApi, type SandboxApiOptions } from "./sandbox-api.ts";
 
-export interface OpenHandsCloudOptions {
-  readonly http: HttpClient;
-  readonly clock: Pick<Clock, "monotonicMs" | "sleep">;
-  readonly baseUrl: string;
-  readonly serviceKey: Secret<string>;
-  /** Calls to the app server at once, over all runs and clean-ups. */
-  readonly apiConcurrency: number;
-  /** Time in calls that one verification, clean-up or key minting may take. */
-  readonly verifyTimeoutMs: number;
+export interface OpenHandsCloudOptions extends SandboxApiOptions {
   /** Host suffixes that agent servers may have; empty for any. */
   readonly agentHosts: readonly string[];
 }
 
 export function openHandsCloudBackend(options: OpenHandsCloudOptions): Backend {
-  const baseUrl = new URL(options.baseUrl);
-  const api = new SandboxApi({ ...options, baseUrl, mintTimeoutMs: options.verifyTimeoutMs });
-  // With the API on this very host, its sandboxes are here as well.
-  const guarded = !isLoopbackHost(baseUrl);
-  const deps = { ...options, api, guarded };
+  const api = new SandboxApi(options);
+  // When the API is on this host, its sandboxes are too.
+  const guarded = !isLoopbackHost(new URL(options.baseUrl));
   return {
     name: "openhands-cloud",
     api: api.gate,
     needs: ["sandboxId"],
     cleans: true,
-    verify: (run, signal) => verify(deps, run, signal),
-    cleanup: (target, signal) => cleanup(deps, target, signal),
-    pause: (target, signal) => pause(deps, target, signal),
+    verify: (run, signal) => verify({ ...options, api, guarded }, run, signal),
+    cleanup: (target, signal) => api.delete(target, signal),
+    pause: (target, signal) => api.pause(target, signal),
   };
 }
 
@@ -65,24 +47,25 @@ type Found = Extract<SandboxAnswer, { kind: "up" }>;
 async function verify(deps: Deps, run: RunSnapshot, signal: AbortSignal): Promise<Evidence> {
   signal.throwIfAborted();
   const { sandboxId, bashCommandId } = run;
-  if (!sandboxId) return gone("no-sandbox-id", "No sandbox_id available for verification");
+  if (!sandboxId) return { kind: "gone", reason: "no-sandbox-id" };
   const budget = new CallBudget(deps.verifyTimeoutMs);
   const session = deps.api.session(run, budget);
   const found = await deps.api.lookup(session, sandboxId, signal);
   if (found.kind !== "up") return found;
   if (!bashCommandId) return { kind: "no-command", sandbox: "running" };
 
-  const ask = (search: BashSearch) => askForFate(deps.http, search, budget, signal);
+  const send = (call: HttpCall) => deps.http.request(call, budget, signal);
   const search = searchOf(deps, found, bashCommandId);
   if (search.kind !== "search") return search;
-  const answer = await ask(search);
-  if (!answer.unauthorised) return answer.evidence;
+  const answer = await askForCommandStatus(send, search);
+  if (!answer.unauthorized) return answer.evidence;
 
   const foundAgain = await deps.api.lookup(session, sandboxId, signal);
   if (foundAgain.kind !== "up") return foundAgain;
   if (isSameServer(found, foundAgain)) return answer.evidence;
   const newSearch = searchOf(deps, foundAgain, bashCommandId);
-  return newSearch.kind === "search" ? (await ask(newSearch)).evidence : newSearch;
+  if (newSearch.kind !== "search") return newSearch;
+  return (await askForCommandStatus(send, newSearch)).evidence;
 }
 
 function searchOf(
@@ -105,18 +88,27 @@ function isSameServer(a: Found, b: Found): boolean {
   return a.agentUrl === b.agentUrl && a.sessionKey === b.sessionKey;
 }
 
-async function cleanup(
-  deps: Deps,
-  target: CleanupTarget,
-  signal: AbortSignal,
-): Promise<CleanupResult> {
-  signal.throwIfAborted();
-  const session = deps.api.session(target, new CallBudget(deps.verifyTimeoutMs));
-  return await deps.api.delete(session, target.sandboxId, signal);
+/**
+ * The agent server's URL, or `null` when the session key must not be sent there.
+ *
+ * `hosts` are suffixes on label boundaries; an empty list allows every host. Addresses are checked by the call itself.
+ */
+export function parseAgentUrl(text: string, hosts: readonly string[]): URL | null {
+  const url = URL.parse(text);
+  if (url?.protocol !== "http:" && url?.protocol !== "https:") return null;
+  if (url.username !== "" || url.password !== "") return null;
+  const host = bareHost(url);
+  return hosts.length === 0 || hosts.some((suffix) => isBelow(host, suffix)) ? url : null;
 }
 
-async function pause(deps: Deps, target: CleanupTarget, signal: AbortSignal): Promise<PauseResult> {
-  signal.throwIfAborted();
-  const session = deps.api.session(target, new CallBudget(deps.verifyTimeoutMs));
-  return await deps.api.pause(session, target.sandboxId, signal);
+/** `runtime.example` allows itself and `a.runtime.example`, not `badruntime.example`. Addresses match as a whole. */
+function isBelow(host: string, suffix: string): boolean {
+  const name = suffix
+    .trim()
+    .replace(/^\*?\./, "")
+    .replace(/\.$/, "");
+  if (name === "") return false;
+  if (isIP(name) !== 0 || isIP(host) !== 0) return host === name;
+  const ascii = domainToASCII(name);
+  return host === ascii || host.endsWith(`.${ascii}`);
 }

@@ -9,12 +9,15 @@
  */
 import { z } from "zod";
 import type { GoneReason } from "../../rules/model.ts";
-import type { CallBudget } from "../http/call-budget.ts";
-import type { Caller } from "../http/client.ts";
-import type { CallName } from "../http/failure.ts";
-import { urlBelow } from "../http/url.ts";
-import { type BashAnswer, type BashSearch, bareHex, searchBashOutput } from "./bash-events.ts";
-import { gone } from "./sandbox-answer.ts";
+import type { CallName } from "../http/call.ts";
+import type { Send } from "../http/client.ts";
+import {
+  agentCall,
+  type BashAnswer,
+  type BashSearch,
+  bareHex,
+  searchBashOutput,
+} from "./bash-events.ts";
 
 /**
  * How much younger than the command's last sign of life the server must be. A command is often started as soon as its
@@ -29,7 +32,7 @@ const SERVER_INFO: CallName = { source: "agent_server", operation: "server_info"
 
 const HEX_ID = /^[0-9a-f]{32}$/;
 
-/** FastAPI's own words. An ingress answers 404 as well, but not like this. */
+/** FastAPI's own text. An ingress answers 404 as well, but with another one. */
 const notFoundShape = z.strictObject({ detail: z.literal("Not Found") });
 
 /** The command's text is a tenant's, and is dropped here. */
@@ -43,39 +46,27 @@ const commandShape = z.object({
 const infoShape = z.object({ uptime: z.number(), idle_time: z.number() });
 
 /** Three calls at most, all of them to the server that the search names. */
-export async function askForFate(
-  http: Caller,
-  search: BashSearch,
-  budget: CallBudget,
-  signal: AbortSignal,
-): Promise<BashAnswer> {
-  const answer = await searchBashOutput(http, search, budget, signal);
+export async function askForCommandStatus(send: Send, search: BashSearch): Promise<BashAnswer> {
+  const answer = await searchBashOutput(send, search);
   if (answer.evidence.kind !== "running") return answer;
-  const loss = await findLoss(http, search, answer, budget, signal);
-  return loss === null ? answer : { ...answer, evidence: gone(loss, LOSSES[loss]) };
+  const loss = await findLoss(send, search, answer);
+  return loss === null ? answer : { ...answer, evidence: { kind: "gone", reason: loss } };
 }
 
 type Loss = Extract<GoneReason, "command-unknown" | "server-restarted">;
 
-const LOSSES: Readonly<Record<Loss, string>> = {
-  "command-unknown": "The agent server does not know the command",
-  "server-restarted": "The agent server restarted after the command began",
-};
-
 /** @returns `null` unless the command is lost for certain. */
 async function findLoss(
-  http: Caller,
+  send: Send,
   search: BashSearch,
   { dateMs: searchedAtMs, outputAtMs, evidence }: BashAnswer,
-  budget: CallBudget,
-  signal: AbortSignal,
 ): Promise<Loss | null> {
   const silent = evidence.kind === "running" && evidence.output === "none";
-  const command = await askForCommand(http, search, budget, signal);
+  const command = await askForCommand(send, search);
   if (command === null) return null;
   // A server with output of a command knows it; it purged the older event before the newer one.
   if (command === "unknown") return silent ? "command-unknown" : null;
-  const server = await askForServer(http, search, budget, signal);
+  const server = await askForServer(send, search);
   if (server === null) return null;
   const lastSignMs = silent ? command.beganAtMs : outputAtMs;
   if (lastSignMs === null || lastSignMs < command.beganAtMs) return null;
@@ -102,20 +93,12 @@ function startOf({ uptimeMs, idleMs }: Server, [search, command, server]: Dates)
 
 type Known = { readonly beganAtMs: number; readonly dateMs: number | null } | "unknown";
 
-async function askForCommand(
-  http: Caller,
-  { agentUrl, sessionKey, commandId, guarded }: BashSearch,
-  budget: CallBudget,
-  signal: AbortSignal,
-): Promise<Known | null> {
+async function askForCommand(send: Send, search: BashSearch): Promise<Known | null> {
   // The server compares this id as text.
-  const id = bareHex(commandId);
+  const id = bareHex(search.commandId);
   if (!HEX_ID.test(id)) return null;
-  const url = urlBelow(agentUrl, `/api/bash/bash_events/${id}`, {});
-  const headers = sessionKey === null ? {} : { "x-session-api-key": sessionKey };
-  const expects = "json-or-404";
-  const call = { ...BASH_EVENT, method: "GET", url, headers, expects, guarded } as const;
-  const answer = await http.request(call, budget, signal);
+  const call = agentCall(BASH_EVENT, search, `/api/bash/bash_events/${id}`);
+  const answer = await send({ ...call, expects: "json-or-404" });
   if (answer.kind !== "json") return null;
   if (answer.status === 404) {
     return notFoundShape.safeParse(answer.body).success ? "unknown" : null;
@@ -133,23 +116,11 @@ interface Server {
   readonly dateMs: number | null;
 }
 
-async function askForServer(
-  http: Caller,
-  { agentUrl, guarded }: BashSearch,
-  budget: CallBudget,
-  signal: AbortSignal,
-): Promise<Server | null> {
-  const url = urlBelow(agentUrl, "/server_info", {});
-  // Open to everybody: the key stays at home.
-  const call = {
-    ...SERVER_INFO,
-    method: "GET",
-    url,
-    headers: {},
-    expects: "json",
-    guarded,
-  } as const;
-  const answer = await http.request(call, budget, signal);
+async function askForServer(send: Send, search: BashSearch): Promise<Server | null> {
+  // Needs no key, so none is sent.
+  const answer = await send(
+    agentCall(SERVER_INFO, { ...search, sessionKey: null }, "/server_info"),
+  );
   if (answer.kind !== "json") return null;
   const info = infoShape.safeParse(answer.body);
   if (!info.success) return null;

@@ -1,48 +1,55 @@
-/** The OpenHands app server: mints keys, knows sandboxes, deletes them. It is shared by all tenants and draws 429s. */
-import type { CleanupResult, Clock, PauseResult } from "../../watchdog/ports.ts";
-import { ApiGate } from "../api-gate/gate.ts";
-import type { Owner } from "../api-gate/owner.ts";
-import type { CallBudget } from "../http/call-budget.ts";
-import { isCleanupAnswer, readCleanup } from "../http/cleanup-answer.ts";
-import { cannotTell, type HttpAnswer, type HttpClient } from "../http/client.ts";
-import { type CallName, cleanupFailed, malformed } from "../http/failure.ts";
-import type { Secret } from "../http/secret.ts";
-import { pathSegment, urlBelow } from "../http/url.ts";
-import { type ApiParts, ApiSession } from "./api-session.ts";
-import { KeyCache } from "./key-cache.ts";
-import { mintKey } from "./key-mint.ts";
-import { readSandbox, SANDBOX_LOOKUP, type SandboxAnswer } from "./sandbox-answer.ts";
+/** The OpenHands app server: mints keys, knows sandboxes, deletes them. All tenants share it, and it answers 429. */
+import { z } from "zod";
+import type { Evidence } from "../../rules/model.ts";
+import type { CleanupResult, CleanupTarget, PauseResult } from "../../watchdog/ports.ts";
+import type { Owner } from "../api-gate/circuit.ts";
+import { ApiGate, type ApiGateOptions } from "../api-gate/gate.ts";
+import {
+  cannotTell,
+  cleanupFailed,
+  type HttpAnswer,
+  isCleanupAnswer,
+  malformed,
+  readCleanup,
+} from "../http/answer.ts";
+import { CallBudget, type CallName, pathSegment, type Secret, urlBelow } from "../http/call.ts";
+import { type ApiCall, type ApiParts, ApiSession } from "./api-session.ts";
+import { KeyCache, mintKey } from "./keys.ts";
 import { SingleFlight } from "./single-flight.ts";
 
-export interface SandboxApiOptions {
-  readonly http: HttpClient;
-  readonly clock: Pick<Clock, "monotonicMs" | "sleep">;
-  readonly baseUrl: URL;
+/** `concurrency` counts calls to the app server, over all runs and clean-ups. */
+export interface SandboxApiOptions extends Omit<ApiGateOptions, "main"> {
+  readonly baseUrl: string;
   readonly serviceKey: Secret<string>;
-  /** Calls at once, over all runs and clean-ups. */
-  readonly apiConcurrency: number;
-  readonly mintTimeoutMs: number;
+  /** Time in calls that one verification, clean-up or key minting may take. */
+  readonly verifyTimeoutMs: number;
 }
 
-const SANDBOX_DELETE: CallName = { source: "sandbox_api", operation: "delete_sandbox" };
-const SANDBOX_PAUSE: CallName = { source: "sandbox_api", operation: "pause_sandbox" };
+const SANDBOX_LOOKUP: CallName = { source: "sandbox_api", operation: "get_sandbox" };
+const DELETION = { source: "sandbox_api", operation: "delete_sandbox", method: "DELETE" } as const;
+const PAUSE = { source: "sandbox_api", operation: "pause_sandbox", method: "POST" } as const;
 
-const UNUSABLE_ID = "was not sent: the sandbox id is unusable";
+/** `up`: running, with an agent server to ask. Otherwise the look-up itself is the evidence. */
+export type SandboxAnswer =
+  | { readonly kind: "up"; readonly agentUrl: string; readonly sessionKey: string | null }
+  | Evidence;
 
 export class SandboxApi {
   readonly gate: ApiGate;
   readonly #baseUrl: URL;
+  readonly #timeoutMs: number;
   readonly #parts: ApiParts;
   readonly #lookups = new SingleFlight<SandboxAnswer>();
 
   constructor(options: SandboxApiOptions) {
-    const { http, clock, baseUrl, serviceKey, mintTimeoutMs: timeoutMs } = options;
-    const concurrency = options.apiConcurrency;
-    const gate = new ApiGate({ http, clock, concurrency, main: SANDBOX_LOOKUP });
+    const { clock, serviceKey, verifyTimeoutMs: timeoutMs } = options;
+    const baseUrl = new URL(options.baseUrl);
+    const gate = new ApiGate({ ...options, main: SANDBOX_LOOKUP });
     const mintOptions = { gate, baseUrl, serviceKey, timeoutMs };
     const keys = new KeyCache((owner, signal) => mintKey(mintOptions, owner, signal), clock);
     this.gate = gate;
     this.#baseUrl = baseUrl;
+    this.#timeoutMs = timeoutMs;
     this.#parts = { gate, clock, keys };
   }
 
@@ -50,11 +57,21 @@ export class SandboxApi {
     return new ApiSession(this.#parts, owner, budget);
   }
 
-  /** Whoever asks the same while the answer is on its way shares it. */
+  /** Callers that ask the same at the same time share one call. */
   lookup(session: ApiSession, sandboxId: string, signal: AbortSignal): Promise<SandboxAnswer> {
     const { userId, orgId } = session.owner;
     const question = JSON.stringify([userId, orgId, sandboxId]);
     return this.#lookups.run(question, (own) => this.#ask(session, sandboxId, own), signal);
+  }
+
+  delete(target: CleanupTarget, signal: AbortSignal): Promise<CleanupResult> {
+    // Older app servers read the id from the query, newer ones from the path.
+    return this.#change(DELETION, target, "", { sandbox_id: target.sandboxId }, signal);
+  }
+
+  async pause(target: CleanupTarget, signal: AbortSignal): Promise<PauseResult> {
+    const result = await this.#change(PAUSE, target, "/pause", {}, signal);
+    return result.kind === "deleted" ? { kind: "paused" } : result;
   }
 
   async #ask(session: ApiSession, sandboxId: string, signal: AbortSignal): Promise<SandboxAnswer> {
@@ -67,30 +84,62 @@ export class SandboxApi {
     return cannotTell(SANDBOX_LOOKUP, answer);
   }
 
-  async delete(
-    session: ApiSession,
-    sandboxId: string,
+  async #change(
+    name: Pick<ApiCall, "source" | "operation" | "method">,
+    target: CleanupTarget,
+    path: string,
+    query: Readonly<Record<string, string>>,
     signal: AbortSignal,
   ): Promise<CleanupResult> {
-    const segment = pathSegment(sandboxId);
-    if (segment === null) return cleanupFailed(malformed(SANDBOX_DELETE, UNUSABLE_ID));
-    // Older app servers read the id from the query, newer ones from the path.
-    const url = urlBelow(this.#baseUrl, `/api/v1/sandboxes/${segment}`, { sandbox_id: sandboxId });
-    const expects = "nothing";
-    const isUsable = isCleanupAnswer;
-    const call = { ...SANDBOX_DELETE, method: "DELETE", url, expects, isUsable } as const;
-    const answer = await session.send(call, signal);
-    return readCleanup(SANDBOX_DELETE, answer);
+    signal.throwIfAborted();
+    const segment = pathSegment(target.sandboxId);
+    if (segment === null) {
+      return cleanupFailed(malformed(name, "was not sent: the sandbox id is unusable"));
+    }
+    const url = urlBelow(this.#baseUrl, `/api/v1/sandboxes/${segment}${path}`, query);
+    const session = this.session(target, new CallBudget(this.#timeoutMs));
+    const call = { ...name, url, expects: "nothing", isUsable: isCleanupAnswer } as const;
+    return readCleanup(name, await session.send(call, signal));
   }
+}
 
-  async pause(session: ApiSession, sandboxId: string, signal: AbortSignal): Promise<PauseResult> {
-    const segment = pathSegment(sandboxId);
-    if (segment === null) return cleanupFailed(malformed(SANDBOX_PAUSE, UNUSABLE_ID));
-    const url = urlBelow(this.#baseUrl, `/api/v1/sandboxes/${segment}/pause`, {});
-    const expects = "nothing";
-    const isUsable = isCleanupAnswer;
-    const call = { ...SANDBOX_PAUSE, method: "POST", url, expects, isUsable } as const;
-    const result = readCleanup(SANDBOX_PAUSE, await session.send(call, signal));
-    return result.kind === "deleted" ? { kind: "paused" } : result;
+const urlShape = z.object({ name: z.string().nullish(), url: z.string().nullish() });
+const sandboxShape = z.object({
+  id: z.string().nullish(),
+  status: z.string(),
+  session_api_key: z.string().nullish(),
+  exposed_urls: z.array(urlShape.nullable()).nullish(),
+});
+/** The app server answers in the order of the ids asked for, with `null` for those it does not know. */
+const answerShape = z.array(sandboxShape.nullable()).max(1).nullable();
+
+function readSandbox(body: unknown, sandboxId: string): SandboxAnswer {
+  const answer = answerShape.safeParse(body);
+  if (!answer.success) return malformed(SANDBOX_LOOKUP, "answered with an unexpected shape");
+  const sandbox = answer.data?.[0] ?? null;
+  if (sandbox === null) return { kind: "gone", reason: "no-record" };
+  const { id, status, session_api_key: sessionKey = null, exposed_urls: exposed } = sandbox;
+  if (typeof id === "string" && id !== sandboxId) {
+    return malformed(SANDBOX_LOOKUP, "answered about another sandbox");
+  }
+  if (status !== "RUNNING") return readOther(status);
+  const agentUrl = exposed?.find((each) => each?.name === "AGENT_SERVER")?.url;
+  return agentUrl
+    ? { kind: "up", agentUrl, sessionKey }
+    : { kind: "gone", reason: "no-agent-server" };
+}
+
+function readOther(status: string): Evidence {
+  switch (status) {
+    case "STARTING":
+      return { kind: "starting" };
+    case "MISSING":
+      return { kind: "gone", reason: "missing" };
+    case "PAUSED":
+      return { kind: "gone", reason: "paused" };
+    case "ERROR":
+      return { kind: "gone", reason: "error" };
+    default:
+      return malformed(SANDBOX_LOOKUP, "answered with an unknown sandbox status");
   }
 }

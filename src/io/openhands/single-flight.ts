@@ -1,4 +1,4 @@
-import { abortable } from "../http/abortable.ts";
+import { abortable } from "../deadline.ts";
 
 interface Flight<T> {
   readonly result: Promise<T>;
@@ -7,8 +7,8 @@ interface Flight<T> {
 }
 
 /**
- * Work that several may want at the same time: the first one begins it, whoever comes before it has ended shares it.
- * One that is aborted leaves at once and takes nothing from the others; when the last one has left, the work is aborted.
+ * Work that several callers may want at the same time: the first begins it, those that come before its end share it. A
+ * caller that is aborted leaves at once, and the others go on; when the last one has left, the work is aborted.
  */
 export class SingleFlight<T> {
   readonly #flights = new Map<string, Flight<T>>();
@@ -30,7 +30,10 @@ export class SingleFlight<T> {
       return await abortable(flight.result, signal);
     } finally {
       flight.waiting -= 1;
-      if (flight.waiting === 0 && signal.aborted) this.#abandon(key, flight, signal.reason);
+      if (flight.waiting === 0 && signal.aborted) {
+        this.#end(key, flight);
+        flight.controller.abort(signal.reason);
+      }
     }
   }
 
@@ -42,11 +45,6 @@ export class SingleFlight<T> {
     // Before those who wait go on: what they ask for next is a new question.
     flight.result.then(end, end);
     return flight;
-  }
-
-  #abandon(key: string, flight: Flight<T>, reason: unknown): void {
-    this.#end(key, flight);
-    flight.controller.abort(reason);
   }
 
   #end(key: string, flight: Flight<T>): void {

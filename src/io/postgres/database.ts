@@ -1,5 +1,6 @@
 import { isDeepStrictEqual } from "node:util";
-import { type Log, StoreSchemaError, StoreUnavailableError } from "../../watchdog/ports.ts";
+import { StoreSchemaError, StoreUnavailableError } from "../../watchdog/errors.ts";
+import type { Log } from "../../watchdog/ports.ts";
 import type { Connection } from "./connection/connection.ts";
 import { Pool, type PoolOptions } from "./connection/pool.ts";
 import { type FoundSchema, inspectSchema } from "./host-schema.ts";

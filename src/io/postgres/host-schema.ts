@@ -1,5 +1,5 @@
 import { getTableColumns, getTableName, sql } from "drizzle-orm";
-import { StoreSchemaError } from "../../watchdog/ports.ts";
+import { StoreSchemaError } from "../../watchdog/errors.ts";
 import type { Pool } from "./connection/pool.ts";
 import type { HostColumns } from "./host-tables.ts";
 import { leadership, suspicions, verdicts } from "./schema.ts";

@@ -1,7 +1,7 @@
 import { existsSync, readdirSync, readFileSync } from "node:fs";
 import { dirname, join } from "node:path";
 import type { TransactionSql } from "postgres";
-import { StoreUnavailableError } from "../../watchdog/ports.ts";
+import { StoreUnavailableError } from "../../watchdog/errors.ts";
 import { cannotOpen, isUnanswered, translate } from "./connection/errors.ts";
 import { type ConnectionOptions, connecting, Session, succeeds } from "./connection/session.ts";
 

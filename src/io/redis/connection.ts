@@ -1,15 +1,16 @@
 /**
  * One connection to Redis at a time, replaced as a whole.
  *
- * Any failed call drops the connection, and the next call opens a fresh one. So a call after an outage heals at the
- * first try, a server that turned read-only in a failover is left at once, and a half-open connection costs one
+ * Any failed call drops the connection, and the next call opens a fresh one. So the first call after an outage
+ * succeeds, a server that turned read-only in a failover is left at once, and a half-open connection costs one
  * timeout. Nothing is queued, resent or reconnected in the background: a command either leaves the process within the
  * bounds below or it never does, and how often a connection is tried is up to the caller.
  */
 import { once } from "node:events";
 import { TLSSocket } from "node:tls";
 import { Redis, ReplyError } from "ioredis";
-import { LeaseUnavailableError, type Log } from "../../watchdog/ports.ts";
+import { LeaseUnavailableError } from "../../watchdog/errors.ts";
+import type { Log } from "../../watchdog/ports.ts";
 import { logIn, nameConnection } from "./log-in.ts";
 import { remedyFor } from "./remedy.ts";
 
@@ -30,11 +31,11 @@ export interface RedisConnectionOptions {
   readonly log?: Log;
 }
 
-export class RedisConnection implements AsyncDisposable {
+export class RedisConnection {
   readonly #options: () => RedisConnectionOptions;
   readonly #calls = new Set<Promise<unknown>>();
   #link: Link | null = null;
-  /** A proxy that hangs up on CLIENT is talked to without the name. */
+  /** Set behind a proxy that closes the connection on CLIENT: the name is left out then. */
   #nameless = false;
   #closing: Promise<void> | null = null;
 
@@ -62,14 +63,10 @@ export class RedisConnection implements AsyncDisposable {
     }
   }
 
-  /** Lets calls in flight end, but not for long, and leaves the server in an orderly way. Never rejects. */
+  /** Waits a little for calls in flight, then sends QUIT. Never rejects. */
   close(): Promise<void> {
     this.#closing ??= this.#close();
     return this.#closing;
-  }
-
-  [Symbol.asyncDispose](): Promise<void> {
-    return this.close();
   }
 
   async #run<T>(operation: string, command: (client: Redis) => Promise<T>): Promise<T> {
@@ -89,11 +86,12 @@ export class RedisConnection implements AsyncDisposable {
       if (brokeOnName && this.#closing === null) return await this.#runNameless(operation, command);
       const remedy = remedyFor(link.failure, { ...link.options, welcome: link.welcome });
       const what = `${operation} at redis ${host}:${port}`;
-      throw unavailable(what, link.failure, remedy, !sent || isAnswer(error));
+      // A server that says no has carried nothing out.
+      throw unavailable(what, link.failure, remedy, !sent || error instanceof ReplyError);
     }
   }
 
-  /** Once more; it may have been something else that the connection broke on, and then the name stays. */
+  /** Once more; the connection may have broken for another reason, and then the name stays. */
   async #runNameless<T>(operation: string, command: (client: Redis) => Promise<T>): Promise<T> {
     this.#nameless = true;
     try {
@@ -153,7 +151,7 @@ export class RedisConnection implements AsyncDisposable {
   }
 
   #drop(link: Link, error: unknown): void {
-    // The first failure is the cause, what follows from it is noise.
+    // The first failure is the cause of those that follow.
     link.failure ??= scrub(error, link.options.password);
     link.fail(link.failure);
     if (this.#link === link) {
@@ -246,11 +244,6 @@ function isHangUp(failure: unknown): boolean {
 const HUNG_UP = "the server closed the connection";
 /** What ioredis says to commands that had no answer yet. */
 const CONNECTION_IS_CLOSED = "Connection is closed.";
-
-/** The server has read the command and carried nothing out. */
-function isAnswer(error: unknown): boolean {
-  return error instanceof ReplyError;
-}
 
 function unavailable(
   what: string,

@@ -6,7 +6,8 @@
  */
 import { randomUUID } from "node:crypto";
 import { leaseKeyOf } from "../../rules/lease-key.ts";
-import { type AcquireAnswer, type Lease, LeaseUnavailableError } from "../../watchdog/ports.ts";
+import { LeaseUnavailableError } from "../../watchdog/errors.ts";
+import type { AcquireAnswer, Lease } from "../../watchdog/ports.ts";
 import { RedisConnection, type RedisConnectionOptions } from "./connection.ts";
 import { FORGOTTEN } from "./remedy.ts";
 
@@ -16,8 +17,7 @@ const RENEW = `
 if redis.call('get', KEYS[1]) ~= ARGV[1] then return 0 end
 return redis.call('pexpire', KEYS[1], ARGV[2])`;
 
-// An expiry of no time at all deletes the key. Whoever may renew may release as well: no permission can be missing
-// that nobody needed until then.
+// An expiry of 0 deletes the key. So releasing needs no other permission than renewing.
 const RELEASE = `
 if redis.call('get', KEYS[1]) ~= ARGV[1] then return 0 end
 return redis.call('pexpire', KEYS[1], 0)`;
@@ -45,8 +45,8 @@ export class RedisLease implements Lease, AsyncDisposable {
   }
 
   /**
-   * Takes, reads and gives back a lease of nobody's. A replica, a full server or one that forbids us something also
-   * answers PING, and would be taken for well until the next sweep.
+   * Acquires, reads and releases a lease under a name of its own. A replica, a full server or one that lacks a permission
+   * also answers PING, and would look healthy until the next sweep.
    */
   async ping(): Promise<void> {
     const nobody = `ping-${randomUUID()}`;
@@ -73,7 +73,7 @@ export class RedisLease implements Lease, AsyncDisposable {
     return heldBy(state);
   }
 
-  /** Holding it takes more than getting it: what is missing for that shows now, not in the middle of a sweep. */
+  /** Renews at once: a missing permission for it shows now, not in the middle of a sweep. */
   async #keep(key: string, value: string, ttlMs: number, ranOut: () => boolean): Promise<boolean> {
     try {
       return await this.#connection.run("keeping the lease", async (redis) => {
@@ -103,12 +103,8 @@ export class RedisLease implements Lease, AsyncDisposable {
   }
 
   /** Never rejects and never hangs. Calls after it reject. */
-  close(): Promise<void> {
-    return this.#connection.close();
-  }
-
   [Symbol.asyncDispose](): Promise<void> {
-    return this.close();
+    return this.#connection.close();
   }
 }
 

@@ -10,10 +10,10 @@ export interface Credentials {
 const NAME = "run-watchdog";
 
 /**
- * Makes a fresh connection fit for use. Rejects with the server's answer when it does not want us.
+ * Logs in on a new connection. Rejects with the server's answer when it does not let us in.
  *
- * One step after the other: a server that lets nobody in says so in its first answer and hangs up, and a command behind
- * the first one would make a broken pipe of it. ioredis, left to itself, sends all of them at once.
+ * One step after the other: a server that lets nobody in says so in its first answer and closes the connection, and a
+ * second command on the way would turn that answer into a broken pipe. ioredis by itself sends all of them at once.
  *
  * @returns whether there was anything to do, and so an answer.
  */
@@ -28,8 +28,8 @@ export async function logIn(
 }
 
 /**
- * For people who look at CLIENT LIST. Resolves also when the server minds: not every user may set a name, and not every
- * proxy knows how. Some proxies hang up on it.
+ * For people who look at CLIENT LIST. Resolves also when the server rejects it: not every user may set a name, and not
+ * every proxy knows the command. Some proxies close the connection on it.
  */
 export async function nameConnection(client: Redis): Promise<void> {
   await client.client("SETNAME", NAME).catch(unlessLetIn);

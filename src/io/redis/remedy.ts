@@ -1,4 +1,4 @@
-/** What the server was asked by and how far that went, as far as a remedy depends on it. */
+/** How the server was addressed and how far that went, as far as a remedy depends on it. */
 export interface Circumstances {
   readonly tls: boolean;
   readonly user: string | null;
@@ -14,81 +14,66 @@ export interface Circumstances {
  */
 export function remedyFor(failure: unknown, circumstances: Circumstances): string | null {
   if (!(failure instanceof Error)) return null;
-  for (const { says, remedy } of ANSWERS) {
-    if (says.test(failure.message)) return remedy(circumstances);
-  }
+  const [, remedy = null] = ANSWERS.find(([says]) => says.test(failure.message)) ?? [];
+  if (remedy !== null) return typeof remedy === "string" ? remedy : remedy(circumstances);
   const code = "code" in failure ? String(failure.code) : "";
-  return CODES.find(({ is }) => is.test(code))?.remedy ?? unlikeScheme(code, circumstances);
+  const [, known = null] = CODES.find(([is]) => is.test(code)) ?? [];
+  return known ?? unlikeScheme(code, circumstances);
 }
 
-type Remedy = (circumstances: Circumstances) => string;
-
-/** No answer of Redis's: what we see when it has agreed to everything and the key is not there. */
+/** Not an answer of Redis: it accepted everything, and the key is not there. */
 export const FORGOTTEN = "the key was gone as soon as it was set";
-
-const ANSWERS: readonly { readonly says: RegExp; readonly remedy: Remedy }[] = [
-  {
-    says: /^(WRONGPASS|NOAUTH)|invalid password/,
-    remedy: () => "check the user and the password in REDIS_URL",
-  },
-  {
-    // Inside a script, each version of Redis has words of its own for it.
-    says: /^NOPERM|can't run this command|ACL failure in script/,
-    remedy: ({ user, database }) => {
-      const select = database === 0 ? "" : " +select";
-      return `allow what the lease needs: ACL SETUSER ${user ?? "default"} ${PERMISSIONS}${select}`;
-    },
-  },
-  {
-    says: /^DENIED .*protected mode/,
-    remedy: () =>
-      "give Redis a password and put it into REDIS_URL, or set protected-mode no where only friends reach it",
-  },
-  {
-    says: /^(READONLY|MASTERDOWN)/,
-    remedy: () => "REDIS_URL has to lead to the master, also after a failover",
-  },
-  {
-    says: /^(MOVED|ASK|CLUSTERDOWN|CROSSSLOT)/,
-    remedy: () => "for a Cluster unset REDIS_URL, the lease is then kept in Postgres",
-  },
-  {
-    says: /max number of clients/,
-    remedy: () => "raise maxclients of Redis, or close connections that nobody uses",
-  },
-  { says: /^OOM/, remedy: () => "raise maxmemory of Redis, or free some" },
-  {
-    says: new RegExp(`^${FORGOTTEN}$`),
-    remedy: () => "set maxmemory-policy noeviction, and let REDIS_URL lead to the master itself",
-  },
-  {
-    says: /DB index/,
-    remedy: () => "check the number of the database at the end of REDIS_URL",
-  },
-];
 
 /** The smallest set that the lease can live with, besides SELECT for a database other than 0. */
 const PERMISSIONS = "~watchdog:* +set +get +pttl +pexpire +eval";
 
+function permissions({ user, database }: Circumstances): string {
+  const select = database === 0 ? "" : " +select";
+  return `allow what the lease needs: ACL SETUSER ${user ?? "default"} ${PERMISSIONS}${select}`;
+}
+
+type Remedy = string | ((circumstances: Circumstances) => string);
+
+const ANSWERS: readonly (readonly [says: RegExp, remedy: Remedy])[] = [
+  [/^(WRONGPASS|NOAUTH)|invalid password/, "check the user and the password in REDIS_URL"],
+  // Inside a script, each version of Redis words it differently.
+  [/^NOPERM|can't run this command|ACL failure in script/, permissions],
+  [
+    /^DENIED .*protected mode/,
+    "give Redis a password and put it into REDIS_URL, or set protected-mode no where only trusted clients reach it",
+  ],
+  [/^(READONLY|MASTERDOWN)/, "REDIS_URL has to lead to the master, also after a failover"],
+  [
+    /^(MOVED|ASK|CLUSTERDOWN|CROSSSLOT)/,
+    "for a Cluster unset REDIS_URL, the lease is then kept in Postgres",
+  ],
+  [/max number of clients/, "raise maxclients of Redis, or close connections that nobody uses"],
+  [/^OOM/, "raise maxmemory of Redis, or free some"],
+  [
+    new RegExp(`^${FORGOTTEN}$`),
+    "set maxmemory-policy noeviction, and let REDIS_URL lead to the master itself",
+  ],
+  [/DB index/, "check the number of the database at the end of REDIS_URL"],
+];
+
 const SPEAKS_NO_TLS = "a server without TLS needs redis:// in REDIS_URL";
 
-const CODES: readonly { readonly is: RegExp; readonly remedy: string }[] = [
-  {
-    is: /^(SELF_SIGNED_CERT_IN_CHAIN|DEPTH_ZERO_SELF_SIGNED_CERT|UNABLE_TO_)/,
-    remedy:
-      "let NODE_EXTRA_CA_CERTS name a file with the certificate of the authority that signed the server's",
-  },
-  {
-    is: /^ERR_TLS_CERT_ALTNAME_INVALID$/,
-    remedy: "REDIS_URL has to use a name that the server's certificate is made out to",
-  },
-  { is: /^CERT_HAS_EXPIRED$/, remedy: "renew the server's certificate" },
-  {
-    is: /ALERT_(CERTIFICATE_REQUIRED|HANDSHAKE_FAILURE)$/,
-    remedy: "a server that asks its clients for certificates is not supported",
-  },
-  { is: /^ERR_SSL_(WRONG_VERSION_NUMBER|PACKET_LENGTH_TOO_LONG)$/, remedy: SPEAKS_NO_TLS },
-  { is: /^ENOTFOUND$/, remedy: "check the host in REDIS_URL" },
+const CODES: readonly (readonly [is: RegExp, remedy: string])[] = [
+  [
+    /^(SELF_SIGNED_CERT_IN_CHAIN|DEPTH_ZERO_SELF_SIGNED_CERT|UNABLE_TO_)/,
+    "let NODE_EXTRA_CA_CERTS name a file with the certificate of the authority that signed the server's",
+  ],
+  [
+    /^ERR_TLS_CERT_ALTNAME_INVALID$/,
+    "REDIS_URL has to use a name that the server's certificate is made out to",
+  ],
+  [/^CERT_HAS_EXPIRED$/, "renew the server's certificate"],
+  [
+    /ALERT_(CERTIFICATE_REQUIRED|HANDSHAKE_FAILURE)$/,
+    "a server that asks its clients for certificates is not supported",
+  ],
+  [/^ERR_SSL_(WRONG_VERSION_NUMBER|PACKET_LENGTH_TOO_LONG)$/, SPEAKS_NO_TLS],
+  [/^ENOTFOUND$/, "check the host in REDIS_URL"],
 ];
 
 /** With TLS on one side only, either both sides wait for the other one, or the server hangs up. */

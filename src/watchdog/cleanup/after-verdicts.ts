@@ -1,9 +1,9 @@
-import { untilAborted } from "../concurrency/until-aborted.ts";
+import { untilAborted } from "../concurrency/linked-signal.ts";
 import type { Fence } from "../ports.ts";
 import { type FirstRunDeps, recordFirstRuns } from "./first-runs.ts";
 import { type CleanupDeps, Cleanups } from "./sandbox-deletions.ts";
 
-export type ChoresDeps = CleanupDeps & FirstRunDeps;
+export type AfterVerdictsDeps = CleanupDeps & FirstRunDeps;
 
 /** How many sandboxes are deleted at once. */
 export interface CleanupSlots {
@@ -12,13 +12,13 @@ export interface CleanupSlots {
   readonly after: number;
 }
 
-export interface ChoresOptions {
+export interface AfterVerdictsOptions {
   readonly slots: CleanupSlots;
   /** From a presumption until it counts as its automation's outcome. */
   readonly presumedForMs: number;
 }
 
-export interface ChoresSummary {
+export interface AfterVerdictsSummary {
   readonly done: number;
   readonly abandoned: number;
 }
@@ -27,15 +27,15 @@ export interface ChoresSummary {
  * What follows a committed verdict: the sandbox is deleted, the automation's first outcome recorded. Everything comes
  * from the journal, so whatever is left undone is taken up by the next sweep, whoever makes it.
  */
-export class Chores {
-  readonly #deps: ChoresDeps;
+export class AfterVerdicts {
+  readonly #deps: AfterVerdictsDeps;
   readonly #fence: Fence;
-  readonly #options: ChoresOptions;
+  readonly #options: AfterVerdictsOptions;
   readonly #cleanups: Cleanups;
   #wake = Promise.withResolvers<void>();
   #sweepEnded = false;
 
-  constructor(deps: ChoresDeps, fence: Fence, options: ChoresOptions) {
+  constructor(deps: AfterVerdictsDeps, fence: Fence, options: AfterVerdictsOptions) {
     this.#deps = deps;
     this.#fence = fence;
     this.#options = options;
@@ -53,7 +53,7 @@ export class Chores {
     this.#wake.resolve();
   }
 
-  get summary(): ChoresSummary {
+  get summary(): AfterVerdictsSummary {
     const { done, abandoned } = this.#cleanups;
     return { done, abandoned };
   }

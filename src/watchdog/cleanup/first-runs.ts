@@ -1,12 +1,11 @@
 import { withFirstRun } from "../../rules/cleanup/first-run.ts";
-import { alone } from "../isolated.ts";
+import { isolated } from "../errors.ts";
 import type { Fence, Log } from "../ports.ts";
 import type { FirstRunTask, Journal } from "../store-ports.ts";
 
 export interface FirstRunDeps {
   readonly journal: Journal;
   readonly log: Log;
-  readonly onProgress: () => void;
 }
 
 /**
@@ -28,9 +27,9 @@ export async function recordFirstRuns(
     for (const task of tasks) {
       signal.throwIfAborted();
       const { automationId } = task;
-      await alone(
+      await isolated(
         () => record(deps, task, fence),
-        (err) => deps.log.error({ err, automationId }, "a chore could not be done"),
+        (err) => deps.log.error({ err, automationId }, "work after a verdict failed"),
         signal,
       );
       after = automationId;
@@ -41,12 +40,10 @@ export async function recordFirstRuns(
 
 const PAGE = 50;
 
-async function record(deps: FirstRunDeps, task: FirstRunTask, fence: Fence): Promise<void> {
-  const { journal, onProgress } = deps;
+async function record({ journal }: FirstRunDeps, task: FirstRunTask, fence: Fence): Promise<void> {
   const { metadata, outcome, readAt, automationId } = task;
   const marked = metadata === null ? null : withFirstRun(metadata, outcome, readAt);
   // Changed or overturned meanwhile, or locked by a writer: the next pass reads it again.
-  const settled = marked === null || (await journal.recordFirstRun(task, marked, fence));
-  if (settled) await journal.firstRunDone(automationId, fence);
-  onProgress();
+  const recorded = marked === null || (await journal.recordFirstRun(task, marked, fence));
+  if (recorded) await journal.firstRunDone(automationId, fence);
 }

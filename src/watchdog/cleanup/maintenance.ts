@@ -1,9 +1,9 @@
 import { type CleanupDelays, planCleanup } from "../../rules/cleanup/cleanup-plan.ts";
-import { alone } from "../isolated.ts";
+import { isolated } from "../errors.ts";
 import type { Backend, Fence, Log } from "../ports.ts";
 import type { Journal, RunStore } from "../store-ports.ts";
 
-export interface HousekeepingDeps {
+export interface MaintenanceDeps {
   readonly journal: Pick<
     Journal,
     "adoptLateSandboxes" | "adoptOverdueStamps" | "closeOverturnedFirstRuns" | "prune"
@@ -11,13 +11,12 @@ export interface HousekeepingDeps {
   readonly store: Pick<RunStore, "dropSuspicions">;
   readonly backend: Pick<Backend, "cleans" | "pause">;
   readonly log: Log;
-  readonly onProgress: () => void;
   /** Told how many suspected or held runs somebody else has ended as timed out; not called for none. */
   readonly onEndedElsewhere: (count: number) => void;
 }
 
 /** A sandbox that was named late is treated as after any presumption. */
-export interface HousekeepingOptions extends CleanupDelays {
+export interface MaintenanceOptions extends CleanupDelays {
   /** How long the journal keeps what is settled. */
   readonly journalRetentionMs: number;
 }
@@ -29,31 +28,30 @@ export interface HousekeepingOptions extends CleanupDelays {
  *
  * @throws what ends the sweep, or `signal.reason`.
  */
-export async function housekeep(
-  deps: HousekeepingDeps,
-  options: HousekeepingOptions,
+export async function maintain(
+  deps: MaintenanceDeps,
+  options: MaintenanceOptions,
   fence: Fence,
   signal: AbortSignal,
 ): Promise<void> {
   const steps: Readonly<Record<string, () => Promise<void>>> = {
     "late sandboxes": () => adopt(deps, options, fence),
     "the host's stamps": () => adoptStamps(deps, fence),
-    "first runs": () => closeOverturned(deps, fence),
+    "first runs": async () => void (await deps.journal.closeOverturnedFirstRuns(fence)),
     suspicions: () => forget(deps, fence),
     journal: () => prune(deps, options.journalRetentionMs, fence, signal),
   };
   for (const [step, work] of Object.entries(steps)) {
     signal.throwIfAborted();
-    await alone(work, (err) => deps.log.warn({ err, step }, "housekeeping failed"), signal);
+    await isolated(work, (err) => deps.log.warn({ err, step }, "maintenance failed"), signal);
   }
 }
 
-async function adopt(deps: HousekeepingDeps, delays: CleanupDelays, fence: Fence): Promise<void> {
+async function adopt(deps: MaintenanceDeps, delays: CleanupDelays, fence: Fence): Promise<void> {
   const { cleans, pause } = deps.backend;
   if (!cleans) return;
   const plan = planCleanup("presumption", delays, pause !== undefined);
   const count = await deps.journal.adoptLateSandboxes(plan, fence);
-  deps.onProgress();
   if (count > 0) deps.log.info({ count }, "sandboxes that were named late will be deleted");
 }
 
@@ -61,22 +59,15 @@ async function adopt(deps: HousekeepingDeps, delays: CleanupDelays, fence: Fence
 const STAMPS_AT_ONCE = 1000;
 
 /** Only a backend that pauses is one for which the host stamps its rows. */
-async function adoptStamps(deps: HousekeepingDeps, fence: Fence): Promise<void> {
+async function adoptStamps(deps: MaintenanceDeps, fence: Fence): Promise<void> {
   const { cleans, pause } = deps.backend;
   if (!cleans || pause === undefined) return;
   const count = await deps.journal.adoptOverdueStamps(STAMPS_AT_ONCE, fence);
-  deps.onProgress();
   if (count > 0) deps.log.info({ count }, "sandboxes that the host has left will be deleted");
 }
 
-async function closeOverturned(deps: HousekeepingDeps, fence: Fence): Promise<void> {
-  await deps.journal.closeOverturnedFirstRuns(fence);
-  deps.onProgress();
-}
-
-async function forget(deps: HousekeepingDeps, fence: Fence): Promise<void> {
+async function forget(deps: MaintenanceDeps, fence: Fence): Promise<void> {
   const count = await deps.store.dropSuspicions(fence);
-  deps.onProgress();
   if (count === 0) return;
   deps.log.warn({ count }, "another watchdog ends runs");
   deps.onEndedElsewhere(count);
@@ -87,7 +78,7 @@ const PRUNE_BATCH = 1000;
 const PRUNE_BATCHES = 10;
 
 async function prune(
-  deps: HousekeepingDeps,
+  deps: MaintenanceDeps,
   retentionMs: number,
   fence: Fence,
   signal: AbortSignal,
@@ -96,7 +87,6 @@ async function prune(
   for (let batch = 0; batch < PRUNE_BATCHES; batch += 1) {
     signal.throwIfAborted();
     const removed = await deps.journal.prune(retentionMs, PRUNE_BATCH, fence);
-    deps.onProgress();
     count += removed;
     if (removed < PRUNE_BATCH) break;
   }

@@ -4,10 +4,9 @@ import {
   DELETE_WITHIN_MS,
   isGivenUpAsAbsent,
 } from "../../rules/cleanup/cleanup-retry.ts";
+import { withDeadline } from "../concurrency/deadline.ts";
 import { forEachConcurrently } from "../concurrency/for-each-concurrently.ts";
-import { LinkedController } from "../concurrency/linked-signal.ts";
-import { untilAborted } from "../concurrency/until-aborted.ts";
-import { alone } from "../isolated.ts";
+import { isolated } from "../errors.ts";
 import type { Backend, CleanupResult, Clock, Fence, Log, PauseResult, Random } from "../ports.ts";
 import type { CleanupTask, Journal } from "../store-ports.ts";
 
@@ -17,7 +16,6 @@ export interface CleanupDeps {
   readonly clock: Clock;
   readonly random: Random;
   readonly log: Log;
-  readonly onProgress: () => void;
 }
 
 interface Claim {
@@ -33,7 +31,7 @@ export class Cleanups {
   #done = 0;
   #abandoned = 0;
   /** In this sweep the API wants no more deletions; what is not claimed loses no attempt by that. */
-  #refused = false;
+  #blocked = false;
 
   constructor(deps: CleanupDeps, fence: Fence) {
     this.#deps = deps;
@@ -60,9 +58,9 @@ export class Cleanups {
       slots,
       (claim, taskSignal) => {
         const { runId, sandboxId } = claim.task;
-        return alone(
+        return isolated(
           () => this.#do(claim, taskSignal),
-          (err) => this.#deps.log.error({ err, runId, sandboxId }, "a chore could not be done"),
+          (err) => this.#deps.log.error({ err, runId, sandboxId }, "work after a verdict failed"),
           taskSignal,
         );
       },
@@ -72,7 +70,7 @@ export class Cleanups {
 
   async *#claimed(slots: number, mayGoOn: () => boolean): AsyncGenerator<Claim, void, void> {
     const { journal, backend, clock } = this.#deps;
-    while (mayGoOn() && !this.#refused && (backend.api?.refusal ?? null) === null) {
+    while (mayGoOn() && !this.#blocked && (backend.api?.blockedReason ?? null) === null) {
       const sinceMs = clock.monotonicMs();
       const tasks = await journal.claimCleanups(this.#fence, slots);
       if (tasks.length === 0) return;
@@ -93,11 +91,10 @@ export class Cleanups {
 
   /** Best effort: whatever comes of it, the sandbox is deleted when that is due. */
   async #pause({ task, untilMs }: Claim, signal: AbortSignal): Promise<void> {
-    const { backend, log, onProgress } = this.#deps;
+    const { backend, log } = this.#deps;
     const result = await this.#ask<PauseResult>(task, untilMs, signal, (scope) =>
       backend.pause === undefined ? Promise.resolve(CANNOT_PAUSE) : backend.pause(task, scope),
     );
-    onProgress();
     if (result.kind === "paused" || result.kind === "absent") return;
     const reason = result.kind === "failed" ? result.failure : result.reason;
     const { runId, sandboxId } = task;
@@ -105,21 +102,20 @@ export class Cleanups {
   }
 
   async #delete({ task, untilMs }: Claim, signal: AbortSignal): Promise<void> {
-    const { backend, onProgress } = this.#deps;
+    const { backend } = this.#deps;
     const result = await this.#ask<CleanupResult>(task, untilMs, signal, (scope) =>
       backend.cleanup(task, scope),
     );
-    onProgress();
     switch (result.kind) {
       case "deleted":
-        return await this.#settle(task, null);
+        return await this.#finish(task, null);
       case "absent":
         if (!isGivenUpAsAbsent(task.attempts)) return await this.#retry(task, result.failure, null);
-        return await this.#settle(task, absentNote(result.failure));
+        return await this.#finish(task, absentNote(result.failure));
       case "failed":
         return await this.#retry(task, result.failure, result.retryAfterMs);
       case "not-asked":
-        this.#refused ||= result.everybody ?? true;
+        this.#blocked ||= result.everybody ?? true;
         return await this.#retry(task, result.reason, result.retryAfterMs);
     }
   }
@@ -134,24 +130,17 @@ export class Cleanups {
     const { clock, log } = this.#deps;
     const leftMs = untilMs - clock.monotonicMs();
     if (leftMs <= 0) return failed(TOO_LATE);
-    using scope = new LinkedController(signal);
-    clock.sleep(leftMs, scope.signal).then(
-      () => scope.abort(new Error(TOO_LATE)),
-      () => {},
-    );
     try {
-      return await untilAborted(send(scope.signal), scope.signal);
+      const answer = await withDeadline(clock, leftMs, send, signal);
+      return answer.kind === "done" ? answer.value : failed(TOO_LATE);
     } catch (error) {
       signal.throwIfAborted();
-      if (scope.signal.aborted) return failed(TOO_LATE);
       log.error({ err: error, sandboxId: task.sandboxId }, "the backend rejected");
       return failed("unexpected error");
-    } finally {
-      scope.abort(new Error("the question has ended"));
     }
   }
 
-  async #settle({ id, runId, sandboxId }: CleanupTask, note: string | null): Promise<void> {
+  async #finish({ id, runId, sandboxId }: CleanupTask, note: string | null): Promise<void> {
     const { journal, log } = this.#deps;
     await journal.cleanupDone(id, note, this.#fence);
     this.#done += 1;

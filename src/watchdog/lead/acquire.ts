@@ -19,7 +19,8 @@
  */
 import { holderOf } from "../../rules/lease-key.ts";
 import { leaseTrustedUntilMs } from "../../rules/timing.ts";
-import { type AcquireAnswer, LeaseUnavailableError, type Random } from "../ports.ts";
+import { LeaseUnavailableError } from "../errors.ts";
+import type { AcquireAnswer, Random } from "../ports.ts";
 import { LeaseTerm, type LeaseTermDeps, type LeaseTermOptions } from "./lease-term.ts";
 
 const WITHDRAW_RETRY_MS = 1000;

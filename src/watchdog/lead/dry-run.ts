@@ -1,58 +1,74 @@
 import type { SweepEnd } from "../../rules/exit-code.ts";
 import type { SweepReport } from "../../rules/report.ts";
 import { endOf } from "../errors.ts";
-import { Tally } from "../sweep/outcome-counter.ts";
-import { makeReport } from "../sweep/report.ts";
+import { eachCall, patientStore, STORE_READS, withProgress } from "../port-calls.ts";
+import type { RunStore } from "../store-ports.ts";
+import type { SweepRequest } from "../sweep/model.ts";
+import { makeReport, OutcomeCounter } from "../sweep/report.ts";
 import { queryOf, sweep } from "../sweep/sweep.ts";
-import type { ConductDeps, ConductOptions, SweepRequest } from "./model.ts";
-import { dryStore, patientStore } from "./patient-store.ts";
-import { sweepOptionsOf, watchOutcomes } from "./sweep-watch.ts";
+import type { LeadDeps, LeadOptions } from "./model.ts";
 
 /**
  * What a sweep would do, with every limit, on the same path: takes no lease and no epoch, and writes nothing anywhere.
  *
  * @throws StoreUnavailableError, StoreSchemaError or `signal.reason` when nothing was judged.
  */
-export async function rehearseSweep(
-  deps: Omit<ConductDeps, "lease">,
-  options: ConductOptions,
+export async function dryRunSweep(
+  deps: Omit<LeadDeps, "lease">,
+  options: LeadOptions,
   request: SweepRequest,
   signal: AbortSignal,
 ): Promise<{ readonly report: SweepReport; readonly error: unknown }> {
+  const { clock, log, watch } = deps;
+  const { holder } = options;
   const horizon = await deps.leadership.horizon();
-  const begunAtMs = deps.clock.monotonicMs();
-  const tally = new Tally();
+  const begunAtMs = clock.monotonicMs();
+  const { store, backend } = withProgress(deps, () => watch.onProgress?.());
+  const outcomes = new OutcomeCounter((outcome) => watch.onOutcome?.(outcome));
   let end: SweepEnd = { kind: "finished" };
   let error: unknown = null;
   try {
-    const store = dryStore(patientStore(deps.store, deps.clock, signal));
-    const term = {
+    const context = {
+      store: dryStore(patientStore(store, clock, signal)),
+      backend,
+      clock,
+      log,
+      options: options.sweep,
+      request,
+      holder,
       fence: { epoch: 0, check: () => signal.throwIfAborted() },
-      holder: options.holder,
-      trigger: request.trigger,
-      horizon,
+      query: queryOf(options.sweep, request, horizon),
+      outcomes,
+      watch,
     };
-    const sweepOptions = sweepOptionsOf(options, request);
-    const backlog = await store.backlog(queryOf(sweepOptions, term));
-    deps.watch.onBegin?.({ epoch: null, backlog });
-    const { backend, clock, log } = deps;
-    const onProgress = () => deps.watch.onProgress?.();
-    const watch = watchOutcomes(tally, deps.watch);
-    await sweep({ store, backend, clock, log, onProgress, ...watch }, sweepOptions, term, signal);
+    watch.onBegin?.({ epoch: null, backlog: await context.store.backlog(context.query) });
+    await sweep(context, signal);
   } catch (caught) {
     error = caught;
     end = endOf(signal);
-    if (end.kind === "failed") deps.log.error({ err: error }, "the dry run failed");
+    if (end.kind === "failed") log.error({ err: error }, "the dry run failed");
   }
   const report = makeReport({
     end,
     dryRun: true,
     trigger: request.trigger,
-    holder: options.holder,
+    holder,
     epoch: null,
     startedAtMs: horizon.ms,
-    durationMs: deps.clock.monotonicMs() - begunAtMs,
-    tally,
+    durationMs: clock.monotonicMs() - begunAtMs,
+    outcomes,
   });
   return { report, error };
+}
+
+/** A store that judges for show: reads are real, writes succeed and change nothing. */
+export function dryStore(store: RunStore): RunStore {
+  return {
+    ...eachCall(store, STORE_READS, (read) => read()),
+    apply: async () => ({ kind: "written" }),
+    defer: async () => ({ kind: "written" }),
+    deferSkipped: async () => {},
+    noteError: async () => {},
+    dropSuspicions: async () => 0,
+  };
 }

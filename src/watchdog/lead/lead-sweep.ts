@@ -3,9 +3,10 @@
  * the lease, trust in the lease is checked again after that, and every write checks both.
  */
 
+import type { SweepRequest } from "../sweep/model.ts";
 import { acquireTerm } from "./acquire.ts";
-import { LedSweep } from "./leader-sweep.ts";
-import type { ConductDeps, Conducted, ConductOptions, SweepRequest } from "./model.ts";
+import { LeaderSweep } from "./leader-sweep.ts";
+import type { LeadDeps, LeadOptions, LeadResult } from "./model.ts";
 
 /**
  * One attempt to sweep as the leader.
@@ -13,12 +14,12 @@ import type { ConductDeps, Conducted, ConductOptions, SweepRequest } from "./mod
  * @throws StoreUnavailableError, StoreSchemaError, LeaseUnavailableError, LeaseLostError or `signal.reason` when nothing
  *   was swept. What goes wrong after that is in the report, with its cause in `error`.
  */
-export async function conductSweep(
-  deps: ConductDeps,
-  options: ConductOptions,
+export async function leadSweep(
+  deps: LeadDeps,
+  options: LeadOptions,
   request: SweepRequest,
   signal: AbortSignal,
-): Promise<Conducted> {
+): Promise<LeadResult> {
   const view = await deps.leadership.read();
   deps.watch.onLeadership?.(view);
   // A dead fleet of the other kind is taken over: 2 TTL for its lease, one interval for its next sweep.
@@ -57,8 +58,8 @@ export async function conductSweep(
     if (epoch.kind === "lease-lost") return { kind: "lease-held", holder: null, expiresInMs: 0 };
     if (epoch.kind !== "begun") return epoch;
     // What the API asked the leader before us for still holds.
-    deps.backend.api?.restore(epoch.restraint);
-    return await new LedSweep(deps, options, request, term, epoch, full).run(signal);
+    deps.backend.api?.restore(epoch.throttle);
+    return await new LeaderSweep(deps, options, request, term, epoch, full).run(signal);
   } finally {
     await term.release();
   }

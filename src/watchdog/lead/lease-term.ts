@@ -1,16 +1,13 @@
-/** One term of holding the lease: its loop of renewals, its trust and its end. The rules stand in lease-keeper.ts. */
+/** One term of holding the lease: its loop of renewals, its trust and its end. The rules stand in acquire.ts. */
 import {
   type LeaseTiming,
   leaseRenewAtMs,
   leaseRenewalRetryAtMs,
   leaseTrustedUntilMs,
 } from "../../rules/timing.ts";
-import { type Clock, type Lease, LeaseUnavailableError, type Log } from "../ports.ts";
-
-/** The term is over: nothing may be written in its name any more. */
-export class LeaseLostError extends Error {
-  override readonly name = "LeaseLostError";
-}
+import { withDeadline } from "../concurrency/deadline.ts";
+import { LeaseLostError, LeaseUnavailableError } from "../errors.ts";
+import type { Clock, Lease, Log } from "../ports.ts";
 
 export interface LeaseTermDeps {
   readonly lease: Lease;
@@ -50,7 +47,6 @@ export class LeaseTerm {
   #renewal: Renewal | null = null;
   /** Why the newest renewal failed; `undefined` after one that did not. */
   #failure: unknown;
-  #nap: AbortController | null = null;
   #released: Promise<void> | null = null;
 
   private constructor(deps: LeaseTermDeps, options: LeaseTermOptions, start: TermStart) {
@@ -141,15 +137,10 @@ export class LeaseTerm {
     const renewal = this.#renewal;
     const renewAtMs = renewal === null ? this.#renewAtMs : Number.POSITIVE_INFINITY;
     const wakeAtMs = Math.min(renewAtMs, this.#trustedUntilMs, this.#progressUntilMs);
-    const nap = new AbortController();
-    this.#nap = nap;
-    try {
-      const pause = clock.sleep(wakeAtMs - nowMs, nap.signal);
-      const ours = await (renewal === null ? pause : Promise.race([renewal.answer, pause]));
-      if (renewal !== null && ours !== undefined) this.#renewalAnswered(renewal, ours);
-    } finally {
-      nap.abort();
-    }
+    const waitMs = wakeAtMs - nowMs;
+    if (renewal === null) return await clock.sleep(waitMs, this.signal);
+    const ours = await withDeadline(clock, waitMs, () => renewal.answer, this.signal);
+    if (ours.kind === "done") this.#renewalAnswered(renewal, ours.value);
   }
 
   #sendRenewal(sentAtMs: number): Renewal {
@@ -173,7 +164,7 @@ export class LeaseTerm {
   }
 
   #stepFailed(error: unknown): void {
-    // The end of a term interrupts its nap.
+    // The end of a term interrupts its waiting.
     if (this.signal.aborted) return;
     const renewal = this.#renewal;
     this.#renewal = null;
@@ -210,7 +201,6 @@ export class LeaseTerm {
 
   #end(reason: unknown): void {
     this.#parent.removeEventListener("abort", this.#followParent);
-    this.#nap?.abort();
     this.#controller.abort(reason);
   }
 

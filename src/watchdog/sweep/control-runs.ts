@@ -1,48 +1,40 @@
-import { showsLife } from "../../rules/guard.ts";
+import { provesLife } from "../../rules/evidence.ts";
 import type { RunSnapshot } from "../../rules/model.ts";
-import { LinkedController } from "../concurrency/linked-signal.ts";
+import { withDeadline } from "../concurrency/deadline.ts";
 import { endsTheSweep } from "../errors.ts";
-import type { SweepDeps } from "./model.ts";
+import type { SweepContext } from "./model.ts";
 
 /** Verdicts wait for the answer, and what they rest on must not grow old meanwhile. */
-const PATIENCE_MS = 10_000;
+const ANSWER_WITHIN_MS = 10_000;
+
+type ControlContext = Pick<SweepContext, "backend" | "clock" | "log">;
 
 /**
  * Whether one of these runs, which should all be alive, is. Silence is no sign of life. Nothing is written about them.
  *
  * @throws what ends the sweep, or `signal.reason`.
  */
-export async function showLife(
-  deps: Pick<SweepDeps, "backend" | "clock" | "log" | "onProgress">,
-  canaries: readonly RunSnapshot[],
+export async function anyControlAlive(
+  context: ControlContext,
+  controlRuns: readonly RunSnapshot[],
   signal: AbortSignal,
 ): Promise<boolean> {
-  using scope = new LinkedController(signal);
-  const patience = deps.clock.sleep(PATIENCE_MS, scope.signal).then(
-    () => scope.abort(new Error("the canaries have not answered in time")),
-    () => {},
-  );
-  const signs = await Promise.all(
-    canaries.map((canary) => isAlive(deps, canary, signal, scope.signal)),
-  );
-  scope.abort(new Error("the canaries have answered"));
-  await patience;
-  return signs.includes(true);
+  const alive = await Promise.all(controlRuns.map((run) => isAlive(context, run, signal)));
+  return alive.includes(true);
 }
 
 async function isAlive(
-  { backend, log, onProgress }: Parameters<typeof showLife>[0],
-  canary: RunSnapshot,
-  sweepSignal: AbortSignal,
+  { backend, clock, log }: ControlContext,
+  run: RunSnapshot,
   signal: AbortSignal,
 ): Promise<boolean> {
   try {
-    return showsLife(await backend.verify(canary, signal));
+    const ask = (scope: AbortSignal) => backend.verify(run, scope);
+    const answer = await withDeadline(clock, ANSWER_WITHIN_MS, ask, signal);
+    return answer.kind === "done" && provesLife(answer.value);
   } catch (error) {
-    if (sweepSignal.aborted || endsTheSweep(error)) throw error;
-    if (!signal.aborted) log.error({ err: error, runId: canary.id }, "asking a canary failed");
+    if (signal.aborted || endsTheSweep(error)) throw error;
+    log.error({ err: error, runId: run.id }, "asking a control run failed");
     return false;
-  } finally {
-    onProgress();
   }
 }

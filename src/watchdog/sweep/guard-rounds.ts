@@ -1,27 +1,18 @@
-import {
-  decide,
-  type GuardScene,
-  isAuthoritative,
-  type Life,
-  showsLife,
-} from "../../rules/guard.ts";
-import type { Evidence, RunSnapshot, Verdict } from "../../rules/model.ts";
+import { isAuthoritative, provesLife } from "../../rules/evidence.ts";
+import { decide, type GuardScene, type Life } from "../../rules/guard.ts";
+import type { Verdict } from "../../rules/model.ts";
 import type { RunOutcome } from "../../rules/report.ts";
 import { askAgainInMs, type SuspicionChange } from "../../rules/suspicion.ts";
 import { hardDeadline } from "../../rules/verdict.ts";
 import { forEachConcurrently } from "../concurrency/for-each-concurrently.ts";
-import type { GuardFacts, StaleQuery } from "../store-ports.ts";
-import { showLife } from "./control-runs.ts";
-import type { SweepDeps, SweepOptions, SweepTerm } from "./model.ts";
-import { containTrouble, outcomeOf } from "./run-outcome.ts";
+import { StaleEvidenceError } from "../errors.ts";
+import type { GuardFacts } from "../store-ports.ts";
+import { anyControlAlive } from "./control-runs.ts";
+import type { Judged, SweepContext } from "./model.ts";
 import type { RunWriter } from "./write-run.ts";
 
 /** A presumption that was seen often enough. */
-export interface Candidate {
-  readonly run: RunSnapshot;
-  readonly verdict: Extract<Verdict, { kind: "fail" }>;
-  readonly evidence: Evidence;
-  readonly verifyMs: number;
+export interface Candidate extends Judged<Extract<Verdict, { kind: "fail" }>> {
   /** As it is to be remembered if the run stays RUNNING. */
   readonly suspicion: SuspicionChange;
 }
@@ -37,16 +28,13 @@ interface Waiting extends Candidate {
 const RUNS_PER_ROUND = 64;
 /** What the backend said longer ago than this is not acted upon. */
 const FRESH_MS = 30_000;
-const CANARIES = 3;
+const CONTROL_RUNS = 3;
 
 /** The confirmed presumptions of one sweep: set aside as they come, decided on in rounds, by the rules of guard.ts. */
 export class GuardRounds {
-  readonly #deps: SweepDeps;
-  readonly #options: SweepOptions;
-  readonly #term: SweepTerm;
-  readonly #query: StaleQuery;
+  readonly #context: SweepContext;
   readonly #writer: RunWriter;
-  /** Runs that one more sighting would confirm, of the whole fleet: a mass has to be seen before its first victim. */
+  /** Runs that one more observation would confirm, of the whole fleet: a mass has to be seen before its first victim. */
   readonly #confirmable: Set<string>;
   readonly #facts: GuardFacts;
   /** Only some runs were asked for: what such a sweep sees is not the measure of what is normal. */
@@ -60,32 +48,23 @@ export class GuardRounds {
   #round: Promise<void> | null = null;
   #said: string | null = null;
 
-  constructor(
-    deps: SweepDeps,
-    options: SweepOptions,
-    term: SweepTerm,
-    query: StaleQuery,
-    writer: RunWriter,
-    facts: GuardFacts,
-  ) {
-    this.#deps = deps;
-    this.#options = options;
-    this.#term = term;
-    this.#query = query;
+  constructor(context: SweepContext, writer: RunWriter, facts: GuardFacts) {
+    const { runIds, limit } = context.request;
+    this.#context = context;
     this.#writer = writer;
-    this.#isLimited = options.runIds !== null || options.limit !== null;
+    this.#isLimited = runIds !== null || limit !== null;
     this.#facts = facts;
     this.#confirmable = new Set(facts.confirmable);
     this.#appliedLastHour = facts.presumedLastHour;
   }
 
   /** Every answer counts, whatever it leads to. */
-  heard(run: RunSnapshot, evidence: Evidence, verdict: Verdict): void {
+  heard({ run, evidence, verdict }: Judged): void {
     this.#verifiedSinceRound += 1;
     if (!isUnderSuspicion(verdict)) this.#confirmable.delete(run.id);
     if (!isAuthoritative(evidence)) return;
     this.#answered += 1;
-    if (showsLife(evidence)) this.#life = "seen";
+    if (provesLife(evidence)) this.#life = "seen";
   }
 
   /** The run is not RUNNING or not stale any more. */
@@ -96,7 +75,7 @@ export class GuardRounds {
   setAside(candidate: Candidate): void {
     this.#confirmable.delete(candidate.run.id);
     this.#confirmed += 1;
-    const heardAtMs = this.#deps.clock.monotonicMs();
+    const heardAtMs = this.#context.clock.monotonicMs();
     this.#waiting.push({ ...candidate, heardAtMs, heldFor: null });
   }
 
@@ -134,20 +113,20 @@ export class GuardRounds {
     const old = this.#waiting.filter((candidate) => !this.#isFresh(candidate));
     const fresh = this.#waiting.filter((candidate) => this.#isFresh(candidate));
     const { apply, hold, reason } = this.#verdictOn(fresh, life);
-    const refused = hold.map((candidate) => ({ ...candidate, heldFor: reason }));
-    this.#waiting = refused;
+    const held = hold.map((candidate) => ({ ...candidate, heldFor: reason }));
+    this.#waiting = held;
 
     await this.#each(apply, (candidate) => this.#apply(candidate, signal), signal);
-    const leave = last ? [...old, ...refused] : old;
+    const leave = last ? [...old, ...held] : old;
     this.#sayWhy(leave);
     await this.#each(leave, (candidate) => this.#leave(candidate, signal), signal);
   }
 
   #verdictOn(waiting: readonly Waiting[], life: Life) {
-    if (this.#options.overrideReason !== null) return { apply: waiting, hold: [], reason: null };
-    const { policy, guard } = this.#options;
-    const overdueMs = ({ run }: Waiting) => this.#query.horizon.ms - hardDeadline(run, policy);
-    return decide(waiting, overdueMs, this.#scene(life), guard);
+    const { options, request, query } = this.#context;
+    if (request.overrideReason !== null) return { apply: waiting, hold: [], reason: null };
+    const overdueMs = ({ run }: Waiting) => query.horizon.ms - hardDeadline(run, options.policy);
+    return decide(waiting, overdueMs, this.#scene(life), options.guard);
   }
 
   /** Limited sweeps in a row would each see a few of a mass: what others have ended in the last hour counts with them. */
@@ -165,30 +144,27 @@ export class GuardRounds {
 
   /** With no life seen so far, a few runs that should be alive are asked, once per sweep. */
   async #findLife(signal: AbortSignal): Promise<Life> {
-    const { store, backend, onProgress } = this.#deps;
+    const { store, backend, request, query } = this.#context;
     // An override needs no sign of life.
-    if (this.#options.overrideReason !== null) return "none";
+    if (request.overrideReason !== null) return "none";
     if (this.#life !== null) return this.#life;
-    if ((backend.api?.refusal ?? null) !== null) return "none";
-    const canaries = await store.canaries(this.#query, backend.needs ?? [], CANARIES);
-    onProgress();
-    const shown = await showLife(this.#deps, canaries, signal);
+    if ((backend.api?.blockedReason ?? null) !== null) return "none";
+    const controlRuns = await store.controlRuns(query, backend.needs ?? [], CONTROL_RUNS);
+    const shown = await anyControlAlive(this.#context, controlRuns, signal);
     // A run of the sweep may have shown life meanwhile.
-    this.#life ??= shown ? "seen" : canaries.length === 0 ? "nobody-to-ask" : "none";
+    this.#life ??= shown ? "seen" : controlRuns.length === 0 ? "nobody-to-ask" : "none";
     return this.#life;
   }
 
   async #apply(candidate: Waiting, signal: AbortSignal): Promise<RunOutcome> {
-    const { run, verdict, evidence, verifyMs } = candidate;
-    const { basis, reason } = verdict;
     // Those before it may have taken their time, and so may the wait for a connection.
     const check = () => {
       if (!this.#isFresh(candidate)) throw new StaleEvidenceError("the answer grew old");
     };
     try {
-      const settled = await this.#writer.end(run, verdict, evidence, signal, check);
-      if (settled.kind === "written") this.#appliedLastHour += 1;
-      return outcomeOf(run.id, { action: "failed", basis, reason, verifyMs }, settled);
+      const outcome = await this.#writer.end(candidate, signal, check);
+      if (outcome.action === "failed") this.#appliedLastHour += 1;
+      return outcome;
     } catch (error) {
       if (!(error instanceof StaleEvidenceError)) throw error;
       return await this.#leave(candidate, signal);
@@ -197,17 +173,13 @@ export class GuardRounds {
 
   async #leave(candidate: Waiting, signal: AbortSignal): Promise<RunOutcome> {
     const { run, verdict, verifyMs, heldFor } = candidate;
-    const { basis } = verdict;
     const suspicion = { ...candidate.suspicion, held: heldFor !== null };
-    const deferMs = askAgainInMs(suspicion.unknownTimes, this.#options.deferMs);
+    const deferMs = askAgainInMs(suspicion.unknownTimes, this.#context.options.deferMs);
     const action = heldFor === null ? "suspected" : "held";
-    const why = heldFor ?? "the answer grew old";
-    const reason = `${verdict.reason}, ${why}`;
-    const settled = await this.#writer.leave(
-      { run, deferMs, statusDetail: null, suspicion },
-      signal,
-    );
-    return outcomeOf(run.id, { action, basis, reason, verifyMs }, settled);
+    const reason = `${verdict.reason}, ${heldFor ?? "the answer grew old"}`;
+    const outcome = { action, basis: verdict.basis, reason, verifyMs } as const;
+    const leaving = { run, deferMs, statusDetail: null, suspicion, outcome };
+    return await this.#writer.leave(leaving, signal);
   }
 
   #each(
@@ -215,23 +187,26 @@ export class GuardRounds {
     work: (candidate: Waiting) => Promise<RunOutcome>,
     signal: AbortSignal,
   ): Promise<void> {
-    const { concurrency, deferMs } = this.#options;
     return forEachConcurrently(
       oneByOne(candidates),
-      concurrency,
+      this.#context.options.concurrency,
       async (candidate) => {
         const { run } = candidate;
-        const errorTimes = () => run.suspicion?.errorTimes ?? 0;
-        const attempt = { runId: run.id, errorTimes, work: () => work(candidate) };
-        const outcome = await containTrouble(this.#deps, this.#term, deferMs, attempt, signal);
-        if (outcome !== null) this.#deps.onOutcome(outcome);
+        let outcome: RunOutcome;
+        try {
+          outcome = await work(candidate);
+        } catch (error) {
+          outcome = this.#writer.threw(run.id, error, signal);
+        }
+        if (outcome.action === "error") await this.#writer.remember(outcome, run, signal);
+        this.#context.outcomes.add(outcome);
       },
       signal,
     );
   }
 
   #isFresh({ heardAtMs }: Waiting): boolean {
-    return this.#deps.clock.monotonicMs() - heardAtMs <= FRESH_MS;
+    return this.#context.clock.monotonicMs() - heardAtMs <= FRESH_MS;
   }
 
   /** Once per sweep and reason. */
@@ -240,14 +215,10 @@ export class GuardRounds {
     const reason = held[0]?.heldFor ?? null;
     if (reason === null || reason === this.#said) return;
     this.#said = reason;
-    this.#deps.log.warn({ held: held.length, reason }, "the guard holds verdicts back");
-    this.#deps.onHold(reason);
+    const { log, watch } = this.#context;
+    log.warn({ held: held.length, reason }, "the guard holds verdicts back");
+    watch.onHold?.(reason);
   }
-}
-
-/** What was heard is too old to act upon; never leaves this file. */
-class StaleEvidenceError extends Error {
-  override readonly name = "StaleEvidenceError";
 }
 
 /** An answer that told nothing leaves a suspicion as it was. */

@@ -1,35 +1,26 @@
-/** What one pass over the stale runs needs. */
+/** What one sweep is asked for, works with, and tells. */
 import type { CleanupDelays } from "../../rules/cleanup/cleanup-plan.ts";
 import type { GuardPolicy } from "../../rules/guard.ts";
-import type { Trigger, VerdictPolicy } from "../../rules/model.ts";
+import type { Evidence, RunSnapshot, Trigger, Verdict, VerdictPolicy } from "../../rules/model.ts";
 import type { RunOutcome } from "../../rules/report.ts";
+import type { StoreUnavailableError } from "../errors.ts";
 import type { Backend, Clock, Fence, Log } from "../ports.ts";
-import type { Horizon, RunStore } from "../store-ports.ts";
-
-export interface SweepDeps {
-  readonly store: RunStore;
-  readonly backend: Backend;
-  readonly clock: Clock;
-  readonly log: Log;
-  /** Called once per run, when it has ended. */
-  readonly onOutcome: (outcome: RunOutcome) => void;
-  /** Called instead for a run about which nobody was asked, because the shared API wants no questions. */
-  readonly onUnasked: (outcome: RunOutcome) => void;
-  /** Called when the guard starts to hold verdicts back, with its reason. */
-  readonly onHold: (reason: string) => void;
-  /** Called after each statement or question that came to an end: the sweep is alive. */
-  readonly onProgress: () => void;
-}
+import type { Backlog, LeadershipView, RunStore, StaleQuery } from "../store-ports.ts";
+import type { OutcomeCounter } from "./report.ts";
 
 export interface SweepOptions extends CleanupDelays {
   readonly concurrency: number;
   readonly pageSize: number;
   readonly deferMs: number;
-  /** How much longer than until our next look a run's deadline hides it from the host's own watchdog. */
-  readonly shieldMs: number;
   readonly nullDeadlineAfterMs: number;
   readonly policy: VerdictPolicy;
   readonly guard: GuardPolicy;
+}
+
+export interface SweepRequest {
+  readonly trigger: Trigger;
+  /** The distance of the schedule's ticks around now. */
+  readonly intervalMs: number;
   /** Only these runs; `null` for all. */
   readonly runIds: readonly string[] | null;
   /** At most this many runs; `null` for all. */
@@ -38,10 +29,45 @@ export interface SweepOptions extends CleanupDelays {
   readonly overrideReason: string | null;
 }
 
-/** The right to sweep, and the moment everything is compared with. */
-export interface SweepTerm {
-  readonly fence: Fence;
+/** Who wants to know how a sweep goes on: health, a progress bar. Must not throw. */
+export interface SweepWatch {
+  onLeadership?(view: LeadershipView): void;
+  /** The lease and an epoch are ours. */
+  onTerm?(trustedUntilMs: () => number): void;
+  onBegin?(begun: { readonly epoch: number | null; readonly backlog: Backlog }): void;
+  onOutcome?(outcome: RunOutcome): void;
+  /** The guard holds verdicts back, and why. */
+  onHold?(reason: string): void;
+  /** Another watchdog has ended so many runs that were suspected or held here. */
+  onEndedElsewhere?(count: number): void;
+  /** A call of a port came to an end. */
+  onProgress?(): void;
+  /** After every read of runs: `null` when Postgres answered. */
+  onStoreTry?(failure: StoreUnavailableError | null): void;
+}
+
+/** What all parts of one pass over the stale runs work with. */
+export interface SweepContext {
+  readonly store: RunStore;
+  readonly backend: Backend;
+  readonly clock: Clock;
+  readonly log: Log;
+  readonly options: SweepOptions;
+  readonly request: SweepRequest;
   readonly holder: string;
-  readonly trigger: Trigger;
-  readonly horizon: Horizon;
+  readonly fence: Fence;
+  /** With the moment everything is compared with. */
+  readonly query: StaleQuery;
+  /** Told about each run once, when it has ended. */
+  readonly outcomes: OutcomeCounter;
+  readonly watch: Pick<SweepWatch, "onBegin" | "onHold">;
+}
+
+/** A run about which the backend was asked. */
+export interface Judged<V extends Verdict = Verdict> {
+  readonly run: RunSnapshot;
+  readonly evidence: Evidence;
+  readonly verdict: V;
+  /** How long the answer took. */
+  readonly verifyMs: number;
 }

@@ -1,7 +1,68 @@
 import { resultOf, type SweepEnd } from "../../rules/exit-code.ts";
-import type { Trigger } from "../../rules/model.ts";
-import type { CleanupSummary, SweepReport } from "../../rules/report.ts";
-import { Tally } from "./outcome-counter.ts";
+import type { Action, Trigger } from "../../rules/model.ts";
+import type { CleanupSummary, RunOutcome, SweepCounts, SweepReport } from "../../rules/report.ts";
+
+/** Keeps a report small enough to print, log and store whatever the size of the sweep. */
+const MAX_RUNS = 1000;
+
+/** Counts outcomes as they come in, and passes them on. */
+export class OutcomeCounter {
+  readonly #onOutcome: (outcome: RunOutcome) => void;
+  readonly #byAction = new Map<Action, number>();
+  readonly #runs: RunOutcome[] = [];
+  #total = 0;
+  #blocked = 0;
+
+  constructor(onOutcome: (outcome: RunOutcome) => void = () => {}) {
+    this.#onOutcome = onOutcome;
+  }
+
+  /** A run about which nobody was asked, because the shared API wants no questions. */
+  addBlocked(outcome: RunOutcome): void {
+    this.#blocked += 1;
+    this.add(outcome);
+  }
+
+  add(outcome: RunOutcome): void {
+    this.#total += 1;
+    this.#byAction.set(outcome.action, this.#count(outcome.action) + 1);
+    if (this.#runs.length < MAX_RUNS) this.#runs.push(outcome);
+    this.#onOutcome(outcome);
+  }
+
+  get counts(): SweepCounts {
+    return {
+      stale: this.#total,
+      completed: this.#count("completed"),
+      failed: this.#count("failed"),
+      deferred: this.#count("deferred"),
+      suspected: this.#count("suspected"),
+      undetermined: this.#count("undetermined"),
+      lostRace: this.#count("lost-race"),
+      busy: this.#count("busy"),
+      held: this.#count("held"),
+      skipped: this.#count("skipped"),
+      errors: this.#count("error"),
+    };
+  }
+
+  /** Part of the skipped ones: left because of the shared API, not because they need nothing. */
+  get blocked(): number {
+    return this.#blocked;
+  }
+
+  get runs(): readonly RunOutcome[] {
+    return this.#runs;
+  }
+
+  get runsOmitted(): number {
+    return this.#total - this.#runs.length;
+  }
+
+  #count(action: Action): number {
+    return this.#byAction.get(action) ?? 0;
+  }
+}
 
 export interface ReportFacts {
   readonly end: SweepEnd;
@@ -13,14 +74,14 @@ export interface ReportFacts {
   readonly startedAtMs: number;
   readonly durationMs: number;
   /** Left out when nothing was swept. */
-  readonly tally?: Tally;
+  readonly outcomes?: OutcomeCounter;
   readonly cleanups?: CleanupSummary;
 }
 
 export function makeReport(facts: ReportFacts): SweepReport {
-  const tally = facts.tally ?? new Tally();
+  const { outcomes = new OutcomeCounter() } = facts;
   const durationMs = Math.round(facts.durationMs);
-  const { status, exitCode } = resultOf(facts.end, tally.counts, tally.unasked);
+  const { status, exitCode } = resultOf(facts.end, outcomes.counts, outcomes.blocked);
   return {
     version: 1,
     status,
@@ -32,9 +93,9 @@ export function makeReport(facts: ReportFacts): SweepReport {
     startedAt: new Date(facts.startedAtMs).toISOString(),
     finishedAt: new Date(facts.startedAtMs + durationMs).toISOString(),
     durationMs,
-    counts: tally.counts,
+    counts: outcomes.counts,
     cleanups: facts.cleanups ?? { done: 0, pending: 0, abandoned: 0 },
-    runs: tally.runs,
-    runsOmitted: tally.runsOmitted,
+    runs: outcomes.runs,
+    runsOmitted: outcomes.runsOmitted,
   };
 }

@@ -1,13 +1,9 @@
 import type { RunSnapshot } from "../../rules/model.ts";
-import { type Fence, StoreUnavailableError } from "../ports.ts";
+import { FencedError, LateWritesError, StoreUnavailableError } from "../errors.ts";
+import type { Fence } from "../ports.ts";
 import type { RunStore, WriteFacts, WriteResult } from "../store-ports.ts";
 
-/** A newer epoch was handed out: somebody else sweeps, and nothing of ours may be written any more. */
-export class FencedError extends Error {
-  override readonly name = "FencedError";
-}
-
-export type Settled =
+export type ResolvedWrite =
   | { readonly kind: "written" }
   | { readonly kind: "lost-race" }
   | { readonly kind: "busy" }
@@ -20,26 +16,34 @@ export type Settled =
  * (the journal knows), has a newer epoch been handed out, did the row change, or was the write swallowed. A write that
  * got lost with its connection is made once more if the row still is as it was: the guard makes that safe. One that is
  * late twice, while the database answers questions about it, is this run's own trouble: something in the host's tables
- * holds it up, and the other runs need not wait for that.
+ * holds it up, and the other runs need not wait for that. So is one that was late and may not be sent again, because
+ * many others were late as well: it has to be remembered, or the run would be among the first again, for ever where
+ * only a few rows are the matter.
  *
  * @param journaled whether the write leaves a journal row, by which it can be recognised.
  * @throws FencedError; StoreUnavailableError when the outcome cannot be found out; what the fence's check throws.
  */
-export async function settle(
-  store: RunStore,
+export async function resolveWrite(
+  store: Pick<RunStore, "facts">,
   run: RunSnapshot,
   fence: Fence,
   journaled: boolean,
   write: () => Promise<WriteResult>,
-): Promise<Settled> {
+): Promise<ResolvedWrite> {
   let result = await attempt(write);
   if (result.kind === "unknown") {
+    const { failure } = result;
     const answer = explain(await store.facts(run, fence.epoch), journaled);
     if (answer.kind !== "unchanged") return answer;
     result = await attempt(write);
-    if (result.kind === "unknown" && !result.failure.late) throw result.failure;
+    if (result.kind === "unknown" && !result.failure.late) {
+      const wasLate = failure.late && result.failure instanceof LateWritesError;
+      if (wasLate) return { kind: "error", cause: failure.message };
+      throw result.failure;
+    }
   }
-  if (result.kind !== "none" && result.kind !== "unknown") return asSettled(result);
+  if (result.kind === "refused") return { kind: "error", cause: result.cause };
+  if (result.kind !== "none" && result.kind !== "unknown") return result;
 
   // Also after the second attempt: the first one may have arrived late, and then it was ours.
   const answer = explain(await store.facts(run, fence.epoch), journaled);
@@ -60,12 +64,49 @@ async function attempt(
   }
 }
 
-function asSettled(result: Exclude<WriteResult, { kind: "none" }>): Settled {
-  return result.kind === "refused" ? { kind: "error", cause: result.cause } : result;
-}
-
-function explain(facts: WriteFacts, journaled: boolean): Settled | { readonly kind: "unchanged" } {
+function explain(
+  facts: WriteFacts,
+  journaled: boolean,
+): ResolvedWrite | { readonly kind: "unchanged" } {
   if (journaled && facts.journaled) return { kind: "written" };
   if (!facts.epochIsOurs) throw new FencedError("a newer epoch was handed out");
   return facts.rowMatches ? { kind: "unchanged" } : { kind: "lost-race" };
+}
+
+/** More than two runs in a row, with two attempts each, come to by themselves. */
+const LATE_IN_A_ROW = 5;
+
+/**
+ * The writes of one sweep that had no answer in time. One of them is its run's own trouble; many, and none in between
+ * that was answered, are the database's. No further run is written then, and the sweep ends: each attempt would only be
+ * one more statement that the server has to get rid of.
+ */
+export class LateWrites {
+  #inARow = 0;
+  #stopped: LateWritesError | null = null;
+
+  /**
+   * Makes one attempt to write.
+   *
+   * @param write gives its check to the store, which calls it directly before the statement leaves.
+   * @throws what `write` throws; LateWritesError when there were too many late ones before it.
+   */
+  async attempt(write: (check: () => void) => Promise<WriteResult>): Promise<WriteResult> {
+    try {
+      const result = await write(() => this.#stopWhenLate());
+      this.#inARow = 0;
+      return result;
+    } catch (error) {
+      if (error instanceof StoreUnavailableError && error.late) this.#inARow += 1;
+      throw error;
+    }
+  }
+
+  #stopWhenLate(): void {
+    if (this.#stopped === null && this.#inARow < LATE_IN_A_ROW) return;
+    this.#stopped ??= new LateWritesError(
+      `${this.#inARow} writes in a row had no answer in time: look for a lock on the whole table, or a standby that does not confirm`,
+    );
+    throw this.#stopped;
+  }
 }

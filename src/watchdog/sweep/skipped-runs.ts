@@ -1,22 +1,16 @@
-import type { StaleQuery } from "../store-ports.ts";
-import type { SweepDeps, SweepOptions, SweepTerm } from "./model.ts";
+import { shieldAfterLookMs } from "../../rules/suspicion.ts";
+import type { SweepContext } from "./model.ts";
 
 const MICROSECOND_MS = 0.001;
 
 /** Collects the runs about which the shared API must not be asked now, and defers many of them with one statement. */
-export class Unasked {
-  readonly #deps: SweepDeps;
-  readonly #options: SweepOptions;
-  readonly #term: SweepTerm;
-  readonly #query: StaleQuery;
+export class SkippedRuns {
+  readonly #context: SweepContext;
   #waiting = new Map<string, string>();
   #deferred = 0;
 
-  constructor(deps: SweepDeps, options: SweepOptions, term: SweepTerm, query: StaleQuery) {
-    this.#deps = deps;
-    this.#options = options;
-    this.#term = term;
-    this.#query = query;
+  constructor(context: SweepContext) {
+    this.#context = context;
   }
 
   add(runId: string, reason: string): void {
@@ -24,23 +18,22 @@ export class Unasked {
   }
 
   async deferWhenMany(): Promise<void> {
-    if (this.#waiting.size >= this.#options.pageSize) await this.defer();
+    if (this.#waiting.size >= this.#context.options.pageSize) await this.defer();
   }
 
   /** @throws what ends the sweep. */
   async defer(): Promise<void> {
     if (this.#waiting.size === 0) return;
-    const { store, onUnasked, onProgress } = this.#deps;
+    const { store, query, fence, options, request, outcomes } = this.#context;
     const runs = this.#waiting;
     this.#waiting = new Map();
     // Behind those that were deferred before them.
-    const deferMs = this.#options.deferMs + this.#deferred * MICROSECOND_MS;
-    const deferral = { deferMs, shieldMs: this.#options.shieldMs };
-    await store.deferUnasked([...runs.keys()], this.#query, deferral, this.#term.fence);
+    const deferMs = options.deferMs + this.#deferred * MICROSECOND_MS;
+    const deferral = { deferMs, shieldMs: shieldAfterLookMs(request.intervalMs) };
+    await store.deferSkipped([...runs.keys()], query, deferral, fence);
     this.#deferred += runs.size;
-    onProgress();
     for (const [runId, reason] of runs) {
-      onUnasked({ runId, action: "skipped", basis: null, reason, verifyMs: null });
+      outcomes.addBlocked({ runId, action: "skipped", basis: null, reason, verifyMs: null });
     }
   }
 }

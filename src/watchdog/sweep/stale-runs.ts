@@ -1,4 +1,21 @@
 import type { PageCursor, RunStore, StalePage, StaleQuery } from "../store-ports.ts";
+import type { SweepContext } from "./model.ts";
+
+/** The ids of the runs that a sweep takes up: those that were named, or all stale ones, up to its limit. */
+export async function* runsToSweep(
+  context: Pick<SweepContext, "store" | "options" | "request" | "query">,
+): AsyncGenerator<string, void, void> {
+  const { store, options, request, query } = context;
+  if (request.limit === 0) return;
+  const ids =
+    request.runIds === null ? staleRuns(store, query, options.pageSize) : new Set(request.runIds);
+  let taken = 0;
+  for await (const id of ids) {
+    yield id;
+    taken += 1;
+    if (taken === request.limit) return;
+  }
+}
 
 /**
  * The ids of all stale runs, oldest deadline first. While one page is worked on the next is already being read, and

@@ -1,12 +1,12 @@
 import { forEachConcurrently } from "../concurrency/for-each-concurrently.ts";
 import { LinkedController } from "../concurrency/linked-signal.ts";
 import type { Clock } from "../ports.ts";
-import type { RunStore, StaleQuery } from "../store-ports.ts";
+import type { Horizon, StaleQuery } from "../store-ports.ts";
 import { GuardRounds } from "./guard-rounds.ts";
 import { RunSweep } from "./handle-run.ts";
-import type { SweepDeps, SweepOptions, SweepTerm } from "./model.ts";
-import { Unasked } from "./skipped-runs.ts";
-import { staleRuns } from "./stale-runs.ts";
+import type { SweepContext, SweepOptions, SweepRequest } from "./model.ts";
+import { SkippedRuns } from "./skipped-runs.ts";
+import { runsToSweep } from "./stale-runs.ts";
 import { RunWriter } from "./write-run.ts";
 
 /**
@@ -18,34 +18,29 @@ import { RunWriter } from "./write-run.ts";
  * @throws LeaseLostError, FencedError, StoreUnavailableError, StoreSchemaError or `signal.reason`: the sweep cannot go
  *   on. What was in flight has ended by then.
  */
-export async function sweep(
-  deps: SweepDeps,
-  options: SweepOptions,
-  term: SweepTerm,
-  signal: AbortSignal,
-): Promise<void> {
-  const query = queryOf(options, term);
-  const facts = await deps.store.guardFacts(options.guard.confirmations);
-  const writer = new RunWriter(deps, options, term);
-  const guard = new GuardRounds(deps, options, term, query, writer, facts);
-  const unasked = new Unasked(deps, options, term, query);
-  const one = new RunSweep(deps, options, term, query, { writer, guard, unasked });
+export async function sweep(context: SweepContext, signal: AbortSignal): Promise<void> {
+  const { store, clock, options, outcomes } = context;
+  const facts = await store.guardFacts(options.guard.confirmations);
+  const writer = new RunWriter(context);
+  const guard = new GuardRounds(context, writer, facts);
+  const skipped = new SkippedRuns(context);
+  const one = new RunSweep(context, writer, guard, skipped);
 
   using scope = new LinkedController(signal);
-  const rounds = repeatRounds(guard, deps.clock, scope);
+  const rounds = repeatRounds(guard, clock, scope);
   try {
     await forEachConcurrently(
-      atMost(runsToSweep(deps.store, options, query), options.limit),
+      runsToSweep(context),
       options.concurrency,
       async (runId, runSignal) => {
         const outcome = await one.handle(runId, runSignal);
-        if (outcome !== null) deps.onOutcome(outcome);
-        await unasked.deferWhenMany();
+        if (outcome !== null) outcomes.add(outcome);
+        await skipped.deferWhenMany();
         await guard.roundWhenDue(runSignal);
       },
       scope.signal,
     );
-    await unasked.defer();
+    await skipped.defer();
     await guard.end(scope.signal);
   } finally {
     scope.abort(new Error("the sweep has ended"));
@@ -54,8 +49,11 @@ export async function sweep(
 }
 
 /** `--run` and an override look at suspected runs without waiting for the deadlines that were moved ahead. */
-export function queryOf(options: SweepOptions, { horizon }: SweepTerm): StaleQuery {
-  const { nullDeadlineAfterMs, runIds, overrideReason } = options;
+export function queryOf(
+  { nullDeadlineAfterMs }: SweepOptions,
+  { runIds, overrideReason }: SweepRequest,
+  horizon: Horizon,
+): StaleQuery {
   const includeSuspected = runIds !== null || overrideReason !== null;
   return { horizon, nullDeadlineAfterMs, includeSuspected };
 }
@@ -75,20 +73,5 @@ async function repeatRounds(
     }
   } catch (error) {
     scope.abort(error);
-  }
-}
-
-async function* runsToSweep(store: RunStore, options: SweepOptions, query: StaleQuery) {
-  if (options.runIds === null) yield* staleRuns(store, query, options.pageSize);
-  else yield* new Set(options.runIds);
-}
-
-async function* atMost<T>(items: AsyncIterable<T>, limit: number | null) {
-  if (limit === 0) return;
-  let taken = 0;
-  for await (const item of items) {
-    yield item;
-    taken += 1;
-    if (taken === limit) return;
   }
 }

@@ -1,5 +1,5 @@
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
-import { StoreUnavailableError } from "../../../src/watchdog/ports.ts";
+import { StoreUnavailableError } from "../../../src/watchdog/errors.ts";
 import { completeRun } from "../../fake-host/callback.ts";
 import { html } from "../../fake-host/model.ts";
 import type { AutomationSeed, SeededRun } from "../../fake-host/seed.ts";

@@ -1,5 +1,5 @@
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
-import { StoreUnavailableError } from "../../../src/watchdog/ports.ts";
+import { StoreUnavailableError } from "../../../src/watchdog/errors.ts";
 import type { Journal } from "../../../src/watchdog/store-ports.ts";
 import { type SeededAutomation, seedRuns } from "../../fake-host/seed.ts";
 import { journalWith } from "../../support/stands/journal-double.ts";
@@ -154,7 +154,7 @@ describe("recording a first run", () => {
     expect(await firstRunStates(world)).toEqual(["done", "done"]);
   });
 
-  it("is settled for an automation that was removed", async () => {
+  it("is done for an automation that was removed", async () => {
     await sweepWith(() => ({ openFirstRuns: crash }));
     await world.database.sql`DELETE FROM automations WHERE id = ${automationId}`;
     expect((await world.sweep()).status).toBe("ok");

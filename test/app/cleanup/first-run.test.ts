@@ -169,12 +169,12 @@ describe("the first run of an automation made from a template", () => {
   it("is not recorded where the host has no column preset_metadata", async () => {
     const run = await seedRun({}, 0);
     await world.database.sql`ALTER TABLE automations DROP COLUMN preset_metadata`;
-    const complaints: string[] = [];
-    const complain = (_: object, message: string) => void complaints.push(message);
-    const log = { ...silentLog, warn: complain, error: complain };
+    const warnings: string[] = [];
+    const warn = (_: object, message: string) => void warnings.push(message);
+    const log = { ...silentLog, warn: warn, error: warn };
     const report = await world.sweep({ replace: () => ({ log }) });
     expect(report).toMatchObject({ status: "ok", counts: { completed: 1 } });
-    expect(complaints).toEqual([]);
+    expect(warnings).toEqual([]);
     expect(await firstRunStates(world)).toEqual(["none"]);
     expect((await world.row(run.id)).status).toBe("COMPLETED");
   });

@@ -1,13 +1,13 @@
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
-import { StoreUnavailableError } from "../../../src/watchdog/ports.ts";
+import { StoreUnavailableError } from "../../../src/watchdog/errors.ts";
 import type { Journal } from "../../../src/watchdog/store-ports.ts";
 import type { SeededRun } from "../../fake-host/seed.ts";
 import { journalWith } from "../../support/stands/journal-double.ts";
 import { cleanupOf, deletions, setDueIn } from "../../support/world/cleanup-rows.ts";
 import {
-  conductOnce,
   createWorld,
   exitedWith,
+  leadOnce,
   randomCommandId,
   type World,
 } from "../../support/world/world.ts";
@@ -88,13 +88,13 @@ describe("a clean-up that another worker takes up", () => {
       return undefined;
     });
     await using first = world.open();
-    const conducting = conductOnce(first);
+    const sweeping = leadOnce(first);
     await world.host.traffic.until("delete", 1);
     await endLease();
 
     expect((await world.sweep()).cleanups).toEqual({ done: 0, pending: 1, abandoned: 0 });
     release();
-    await conducting;
+    await sweeping;
     expect(deletions(world)).toEqual([run.sandboxId]);
   });
 

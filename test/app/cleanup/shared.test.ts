@@ -4,9 +4,9 @@ import { type SeededRun, seedAutomation, seedRun } from "../../fake-host/seed.ts
 import { cleanupOf, deletions, setDueIn } from "../../support/world/cleanup-rows.ts";
 import {
   commandsOf,
-  conductOnce,
   createWorld,
   exitedWith,
+  leadOnce,
   type World,
 } from "../../support/world/world.ts";
 
@@ -62,7 +62,7 @@ describe("a sandbox that several runs name", () => {
     await using slow = world.open();
     await world.database.sql`
       UPDATE automation_runs SET sandbox_id = NULL WHERE id = ${second.id}`;
-    const conducting = conductOnce(slow, { runIds: [first.id] });
+    const sweeping = leadOnce(slow, { runIds: [first.id] });
     await world.host.traffic.until("delete", 1);
     await world.database.sql`
       UPDATE automation_runs SET sandbox_id = ${SHARED} WHERE id = ${second.id}`;
@@ -75,7 +75,7 @@ describe("a sandbox that several runs name", () => {
     });
     expect(await cleanupOf(world, second.id)).toMatchObject({ state: "pending", attempts: 0 });
     release();
-    await conducting;
+    await sweeping;
     expect(deletions(world)).toEqual([SHARED]);
   });
 

@@ -1,5 +1,5 @@
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
-import type { ConductDeps } from "../../../src/watchdog/lead/model.ts";
+import type { LeadDeps } from "../../../src/watchdog/lead/model.ts";
 import { html } from "../../fake-host/model.ts";
 import type { RunSeed, SeededRun } from "../../fake-host/seed.ts";
 import {
@@ -83,7 +83,7 @@ describe("a sandbox that the host has stamped for its deletion", () => {
       stop.abort(new Error("the process has ended"));
       return new Promise<never>(() => {});
     };
-    const replace = ({ backend }: ConductDeps) => ({ backend: { ...backend, cleanup } });
+    const replace = ({ backend }: LeadDeps) => ({ backend: { ...backend, cleanup } });
     await world.sweep({ replace, signal: stop.signal });
     expect(await cleanupOf(world, run.id)).toMatchObject({ state: "pending", attempts: 1 });
     expect((await world.sweep()).cleanups).toEqual({ done: 0, pending: 1, abandoned: 0 });

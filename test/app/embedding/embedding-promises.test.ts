@@ -9,7 +9,7 @@ const SOON = { WATCHDOG_VERIFY_TIMEOUT: "1s" };
 /** As long as it can be: a question that is waited for shows. */
 const LATE = { WATCHDOG_VERIFY_TIMEOUT: "5m" };
 const EXITED = { kind: "exited", exitCode: 0, stdout: "", stderr: "" };
-const GONE = { kind: "gone", reason: "missing", detail: "" };
+const GONE = { kind: "gone", reason: "missing" };
 
 type Answer = (signal: AbortSignal) => unknown;
 
@@ -93,10 +93,10 @@ describe("createWatchdog with a backend that breaks its promises", () => {
   it("takes no silent run that should be alive for a sign of life", async () => {
     await using world = await createWorld();
     const dead = await world.seed();
-    const canary = await world.seed({ overdueMs: -600_000 });
+    const controlRun = await world.seed({ overdueMs: -600_000 });
     const answers = new Map([
       [dead.id, async () => GONE],
-      [canary.id, never],
+      [controlRun.id, never],
     ]);
     await using watchdog = watch(world, backendOf(answers), SOON);
 
@@ -165,7 +165,9 @@ describe("createWatchdog with a backend that breaks its promises", () => {
     };
     const api = Object.defineProperties(
       { restore: boom },
-      Object.fromEntries(["restraint", "breaker", "refusal"].map((name) => [name, { get: boom }])),
+      Object.fromEntries(
+        ["throttle", "breaker", "blockedReason"].map((name) => [name, { get: boom }]),
+      ),
     );
     await using watchdog = watch(world, backendOf(new Map(), { api }), SOON);
 

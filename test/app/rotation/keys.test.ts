@@ -4,7 +4,7 @@ import type { Evidence } from "../../../src/rules/model.ts";
 import { type FakeHost, startFakeHost } from "../../fake-host/fake-host.ts";
 import { json, type SeenRequest } from "../../fake-host/model.ts";
 import { COMMAND_ID, calm, runOf } from "../../io/http/world.ts";
-import { complaintAbout, openWorker, type RotationWorker } from "../../support/process/rotation.ts";
+import { openWorker, type RotationWorker, warningAbout } from "../../support/process/rotation.ts";
 import { SecretVolume } from "../../support/process/secret-volume.ts";
 
 const DATABASE = { DATABASE_URL: "postgres://nobody@127.0.0.1:1/none" };
@@ -89,7 +89,7 @@ for (const key of keys) {
       await world.ask();
       await world.ask();
       expect(world.sent()).toEqual([REFUSED, REFUSED]);
-      expect(world.worker.warnings()).toEqual([complaintAbout(file)]);
+      expect(world.worker.warnings()).toEqual([warningAbout(file)]);
       await world.replace(world.host.serviceKey);
       expect(await world.ask()).toMatchObject({ kind: "exited", exitCode: 0 });
       expect(world.worker.warnings()).toHaveLength(1);

@@ -1,9 +1,9 @@
 import { randomBytes } from "node:crypto";
 import { describe, expect, it, vi } from "vitest";
-import { StoreUnavailableError } from "../../../src/watchdog/ports.ts";
+import { StoreUnavailableError } from "../../../src/watchdog/errors.ts";
 import { createDatabase, type TestDatabase } from "../../services/postgres/database.ts";
 import { createRole, WORKER_GRANTS } from "../../services/postgres/database-role.ts";
-import { complaintAbout, openWorker, type RotationWorker } from "../../support/process/rotation.ts";
+import { openWorker, type RotationWorker, warningAbout } from "../../support/process/rotation.ts";
 import { SecretVolume } from "../../support/process/secret-volume.ts";
 
 const WITHIN = { timeout: 20_000 };
@@ -85,7 +85,7 @@ describe("a worker whose database file is broken", () => {
       await Promise.all([leadership.read(), leadership.read(), lease.ping()]);
       await world.endSessions();
       await vi.waitFor(() => leadership.read(), WITHIN);
-      expect(world.worker.warnings()).toEqual([complaintAbout(variable)]);
+      expect(world.worker.warnings()).toEqual([warningAbout(variable)]);
       expect(JSON.stringify(world.worker.warnings())).not.toContain(world.password);
     });
   }

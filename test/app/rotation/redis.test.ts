@@ -1,10 +1,10 @@
 import { randomBytes, randomUUID } from "node:crypto";
 import { Redis } from "ioredis";
 import { describe, expect, it, vi } from "vitest";
-import { LeaseUnavailableError } from "../../../src/watchdog/ports.ts";
+import { LeaseUnavailableError } from "../../../src/watchdog/errors.ts";
 import { startRedis } from "../../services/redis/redis.ts";
 import type { RedisServer } from "../../services/redis/server.ts";
-import { complaintAbout, openWorker, type RotationWorker } from "../../support/process/rotation.ts";
+import { openWorker, type RotationWorker, warningAbout } from "../../support/process/rotation.ts";
 import { SecretVolume } from "../../support/process/secret-volume.ts";
 
 const WITHIN = { timeout: 20_000 };
@@ -92,7 +92,7 @@ describe("a worker whose Redis file is broken", () => {
       await lease.ping();
       await world.endConnections();
       await vi.waitFor(() => lease.ping(), WITHIN);
-      expect(world.worker.warnings()).toEqual([complaintAbout(variable)]);
+      expect(world.worker.warnings()).toEqual([warningAbout(variable)]);
     });
   }
 

@@ -190,7 +190,7 @@ export function describeSharedSandboxes(open: () => Promise<JournalStand>): void
     expect(await claimed(stand)).toEqual([left[0]]);
   });
 
-  it("settles the others with the one that is done, and those of no other sandbox", async () => {
+  it("marks the others as done with the one that is, and those of no other sandbox", async () => {
     await using stand = await open();
     const [first, second] = [
       await stand.verdict({ sandboxId: "s" }),

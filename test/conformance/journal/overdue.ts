@@ -6,8 +6,8 @@ import {
   claimed,
   DAY_MS,
   DEFERRED,
+  expectDone,
   expectFailed,
-  expectSettled,
   HOUR_MS,
   MINUTE_MS,
 } from "../../support/stands/journal-steps.ts";
@@ -123,12 +123,12 @@ export function describeOverdueStamps(open: () => Promise<JournalStand>): void {
     });
   }
 
-  it("settles it when the host comes to it after all", async () => {
+  it("marks it as done when the host comes to it after all", async () => {
     await using stand = await open();
     const runId = await stand.stamped({ overdueMs: HOUR_MS });
     expect(await adopt(stand)).toBe(1);
     await stand.changeRun(runId, { stampInMs: null });
-    await expectSettled(stand, runId);
+    await expectDone(stand, runId);
   });
 
   it("leaves to its own verdict what is pending there", async () => {
@@ -177,7 +177,7 @@ export function describeOverdueStamps(open: () => Promise<JournalStand>): void {
     expect(await adopt(stand)).toBe(1);
   });
 
-  it("is no first outcome, and is pruned when it is settled", async () => {
+  it("is no first outcome, and is pruned when it is done", async () => {
     await using stand = await open();
     const runId = await stand.stamped({ overdueMs: HOUR_MS });
     await adopt(stand);

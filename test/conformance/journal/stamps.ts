@@ -4,8 +4,8 @@ import {
   CLAIM_S,
   claimed,
   DEFERRED,
+  expectDone,
   expectFailed,
-  expectSettled,
   HOUR_MS,
   LATER,
   MINUTE_MS,
@@ -29,23 +29,23 @@ export function describeStamps(open: () => Promise<JournalStand>): void {
     expect(await stand.stampInS(runId)).toBeNull();
   });
 
-  it("settles what somebody else took away, before the pause, before the deletion and after an attempt", async () => {
+  it("marks as done what somebody else took away, before the pause, before the deletion and after an attempt", async () => {
     await using stand = await open();
     const early = await stand.verdict(DEFERRED);
     await stand.changeRun(early, { stampInMs: null });
-    await expectSettled(stand, early);
+    await expectDone(stand, early);
     const due = await stand.verdict(DEFERRED);
     await claimed(stand);
     await stand.pass(HOUR_MS);
     await stand.changeRun(due, { stampInMs: null });
-    await expectSettled(stand, due);
+    await expectDone(stand, due);
     const tried = await stand.verdict({ dueInMs: 0, deletionInMs: 0 });
     const [task] = await stand.journal.claimCleanups(stand.fence, 1);
     await stand.changeRun(tried, { stampInMs: null });
     await expectFailed(stand, task?.id, "pending");
     expect(await stand.stampInS(tried)).toBeNull();
     await stand.pass(MINUTE_MS);
-    await expectSettled(stand, tried);
+    await expectDone(stand, tried);
   });
 
   it("leaves to the host what the host has stamped anew", async () => {
@@ -58,7 +58,7 @@ export function describeStamps(open: () => Promise<JournalStand>): void {
     expect(await stand.stampInS(runId)).toBe(3600);
   });
 
-  it("finds what is due behind full pages of what was settled", async () => {
+  it("finds what is due behind full pages of what is done", async () => {
     await using stand = await open();
     for (let index = 0; index < 3; index += 1) {
       await stand.changeRun(await stand.verdict(DEFERRED), { stampInMs: null });
@@ -130,7 +130,7 @@ export function describeStamps(open: () => Promise<JournalStand>): void {
     expect(await claimed(stand)).toEqual([["delete", runId]]);
   });
 
-  it("settles the deletion although somebody is writing the row, and takes it away later", async () => {
+  it("marks the deletion as done although somebody is writing the row, and takes it away later", async () => {
     await using stand = await open();
     const runId = await stand.verdict({ deletionInMs: 0 });
     const [task] = await stand.journal.claimCleanups(stand.fence, 1);

@@ -197,14 +197,14 @@ export function describePruning(open: () => Promise<JournalStand>): void {
     await using stand = await open();
     const pending = await stand.verdict({ basis: "presumption" });
     const open1 = await stand.verdict({ cleanupState: "done", firstRunState: "pending" });
-    const settled = [
+    const done = [
       await stand.verdict({ cleanupState: "done", firstRunState: "done" }),
       await stand.verdict({ cleanupState: "abandoned", basis: "presumption" }),
       await stand.verdict({ cleanupState: "none", outcome: "COMPLETED" }),
     ];
     await stand.pass(400 * DAY_MS);
-    expect(await stand.journal.prune(DAY_MS, 10, stand.fence)).toBe(settled.length);
-    for (const runId of settled) expect(await stand.entry(runId)).toBeNull();
+    expect(await stand.journal.prune(DAY_MS, 10, stand.fence)).toBe(done.length);
+    for (const runId of done) expect(await stand.entry(runId)).toBeNull();
     for (const runId of [pending, open1]) expect(await stand.entry(runId)).not.toBeNull();
   });
 

@@ -1,5 +1,5 @@
 import { expect, it } from "vitest";
-import { CLEARED, inTheDark } from "../../../src/rules/suspicion.ts";
+import { CLEARED, inconclusive } from "../../../src/rules/suspicion.ts";
 import {
   NOTHING,
   type RunChange,
@@ -52,13 +52,13 @@ export function describeDeferrals(open: () => Promise<StoreStand>): void {
     expect(await stand.remembered(id)).toMatchObject({ firstDeadline: 120 });
   });
 
-  it("counts sightings with the time of the last one, which one that does not count leaves alone", async () => {
+  it("counts observations with the time of the last one, which one that does not count leaves alone", async () => {
     await using stand = await open();
     const id = await stand.add();
     await leave(stand, id, PRESUMED);
     await stand.pass(2 * HOUR_MS);
     const { suspicion } = await read(stand, id);
-    await leave(stand, id, { ...PRESUMED, presumedTimes: 1, sighted: false });
+    await leave(stand, id, { ...PRESUMED, presumedTimes: 1, observed: false });
     expect(suspicion).toMatchObject({ presumedTimes: 1, presumedReason: PRESUMED.presumedReason });
     const seen = { presumedTimes: 1, presumedReason: PRESUMED.presumedReason, presumedLast: 120 };
     expect(await stand.remembered(id)).toMatchObject(seen);
@@ -67,14 +67,14 @@ export function describeDeferrals(open: () => Promise<StoreStand>): void {
     expect(await stand.remembered(id)).toMatchObject(again);
   });
 
-  it("counts answers that told nothing from the first of them on, and keeps the sightings", async () => {
+  it("counts answers that told nothing from the first of them on, and keeps the observations", async () => {
     await using stand = await open();
     const id = await stand.add();
     await leave(stand, id, PRESUMED);
     for (const times of [1, 2]) {
       await stand.pass(2 * HOUR_MS);
       const { suspicion } = await read(stand, id);
-      await leave(stand, id, inTheDark(suspicion));
+      await leave(stand, id, inconclusive(suspicion));
       expect(await stand.remembered(id)).toMatchObject({
         presumedTimes: 1,
         presumedLast: 120 * times,
@@ -113,13 +113,13 @@ export function describeDeferrals(open: () => Promise<StoreStand>): void {
     });
   });
 
-  it("starts a new time in the dark after an answer", async () => {
+  it("starts to count inconclusive answers anew after a conclusive one", async () => {
     await using stand = await open();
     const id = await stand.add();
-    await leave(stand, id, inTheDark(null));
+    await leave(stand, id, inconclusive(null));
     await stand.pass(2 * HOUR_MS);
     await leave(stand, id, CLEARED);
-    await leave(stand, id, inTheDark(null));
+    await leave(stand, id, inconclusive(null));
     expect(await stand.remembered(id)).toMatchObject({ unknownTimes: 1, unknownSince: 0 });
   });
 
@@ -127,7 +127,7 @@ export function describeDeferrals(open: () => Promise<StoreStand>): void {
     await using stand = await open();
     const id = await stand.add();
     await fail(stand, id);
-    await leave(stand, id, inTheDark(null));
+    await leave(stand, id, inconclusive(null));
     expect(await stand.remembered(id)).toMatchObject({
       unknownTimes: 1,
       errorTimes: 0,
@@ -144,7 +144,7 @@ export function describeDeferrals(open: () => Promise<StoreStand>): void {
       await stand.pass(2 * HOUR_MS);
       await stand.change(id, { ...changes, overdueMin: 2 });
       // What a caller would carry over by mistake does not survive either.
-      await leave(stand, id, { ...PRESUMED, sighted: false, unknownTimes: 1, held: true });
+      await leave(stand, id, { ...PRESUMED, observed: false, unknownTimes: 1, held: true });
       const { beganMin: _, ...ids } = changes;
       expect(await stand.remembered(id)).toMatchObject({
         ...ids,

@@ -1,5 +1,5 @@
 import { expect, it } from "vitest";
-import { inTheDark } from "../../../src/rules/suspicion.ts";
+import { inconclusive } from "../../../src/rules/suspicion.ts";
 import type { StaleQuery } from "../../../src/watchdog/store-ports.ts";
 import {
   MIN_MS,
@@ -24,7 +24,7 @@ export function describeGuardFacts(open: () => Promise<StoreStand>): void {
     [2, 3, true],
   ];
   for (const [presumedTimes, confirmations, expected] of limits) {
-    const seen = `${presumedTimes} sightings`;
+    const seen = `${presumedTimes} observations`;
     it(`${expected ? "counts" : "does not count"} a stale run with ${seen} where ${confirmations} confirm`, async () => {
       await using stand = await open();
       const id = await stand.add();
@@ -82,9 +82,9 @@ export function describeGuardFacts(open: () => Promise<StoreStand>): void {
     expect(await answered()).toBe(0);
     const counts = { stale: 99, completed: 1, failed: 2, deferred: 4, suspected: 8, held: 16 };
     const others = { undetermined: 32, lostRace: 32, busy: 32, skipped: 32, errors: 32 };
-    const restraint = { pausedForMs: 0, concurrency: null };
+    const throttle = { pausedForMs: 0, concurrency: null };
     const report = { counts: { ...counts, ...others } };
-    expect(await stand.leadership.finish(stand.fence, report, restraint)).toBe(true);
+    expect(await stand.leadership.finish(stand.fence, report, throttle)).toBe(true);
     expect(await answered()).toBe(31);
   });
 
@@ -125,7 +125,7 @@ export function describeBacklog(open: () => Promise<StoreStand>): void {
     await using stand = await open();
     await stand.add({ overdueMin: 10 });
     await leave(stand, await stand.add({ overdueMin: 50 }));
-    await leave(stand, await stand.add({ overdueMin: 30 }), inTheDark(null));
+    await leave(stand, await stand.add({ overdueMin: 30 }), inconclusive(null));
     expect(await figures(stand)).toEqual({ ...NONE, count: 1, deferred: 2, oldest: 50 });
   });
 

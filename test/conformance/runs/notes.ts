@@ -116,8 +116,8 @@ export function describeForgetting(open: () => Promise<StoreStand>): void {
 
 type Note = (stand: StoreStand, id: string, fence: Fence) => Promise<void>;
 const NOTES: Readonly<Record<string, Note>> = {
-  async deferUnasked(stand, id, fence) {
-    await stand.store.deferUnasked(
+  async deferSkipped(stand, id, fence) {
+    await stand.store.deferSkipped(
       [id],
       await queryOf(stand),
       { deferMs: HOUR_MS, shieldMs: 0 },

@@ -1,5 +1,5 @@
 import { expect, it } from "vitest";
-import { inTheDark } from "../../../src/rules/suspicion.ts";
+import { inconclusive } from "../../../src/rules/suspicion.ts";
 import type { PageCursor, StaleQuery } from "../../../src/watchdog/store-ports.ts";
 import { MIN_MS, queryOf, type StoreStand } from "../../support/stands/store-stand.ts";
 import { fail, HOUR_MS, leave, PRESUMED } from "../../support/stands/store-steps.ts";
@@ -51,7 +51,7 @@ export function describePages(open: () => Promise<StoreStand>): void {
 
   const notSuspected: readonly (readonly [string, (stand: StoreStand, id: string) => unknown])[] = [
     ["was seen alive", (stand, id) => leave(stand, id)],
-    ["gave no answer", (stand, id) => leave(stand, id, inTheDark(null))],
+    ["gave no answer", (stand, id) => leave(stand, id, inconclusive(null))],
     [
       "has ended since",
       async (stand, id) => {

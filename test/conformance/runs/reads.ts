@@ -1,5 +1,5 @@
 import { expect, it } from "vitest";
-import { CLEARED, inTheDark } from "../../../src/rules/suspicion.ts";
+import { CLEARED, inconclusive } from "../../../src/rules/suspicion.ts";
 import type { RunIdName } from "../../../src/watchdog/ports.ts";
 import {
   MIN_MS,
@@ -17,7 +17,7 @@ export function describeReads(open: () => Promise<StoreStand>): void {
     expect((await read(stand, await stand.add())).suspicion).toBeNull();
   });
 
-  it("shows sightings, and how long ago the last one was", async () => {
+  it("shows observations, and how long ago the last one was", async () => {
     await using stand = await open();
     const id = await stand.add();
     await leave(stand, id, PRESUMED);
@@ -38,7 +38,7 @@ export function describeReads(open: () => Promise<StoreStand>): void {
   it("shows since when nothing could be learned, and failures", async () => {
     await using stand = await open();
     const id = await stand.add();
-    await leave(stand, id, inTheDark(null));
+    await leave(stand, id, inconclusive(null));
     await stand.pass(HOUR_MS);
     await fail(stand, id);
     const { suspicion } = await read(stand, id);
@@ -106,7 +106,7 @@ export function describeReads(open: () => Promise<StoreStand>): void {
 }
 
 /** What every run store promises of the runs that a guard asks about before it believes in a mass stop. */
-export function describeCanaries(open: () => Promise<StoreStand>): void {
+export function describeControlRuns(open: () => Promise<StoreStand>): void {
   it("are the runs with most time left, at most so many, with everything a question needs", async () => {
     await using stand = await open();
     const [middle, most, least] = [
@@ -114,10 +114,10 @@ export function describeCanaries(open: () => Promise<StoreStand>): void {
       await stand.add({ overdueMin: -30, sandboxId: "s", bashCommandId: "c" }),
       await stand.add({ overdueMin: -10 }),
     ];
-    expect(await canaries(stand, 2)).toEqual([most, middle]);
-    expect(await canaries(stand, 9)).toEqual([most, middle, least]);
+    expect(await controlRuns(stand, 2)).toEqual([most, middle]);
+    expect(await controlRuns(stand, 9)).toEqual([most, middle, least]);
     const query = await queryOf(stand);
-    const [first] = await stand.store.canaries(query, NEEDS, 1);
+    const [first] = await stand.store.controlRuns(query, NEEDS, 1);
     expect({ ...first, readAt: null }).toEqual({
       ...(await stand.store.read(most, query)),
       readAt: null,
@@ -133,7 +133,7 @@ export function describeCanaries(open: () => Promise<StoreStand>): void {
     ["has no command", (stand) => stand.add({ overdueMin: -60, bashCommandId: null })],
     ["has an empty command id", (stand) => stand.add({ overdueMin: -60, bashCommandId: "" })],
     ["is presumed dead", async (stand) => leave(stand, await stand.add(), PRESUMED)],
-    ["gave no answer", async (stand) => leave(stand, await stand.add(), inTheDark(null))],
+    ["gave no answer", async (stand) => leave(stand, await stand.add(), inconclusive(null))],
     [
       "could not be handled",
       async (stand) => {
@@ -148,7 +148,7 @@ export function describeCanaries(open: () => Promise<StoreStand>): void {
       await using stand = await open();
       const fit = await stand.add({ overdueMin: -5 });
       await make(stand);
-      expect(await canaries(stand, 9)).toEqual([fit]);
+      expect(await controlRuns(stand, 9)).toEqual([fit]);
     });
   }
 
@@ -162,8 +162,8 @@ export function describeCanaries(open: () => Promise<StoreStand>): void {
     it(`include a run without a ${what} where the backend needs none`, async () => {
       await using stand = await open();
       const id = await stand.add({ overdueMin: -60, ...seed });
-      expect(await canaries(stand, 9, needs)).toEqual([id]);
-      expect(await canaries(stand, 9)).toEqual([]);
+      expect(await controlRuns(stand, 9, needs)).toEqual([id]);
+      expect(await controlRuns(stand, 9)).toEqual([]);
     });
   }
 
@@ -174,17 +174,17 @@ export function describeCanaries(open: () => Promise<StoreStand>): void {
       await stand.add({ overdueMin: null, beganMin: 5 }),
     ];
     const timed = await stand.add({ overdueMin: -5 });
-    expect(await canaries(stand, 9)).toEqual([timed, young, old]);
-    expect(await canaries(stand, 2)).toEqual([timed, young]);
+    expect(await controlRuns(stand, 9)).toEqual([timed, young, old]);
+    expect(await controlRuns(stand, 2)).toEqual([timed, young]);
   });
 
   it("leave out a run whose deadline is our shield when its look is due", async () => {
     await using stand = await open();
     const id = await stand.add();
     await leave(stand, id, CLEARED, HOUR_MS);
-    expect(await canaries(stand, 9)).toEqual([id]);
+    expect(await controlRuns(stand, 9)).toEqual([id]);
     await stand.pass(90 * MIN_MS);
-    expect(await canaries(stand, 9)).toEqual([]);
+    expect(await controlRuns(stand, 9)).toEqual([]);
   });
 
   it("include a run that was seen alive, and one whose suspicion was about another sandbox", async () => {
@@ -193,7 +193,7 @@ export function describeCanaries(open: () => Promise<StoreStand>): void {
     await leave(stand, alive);
     await leave(stand, moved, PRESUMED);
     await stand.change(moved, { sandboxId: "new" });
-    expect(new Set(await canaries(stand, 9))).toEqual(new Set([alive, moved]));
+    expect(new Set(await controlRuns(stand, 9))).toEqual(new Set([alive, moved]));
   });
 
   it("include a run whose deadline is the horizon, and not one that is due a moment before", async () => {
@@ -204,18 +204,18 @@ export function describeCanaries(open: () => Promise<StoreStand>): void {
     const exactly = await queryOf(stand, { horizon: { text, ms } });
     const late = { text: new Date(ms + 1).toISOString(), ms: ms + 1 };
     const after = await queryOf(stand, { horizon: late });
-    expect(await stand.store.canaries(exactly, NEEDS, 9)).toHaveLength(1);
-    expect(await stand.store.canaries(after, NEEDS, 9)).toHaveLength(0);
+    expect(await stand.store.controlRuns(exactly, NEEDS, 9)).toHaveLength(1);
+    expect(await stand.store.controlRuns(after, NEEDS, 9)).toHaveLength(0);
   });
 }
 
 const NEEDS = ["sandboxId", "bashCommandId"] as const;
 
-async function canaries(
+async function controlRuns(
   stand: StoreStand,
   limit: number,
   needs: readonly RunIdName[] = NEEDS,
 ): Promise<readonly string[]> {
-  const found = await stand.store.canaries(await queryOf(stand), needs, limit);
+  const found = await stand.store.controlRuns(await queryOf(stand), needs, limit);
   return found.map(({ id }) => id);
 }

@@ -1,5 +1,5 @@
 import { expect, it } from "vitest";
-import { CLEARED, inTheDark, type SuspicionChange } from "../../../src/rules/suspicion.ts";
+import { CLEARED, inconclusive, type SuspicionChange } from "../../../src/rules/suspicion.ts";
 import { MIN_MS, queryOf, type StoreStand } from "../../support/stands/store-stand.ts";
 import { HOUR_MS, leave, PRESUMED, read, WRITTEN } from "../../support/stands/store-steps.ts";
 import { deferring } from "../../support/stands/stores.ts";
@@ -15,11 +15,11 @@ const DEFERRALS: Readonly<Record<string, Defer>> = {
   "was seen alive": (stand, id) => leave(stand, id, CLEARED, SHIELD_MS),
   "is suspected": (stand, id) => leave(stand, id, PRESUMED, SHIELD_MS),
   "is held": (stand, id) => leave(stand, id, { ...PRESUMED, held: true }, SHIELD_MS),
-  "gave no answer": (stand, id) => leave(stand, id, inTheDark(null), SHIELD_MS),
+  "gave no answer": (stand, id) => leave(stand, id, inconclusive(null), SHIELD_MS),
   "was not asked": async (stand, id) => {
     const query = await queryOf(stand, { includeSuspected: true });
     const deferral = { deferMs: HOUR_MS, shieldMs: SHIELD_MS };
-    await stand.store.deferUnasked([id], query, deferral, stand.fence);
+    await stand.store.deferSkipped([id], query, deferral, stand.fence);
   },
 };
 

@@ -3,14 +3,14 @@ import { MIN_MS, NOTHING, queryOf, type StoreStand } from "../../support/stands/
 import { DARK, fail, HOUR_MS, leave, PRESUMED } from "../../support/stands/store-steps.ts";
 
 /** What every run store promises of runs that are put off without having been asked about. */
-export function describeUnasked(open: () => Promise<StoreStand>): void {
+export function describeSkipped(open: () => Promise<StoreStand>): void {
   it("defers stale runs and remembers their deadlines, and nothing of them", async () => {
     await using stand = await open();
     const ids = [
       await stand.add({ overdueMin: 3, statusDetail: '{"a": 1}' }),
       await stand.add({ overdueMin: null, beganMin: 25 * 60 }),
     ];
-    await unasked(stand, ids);
+    await skipped(stand, ids);
     for (const [id, firstDeadline] of [
       [ids[0], 3],
       [ids[1], 60],
@@ -30,7 +30,7 @@ export function describeUnasked(open: () => Promise<StoreStand>): void {
       await stand.add({ status: "COMPLETED" }),
       await stand.add(),
     ];
-    await unasked(stand, [alive, ended]);
+    await skipped(stand, [alive, ended]);
     expect(await stand.run(alive)).toMatchObject({ overdueMin: -5 });
     for (const id of [ended, other]) {
       expect(await stand.run(id)).toMatchObject({ overdueMin: 1 });
@@ -41,7 +41,7 @@ export function describeUnasked(open: () => Promise<StoreStand>): void {
   it("leaves a run alone that somebody is writing, and defers the others at once", async () => {
     await using stand = await open();
     const [locked, free] = [await stand.add(), await stand.add()];
-    await stand.whileLocked(locked, () => unasked(stand, [locked, free]));
+    await stand.whileLocked(locked, () => skipped(stand, [locked, free]));
     expect(await stand.run(locked)).toMatchObject({ overdueMin: 1 });
     expect(await stand.remembered(locked)).toBeNull();
     expect(await stand.run(free)).toMatchObject({ overdueMin: -60 });
@@ -54,7 +54,7 @@ export function describeUnasked(open: () => Promise<StoreStand>): void {
     await fail(stand, id);
     await stand.pass(2 * HOUR_MS);
     const before = await stand.remembered(id);
-    await unasked(stand, [id]);
+    await skipped(stand, [id]);
     expect(await stand.remembered(id)).toEqual({ ...before, noted: 0, look: -60, shield: -60 });
     expect(before).toMatchObject({ firstDeadline: 123, noted: 120, errorTimes: 1 });
     expect(await stand.run(id)).toMatchObject({ overdueMin: -60 });
@@ -65,7 +65,7 @@ export function describeUnasked(open: () => Promise<StoreStand>): void {
     const id = await stand.add({ overdueMin: 3, bashCommandId: "c" });
     await leave(stand, id, DARK);
     await stand.change(id, { sandboxId: "new", overdueMin: 2 });
-    await unasked(stand, [id]);
+    await skipped(stand, [id]);
     const anew = { ...NOTHING, sandboxId: "new", bashCommandId: "c", firstDeadline: 2 };
     expect(await stand.remembered(id)).toEqual(anew);
   });
@@ -75,9 +75,9 @@ export function describeUnasked(open: () => Promise<StoreStand>): void {
     const id = await stand.add();
     await leave(stand, id, PRESUMED);
     await stand.change(id, { overdueMin: -5 });
-    await unasked(stand, [id]);
+    await skipped(stand, [id]);
     expect(await stand.run(id)).toMatchObject({ overdueMin: -5 });
-    await unasked(stand, [id], { includeSuspected: true });
+    await skipped(stand, [id], { includeSuspected: true });
     expect(await stand.run(id)).toMatchObject({ overdueMin: -60 });
   });
 
@@ -86,7 +86,7 @@ export function describeUnasked(open: () => Promise<StoreStand>): void {
     const id = await stand.add();
     await leave(stand, id, PRESUMED);
     await stand.change(id, { overdueMin: -120 });
-    await unasked(stand, [id], { includeSuspected: true });
+    await skipped(stand, [id], { includeSuspected: true });
     expect(await stand.run(id)).toMatchObject({ overdueMin: -120 });
     expect(await stand.remembered(id)).toMatchObject({ presumedTimes: 1 });
   });
@@ -95,8 +95,8 @@ export function describeUnasked(open: () => Promise<StoreStand>): void {
     await using stand = await open();
     const id = await stand.add();
     const query = await queryOf(stand);
-    await stand.store.deferUnasked([id], query, { deferMs: 30 * MIN_MS, shieldMs: 0 }, stand.fence);
-    await stand.store.deferUnasked([id], query, { deferMs: 60 * MIN_MS, shieldMs: 0 }, stand.fence);
+    await stand.store.deferSkipped([id], query, { deferMs: 30 * MIN_MS, shieldMs: 0 }, stand.fence);
+    await stand.store.deferSkipped([id], query, { deferMs: 60 * MIN_MS, shieldMs: 0 }, stand.fence);
     expect(await stand.run(id)).toMatchObject({ overdueMin: -30 });
   });
 
@@ -108,7 +108,7 @@ export function describeUnasked(open: () => Promise<StoreStand>): void {
     const query = await queryOf(stand);
     await stand.pass(1);
     for (const id of asked) await leave(stand, id, PRESUMED);
-    await stand.store.deferUnasked(
+    await stand.store.deferSkipped(
       [...rest, oldest],
       query,
       { deferMs: HOUR_MS, shieldMs: 0 },
@@ -123,14 +123,14 @@ export function describeUnasked(open: () => Promise<StoreStand>): void {
     await using stand = await open();
     const ids: string[] = [];
     for (let index = 0; index < 500; index += 1) ids.push(await stand.add());
-    await unasked(stand, []);
-    await unasked(stand, ids);
+    await skipped(stand, []);
+    await skipped(stand, ids);
     const query = await queryOf(stand);
     expect(await stand.store.backlog(query)).toMatchObject({ count: 0, deferred: 500 });
   });
 }
 
-async function unasked(stand: StoreStand, ids: readonly string[], changes = {}): Promise<void> {
+async function skipped(stand: StoreStand, ids: readonly string[], changes = {}): Promise<void> {
   const query = await queryOf(stand, changes);
-  await stand.store.deferUnasked(ids, query, { deferMs: HOUR_MS, shieldMs: 0 }, stand.fence);
+  await stand.store.deferSkipped(ids, query, { deferMs: HOUR_MS, shieldMs: 0 }, stand.fence);
 }

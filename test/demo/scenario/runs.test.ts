@@ -1,7 +1,7 @@
 import { describe, expect, it } from "vitest";
 import { EnvReader } from "../../../src/config/env/env-reader.ts";
 import { readGuard } from "../../../src/config/sweep.ts";
-import { isMass } from "../../../src/rules/guard.ts";
+import { isMassFailure } from "../../../src/rules/guard.ts";
 import { GROUPS, type KindName, MASS_STOP } from "./run-kinds.ts";
 import { FEWEST_RUNS, MOST_RUNS, type PlannedRun, planMassStop, planRuns } from "./runs.ts";
 
@@ -39,7 +39,7 @@ describe("planRuns and planMassStop under the guard's defaults", () => {
     planned.filter(({ kind }) => kinds.has(kind)).length;
   const isMassOf = (presumed: number, living: number) => {
     const answered = presumed + living;
-    return isMass(
+    return isMassFailure(
       { life: "seen", presumed, answered, appliedLastHour: 0, provenLastHour: 0 },
       guard,
     );

@@ -1,7 +1,7 @@
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
 import { AdaptiveLimit } from "../../../src/io/api-gate/adaptive-limit.ts";
-import type { Outcome } from "../../../src/io/api-gate/call-outcome.ts";
+import type { Outcome } from "../../../src/io/api-gate/circuit.ts";
 
 function answer(limit: AdaptiveLimit, outcome: Outcome, times = 1): void {
   for (let sent = 0; sent < times; sent += 1) limit.learn(outcome);

@@ -16,7 +16,7 @@ async function stormWorld() {
   const waiting: ServerResponse[] = [];
   const world = await cloudWorld({
     client: { clock },
-    options: { clock, apiConcurrency: 8 },
+    options: { clock, concurrency: 8 },
     routes: { lookup: (_, response) => waiting.push(response) },
   });
   return Object.assign(world, {
@@ -49,7 +49,7 @@ function sweep(
   const work = async () => {
     for (const sandboxId of queue) {
       // What a sweep does: it asks nothing while the API refuses.
-      if (world.backend.api?.refusal != null) break;
+      if (world.backend.api?.blockedReason != null) break;
       const run = runOf({ sandboxId, userId: ownerOf(sandboxId) });
       const evidence: Evidence = await world.backend.verify(run, calm());
       if (evidence.kind === "gone") left.delete(sandboxId);
@@ -61,7 +61,7 @@ function sweep(
 }
 
 function limitOf({ backend }: World): number {
-  return backend.api?.restraint.concurrency ?? 8;
+  return backend.api?.throttle.concurrency ?? 8;
 }
 
 describe("openHandsCloudBackend in a storm of 429s", () => {
@@ -128,5 +128,5 @@ describe("openHandsCloudBackend in a storm of 429s", () => {
 /** One owner's pause is nobody else's; that of several is everybody's. */
 function pauseEndsAtMs({ clock, backend }: World, ownerOf: OwnerOf): number {
   const isOne = ownerOf("a") === ownerOf("b");
-  return clock.monotonicMs() + (isOne ? 3_000 : (backend.api?.restraint.pausedForMs ?? 0));
+  return clock.monotonicMs() + (isOne ? 3_000 : (backend.api?.throttle.pausedForMs ?? 0));
 }

@@ -1,5 +1,5 @@
 import { describe, expect, it, onTestFinished, vi } from "vitest";
-import type { Outcome } from "../../../src/io/api-gate/call-outcome.ts";
+import type { Outcome } from "../../../src/io/api-gate/circuit.ts";
 import { Circuit } from "../../../src/io/api-gate/circuit.ts";
 import { FakeClock } from "../../support/memory/fake-clock.ts";
 

@@ -1,5 +1,5 @@
 import { describe, expect, it } from "vitest";
-import { CallBudget } from "../../../src/io/http/call-budget.ts";
+import { CallBudget } from "../../../src/io/http/call.ts";
 import { settle } from "../../support/memory/fake-clock.ts";
 import {
   DELETE,
@@ -25,9 +25,9 @@ describe("ApiGate's circuits", () => {
     it(`refuses everything after five times ${name}, and not after four`, async () => {
       const world = new GateWorld();
       await world.endAll(failure, 4);
-      expect(world.gate).toMatchObject({ breaker: "closed", refusal: null });
+      expect(world.gate).toMatchObject({ breaker: "closed", blockedReason: null });
       await world.end(failure);
-      expect(world.gate).toMatchObject({ breaker: "open", refusal: FAILING });
+      expect(world.gate).toMatchObject({ breaker: "open", blockedReason: FAILING });
       const refused = { kind: "not-asked", reason: FAILING, retryAfterMs: 10_000 };
       for (const each of [MAIN, MINT, DELETE]) {
         expect(await world.ask({ name: each })).toMatchObject(refused);
@@ -77,7 +77,7 @@ describe("ApiGate's circuits", () => {
     it(`goes on with look-ups when ${name} keeps failing`, async () => {
       const world = new GateWorld();
       await world.endAll(status(500), 5, { name: circuit });
-      expect(world.gate).toMatchObject({ breaker: "open", refusal: null });
+      expect(world.gate).toMatchObject({ breaker: "open", blockedReason: null });
       expect(await world.ask({ name: circuit })).toMatchObject({
         kind: "not-asked",
         reason: `${circuit.source} keeps failing, its circuit breaker is open`,
@@ -106,7 +106,7 @@ describe("ApiGate's circuits", () => {
     const world = new GateWorld();
     await world.endAll(status(500), 5);
     await world.clock.advance(10_000);
-    expect(world.gate).toMatchObject({ breaker: "half-open", refusal: null });
+    expect(world.gate).toMatchObject({ breaker: "half-open", blockedReason: null });
     const asked = Array.from({ length: 12 }, () => world.ask());
     await settle();
     expect(world.open).toHaveLength(1);
@@ -180,10 +180,10 @@ describe("ApiGate's circuits", () => {
     const world = new GateWorld();
     await world.endAll(status(500), 5);
     await world.clock.advance(4_999);
-    expect(world.gate.refusal).toBe(FAILING);
+    expect(world.gate.blockedReason).toBe(FAILING);
     expect(await world.ask()).toMatchObject({ kind: "not-asked", retryAfterMs: 5_001 });
     await world.clock.advance(1);
-    expect(world.gate).toMatchObject({ breaker: "open", refusal: null });
+    expect(world.gate).toMatchObject({ breaker: "open", blockedReason: null });
     const asked = world.ask();
     await world.clock.advance(4_999);
     expect(world.sent).toHaveLength(5);

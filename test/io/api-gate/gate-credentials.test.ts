@@ -39,8 +39,8 @@ describe("ApiGate and the pause of one credential", () => {
           everybody: false,
         });
       }
-      expect(world.gate).toMatchObject({ refusal: null, breaker: "closed" });
-      expect(world.gate.restraint.pausedForMs).toBe(0);
+      expect(world.gate).toMatchObject({ blockedReason: null, breaker: "closed" });
+      expect(world.gate.throttle.pausedForMs).toBe(0);
       expect(await world.end(ok, b)).toBe(ok);
       expect(await world.end(ok, { name: MINT })).toBe(ok);
     });
@@ -68,7 +68,7 @@ describe("ApiGate and the pause of one credential", () => {
   it("is everybody's when nobody has a credential of its own", async () => {
     const { world, a } = setup();
     await world.end(status(429, 60_000), { name: MINT });
-    expect(world.gate.refusal).toBe(PAUSED);
+    expect(world.gate.blockedReason).toBe(PAUSED);
     expect(await world.ask(a)).toMatchObject({ reason: PAUSED, everybody: true });
   });
 });
@@ -77,10 +77,10 @@ describe("ApiGate and the pauses of several credentials", () => {
   it("takes three in a row for everybody's, and not two", async () => {
     const { world, a, b, c, d } = setup();
     for (const each of [a, b]) await world.end(status(429, 60_000), each);
-    expect(world.gate.refusal).toBeNull();
+    expect(world.gate.blockedReason).toBeNull();
     await world.end(status(429, 60_000), c);
-    expect(world.gate.refusal).toBe(PAUSED);
-    expect(world.gate.restraint.pausedForMs).toBe(60_000);
+    expect(world.gate.blockedReason).toBe(PAUSED);
+    expect(world.gate.throttle.pausedForMs).toBe(60_000);
     expect(await world.ask(d)).toMatchObject({ reason: PAUSED, everybody: true });
     await world.clock.advance(60_000);
     expect(await world.end(ok, d)).toBe(ok);
@@ -102,7 +102,7 @@ describe("ApiGate and the pauses of several credentials", () => {
       await world.end(status(429, 6_000), b);
       await world.clock.advance(6_000);
     }
-    expect(world.gate).toMatchObject({ refusal: null, breaker: "closed" });
+    expect(world.gate).toMatchObject({ blockedReason: null, breaker: "closed" });
   });
 
   it("opens the circuit with the fifth pause of everybody in a row, and not with the fourth", async () => {
@@ -122,11 +122,11 @@ describe("ApiGate and the pauses of several credentials", () => {
     const { world, a, b, c, d } = setup();
     for (const each of [a, b]) await world.end(status(503, 300_000), each);
     await world.end(status(503, 20_000), c);
-    expect(world.gate.restraint.pausedForMs).toBe(20_000);
+    expect(world.gate.throttle.pausedForMs).toBe(20_000);
     await world.clock.advance(20_000);
-    expect(world.gate.refusal).toBeNull();
+    expect(world.gate.blockedReason).toBeNull();
     await world.end(status(503, 30_000), d);
-    expect(world.gate.restraint.pausedForMs).toBe(30_000);
+    expect(world.gate.throttle.pausedForMs).toBe(30_000);
   });
 
   it("begins to count anew when the main question is answered in between", async () => {
@@ -134,7 +134,7 @@ describe("ApiGate and the pauses of several credentials", () => {
     for (const each of [a, b]) await world.end(status(503, 60_000), each);
     await world.end(ok, d);
     await world.end(status(503, 60_000), c);
-    expect(world.gate.refusal).toBeNull();
+    expect(world.gate.blockedReason).toBeNull();
   });
 
   it("does not mind that side questions are answered in between", async () => {
@@ -142,7 +142,7 @@ describe("ApiGate and the pauses of several credentials", () => {
     for (const each of [a, b]) await world.end(status(503, 60_000), each);
     await world.end(ok, { name: MINT });
     await world.end(status(503, 60_000), c);
-    expect(world.gate.refusal).toBe(PAUSED);
+    expect(world.gate.blockedReason).toBe(PAUSED);
   });
 
   it("is over when somebody is answered after all, and each waits for itself again", async () => {
@@ -155,10 +155,10 @@ describe("ApiGate and the pauses of several credentials", () => {
       await world.open.at(-1)?.answer(status(503, 60_000));
       await asked;
     }
-    expect(world.gate.refusal).toBe(PAUSED);
+    expect(world.gate.blockedReason).toBe(PAUSED);
     await world.open[0]?.answer(ok);
     await slow;
-    expect(world.gate.refusal).toBeNull();
+    expect(world.gate.blockedReason).toBeNull();
     expect(await world.end(ok, d)).toBe(ok);
     expect(await world.ask(a)).toMatchObject({ reason: PAUSED_ONE, retryAfterMs: 60_000 });
   });
@@ -175,7 +175,7 @@ describe("ApiGate and 429s without a pause", () => {
       retryAfterMs: 10_000,
       everybody: false,
     });
-    expect(world.gate).toMatchObject({ refusal: null, breaker: "closed" });
+    expect(world.gate).toMatchObject({ blockedReason: null, breaker: "closed" });
     expect(await world.end(ok, b)).toBe(ok);
     await world.clock.advance(10_000);
     const [first, second] = [world.ask(a), world.ask(a)];
@@ -208,13 +208,13 @@ describe("ApiGate and 429s without a pause", () => {
     for (const each of [a, b, c, d]) await world.end(status(429), each);
     expect(world.gate.breaker).toBe("closed");
     await world.end(status(429), e);
-    expect(world.gate).toMatchObject({ breaker: "open", refusal: FAILING });
+    expect(world.gate).toMatchObject({ breaker: "open", blockedReason: FAILING });
     expect(await world.ask(f)).toMatchObject({ reason: FAILING, everybody: true });
   });
 
   it("halves what is sent at once, whoever drew it", async () => {
     const { world, a } = setup(8);
     await world.end(status(429), a);
-    expect(world.gate.restraint.concurrency).toBe(4);
+    expect(world.gate.throttle.concurrency).toBe(4);
   });
 });

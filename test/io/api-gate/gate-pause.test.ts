@@ -1,5 +1,5 @@
 import { describe, expect, it } from "vitest";
-import { CallBudget } from "../../../src/io/http/call-budget.ts";
+import { CallBudget } from "../../../src/io/http/call.ts";
 import { settle } from "../../support/memory/fake-clock.ts";
 import { DELETE, GateWorld, MAIN, MINT, ok, PAUSED, status } from "./gate-world.ts";
 
@@ -8,10 +8,10 @@ describe("ApiGate's pause", () => {
     it(`begins with an HTTP ${code} that asks for one, and is told what is left of it`, async () => {
       const world = new GateWorld();
       await world.end(status(code, 30_000));
-      expect(world.gate.refusal).toBe(PAUSED);
-      expect(world.gate.restraint.pausedForMs).toBe(30_000);
+      expect(world.gate.blockedReason).toBe(PAUSED);
+      expect(world.gate.throttle.pausedForMs).toBe(30_000);
       await world.clock.advance(10_000);
-      expect(world.gate.restraint.pausedForMs).toBe(20_000);
+      expect(world.gate.throttle.pausedForMs).toBe(20_000);
     });
   }
 
@@ -22,7 +22,7 @@ describe("ApiGate's pause", () => {
     it(`does not begin with ${name}`, async () => {
       const world = new GateWorld();
       await world.end(answer);
-      expect(world.gate).toMatchObject({ refusal: null, restraint: { pausedForMs: 0 } });
+      expect(world.gate).toMatchObject({ blockedReason: null, throttle: { pausedForMs: 0 } });
     });
   }
 
@@ -38,7 +38,7 @@ describe("ApiGate's pause", () => {
       });
     }
     await world.clock.advance(1);
-    expect(world.gate.refusal).toBeNull();
+    expect(world.gate.blockedReason).toBeNull();
     const asked = world.ask();
     await world.clock.advance(4_999);
     expect(world.sent).toHaveLength(1);
@@ -114,7 +114,7 @@ describe("ApiGate's pause", () => {
     await world.open[0]?.answer(status(503, 60_000));
     await world.open[0]?.answer(status(503, 1_000));
     await Promise.all(asked);
-    expect(world.gate.restraint.pausedForMs).toBe(60_000);
+    expect(world.gate.throttle.pausedForMs).toBe(60_000);
   });
 
   it("sends no more at once than allowed when it is over", async () => {
@@ -149,8 +149,8 @@ describe("ApiGate.restore", () => {
   it("takes over what an earlier leader was asked for", () => {
     const { gate } = new GateWorld(8);
     gate.restore({ pausedForMs: 40_000, concurrency: 2 });
-    expect(gate.restraint).toEqual({ pausedForMs: 40_000, concurrency: 2 });
-    expect(gate.refusal).toBe(PAUSED);
+    expect(gate.throttle).toEqual({ pausedForMs: 40_000, concurrency: 2 });
+    expect(gate.blockedReason).toBe(PAUSED);
   });
 
   it("keeps the longer pause and the smaller number, whichever it is", () => {
@@ -158,31 +158,31 @@ describe("ApiGate.restore", () => {
     gate.restore({ pausedForMs: 40_000, concurrency: 2 });
     gate.restore({ pausedForMs: 10_000, concurrency: 4 });
     gate.restore({ pausedForMs: 0, concurrency: null });
-    expect(gate.restraint).toEqual({ pausedForMs: 40_000, concurrency: 2 });
+    expect(gate.throttle).toEqual({ pausedForMs: 40_000, concurrency: 2 });
     gate.restore({ pausedForMs: 50_000, concurrency: 1 });
-    expect(gate.restraint).toEqual({ pausedForMs: 50_000, concurrency: 1 });
+    expect(gate.throttle).toEqual({ pausedForMs: 50_000, concurrency: 1 });
   });
 
   it("is not tied to more than is configured here, or to less than one", () => {
     const { gate } = new GateWorld(8);
     gate.restore({ pausedForMs: 0, concurrency: 16 });
-    expect(gate.restraint.concurrency).toBeNull();
+    expect(gate.throttle.concurrency).toBeNull();
     gate.restore({ pausedForMs: 0, concurrency: 0 });
-    expect(gate.restraint.concurrency).toBe(1);
+    expect(gate.throttle.concurrency).toBe(1);
   });
 
   it("believes in no pause longer than five minutes", () => {
     const { gate } = new GateWorld(8);
     gate.restore({ pausedForMs: 300_001, concurrency: null });
-    expect(gate.restraint.pausedForMs).toBe(300_000);
+    expect(gate.throttle.pausedForMs).toBe(300_000);
   });
 
   it("restores what is given back step by step", async () => {
     const world = new GateWorld(3);
     world.gate.restore({ pausedForMs: 0, concurrency: 1 });
     await world.end(ok);
-    expect(world.gate.restraint.concurrency).toBe(2);
+    expect(world.gate.throttle.concurrency).toBe(2);
     await world.endAll(ok, 2);
-    expect(world.gate.restraint.concurrency).toBeNull();
+    expect(world.gate.throttle.concurrency).toBeNull();
   });
 });

@@ -1,7 +1,7 @@
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
 import { Circuit } from "../../../src/io/api-gate/circuit.ts";
-import type { HttpAnswer } from "../../../src/io/http/client.ts";
+import type { HttpAnswer } from "../../../src/io/http/answer.ts";
 import { settle } from "../../support/memory/fake-clock.ts";
 import { GateWorld, garbage, ok, status, timeout } from "./gate-world.ts";
 
@@ -93,8 +93,8 @@ describe("ApiGate, whatever happens", () => {
           while (world.open.length > 0) await world.open[0]?.answer(ok);
           for (let call = 0; call < 30; call += 1) await world.end(ok);
           await Promise.all(asked.map(({ end }) => end));
-          expect(world.gate).toMatchObject({ breaker: "closed", refusal: null });
-          expect(world.gate.restraint).toEqual({ pausedForMs: 0, concurrency: null });
+          expect(world.gate).toMatchObject({ breaker: "closed", blockedReason: null });
+          expect(world.gate.throttle).toEqual({ pausedForMs: 0, concurrency: null });
         },
       ),
     );

@@ -1,10 +1,8 @@
 /** A gate on a fake clock, before a client whose calls end when the test says so. */
 
-import type { GatedCall } from "../../../src/io/api-gate/call-outcome.ts";
-import { ApiGate } from "../../../src/io/api-gate/gate.ts";
-import { CallBudget } from "../../../src/io/http/call-budget.ts";
-import type { Answer, HttpAnswer } from "../../../src/io/http/client.ts";
-import { type CallName, malformed, timedOut } from "../../../src/io/http/failure.ts";
+import { ApiGate, type GatedCall } from "../../../src/io/api-gate/gate.ts";
+import { type Answer, type HttpAnswer, malformed, timedOut } from "../../../src/io/http/answer.ts";
+import { CallBudget, type CallName } from "../../../src/io/http/call.ts";
 import { FakeClock, settle } from "../../support/memory/fake-clock.ts";
 import { calm } from "../http/world.ts";
 
@@ -82,7 +80,7 @@ export class GateWorld {
 
   /** How many are allowed at once. */
   get limit(): number {
-    return this.gate.restraint.concurrency ?? this.concurrency;
+    return this.gate.throttle.concurrency ?? this.concurrency;
   }
 
   async #request(call: GatedCall, budget: CallBudget, signal: AbortSignal): Promise<HttpAnswer> {
@@ -94,7 +92,7 @@ export class GateWorld {
       atMs: this.clock.monotonicMs(),
       limit: this.limit,
       inFlight: this.open.length + 1,
-      pausedForMs: this.gate.restraint.pausedForMs,
+      pausedForMs: this.gate.throttle.pausedForMs,
       ownMs: Math.max(call.credential?.pausedMs ?? 0, call.credential?.openMs ?? 0),
       breaker: this.gate.breaker,
       answer: async (answer) => {

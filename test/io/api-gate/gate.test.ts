@@ -6,8 +6,8 @@ describe("ApiGate", () => {
   it("lets a call through and gives its answer back", async () => {
     const world = new GateWorld();
     expect(await world.end(ok)).toBe(ok);
-    expect(world.gate).toMatchObject({ breaker: "closed", refusal: null });
-    expect(world.gate.restraint).toEqual({ pausedForMs: 0, concurrency: null });
+    expect(world.gate).toMatchObject({ breaker: "closed", blockedReason: null });
+    expect(world.gate.throttle).toEqual({ pausedForMs: 0, concurrency: null });
   });
 
   it("sends as many calls at once as configured, whatever they are about, and the next with each answer", async () => {
@@ -27,7 +27,7 @@ describe("ApiGate", () => {
     const asked = Array.from({ length: 8 }, () => world.ask());
     await settle();
     await world.open[0]?.answer(status(429));
-    expect(world.gate.restraint).toEqual({ pausedForMs: 0, concurrency: 2 });
+    expect(world.gate.throttle).toEqual({ pausedForMs: 0, concurrency: 2 });
     expect(world.open).toHaveLength(3);
     await world.open[0]?.answer(ok);
     expect(world.open).toHaveLength(2);
@@ -45,7 +45,7 @@ describe("ApiGate", () => {
     for (let call = 0; call < 4; call += 1) await world.open[0]?.answer(status(429));
     for (let call = 0; call < 4; call += 1) await world.open[0]?.answer(ok);
     await Promise.all(asked);
-    expect(world.gate.restraint.concurrency).toBe(4);
+    expect(world.gate.throttle.concurrency).toBe(4);
   });
 
   it("halves it again for a call that was sent after the reduction", async () => {
@@ -54,10 +54,10 @@ describe("ApiGate", () => {
     await settle();
     await world.open[0]?.answer(status(429));
     await world.end(status(429));
-    expect(world.gate.restraint.concurrency).toBe(2);
+    expect(world.gate.throttle.concurrency).toBe(2);
     await world.open[0]?.answer(status(429));
     await Promise.all(asked);
-    expect(world.gate.restraint.concurrency).toBe(2);
+    expect(world.gate.throttle.concurrency).toBe(2);
   });
 
   it("sends what waits in the order it came", async () => {

@@ -73,16 +73,16 @@ for (const kind of [GENERIC, AGENT_SERVER]) {
       const down = Array.from({ length: 5 }, () => replying(500));
       await using world = await worldOf(kind, { handler: inTurn(...down, healthy) });
       for (let call = 0; call < 4; call += 1) await world.ask();
-      expect(world.backend.api?.refusal).toBeNull();
+      expect(world.backend.api?.blockedReason).toBeNull();
       await world.ask();
-      expect(world.backend.api).toMatchObject({ refusal: failing, breaker: "open" });
+      expect(world.backend.api).toMatchObject({ blockedReason: failing, breaker: "open" });
       for (let call = 0; call < 50; call += 1) {
         expect(await world.ask()).toEqual({ kind: "not-asked", reason: failing });
       }
       expect(world.server.requests).toHaveLength(5);
       await world.clock.advance(10_000);
       expect(await world.ask()).toMatchObject({ kind: "exited", exitCode: 0 });
-      expect(world.backend.api).toMatchObject({ refusal: null, breaker: "closed" });
+      expect(world.backend.api).toMatchObject({ blockedReason: null, breaker: "closed" });
     });
 
     it("is not flooded while it answers nothing", async () => {
@@ -101,7 +101,7 @@ for (const kind of [GENERIC, AGENT_SERVER]) {
       for (let call = 0; call < 5; call += 1) {
         expect(await world.ask()).toMatchObject({ failure: { kind: "transport" } });
       }
-      expect(world.backend.api?.refusal).toBe(failing);
+      expect(world.backend.api?.blockedReason).toBe(failing);
       // Closed again when the world is.
       world.server.server.listen(0);
     });
@@ -111,8 +111,8 @@ for (const kind of [GENERIC, AGENT_SERVER]) {
         sendJson(response, 429, {}, { "retry-after": "20" });
       await using world = await worldOf(kind, { handler: inTurn(limited, healthy) });
       await world.ask();
-      const restraint = { pausedForMs: 20_000, concurrency: 8 };
-      expect(world.backend.api?.restraint).toEqual(restraint);
+      const throttle = { pausedForMs: 20_000, concurrency: 8 };
+      expect(world.backend.api?.throttle).toEqual(throttle);
       const reason = `${source} asked for a pause`;
       expect(await world.ask()).toEqual({ kind: "not-asked", reason });
       await world.clock.advance(20_000);
@@ -138,9 +138,9 @@ for (const kind of [GENERIC, AGENT_SERVER]) {
     it("is stopped by a token that is refused for five owners, and not for one", async () => {
       await using world = await worldOf(kind, { handler: replying(401) });
       for (const owner of [1, 1, 1, 1, 1, 1, 2, 3, 4]) await world.ask(owner);
-      expect(world.backend.api?.refusal).toBeNull();
+      expect(world.backend.api?.blockedReason).toBeNull();
       await world.ask(5);
-      expect(world.backend.api?.refusal).toBe(failing);
+      expect(world.backend.api?.blockedReason).toBe(failing);
     });
 
     it("does not mind answers that are malformed", async () => {
@@ -209,7 +209,7 @@ describe("genericHttpBackend.cleanup behind the gate", () => {
     expect(await world.backend.cleanup(target, calm())).toMatchObject({
       reason: "verify_endpoint asked for a pause",
     });
-    expect(world.backend.api).toMatchObject({ refusal: null, restraint: { pausedForMs: 0 } });
+    expect(world.backend.api).toMatchObject({ blockedReason: null, throttle: { pausedForMs: 0 } });
     expect(await world.backend.verify(runOf(), calm())).toMatchObject({ kind: "running" });
   });
 
@@ -217,7 +217,7 @@ describe("genericHttpBackend.cleanup behind the gate", () => {
     await using world = await cleanupWorld(healthy, replying(500), false);
     for (let call = 0; call < 5; call += 1) await world.backend.cleanup(target, calm());
     expect(await world.backend.cleanup(target, calm())).toMatchObject({ retryAfterMs: 10_000 });
-    expect(world.backend.api).toMatchObject({ refusal: null, breaker: "open" });
+    expect(world.backend.api).toMatchObject({ blockedReason: null, breaker: "open" });
     expect(await world.backend.verify(runOf(), calm())).toMatchObject({ kind: "running" });
   });
 });

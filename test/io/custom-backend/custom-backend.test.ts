@@ -1,5 +1,5 @@
 import { describe, expect, it, vi } from "vitest";
-import { foreignBackend } from "../../../src/io/custom-backend/custom-backend.ts";
+import { customBackend } from "../../../src/io/custom-backend/custom-backend.ts";
 import type { Evidence, GoneReason } from "../../../src/rules/model.ts";
 import type { Backend, CleanupResult } from "../../../src/watchdog/ports.ts";
 import { silentLog } from "../../support/world/world.ts";
@@ -17,13 +17,13 @@ const FAILURE = {
 } as const;
 
 /** Somebody else's backend, written without types. */
-function foreign(parts: object, verifyTimeoutMs = 600_000): Backend {
+function custom(parts: object, verifyTimeoutMs = 600_000): Backend {
   const backend = { name: "theirs", cleans: true, ...parts } as Backend;
-  return foreignBackend(backend, { log: silentLog, verifyTimeoutMs });
+  return customBackend(backend, { log: silentLog, verifyTimeoutMs });
 }
 
 function verifySaying(answer: unknown): Promise<Evidence> {
-  return foreign({ verify: async () => answer }).verify(runOf(), calm());
+  return custom({ verify: async () => answer }).verify(runOf(), calm());
 }
 
 function failure(what: string, kind: string) {
@@ -46,7 +46,6 @@ const REASONS: Readonly<Record<GoneReason, true>> = {
   "no-sandbox-id": true,
   "command-unknown": true,
   "server-restarted": true,
-  lost: true,
 };
 
 const proper: readonly Evidence[] = [
@@ -57,11 +56,8 @@ const proper: readonly Evidence[] = [
   { kind: "running", output: "none" },
   { kind: "running", output: "partial" },
   { kind: "starting" },
-  ...(Object.keys(REASONS) as GoneReason[]).map((reason) => ({
-    kind: "gone" as const,
-    reason,
-    detail: "why",
-  })),
+  ...(Object.keys(REASONS) as GoneReason[]).map((reason) => ({ kind: "gone" as const, reason })),
+  { kind: "gone", reason: "lost", detail: "why" },
   { kind: "no-command", sandbox: "running" },
   { kind: "unreachable", failure: FAILURE },
   { kind: "malformed", failure: { ...FAILURE, statusCode: null, retryAfterMs: null } },
@@ -93,12 +89,17 @@ const improper: readonly (readonly [name: string, answer: unknown])[] = [
   ["no reason for not asking", { kind: "not-asked" }],
 ];
 
-describe("foreignBackend.verify", () => {
+describe("customBackend.verify", () => {
   for (const evidence of proper) {
     it(`passes on ${JSON.stringify(evidence)}`, async () => {
       expect(await verifySaying(evidence)).toEqual(evidence);
     });
   }
+
+  it("drops the detail of a reason that has words of its own", async () => {
+    const answer = { kind: "gone", reason: "missing", detail: "why" };
+    expect(await verifySaying(answer)).toEqual({ kind: "gone", reason: "missing" });
+  });
 
   for (const [name, answer] of improper) {
     it(`cannot tell from ${name}`, async () => {
@@ -115,12 +116,12 @@ describe("foreignBackend.verify", () => {
   });
 
   it("passes on which ids a question needs, and none when nothing is said", () => {
-    expect(foreign({ needs: ["sandboxId"] }).needs).toEqual(["sandboxId"]);
-    expect(foreign({}).needs).toBeUndefined();
+    expect(custom({ needs: ["sandboxId"] }).needs).toEqual(["sandboxId"]);
+    expect(custom({}).needs).toBeUndefined();
   });
 
   it("takes an answer that does not come as a promise", async () => {
-    const backend = foreign({ verify: () => ({ kind: "starting" }) });
+    const backend = custom({ verify: () => ({ kind: "starting" }) });
     expect(await backend.verify(runOf(), calm())).toEqual({ kind: "starting" });
   });
 
@@ -136,7 +137,7 @@ describe("foreignBackend.verify", () => {
         return { kind: "absent", failure: this.#evidence.kind };
       }
     }
-    const backend = foreignBackend(new Theirs(), { log: silentLog, verifyTimeoutMs: 30_000 });
+    const backend = customBackend(new Theirs(), { log: silentLog, verifyTimeoutMs: 30_000 });
     expect(backend).toMatchObject({ name: "theirs", cleans: false });
     expect(await backend.verify(runOf(), calm())).toEqual({ kind: "starting" });
     expect(await backend.cleanup(TARGET, calm())).toEqual({ kind: "absent", failure: "starting" });
@@ -154,7 +155,7 @@ describe("foreignBackend.verify", () => {
       signals.push(signal);
       return new Promise(() => {});
     };
-    const evidence = await foreign({ verify }, 20).verify(runOf(), calm());
+    const evidence = await custom({ verify }, 20).verify(runOf(), calm());
     const timeout = failure("timed out: no answer within 20 ms", "timeout");
     expect(evidence).toEqual({ kind: "unreachable", failure: timeout });
     expect(signals).toMatchObject([{ aborted: true }]);
@@ -165,7 +166,7 @@ describe("foreignBackend.verify", () => {
       new Promise((_resolve, reject) => {
         signal.addEventListener("abort", () => reject(new Error("aborted by you")));
       });
-    const evidence = await foreign({ verify }, 20).verify(runOf(), calm());
+    const evidence = await custom({ verify }, 20).verify(runOf(), calm());
     expect(evidence).toMatchObject({ kind: "unreachable", failure: { kind: "timeout" } });
   });
 
@@ -176,7 +177,7 @@ describe("foreignBackend.verify", () => {
       asked.resolve();
       return new Promise(() => {});
     };
-    const question = foreign({ verify }).verify(runOf(), controller.signal);
+    const question = custom({ verify }).verify(runOf(), controller.signal);
     await asked.promise;
     const reason = new Error("stopping");
     controller.abort(reason);
@@ -186,7 +187,7 @@ describe("foreignBackend.verify", () => {
   it("asks nothing when its signal is aborted already", async () => {
     const reason = new Error("stopping");
     const verify = vi.fn(async () => ({ kind: "starting" }));
-    const question = foreign({ verify }).verify(runOf(), AbortSignal.abort(reason));
+    const question = custom({ verify }).verify(runOf(), AbortSignal.abort(reason));
     await expect(question).rejects.toBe(reason);
     expect(verify).not.toHaveBeenCalled();
   });
@@ -198,7 +199,7 @@ describe("foreignBackend.verify", () => {
       return { kind: "starting" };
     };
     const controller = new AbortController();
-    await foreign({ verify }).verify(runOf(), controller.signal);
+    await custom({ verify }).verify(runOf(), controller.signal);
     controller.abort(new Error("much later"));
     expect(signals).toMatchObject([{ aborted: false }]);
   });
@@ -213,7 +214,7 @@ describe("foreignBackend.verify", () => {
     ],
   ] as const) {
     it(`rejects when a question ${how}`, async () => {
-      const question = foreign({ verify }).verify(runOf(), calm());
+      const question = custom({ verify }).verify(runOf(), calm());
       await expect(question).rejects.toThrow(new TypeError("boom"));
     });
   }
@@ -227,10 +228,10 @@ const properCleanups: readonly CleanupResult[] = [
   { kind: "not-asked", reason: "closed", retryAfterMs: 7000 },
 ];
 
-describe("foreignBackend.cleanup", () => {
+describe("customBackend.cleanup", () => {
   for (const result of properCleanups) {
     it(`passes on ${JSON.stringify(result)}`, async () => {
-      const backend = foreign({ cleanup: async () => result });
+      const backend = custom({ cleanup: async () => result });
       expect(await backend.cleanup(TARGET, calm())).toEqual(result);
     });
   }
@@ -246,7 +247,7 @@ describe("foreignBackend.cleanup", () => {
     { kind: "not-asked", reason: "closed", retryAfterMs: Number.POSITIVE_INFINITY },
   ]) {
     it(`takes ${JSON.stringify(answer) ?? "nothing"} for a failure`, async () => {
-      const backend = foreign({ cleanup: async () => answer });
+      const backend = custom({ cleanup: async () => answer });
       expect(await backend.cleanup(TARGET, calm())).toEqual({
         kind: "failed",
         failure: "backend cleanup answered with an unexpected shape",
@@ -263,27 +264,27 @@ describe("foreignBackend.cleanup", () => {
   ]) {
     it(`obeys a wish for a pause of ${asked} ms for ${obeyed} ms`, async () => {
       const result = { kind: "failed", failure: "429", retryAfterMs: asked };
-      const backend = foreign({ cleanup: async () => result });
+      const backend = custom({ cleanup: async () => result });
       expect(await backend.cleanup(TARGET, calm())).toMatchObject({ retryAfterMs: obeyed });
     });
   }
 });
 
-describe("foreignBackend.pause", () => {
+describe("customBackend.pause", () => {
   it("is left out where the backend cannot pause", () => {
-    expect(foreign({})).not.toHaveProperty("pause");
+    expect(custom({})).not.toHaveProperty("pause");
   });
 
   it("passes on what the backend answers", async () => {
     const pause = vi.fn(async () => ({ kind: "paused" }));
     const { signal } = new AbortController();
-    expect(await foreign({ pause }).pause?.(TARGET, signal)).toEqual({ kind: "paused" });
+    expect(await custom({ pause }).pause?.(TARGET, signal)).toEqual({ kind: "paused" });
     expect(pause).toHaveBeenCalledWith(TARGET, signal);
   });
 
   for (const answer of [undefined, { kind: "deleted" }, { kind: "failed" }]) {
     it(`takes ${JSON.stringify(answer) ?? "nothing"} for a failure`, async () => {
-      const backend = foreign({ pause: async () => answer });
+      const backend = custom({ pause: async () => answer });
       expect(await backend.pause?.(TARGET, calm())).toEqual({
         kind: "failed",
         failure: "backend pause answered with an unexpected shape",

@@ -138,7 +138,7 @@ describe("openHandsCloudBackend.verify and the addresses of agent servers", () =
 
   for (const url of ["", null]) {
     it(`finds no agent server at ${JSON.stringify(url)}`, async () => {
-      const evidence = { kind: "gone", reason: "no-agent-server", detail: "Sandbox not available" };
+      const evidence = { kind: "gone", reason: "no-agent-server" };
       expect(await verify(() => ({ url }))).toEqual({ evidence, heard: 0 });
     });
   }

@@ -1,6 +1,6 @@
 import type { Pool } from "undici";
 import { beforeEach, describe, expect, it, vi } from "vitest";
-import type { ProxySettings } from "../../../src/io/http/dispatcher.ts";
+import type { ProxySettings } from "../../../src/rules/network/no-proxy.ts";
 import { sendJson, startHttpServer } from "../../services/http-server.ts";
 import { ask } from "../openhands/asking.ts";
 import { openClient, testNames } from "./world.ts";

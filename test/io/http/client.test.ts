@@ -1,5 +1,5 @@
 import { describe, expect, it } from "vitest";
-import { CallBudget } from "../../../src/io/http/call-budget.ts";
+import { CallBudget } from "../../../src/io/http/call.ts";
 import { type Handler, sendJson, startHttpServer } from "../../services/http-server.ts";
 import { ask, askOnce, message, settleTraffic } from "../openhands/asking.ts";
 import { calm, clock, openClient, testNames } from "./world.ts";

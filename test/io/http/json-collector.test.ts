@@ -1,7 +1,6 @@
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
-import { JsonCollector } from "../../../src/io/http/json-collector.ts";
-import { textTail } from "../../../src/io/http/text-tail.ts";
+import { JsonCollector, textTail } from "../../../src/io/http/json-collector.ts";
 
 const KIB = 1024;
 

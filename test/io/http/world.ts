@@ -2,8 +2,8 @@
 import { lookup as systemLookup } from "node:dns";
 import type { LookupFunction } from "node:net";
 import { systemClock } from "../../../src/io/clock.ts";
+import type { Secret } from "../../../src/io/http/call.ts";
 import { HttpClient, type HttpClientOptions } from "../../../src/io/http/client.ts";
-import type { Secret } from "../../../src/io/http/secret.ts";
 import {
   type OpenHandsCloudOptions,
   openHandsCloudBackend,
@@ -143,7 +143,7 @@ export async function cloudWorld(setup: CloudSetup = {}): Promise<CloudWorld> {
     clock,
     baseUrl: `http://${setup.host ?? "127.0.0.1"}:${server.port}/`,
     serviceKey: fixed("service-key-1"),
-    apiConcurrency: 8,
+    concurrency: 8,
     verifyTimeoutMs: 30_000,
     agentHosts: [],
     ...setup.options,

@@ -1,6 +1,7 @@
 /** Single requests of the HTTP client, for its tests. */
-import { CallBudget } from "../../../src/io/http/call-budget.ts";
-import type { Answer, HttpCall, HttpClient } from "../../../src/io/http/client.ts";
+import type { Answer } from "../../../src/io/http/answer.ts";
+import { CallBudget, type HttpCall } from "../../../src/io/http/call.ts";
+import type { HttpClient } from "../../../src/io/http/client.ts";
 import { type Handler, startHttpServer } from "../../services/http-server.ts";
 import { calm, openClient } from "../http/world.ts";
 

@@ -39,9 +39,9 @@ describe("openHandsCloudBackend while the API keeps failing", () => {
     });
     const { backend, clock, server } = world;
     for (let call = 0; call < 4; call += 1) await world.ask();
-    expect(backend.api?.refusal).toBeNull();
+    expect(backend.api?.blockedReason).toBeNull();
     expect(await world.ask()).toMatchObject({ kind: "unreachable" });
-    expect(backend.api).toMatchObject({ refusal: FAILING, breaker: "open" });
+    expect(backend.api).toMatchObject({ blockedReason: FAILING, breaker: "open" });
 
     const asked = server.requests.length;
     expect(await world.ask()).toEqual({ kind: "not-asked", reason: FAILING });
@@ -55,7 +55,7 @@ describe("openHandsCloudBackend while the API keeps failing", () => {
 
     await clock.advance(6_000);
     expect(await world.ask()).toMatchObject({ kind: "gone" });
-    expect(backend.api).toMatchObject({ refusal: null, breaker: "closed" });
+    expect(backend.api).toMatchObject({ blockedReason: null, breaker: "closed" });
     expect(await world.remove()).toEqual({ kind: "deleted" });
   });
 
@@ -85,7 +85,7 @@ describe("openHandsCloudBackend while the API keeps failing", () => {
       expect(await world.remove()).toMatchObject({ retryAfterMs: null });
     }
     expect(await world.remove()).toMatchObject({ reason: FAILING, retryAfterMs: 10_000 });
-    expect(world.backend.api).toMatchObject({ refusal: null, breaker: "open" });
+    expect(world.backend.api).toMatchObject({ blockedReason: null, breaker: "open" });
     expect(await world.ask()).toMatchObject({ kind: "exited" });
   });
 
@@ -112,7 +112,7 @@ describe("openHandsCloudBackend while keys cannot be minted", () => {
     const reason = "service_api keeps failing, its circuit breaker is open";
     expect(await world.ask(7)).toEqual({ kind: "not-asked", reason });
     expect(await world.remove(7)).toMatchObject({ reason, retryAfterMs: 10_000 });
-    expect(world.backend.api).toMatchObject({ refusal: null, breaker: "open" });
+    expect(world.backend.api).toMatchObject({ blockedReason: null, breaker: "open" });
     expect(await world.ask(1)).toMatchObject({ kind: "exited" });
     expect(world.calls("mint")).toBe(6);
   });
@@ -169,22 +169,22 @@ describe("openHandsCloudBackend while keys are refused", () => {
     for (let call = 0; call < 12; call += 1) {
       expect(await world.ask(1)).toMatchObject({ failure: { statusCode: 401 } });
     }
-    expect(world.backend.api).toMatchObject({ refusal: null, breaker: "closed" });
+    expect(world.backend.api).toMatchObject({ blockedReason: null, breaker: "closed" });
     expect(await world.ask(2)).toMatchObject({ kind: "gone" });
   });
 
   it("is stopped when five owners in a row are refused, and not by four", async () => {
     await using world = await gatedWorld({ routes: refusing(() => true) });
     for (const owner of [1, 2, 2, 3, 1, 4]) await world.ask(owner);
-    expect(world.backend.api?.refusal).toBeNull();
+    expect(world.backend.api?.blockedReason).toBeNull();
     await world.ask(5);
-    expect(world.backend.api?.refusal).toBe(FAILING);
+    expect(world.backend.api?.blockedReason).toBe(FAILING);
   });
 
   it("is not stopped by five owners among others that are let in", async () => {
     await using world = await gatedWorld({ routes: refusing((owner) => owner !== "user-9") });
     for (const owner of [1, 2, 3, 4, 9, 5, 6, 7, 8]) await world.ask(owner);
-    expect(world.backend.api?.refusal).toBeNull();
+    expect(world.backend.api?.blockedReason).toBeNull();
   });
 
   it("counts owners whose key cannot even be minted anew", async () => {
@@ -195,9 +195,9 @@ describe("openHandsCloudBackend while keys are refused", () => {
     });
     for (const owner of [1, 2, 3, 4, 5]) await world.ask(owner);
     for (const owner of [1, 2, 3, 4]) await world.ask(owner);
-    expect(world.backend.api?.refusal).toBeNull();
+    expect(world.backend.api?.blockedReason).toBeNull();
     await world.ask(5);
-    expect(world.backend.api?.refusal).toBe(FAILING);
+    expect(world.backend.api?.blockedReason).toBe(FAILING);
   });
 });
 
@@ -248,7 +248,7 @@ describe("openHandsCloudBackend and Retry-After", () => {
     expect(await world.ask(1)).toMatchObject({ kind: "not-asked" });
     expect(await world.ask(2)).toMatchObject({ kind: "gone" });
     expect(await world.remove(2)).toEqual({ kind: "deleted" });
-    expect(world.backend.api).toMatchObject({ refusal: null, restraint: { pausedForMs: 0 } });
+    expect(world.backend.api).toMatchObject({ blockedReason: null, throttle: { pausedForMs: 0 } });
   });
 
   it("asks nothing of anybody's after three owners in a row were asked to wait, for at most five minutes", async () => {
@@ -256,11 +256,11 @@ describe("openHandsCloudBackend and Retry-After", () => {
       sendJson(response, 429, {}, { "retry-after": "86400" });
     await using world = await gatedWorld({ routes: { lookup } });
     for (const owner of [1, 2]) await world.ask(owner);
-    expect(world.backend.api?.refusal).toBeNull();
+    expect(world.backend.api?.blockedReason).toBeNull();
     await world.ask(3);
     expect(world.backend.api).toMatchObject({
-      refusal: PAUSED,
-      restraint: { pausedForMs: 300_000 },
+      blockedReason: PAUSED,
+      throttle: { pausedForMs: 300_000 },
     });
     expect(await world.ask(4)).toEqual({ kind: "not-asked", reason: PAUSED });
   });
@@ -272,12 +272,12 @@ describe("openHandsCloudBackend and Retry-After", () => {
     expect(await deleting.remove(2)).toMatchObject({ kind: "failed" });
     await using minting = await gatedWorld({ routes: { mint: inSeconds } });
     await minting.ask(1);
-    expect(minting.backend.api?.refusal).toBe(PAUSED);
+    expect(minting.backend.api?.blockedReason).toBe(PAUSED);
   });
 
   it("does not heed what a single sandbox's agent server asks for", async () => {
     await using world = await gatedWorld({ routes: { search: inSeconds } });
     await world.ask();
-    expect(world.backend.api?.refusal).toBeNull();
+    expect(world.backend.api?.blockedReason).toBeNull();
   });
 });

@@ -63,7 +63,6 @@ describe("openHandsCloudBackend.verify", () => {
       expect(evidence).toEqual({
         kind: "gone",
         reason: "no-sandbox-id",
-        detail: "No sandbox_id available for verification",
       });
       expect(targets).toEqual([]);
     });
@@ -336,7 +335,7 @@ describe("openHandsCloudBackend.verify and time", () => {
         ),
       },
       client: { clock },
-      options: { apiConcurrency: 1 },
+      options: { concurrency: 1 },
     });
     const busy = world.backend.verify(runOf(), calm());
     const waiting = world.backend.verify(runOf({ userId: "user-2" }), calm());

@@ -1,44 +1,44 @@
 import { describe, expect, it, vi } from "vitest";
 import { systemClock } from "../../../src/io/clock.ts";
-import { CallBudget } from "../../../src/io/http/call-budget.ts";
-import { askForFate } from "../../../src/io/openhands/command-status.ts";
+import { CallBudget } from "../../../src/io/http/call.ts";
+import { askForCommandStatus } from "../../../src/io/openhands/command-status.ts";
 import { html, json, type Reply } from "../../fake-host/model.ts";
 import { FakeClock } from "../../support/memory/fake-clock.ts";
 import { bashCommand, COMMAND_ID, calm, openClient } from "../http/world.ts";
-import { type FateSetup, fateOf, NOT_FOUND, RESTARTED, RUNNING, UNKNOWN } from "./status.ts";
+import { NOT_FOUND, RESTARTED, RUNNING, type StatusSetup, statusOf, UNKNOWN } from "./status.ts";
 
 const OTHER_ID = "f".repeat(32);
 /** Began ten minutes ago on a server that is one minute old. */
 const YOUNG_SERVER = { uptimeS: 60 };
 
-describe("askForFate", () => {
+describe("askForCommandStatus", () => {
   it("finds a quiet command running that is younger than its server", async () => {
-    const { evidence, asked } = await fateOf();
+    const { evidence, asked } = await statusOf();
     expect(evidence).toEqual(RUNNING);
     expect(asked).toBe("events event server-info");
   });
 
   it("finds a command lost that the server does not know, and asks no more then", async () => {
-    const { evidence, asked } = await fateOf({ sandbox: { commands: [{ id: OTHER_ID }] } });
+    const { evidence, asked } = await statusOf({ sandbox: { commands: [{ id: OTHER_ID }] } });
     expect(evidence).toEqual(UNKNOWN);
     expect(asked).toBe("events event");
   });
 
   it("finds a quiet command lost that is older than its server", async () => {
-    const { evidence, asked } = await fateOf({ sandbox: YOUNG_SERVER });
+    const { evidence, asked } = await statusOf({ sandbox: YOUNG_SERVER });
     expect(evidence).toEqual(RESTARTED);
     expect(asked).toBe("events event server-info");
   });
 
   it("finds a command with output lost that is older than its server", async () => {
     const outputs = [{ commandId: COMMAND_ID, exitCode: null, stdout: "step 1" }];
-    const { evidence } = await fateOf({ sandbox: { ...YOUNG_SERVER, outputs } });
+    const { evidence } = await statusOf({ sandbox: { ...YOUNG_SERVER, outputs } });
     expect(evidence).toEqual(RESTARTED);
   });
 
   it("finds a command running whose output is there and whose event was purged", async () => {
     const outputs = [{ commandId: COMMAND_ID, exitCode: null, stdout: "step 1" }];
-    const { evidence, asked } = await fateOf({
+    const { evidence, asked } = await statusOf({
       sandbox: { ...YOUNG_SERVER, outputs },
       answers: { event: NOT_FOUND },
     });
@@ -48,7 +48,7 @@ describe("askForFate", () => {
 
   it("asks no more when the search shows an exit, however young the server", async () => {
     const outputs = [{ commandId: COMMAND_ID, exitCode: 3 }];
-    const { evidence, asked } = await fateOf({ sandbox: { ...YOUNG_SERVER, outputs } });
+    const { evidence, asked } = await statusOf({ sandbox: { ...YOUNG_SERVER, outputs } });
     expect(evidence).toMatchObject({ kind: "exited", exitCode: 3 });
     expect(asked).toBe("events");
   });
@@ -61,14 +61,14 @@ describe("askForFate", () => {
   ];
   for (const [name, events, kind] of failedSearches) {
     it(`asks no more when the search ${name}`, async () => {
-      const { evidence, asked } = await fateOf({ sandbox: YOUNG_SERVER, answers: { events } });
+      const { evidence, asked } = await statusOf({ sandbox: YOUNG_SERVER, answers: { events } });
       expect(evidence).toMatchObject({ kind });
       expect(asked).toBe("events");
     });
   }
 
   it("shows its key where it is asked for, and nowhere else", async () => {
-    const { requests } = await fateOf();
+    const { requests } = await statusOf();
     expect(requests.map(({ headers }) => headers["x-session-api-key"])).toEqual([
       "agent-key",
       "agent-key",
@@ -77,14 +77,17 @@ describe("askForFate", () => {
   });
 
   it("sends no key when there is none", async () => {
-    const { evidence, requests } = await fateOf({ sessionKey: null, sandbox: { agentKey: null } });
+    const { evidence, requests } = await statusOf({
+      sessionKey: null,
+      sandbox: { agentKey: null },
+    });
     expect(evidence).toEqual(RUNNING);
     for (const { headers } of requests) expect(headers).not.toHaveProperty("x-session-api-key");
   });
 
   it("asks for the command by its id without dashes, in small letters", async () => {
     const commandId = "01234567-89AB-CDEF-0123-456789ABCDEF";
-    const { evidence, requests } = await fateOf({ commandId, sandbox: YOUNG_SERVER });
+    const { evidence, requests } = await statusOf({ commandId, sandbox: YOUNG_SERVER });
     expect(evidence).toEqual(RESTARTED);
     expect(requests[1]?.path).toMatch(
       /\/api\/bash\/bash_events\/0123456789abcdef0123456789abcdef$/,
@@ -100,7 +103,8 @@ describe("askForFate", () => {
       });
       const agentUrl = new URL("http://agent.test");
       const search = { agentUrl, sessionKey: null, commandId: COMMAND_ID, guarded };
-      await askForFate(client.http, search, new CallBudget(30_000), calm());
+      const budget = new CallBudget(30_000);
+      await askForCommandStatus((call) => client.http.request(call, budget, calm()), search);
       expect(request.mock.calls.map(([call]) => call.guarded)).toEqual([guarded, guarded, guarded]);
     });
   }
@@ -108,7 +112,7 @@ describe("askForFate", () => {
   for (const commandId of ["../../server_info", `${COMMAND_ID}0`, COMMAND_ID.slice(1), "search"]) {
     it(`asks no more about "${commandId}", which no command is called`, async () => {
       const answers = { events: json(200, { items: [] }) };
-      const { evidence, asked } = await fateOf({ commandId, answers });
+      const { evidence, asked } = await statusOf({ commandId, answers });
       expect(evidence).toEqual(RUNNING);
       expect(asked).toBe("events");
     });
@@ -145,21 +149,21 @@ const knownOtherwise: readonly (readonly [name: string, answer: Reply])[] = [
   ["a time that is none", json(200, bashCommand({ timestamp: "2026-13-22T10:00:00Z" }))],
 ];
 
-describe("askForFate with an unclear answer about the command", () => {
+describe("askForCommandStatus with an unclear answer about the command", () => {
   for (const [name, event] of knownOtherwise) {
     it(`leaves it running and asks no more after ${name}`, async () => {
-      const fate = await fateOf({ sandbox: YOUNG_SERVER, answers: { event } });
-      expect(fate).toMatchObject({ evidence: RUNNING, unauthorised: false });
-      expect(fate.asked).toBe("events event");
+      const status = await statusOf({ sandbox: YOUNG_SERVER, answers: { event } });
+      expect(status).toMatchObject({ evidence: RUNNING, unauthorized: false });
+      expect(status.asked).toBe("events event");
     });
   }
 });
 
-describe("askForFate and time", () => {
+describe("askForCommandStatus and time", () => {
   for (const kind of ["event", "server-info"] as const) {
     it(`leaves the command running when the time is up during the ${kind} question`, async () => {
       const clock = new FakeClock();
-      const { evidence, asked } = await fateOf({
+      const { evidence, asked } = await statusOf({
         sandbox: YOUNG_SERVER,
         answers: { [kind]: "silence" },
         client: { clock },
@@ -174,14 +178,14 @@ describe("askForFate and time", () => {
     it(`rejects with the reason when it is aborted during the ${kind} question`, async () => {
       const reason = new Error("the lease was lost");
       const controller = new AbortController();
-      const setup: FateSetup = {
+      const setup: StatusSetup = {
         answers: { [kind]: "silence" },
         signal: controller.signal,
         onRequest: (request) => {
           if (request.kind === kind) controller.abort(reason);
         },
       };
-      await expect(fateOf(setup)).rejects.toBe(reason);
+      await expect(statusOf(setup)).rejects.toBe(reason);
     });
   }
 
@@ -189,9 +193,9 @@ describe("askForFate and time", () => {
     let nowMs = 0;
     const clock = { ...systemClock, monotonicMs: () => (nowMs += 60_000) };
     const setup = { sandbox: YOUNG_SERVER, client: { clock } };
-    const enough = await fateOf({ ...setup, budgetMs: 180_000 });
+    const enough = await statusOf({ ...setup, budgetMs: 180_000 });
     expect(enough).toMatchObject({ evidence: RESTARTED, asked: "events event server-info" });
-    const short = await fateOf({ ...setup, budgetMs: 120_000 });
+    const short = await statusOf({ ...setup, budgetMs: 120_000 });
     expect(short).toMatchObject({ evidence: RUNNING, asked: "events event" });
   });
 });

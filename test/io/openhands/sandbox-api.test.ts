@@ -33,7 +33,7 @@ describe("openHandsCloudBackend and the API's limit", () => {
         lookup: counting(replying(200, [null])),
         remove: counting(replying(200)),
       },
-      options: { apiConcurrency: 2 },
+      options: { concurrency: 2 },
     });
     return { world, gate, busy };
   }
@@ -84,7 +84,7 @@ describe("openHandsCloudBackend and the API's limit", () => {
           sendJson(response, 200, { items: [] });
         },
       },
-      options: { apiConcurrency: 1 },
+      options: { concurrency: 1 },
     });
     const verifying = ["a", "b", "c"].map((sandboxId) =>
       world.backend.verify(runOf({ sandboxId }), calm()),

@@ -71,7 +71,7 @@ describe("openHandsCloudBackend.pause", () => {
     for (let call = 0; call < 5; call += 1) await pause(world);
     expect(await pause(world)).toMatchObject({ kind: "not-asked" });
     expect(world.calls("pause")).toBe(5);
-    expect(world.backend.api?.refusal).toBeNull();
+    expect(world.backend.api?.blockedReason).toBeNull();
     expect(await world.backend.cleanup(TARGET, calm())).toEqual({ kind: "deleted" });
   });
 

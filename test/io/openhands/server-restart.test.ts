@@ -1,12 +1,12 @@
 import { describe, expect, it } from "vitest";
 import { systemClock } from "../../../src/io/clock.ts";
-import { CallBudget } from "../../../src/io/http/call-budget.ts";
-import { askForFate } from "../../../src/io/openhands/command-status.ts";
+import { CallBudget } from "../../../src/io/http/call.ts";
+import { askForCommandStatus } from "../../../src/io/openhands/command-status.ts";
 import type { Evidence } from "../../../src/rules/model.ts";
 import { html, json, type Reply } from "../../fake-host/model.ts";
 import { sendJson, startHttpServer } from "../../services/http-server.ts";
 import { bashCommand, bashOutput, COMMAND_ID, calm, openClient } from "../http/world.ts";
-import { fateOf, NOT_FOUND, RESTARTED, RUNNING } from "./status.ts";
+import { NOT_FOUND, RESTARTED, RUNNING, statusOf } from "./status.ts";
 
 const DATE = "Sat, 22 Aug 2026 11:00:00 GMT";
 /** An hour before that. */
@@ -27,7 +27,7 @@ interface Clocks {
 }
 
 async function evidenceOf(clocks: Clocks): Promise<Evidence> {
-  return (await fateOf({ answers: answersOf(clocks) })).evidence;
+  return (await statusOf({ answers: answersOf(clocks) })).evidence;
 }
 
 function answersOf({ command, output, info, dates = [DATE, DATE, DATE] }: Clocks) {
@@ -92,7 +92,7 @@ const ages: readonly AgeCase[] = [
   },
 ];
 
-describe("askForFate with a server that started", () => {
+describe("askForCommandStatus with a server that started", () => {
   for (const { name, timestamp = BEGAN, uptime, lost } of ages) {
     it(`${lost ? "gives up a command" : "waits for a command"}: ${name}`, async () => {
       const evidence = await evidenceOf({ command: timestamp, info: serverInfo(uptime) });
@@ -103,9 +103,9 @@ describe("askForFate with a server that started", () => {
   it("does not measure with its own clock, however far that is off", async () => {
     for (const offByMs of [-86_400_000, 86_400_000]) {
       const clock = { ...systemClock, now: () => new Date(Date.now() + offByMs) };
-      const { evidence } = await fateOf({ client: { clock } });
+      const { evidence } = await statusOf({ client: { clock } });
       expect(evidence).toEqual(RUNNING);
-      const young = await fateOf({ client: { clock }, sandbox: { uptimeS: 60 } });
+      const young = await statusOf({ client: { clock }, sandbox: { uptimeS: 60 } });
       expect(young.evidence).toEqual(RESTARTED);
     }
   });
@@ -238,7 +238,7 @@ const clockCases: readonly ClockCase[] = [
   },
 ];
 
-describe("askForFate with several clocks", () => {
+describe("askForCommandStatus with several clocks", () => {
   for (const { name, clocks, expected } of clockCases) {
     it(name, async () => {
       expect(await evidenceOf(clocks)).toEqual(expected);
@@ -290,7 +290,7 @@ const steps: readonly StepCase[] = [
   })),
 ];
 
-describe("askForFate with a server that never restarted", () => {
+describe("askForCommandStatus with a server that never restarted", () => {
   for (const { name, ...step } of steps) {
     it(`waits for the command when the clock was ${name}`, async () => {
       const { commandAfterS, askedAfterS, workedAfterS = commandAfterS } = step;
@@ -335,12 +335,12 @@ const unclear: readonly (readonly [name: string, info: Reply, date?: string])[] 
   ["a reset", "reset"],
 ];
 
-describe("askForFate with an unclear answer about the server", () => {
+describe("askForCommandStatus with an unclear answer about the server", () => {
   for (const [name, info, date = DATE] of unclear) {
     it(`leaves the command running after ${name}`, async () => {
-      const fate = await fateOf({ answers: answersOf({ info, dates: [DATE, DATE, date] }) });
-      expect(fate).toMatchObject({ evidence: RUNNING, unauthorised: false });
-      expect(fate.asked).toBe("events event server-info");
+      const status = await statusOf({ answers: answersOf({ info, dates: [DATE, DATE, date] }) });
+      expect(status).toMatchObject({ evidence: RUNNING, unauthorized: false });
+      expect(status.asked).toBe("events event server-info");
     });
   }
 
@@ -356,7 +356,10 @@ describe("askForFate with an unclear answer about the server", () => {
       const agentUrl = new URL(server.origin);
       const search = { agentUrl, sessionKey: null, commandId: COMMAND_ID, guarded: false };
       const budget = new CallBudget(30_000);
-      const { evidence } = await askForFate(client.http, search, budget, calm());
+      const { evidence } = await askForCommandStatus(
+        (call) => client.http.request(call, budget, calm()),
+        search,
+      );
       expect(evidence).toEqual(hasDate ? RESTARTED : RUNNING);
     });
   }

@@ -1,8 +1,8 @@
 /** One quiet command on the fake host's agent server, verified once, for the tests of what may have become of it. */
 
-import { CallBudget } from "../../../src/io/http/call-budget.ts";
+import { CallBudget } from "../../../src/io/http/call.ts";
 import type { HttpClientOptions } from "../../../src/io/http/client.ts";
-import { askForFate } from "../../../src/io/openhands/command-status.ts";
+import { askForCommandStatus } from "../../../src/io/openhands/command-status.ts";
 import type { Evidence } from "../../../src/rules/model.ts";
 import { startFakeHost } from "../../fake-host/fake-host.ts";
 import {
@@ -16,19 +16,11 @@ import { COMMAND_ID, calm, openClient } from "../http/world.ts";
 
 export const RUNNING: Evidence = { kind: "running", output: "none" };
 
-export const UNKNOWN: Evidence = {
-  kind: "gone",
-  reason: "command-unknown",
-  detail: "The agent server does not know the command",
-};
+export const UNKNOWN: Evidence = { kind: "gone", reason: "command-unknown" };
 
-export const RESTARTED: Evidence = {
-  kind: "gone",
-  reason: "server-restarted",
-  detail: "The agent server restarted after the command began",
-};
+export const RESTARTED: Evidence = { kind: "gone", reason: "server-restarted" };
 
-export interface FateSetup {
+export interface StatusSetup {
   /** Default: the server is an hour old, and knows the command since ten minutes ago. */
   readonly sandbox?: Partial<Sandbox>;
   /** What is answered instead, by the kind of question. */
@@ -42,15 +34,15 @@ export interface FateSetup {
   readonly onRequest?: (request: SeenRequest) => void;
 }
 
-export interface Fate {
+export interface CommandStatus {
   readonly evidence: Evidence;
-  readonly unauthorised: boolean;
+  readonly unauthorized: boolean;
   /** The kinds of questions, in their order. */
   readonly asked: string;
   readonly requests: readonly SeenRequest[];
 }
 
-export async function fateOf(setup: FateSetup = {}): Promise<Fate> {
+export async function statusOf(setup: StatusSetup = {}): Promise<CommandStatus> {
   const { answers = {}, commandId = COMMAND_ID, sessionKey = "agent-key", signal = calm() } = setup;
   await using host = await startFakeHost();
   await using client = openClient(setup.client);
@@ -66,7 +58,10 @@ export async function fateOf(setup: FateSetup = {}): Promise<Fate> {
   const agentUrl = new URL(host.agentUrl(id));
   const search = { agentUrl, sessionKey, commandId, guarded: false };
   const budget = new CallBudget(setup.budgetMs ?? 30_000);
-  const answer = await askForFate(client.http, search, budget, signal);
+  const answer = await askForCommandStatus(
+    (call) => client.http.request(call, budget, signal),
+    search,
+  );
   const { requests } = host;
   return { ...answer, asked: requests.map(({ kind }) => kind).join(" "), requests };
 }

@@ -1,7 +1,7 @@
 import postgres from "postgres";
 import { describe, expect, it } from "vitest";
 import { migrate } from "../../../src/io/postgres/migrate.ts";
-import { StoreSchemaError } from "../../../src/watchdog/ports.ts";
+import { StoreSchemaError } from "../../../src/watchdog/errors.ts";
 import { seedRun } from "../../fake-host/seed.ts";
 import { createDatabase } from "../../services/postgres/database.ts";
 import { createRole, WORKER_GRANTS } from "../../services/postgres/database-role.ts";
@@ -173,7 +173,7 @@ describe("a database without the index that the scan needs", () => {
       () => world.stores.store.stalePage(ANY_TIME, null, 1),
       () => world.stores.store.stalePage(ANY_TIME, { part: "no-deadline", id: null }, 1),
       () => world.stores.store.stalePage(ANY_TIME, { part: "suspected", id: null }, 1),
-      () => world.stores.store.canaries(ANY_TIME, [], 1),
+      () => world.stores.store.controlRuns(ANY_TIME, [], 1),
     ];
     for (const scan of scans) {
       const scanning = scan();

@@ -1,6 +1,6 @@
 import { describe, expect, it } from "vitest";
 import { migrate } from "../../../src/io/postgres/migrate.ts";
-import { StoreSchemaError } from "../../../src/watchdog/ports.ts";
+import { StoreSchemaError } from "../../../src/watchdog/errors.ts";
 import { createDatabase, type TestDatabase } from "../../services/postgres/database.ts";
 import {
   epochRequest,
@@ -49,7 +49,7 @@ describe("migrate, with the schema of the first version and its rows", () => {
 
     expect(await stores.leadership.read()).toMatchObject({ epoch: 7, lastStatus: "partial" });
     const begun = await stores.leadership.begin(epochRequest({ trigger: "once" }), noCheck);
-    expect(begun).toMatchObject({ kind: "begun", epoch: 8, restraint: FREELY });
+    expect(begun).toMatchObject({ kind: "begun", epoch: 8, throttle: FREELY });
     const query = await queryNow(stores);
     expect(await stores.store.read(id, query)).toMatchObject({ stale: true, suspicion: null });
     const facts = await stores.store.guardFacts(2);

@@ -1,6 +1,6 @@
 import { describe, expect, it, vi } from "vitest";
 import { migrate } from "../../../src/io/postgres/migrate.ts";
-import { StoreSchemaError, StoreUnavailableError } from "../../../src/watchdog/ports.ts";
+import { StoreSchemaError, StoreUnavailableError } from "../../../src/watchdog/errors.ts";
 import { createDatabase, type TestDatabase } from "../../services/postgres/database.ts";
 import { createRole } from "../../services/postgres/database-role.ts";
 import { startTcpProxy } from "../../services/tcp-proxy.ts";

@@ -1,6 +1,6 @@
 import postgres from "postgres";
 import { describe, expect, it } from "vitest";
-import { sighting } from "../../../src/rules/suspicion.ts";
+import { observation } from "../../../src/rules/suspicion.ts";
 import { seedRuns } from "../../fake-host/seed.ts";
 import {
   deferring,
@@ -46,10 +46,10 @@ describe("everything a store writes", () => {
     await Promise.all(
       runs.map(async ({ id }, index) => {
         const run = await readRun(stores, id);
-        const suspicion = sighting(null, "sandbox gone", 0);
+        const suspicion = observation(null, "sandbox gone", 0);
         if (index % 3 === 0) await stores.store.defer(deferring(run, { suspicion }), fence);
         if (index % 3 === 1)
-          await stores.store.deferUnasked([id], query, { deferMs: 45_000, shieldMs: 0 }, fence);
+          await stores.store.deferSkipped([id], query, { deferMs: 45_000, shieldMs: 0 }, fence);
         await stores.store.noteError({ runId: id, cause: "c", retryInMs: 60_000 }, fence);
         await stores.store.apply(failing(await readRun(stores, id)), fence);
         await stores.store.dropSuspicions(fence);

@@ -1,6 +1,6 @@
 import { sql } from "drizzle-orm";
 import { describe, expect, it } from "vitest";
-import { StoreUnavailableError } from "../../../src/watchdog/ports.ts";
+import { StoreUnavailableError } from "../../../src/watchdog/errors.ts";
 import { seedRun } from "../../fake-host/seed.ts";
 import { type StartupGate, startStartupGate } from "../../services/pgbouncer/startup-gate.ts";
 import { createDatabase } from "../../services/postgres/database.ts";

@@ -34,7 +34,7 @@ describeLease("Redis", async () => {
     },
     [Symbol.asyncDispose]: async () => {
       await raw.del(...keys);
-      await Promise.all([lease.close(), second.close(), raw.quit()]);
+      await Promise.all([lease[Symbol.asyncDispose](), second[Symbol.asyncDispose](), raw.quit()]);
     },
   };
 });
@@ -86,7 +86,7 @@ describe("RedisLease", () => {
     await using redis = await ScriptedRedis.start(likeRedis);
     const { lease, installation, key } = setup(redis.url);
     await lease.acquire(installation, "w1/t", TTL_MS);
-    await lease.close();
+    await lease[Symbol.asyncDispose]();
     expect(redis.commands).toEqual([
       "client setname run-watchdog",
       `set ${key} w1/t px 60000 nx`,
@@ -124,7 +124,7 @@ describe("RedisLease", () => {
       await using server = await startRedis();
       const { lease, raw, installation } = setup(server.url);
       await lease.acquire(installation, "w1/t", TTL_MS);
-      await lease.close();
+      await lease[Symbol.asyncDispose]();
       await vi.waitFor(async () => expect(await connectionsOf(raw)).toHaveLength(0), 90_000);
       await expectUnavailable(lease.renew(installation, "w1/t", TTL_MS), /closed by us/);
       expect(await connectionsOf(raw)).toHaveLength(0);
@@ -134,7 +134,7 @@ describe("RedisLease", () => {
       const { lease, installation } = setup(redisUrl());
       await lease.acquire(installation, "w1/t", TTL_MS);
       const released = lease.release(installation, "w1/t");
-      await lease.close();
+      await lease[Symbol.asyncDispose]();
       expect(await released).toBe(true);
     });
 
@@ -144,7 +144,11 @@ describe("RedisLease", () => {
       await lease.acquire(installation, "w1/t", TTL_MS);
       server.pause();
       const renewed = expectUnavailable(lease.renew(installation, "w1/t", TTL_MS));
-      await Promise.all([lease.close(), lease.close(), lease[Symbol.asyncDispose]()]);
+      await Promise.all([
+        lease[Symbol.asyncDispose](),
+        lease[Symbol.asyncDispose](),
+        lease[Symbol.asyncDispose](),
+      ]);
       await renewed;
       server.resume();
     });
@@ -154,12 +158,12 @@ describe("RedisLease", () => {
       const { lease, installation } = setup(redis.url);
       const acquired = expectUnavailable(lease.acquire(installation, "w1/t", TTL_MS), /closed by/);
       await vi.waitFor(() => expect(redis.connections).toBe(1), 90_000);
-      await lease.close();
+      await lease[Symbol.asyncDispose]();
       await acquired;
     });
 
     it("settles when no call was ever made", async () => {
-      await setup(redisUrl()).lease.close();
+      await setup(redisUrl()).lease[Symbol.asyncDispose]();
     });
   });
 });

@@ -5,7 +5,7 @@ import { Redis } from "ioredis";
 import { expect, onTestFinished } from "vitest";
 import type { RedisConnectionOptions } from "../../../src/io/redis/connection.ts";
 import { RedisLease } from "../../../src/io/redis/lease.ts";
-import { LeaseUnavailableError } from "../../../src/watchdog/ports.ts";
+import { LeaseUnavailableError } from "../../../src/watchdog/errors.ts";
 
 export const TTL_MS = 60_000;
 export const NEVER_MS = 600_000;
@@ -20,7 +20,7 @@ export function setup(url: string, changes: Partial<RedisConnectionOptions> = {}
   const lease = new RedisLease(() => ({ ...optionsFor(url), ...PATIENT, ...changes }));
   const raw = rawClient(url);
   onTestFinished(async () => {
-    await lease.close();
+    await lease[Symbol.asyncDispose]();
     if (raw.status === "ready") await raw.del(key).catch(() => undefined);
   });
   return { lease, raw, installation, key };

@@ -18,14 +18,14 @@ describe("run on a database that does not fit", () => {
     await using worker = await startWorker({ ...world.env, ...QUICK });
     await untilNotReady(worker, /run `run-watchdog migrate`.*automation_runs is missing/);
     await untilTriedAgain(worker);
-    expect(complaints(worker)).toEqual([expect.stringMatching(/automation_runs is missing/)]);
+    expect(errors(worker)).toEqual([expect.stringMatching(/automation_runs is missing/)]);
     expect(await askHealth(worker, "/livez")).toMatchObject({ status: 200 });
     expect(await askHealth(worker, "/health")).toMatchObject({ body: { status: "degraded" } });
 
     await sql.unsafe(await readFile(HOST_TABLES, "utf8"));
     await untilNotReady(worker, /^postgres: the worker's tables are missing[^;]*$/);
     await untilTriedAgain(worker);
-    expect(complaints(worker)).toHaveLength(2);
+    expect(errors(worker)).toHaveLength(2);
 
     const { id } = await world.seed({}, { status: "MISSING" });
     const { DATABASE_URL = "" } = world.env;
@@ -33,7 +33,7 @@ describe("run on a database that does not fit", () => {
     await untilReady(worker);
     await worker.waitForLog("stores answer again");
     await vi.waitFor(async () => expect((await world.row(id)).status).toBe("FAILED"), 90_000);
-    expect(complaints(worker)).toHaveLength(2);
+    expect(errors(worker)).toHaveLength(2);
   });
 
   it("says it again when the same thing is missing after it was mended", async () => {
@@ -49,7 +49,7 @@ describe("run on a database that does not fit", () => {
       // Ready from the first statement of a sweep on, mended when that has ended.
       const mended = () => worker.logs.filter(({ msg }) => msg === "stores answer again").length;
       await vi.waitFor(() => expect(mended()).toBeGreaterThanOrEqual(times), 90_000);
-      expect(complaints(worker).filter((text) => text.includes("missing"))).toHaveLength(times);
+      expect(errors(worker).filter((text) => text.includes("missing"))).toHaveLength(times);
     }
   });
 });
@@ -104,7 +104,7 @@ describe("secrets", () => {
 });
 
 /** What was logged as an error about not being ready. */
-function complaints(worker: WorkerProcess): readonly string[] {
+function errors(worker: WorkerProcess): readonly string[] {
   return worker.logs
     .filter(({ level, msg }) => level === "error" && /^(not ready|cannot sweep)$/.test(msg))
     .map(({ err }) => String(Reflect.get(Object(err), "message")));

@@ -5,7 +5,7 @@ import { runOnce } from "../../support/process/worker-process.ts";
 import { createWorld, type World } from "../../support/world/world.ts";
 
 const JSON_ARGS = ["once", "--output", "json"];
-/** The product's own limits, but for the second sight. */
+/** The product's own limits, but for the second observation. */
 const GUARDED = { WATCHDOG_GUARD_MIN: "5", WATCHDOG_GUARD_PER_HOUR: "60" };
 const MASS = 6;
 

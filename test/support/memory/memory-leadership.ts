@@ -1,5 +1,5 @@
 import { holderOf } from "../../../src/rules/lease-key.ts";
-import type { ApiRestraint, Fence } from "../../../src/watchdog/ports.ts";
+import type { ApiThrottle, Fence } from "../../../src/watchdog/ports.ts";
 import type {
   EpochAnswer,
   EpochRequest,
@@ -58,37 +58,37 @@ export class MemoryLeadership implements Leadership {
       row.sweepFinishedAtMs = null;
       row.progressedAtMs = this.#db.nowMs();
     }
-    const restraint = {
+    const throttle = {
       pausedForMs: Math.max(0, (row.apiPausedUntilMs ?? 0) - this.#db.nowMs()),
       concurrency: row.apiConcurrency,
     };
-    return { kind: "begun", epoch: row.epoch, horizon: await this.horizon(), restraint };
+    return { kind: "begun", epoch: row.epoch, horizon: await this.horizon(), throttle };
   }
 
   async horizon(): Promise<Horizon> {
     return { text: this.#db.nowText(), ms: this.#db.nowMs() };
   }
 
-  async progress(fence: Fence, restraint: ApiRestraint): Promise<boolean> {
+  async progress(fence: Fence, throttle: ApiThrottle): Promise<boolean> {
     fence.check();
     if (this.#db.leadership.epoch !== fence.epoch) return false;
     this.#db.leadership.progressedAtMs = this.#db.nowMs();
-    this.#restrain(restraint);
+    this.#setThrottle(throttle);
     return true;
   }
 
-  async finish(fence: Fence, report: object, restraint: ApiRestraint): Promise<boolean> {
+  async finish(fence: Fence, report: object, throttle: ApiThrottle): Promise<boolean> {
     fence.check();
     const row = this.#db.leadership;
     if (row.epoch !== fence.epoch) return false;
     row.sweepFinishedAtMs = this.#db.nowMs();
     row.progressedAtMs = this.#db.nowMs();
     row.lastReport = report;
-    this.#restrain(restraint);
+    this.#setThrottle(throttle);
     return true;
   }
 
-  #restrain({ pausedForMs, concurrency }: ApiRestraint): void {
+  #setThrottle({ pausedForMs, concurrency }: ApiThrottle): void {
     const row = this.#db.leadership;
     row.apiPausedUntilMs = pausedForMs > 0 ? this.#db.nowMs() + pausedForMs : null;
     row.apiConcurrency = concurrency;

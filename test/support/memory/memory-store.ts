@@ -102,7 +102,7 @@ export class MemoryStore implements RunStore {
     };
   }
 
-  async canaries(
+  async controlRuns(
     query: StaleQuery,
     needs: readonly RunIdName[],
     limit: number,
@@ -177,7 +177,7 @@ export class MemoryStore implements RunStore {
     return { kind: "written" };
   }
 
-  async deferUnasked(
+  async deferSkipped(
     runIds: readonly string[],
     query: StaleQuery,
     { deferMs, shieldMs }: Deferral,
@@ -253,7 +253,7 @@ export class MemoryStore implements RunStore {
     const nowMs = this.#db.nowMs();
     const known = remembered(this.#db, row);
     const { presumedTimes, presumedReason, unknownTimes } = change;
-    const lastAtMs = change.sighted ? nowMs : (known?.presumedLastAtMs ?? null);
+    const lastAtMs = change.observed ? nowMs : (known?.presumedLastAtMs ?? null);
     this.#db.suspect(row.id, {
       firstDeadlineAtMs: known?.firstDeadlineAtMs ?? row.timeoutAtMs ?? nowMs,
       lookAtMs,

@@ -10,10 +10,10 @@ import { HttpClient } from "../../../src/io/http/client.ts";
 import { openHandsCloudBackend } from "../../../src/io/openhands/cloud.ts";
 import { type Health, health } from "../../../src/rules/health.ts";
 import type { SweepReport } from "../../../src/rules/report.ts";
-import { conductSweep } from "../../../src/watchdog/lead/lead-sweep.ts";
-import type { SweepRequest } from "../../../src/watchdog/lead/model.ts";
+import { leadSweep } from "../../../src/watchdog/lead/lead-sweep.ts";
 import type { Backend } from "../../../src/watchdog/ports.ts";
-import { WorkerState } from "../../../src/watchdog/worker-status.ts";
+import type { SweepRequest } from "../../../src/watchdog/sweep/model.ts";
+import { WorkerStatus } from "../../../src/watchdog/worker-status.ts";
 import type { FakeHost } from "../../fake-host/fake-host.ts";
 import { createWorld, type World } from "../world/world.ts";
 import { delay, normally, readRuns, wrongEnd } from "./checks.ts";
@@ -24,7 +24,7 @@ import { type ApiTraffic, apiTraffic } from "./traffic.ts";
 export const API_CONCURRENCY = 8;
 
 /** How many runs that are not stale a sweep may ask about. */
-const CANARIES = 3;
+const CONTROL_RUNS = 3;
 
 /** The product's defaults, which other tests loosen. */
 const LIMITS = {
@@ -68,7 +68,7 @@ export async function startReplay(options: ReplayOptions = {}): Promise<Replay> 
     clock: time.clock,
     baseUrl: world.host.url,
     serviceKey: { current: world.host.serviceKey, refresh: () => world.host.serviceKey },
-    apiConcurrency: API_CONCURRENCY,
+    concurrency: API_CONCURRENCY,
     verifyTimeoutMs: 30_000,
     agentHosts: [],
   });
@@ -86,7 +86,7 @@ export class Replay implements AsyncDisposable {
   readonly #jobs: ReplayJobs;
   readonly #judgedBy: (job: Job) => number;
   readonly #judged = new Set<Job>();
-  readonly #state: WorkerState;
+  readonly #state: WorkerStatus;
   readonly #resources: AsyncDisposableStack;
 
   constructor(
@@ -104,7 +104,7 @@ export class Replay implements AsyncDisposable {
     this.#time = time;
     this.#jobs = new ReplayJobs(world);
     this.#judgedBy = options.judgedBy ?? normally;
-    this.#state = new WorkerState(systemClock, runtime.schedule, {
+    this.#state = new WorkerStatus(systemClock, runtime.schedule, {
       holder: runtime.options.holder,
       leaseKind: runtime.deps.lease.kind,
       verifyTimeoutMs: runtime.options.verifyTimeoutMs,
@@ -156,7 +156,7 @@ export class Replay implements AsyncDisposable {
     await this.#jobs.happen(this.nowMs);
     this.host.traffic.reset();
     const { nowMs, minute } = this;
-    const report = await this.#conduct({ ...TICK, ...request });
+    const report = await this.#lead({ ...TICK, ...request });
     const swept = {
       minute,
       report,
@@ -185,20 +185,20 @@ export class Replay implements AsyncDisposable {
     await this.#resources.disposeAsync();
   }
 
-  async #conduct(request: SweepRequest): Promise<SweepReport> {
+  async #lead(request: SweepRequest): Promise<SweepReport> {
     const { deps, options } = this.#runtime;
     // A replay may take longer than a scheduler is waited for.
     this.#state.ticked();
-    const conducted = await conductSweep(
+    const result = await leadSweep(
       { ...deps, backend: this.#backend, watch: this.#state.watch },
       options,
       request,
       new AbortController().signal,
     );
-    if (conducted.kind !== "swept") throw new Error(`nothing was swept: ${conducted.kind}`);
-    if (conducted.error !== null) throw conducted.error;
-    this.#state.swept(conducted.report);
-    return conducted.report;
+    if (result.kind !== "swept") throw new Error(`nothing was swept: ${result.kind}`);
+    if (result.error !== null) throw result.error;
+    this.#state.swept(result.report);
+    return result.report;
   }
 
   async #check({ minute, report, api }: Swept, atMs: number): Promise<void> {
@@ -219,7 +219,7 @@ export class Replay implements AsyncDisposable {
     expect(
       new Set(api.lookups).size,
       `minute ${minute}: sandboxes asked about`,
-    ).toBeLessThanOrEqual(report.counts.stale + CANARIES);
+    ).toBeLessThanOrEqual(report.counts.stale + CONTROL_RUNS);
     expect(api.peak, `minute ${minute}: calls at once`).toBeLessThanOrEqual(API_CONCURRENCY);
   }
 }

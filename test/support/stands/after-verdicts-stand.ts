@@ -1,28 +1,26 @@
-import { vi } from "vitest";
-import { Chores } from "../../../src/watchdog/cleanup/after-verdicts.ts";
-import { OPTIONS, openFence, sweepWorld } from "./sweep-world.ts";
+import { AfterVerdicts } from "../../../src/watchdog/cleanup/after-verdicts.ts";
+import type { WorkPorts } from "../../../src/watchdog/port-calls.ts";
+import { OPTIONS, openFence, type SweepWorld, sweepWorld } from "./sweep-world.ts";
 
-/** The chores of one sweep, without the sweep. */
-export function choresStand() {
+/** What follows the verdicts of one sweep, without the sweep. */
+export function afterVerdictsStand(wrap: (world: SweepWorld) => WorkPorts = (world) => world) {
   const world = sweepWorld();
-  const { db, journal, backend, clock, random, log, stop } = world;
+  const { db, clock, random, log, stop } = world;
   const fence = openFence(db);
-  const onProgress = vi.fn();
-  const deps = { journal, backend, clock, random, log, onProgress };
+  const deps = { ...wrap(world), clock, random, log };
   const options = {
     slots: OPTIONS.cleanupSlots,
     presumedForMs: OPTIONS.sweep.cleanupDelayMs,
   };
-  const chores = new Chores(deps, fence, options);
+  const afterVerdicts = new AfterVerdicts(deps, fence, options);
   let state: "waiting" | "ended" = "waiting";
   return Object.assign(world, {
     fence,
-    onProgress,
-    chores,
+    afterVerdicts,
     /** Ends with what they were rejected with, or `null`. */
     start: async (): Promise<unknown> => {
       try {
-        await chores.run(stop.signal);
+        await afterVerdicts.run(stop.signal);
         return null;
       } catch (error) {
         return error;

@@ -3,7 +3,7 @@ import type { Evidence } from "../../../src/rules/model.ts";
 import { failure } from "./snapshot.ts";
 import { sweepStand } from "./sweep-world.ts";
 
-export const GONE: Evidence = { kind: "gone", reason: "missing", detail: "" };
+export const GONE: Evidence = { kind: "gone", reason: "missing" };
 export const ALIVE: Evidence = { kind: "running", output: "none" };
 export const SILENT: Evidence = { kind: "unreachable", failure: failure() };
 export const NOT_STALE = { timeoutAtMs: Number.MAX_SAFE_INTEGER / 2 };
@@ -28,7 +28,7 @@ export function guardStand() {
   };
 }
 
-/** As if one more sight confirmed it. */
+/** As if one more observation confirmed it. */
 export function suspectOnce(db: ReturnType<typeof sweepStand>["db"], runId: string): void {
   db.suspect(runId, {
     presumedTimes: 1,

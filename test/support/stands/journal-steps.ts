@@ -37,7 +37,7 @@ export async function expectFailed(
   expect(await journal.cleanupFailed(id ?? 0, "HTTP 503", MINUTE_MS, fence)).toBe(state);
 }
 
-export async function expectSettled(stand: JournalStand, runId: string): Promise<void> {
+export async function expectDone(stand: JournalStand, runId: string): Promise<void> {
   expect(await claimed(stand)).toEqual([]);
   expect(await stand.entry(runId)).toMatchObject({
     state: "done",

@@ -1,14 +1,14 @@
 /** What the suites about run stores do again and again. */
 import { expect } from "vitest";
 import type { RunSnapshot } from "../../../src/rules/model.ts";
-import { CLEARED, type SuspicionChange, sighting } from "../../../src/rules/suspicion.ts";
+import { CLEARED, observation, type SuspicionChange } from "../../../src/rules/suspicion.ts";
 import { MIN_MS, queryOf, type StoreStand } from "./store-stand.ts";
 import { deferring } from "./stores.ts";
 
 export const HOUR_MS = 60 * MIN_MS;
 export const WRITTEN = { kind: "written" };
 
-export const PRESUMED: SuspicionChange = sighting(null, "sandbox gone", 0);
+export const PRESUMED: SuspicionChange = observation(null, "sandbox gone", 0);
 
 /** Everything there is to remember but failures. */
 export const DARK: SuspicionChange = { ...PRESUMED, unknownTimes: 3, held: true };

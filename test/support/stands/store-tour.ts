@@ -1,6 +1,6 @@
 import type { Sql } from "postgres";
 import { expect } from "vitest";
-import { sighting } from "../../../src/rules/suspicion.ts";
+import { observation } from "../../../src/rules/suspicion.ts";
 import { seedRun, seedRuns } from "../../fake-host/seed.ts";
 import {
   completing,
@@ -44,8 +44,8 @@ export async function tourStores(stores: TestStores, sql: Sql): Promise<void> {
   await tourJournal(stores, fence);
   await tourSuspicions(stores, sql);
   const last = await takeEpoch(stores);
-  const restraint = { pausedForMs: 60_000, concurrency: 2 };
-  expect(await leadership.progress(last, restraint)).toBe(true);
+  const throttle = { pausedForMs: 60_000, concurrency: 2 };
+  expect(await leadership.progress(last, throttle)).toBe(true);
   expect(await leadership.finish(last, { status: "ok" }, FREELY)).toBe(true);
   await leadership.clearLeaseKind(last.epoch);
   const seen = { epoch: last.epoch, leaseKind: null, lastStatus: "ok" };
@@ -56,17 +56,17 @@ export async function tourStores(stores: TestStores, sql: Sql): Promise<void> {
 async function tourSuspicions(stores: TestStores, sql: Sql): Promise<void> {
   const { store } = stores;
   const fence = await takeEpoch(stores);
-  const [presumed, erring, unasked, alive] = await seedRuns(
+  const [presumed, erring, skipped, alive] = await seedRuns(
     sql,
     [60_000, 60_000, 60_000, -3_600_000].map((overdueMs) => ({ overdueMs })),
   );
-  if (!(presumed && erring && unasked && alive)) throw new Error("a run is missing");
-  const suspicion = sighting(null, "sandbox gone", 0);
+  if (!(presumed && erring && skipped && alive)) throw new Error("a run is missing");
+  const suspicion = observation(null, "sandbox gone", 0);
   const run = await readRun(stores, presumed.id);
   expect(await store.defer(deferring(run, { suspicion }), fence)).toEqual(WRITTEN);
   await store.noteError({ runId: erring.id, cause: "status 500", retryInMs: 60_000 }, fence);
-  await store.deferUnasked(
-    [unasked.id, alive.id],
+  await store.deferSkipped(
+    [skipped.id, alive.id],
     await queryNow(stores),
     { deferMs: 45_000, shieldMs: 0 },
     fence,
@@ -88,7 +88,7 @@ async function tourSuspicions(stores: TestStores, sql: Sql): Promise<void> {
     lastAnswered: 0,
   });
   expect(
-    (await store.canaries(query, ["sandboxId", "bashCommandId"], 1)).map(({ id }) => id),
+    (await store.controlRuns(query, ["sandboxId", "bashCommandId"], 1)).map(({ id }) => id),
   ).toEqual([alive.id]);
   expect(await store.backlog(query)).toMatchObject({ deferred: 2, held: 0, failing: 1 });
   await sql`UPDATE automation_runs SET status = 'CANCELLED'`;

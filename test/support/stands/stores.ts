@@ -9,7 +9,7 @@ import { PostgresLeadership } from "../../../src/io/postgres/leadership/leadersh
 import { PostgresRunStore } from "../../../src/io/postgres/runs/run-store.ts";
 import type { RunSnapshot } from "../../../src/rules/model.ts";
 import { CLEARED } from "../../../src/rules/suspicion.ts";
-import type { ApiRestraint, Fence, Log } from "../../../src/watchdog/ports.ts";
+import type { ApiThrottle, Fence, Log } from "../../../src/watchdog/ports.ts";
 import type {
   DeferWrite,
   EpochRequest,
@@ -80,7 +80,7 @@ export function epochRequest(changes: Partial<EpochRequest> = {}): EpochRequest 
 }
 
 /** An API that asks for nothing. */
-export const FREELY: ApiRestraint = { pausedForMs: 0, concurrency: null };
+export const FREELY: ApiThrottle = { pausedForMs: 0, concurrency: null };
 
 export const noCheck = (): void => undefined;
 

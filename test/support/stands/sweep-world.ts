@@ -1,18 +1,14 @@
 import { vi } from "vitest";
 import type { GuardPolicy } from "../../../src/rules/guard.ts";
 import type { RunOutcome, SweepReport } from "../../../src/rules/report.ts";
-import { conductSweep } from "../../../src/watchdog/lead/lead-sweep.ts";
-import type {
-  ConductDeps,
-  Conducted,
-  ConductOptions,
-  SweepRequest,
-  SweepWatch,
-} from "../../../src/watchdog/lead/model.ts";
+import { leadSweep } from "../../../src/watchdog/lead/lead-sweep.ts";
+import type { LeadDeps, LeadOptions, LeadResult } from "../../../src/watchdog/lead/model.ts";
+import { withProgress } from "../../../src/watchdog/port-calls.ts";
 import type { Fence, Log } from "../../../src/watchdog/ports.ts";
 import type { Horizon } from "../../../src/watchdog/store-ports.ts";
-import type { SweepOptions } from "../../../src/watchdog/sweep/model.ts";
-import { sweep } from "../../../src/watchdog/sweep/sweep.ts";
+import type { SweepOptions, SweepRequest, SweepWatch } from "../../../src/watchdog/sweep/model.ts";
+import { OutcomeCounter } from "../../../src/watchdog/sweep/report.ts";
+import { queryOf, sweep } from "../../../src/watchdog/sweep/sweep.ts";
 import { FakeClock } from "../memory/fake-clock.ts";
 import { MemoryDatabase } from "../memory/memory-database.ts";
 import { MemoryJournal } from "../memory/memory-journal.ts";
@@ -24,7 +20,7 @@ import { POLICY } from "./snapshot.ts";
 
 export const HOLDER = "host-1/4711/ab12";
 
-/** Presumptions count at first sight; tests of the guard ask for more. */
+/** Presumptions count at the first observation; tests of the guard ask for more. */
 export const GUARD: GuardPolicy = {
   confirmations: 1,
   min: 5,
@@ -33,7 +29,7 @@ export const GUARD: GuardPolicy = {
   unverifiableAfterMs: POLICY.unverifiableAfterMs,
 };
 
-export const OPTIONS: ConductOptions = {
+export const OPTIONS: LeadOptions = {
   holder: HOLDER,
   lease: { ttlMs: 15_000, renewMs: 5_000, marginMs: 2_000 },
   progressTimeoutMs: 60_000,
@@ -98,16 +94,16 @@ export function sweepWorld() {
     /** `level message` in the order in which they were logged. */
     logged: () => lines.map(({ level, message }) => `${level} ${message}`),
     /** One attempt, which a test awaits or moves on with the clock. */
-    conduct(changes: Partial<SweepRequest> = {}, watch: SweepWatch = {}, options = OPTIONS) {
-      const all: ConductDeps = { ...deps, watch };
-      return conductSweep(all, options, { ...REQUEST, ...changes }, stop.signal);
+    lead(changes: Partial<SweepRequest> = {}, watch: SweepWatch = {}, options = OPTIONS) {
+      const all: LeadDeps = { ...deps, watch };
+      return leadSweep(all, options, { ...REQUEST, ...changes }, stop.signal);
     },
   };
 }
 
-export function reportOf(conducted: Conducted): SweepReport {
-  if (conducted.kind !== "swept") throw new Error(`nothing was swept: ${conducted.kind}`);
-  return conducted.report;
+export function reportOf(result: LeadResult): SweepReport {
+  if (result.kind !== "swept") throw new Error(`nothing was swept: ${result.kind}`);
+  return result.report;
 }
 
 export type SweepWorld = ReturnType<typeof sweepWorld>;
@@ -115,7 +111,7 @@ export type SweepWorld = ReturnType<typeof sweepWorld>;
 /** The same without a lease: one sweep under an epoch of its own. */
 export function sweepStand() {
   const world = sweepWorld();
-  const { db, store, backend, clock, log, stop } = world;
+  const { db, clock, log, stop } = world;
   const fence = openFence(db);
   const outcomes: RunOutcome[] = [];
   const onProgress = vi.fn();
@@ -126,27 +122,26 @@ export function sweepStand() {
     outcomes,
     onProgress,
     onHold,
-    sweep(changes: Partial<SweepOptions> = {}) {
+    sweep(changes: Partial<SweepOptions & SweepRequest> = {}) {
+      const { store, backend } = withProgress(world, onProgress);
+      const options = { ...OPTIONS.sweep, ...changes };
+      const request = { ...REQUEST, ...changes };
+      const query = queryOf(options, request, horizonOf(db));
+      const told = new OutcomeCounter((outcome) => outcomes.push(outcome));
       return sweep(
         {
           store,
           backend,
           clock,
           log,
-          onProgress,
-          onOutcome: (outcome) => outcomes.push(outcome),
-          onUnasked: (outcome) => outcomes.push(outcome),
-          onHold,
+          options,
+          request,
+          holder: HOLDER,
+          fence,
+          query,
+          outcomes: told,
+          watch: { onHold },
         },
-        {
-          ...OPTIONS.sweep,
-          shieldMs: SHIELD_MS,
-          runIds: null,
-          limit: null,
-          overrideReason: null,
-          ...changes,
-        },
-        { fence, holder: HOLDER, trigger: "cron", horizon: horizonOf(db) },
         stop.signal,
       );
     },

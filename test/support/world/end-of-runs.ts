@@ -16,7 +16,7 @@ export async function untilEachEndedOnce(world: World, runIds: readonly string[]
   expect(counts).toEqual(Object.fromEntries(runIds.map((id) => [id, 1])));
 }
 
-/** Runs whose commands have ended, so that the first answer settles them. */
+/** Runs whose commands have ended, so that the first answer ends them. */
 export async function seedEnded(world: World, count: number): Promise<readonly string[]> {
   const ids: string[] = [];
   for (let index = 0; index < count; index += 1) {

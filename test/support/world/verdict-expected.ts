@@ -47,7 +47,7 @@ export function exited(
     detail: errorDetail,
     transient: false,
     fingerprint: "execution:agent_server:verify_run:execution_error",
-    ...FIRST_SIGHT,
+    ...FIRST_SEEN,
     source: "agent_server",
     operation: "verify_run",
     code: String(code),
@@ -62,7 +62,7 @@ export function killed(text: string, asked = "mint lookup events delete"): Expec
     detail: text,
     transient: false,
     fingerprint: "execution:agent_server:verify_run:timeout",
-    ...FIRST_SIGHT,
+    ...FIRST_SEEN,
     source: "agent_server",
     operation: "verify_run",
     code: "-1",
@@ -78,7 +78,7 @@ export function stated(errorDetail: string, asked: string): Expected {
     detail: errorDetail,
     transient: false,
     fingerprint: "execution:agent_server:verify_run:execution_error",
-    ...FIRST_SIGHT,
+    ...FIRST_SEEN,
     source: "agent_server",
     operation: "verify_run",
   });
@@ -103,7 +103,7 @@ export function presumed(presumption: Presumed): Expected {
     detail,
     transient: false,
     fingerprint: `verification:automation_service:verify_run:${kind}`,
-    ...FIRST_SIGHT,
+    ...FIRST_SEEN,
     source: "automation_service",
     operation: "verify_run",
     verification_outcome: outcome,
@@ -138,7 +138,7 @@ export function undetermined(unanswered: Unanswered, asked: string): Expected {
     detail: message,
     transient: true,
     fingerprint: `${source}:${operation}:${kind}:${status ?? ""}`,
-    ...FIRST_SIGHT,
+    ...FIRST_SEEN,
     source,
     operation,
     ...(status === undefined ? {} : { status_code: status }),
@@ -146,7 +146,7 @@ export function undetermined(unanswered: Unanswered, asked: string): Expected {
   return stillRunning("undetermined", message, asked, JSON.stringify(detail));
 }
 
-const FIRST_SIGHT = { first_seen_at: AT, last_seen_at: AT, count: 1 } as const;
+const FIRST_SEEN = { first_seen_at: AT, last_seen_at: AT, count: 1 } as const;
 
 function failed(
   basis: "proof" | "presumption",

@@ -3,8 +3,8 @@ import { randomBytes } from "node:crypto";
 import { openRuntime, type Runtime } from "../../../src/app/runtime.ts";
 import { parseConfig } from "../../../src/config/config.ts";
 import type { SweepReport } from "../../../src/rules/report.ts";
-import { conductSweep } from "../../../src/watchdog/lead/lead-sweep.ts";
-import type { ConductDeps, Conducted } from "../../../src/watchdog/lead/model.ts";
+import { leadSweep } from "../../../src/watchdog/lead/lead-sweep.ts";
+import type { LeadDeps, LeadResult } from "../../../src/watchdog/lead/model.ts";
 import type { Log } from "../../../src/watchdog/ports.ts";
 import { type FakeHost, startFakeHost } from "../../fake-host/fake-host.ts";
 import type { Sandbox } from "../../fake-host/model.ts";
@@ -36,7 +36,7 @@ export interface SweepOptions {
   readonly overrideReason?: string;
   readonly trigger?: "cron" | "once";
   /** Puts doubles in the place of single parts. */
-  readonly replace?: (deps: ConductDeps) => Partial<ConductDeps>;
+  readonly replace?: (deps: LeadDeps) => Partial<LeadDeps>;
   readonly signal?: AbortSignal;
 }
 
@@ -88,9 +88,9 @@ export async function createWorld(options: DatabaseOptions = {}): Promise<World>
     },
     async sweep(sweepOptions = {}) {
       await using runtime = open(sweepOptions.env);
-      const conducted = await conductOnce(runtime, sweepOptions);
-      if (conducted.kind !== "swept") throw new Error(`nothing was swept: ${conducted.kind}`);
-      return conducted.report;
+      const result = await leadOnce(runtime, sweepOptions);
+      if (result.kind !== "swept") throw new Error(`nothing was swept: ${result.kind}`);
+      return result.report;
     },
     async row(runId) {
       const [row] = await database.sql<RunRow[]>`
@@ -107,9 +107,9 @@ export async function createWorld(options: DatabaseOptions = {}): Promise<World>
 export const SHIELD_S = 180;
 
 /** One attempt to sweep with an opened runtime. */
-export function conductOnce(runtime: Runtime, options: SweepOptions = {}): Promise<Conducted> {
-  const deps: ConductDeps = { ...runtime.deps, watch: {} };
-  return conductSweep(
+export function leadOnce(runtime: Runtime, options: SweepOptions = {}): Promise<LeadResult> {
+  const deps: LeadDeps = { ...runtime.deps, watch: {} };
+  return leadSweep(
     { ...deps, ...options.replace?.(deps) },
     runtime.options,
     {

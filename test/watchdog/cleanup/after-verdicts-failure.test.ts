@@ -1,19 +1,18 @@
 import { describe, expect, it, vi } from "vitest";
-import { LeaseLostError } from "../../../src/watchdog/lead/lease-term.ts";
-import { StoreUnavailableError } from "../../../src/watchdog/ports.ts";
+import { LeaseLostError, StoreUnavailableError } from "../../../src/watchdog/errors.ts";
 import { settle } from "../../support/memory/fake-clock.ts";
-import { choresStand as stand } from "../../support/stands/after-verdicts-stand.ts";
+import { afterVerdictsStand as stand } from "../../support/stands/after-verdicts-stand.ts";
 
 const AWAY = new StoreUnavailableError("ECONNREFUSED");
 const STOP = new Error("stopping");
 
-describe("Chores with a deletion that fails", () => {
+describe("AfterVerdicts with a deletion that fails", () => {
   it("notes the failure and when to try again, and goes on with the others", async () => {
-    const { db, backend, chores, start, lines } = stand();
+    const { db, backend, afterVerdicts, start, lines } = stand();
     const [bad, good] = [db.addVerdict(), db.addVerdict()];
     const result = { kind: "failed", failure: "HTTP 503", retryAfterMs: null } as const;
     backend.cleanupSays(bad.sandboxId ?? "", result);
-    chores.endSweep();
+    afterVerdicts.endSweep();
     await start();
     expect(good.cleanupState).toBe("done");
     expect(bad).toMatchObject({
@@ -21,7 +20,7 @@ describe("Chores with a deletion that fails", () => {
       cleanupError: "HTTP 503",
       cleanupNextAtMs: db.nowMs() + 30_000,
     });
-    expect(chores.summary).toEqual({ done: 1, abandoned: 0 });
+    expect(afterVerdicts.summary).toEqual({ done: 1, abandoned: 0 });
     expect(lines).toMatchObject([
       {
         level: "warn",
@@ -32,35 +31,35 @@ describe("Chores with a deletion that fails", () => {
   });
 
   it("waits as long as the API asked for", async () => {
-    const { db, backend, chores, start } = stand();
+    const { db, backend, afterVerdicts, start } = stand();
     const bad = db.addVerdict();
     backend.cleanupSays(bad.sandboxId ?? "", {
       kind: "failed",
       failure: "HTTP 429",
       retryAfterMs: 200_000,
     });
-    chores.endSweep();
+    afterVerdicts.endSweep();
     await start();
     expect(bad.cleanupNextAtMs).toBe(db.nowMs() + 200_000);
   });
 
   it("counts and reports what is given up", async () => {
-    const { db, backend, chores, start, logged } = stand();
+    const { db, backend, afterVerdicts, start, logged } = stand();
     const bad = db.addVerdict({ decidedAtMs: db.nowMs() - 86_400_001 });
     const result = { kind: "failed", failure: "HTTP 503", retryAfterMs: null } as const;
     backend.cleanupSays(bad.sandboxId ?? "", result);
-    chores.endSweep();
+    afterVerdicts.endSweep();
     await start();
     expect(bad.cleanupState).toBe("abandoned");
-    expect(chores.summary).toEqual({ done: 0, abandoned: 1 });
+    expect(afterVerdicts.summary).toEqual({ done: 0, abandoned: 1 });
     expect(logged()).toEqual(["error deleting a sandbox failed"]);
   });
 
   it("notes a backend that rejects as a failure like any other", async () => {
-    const { db, backend, chores, start } = stand();
+    const { db, backend, afterVerdicts, start } = stand();
     const [bad, good] = [db.addVerdict(), db.addVerdict()];
     backend.holdsCleanup(bad.sandboxId ?? "").reject(new TypeError("a bug"));
-    chores.endSweep();
+    afterVerdicts.endSweep();
     await start();
     expect(good.cleanupState).toBe("done");
     expect(bad).toMatchObject({ cleanupState: "pending", cleanupError: "unexpected error" });
@@ -92,7 +91,7 @@ describe("Chores with a deletion that fails", () => {
   });
 
   it("is not begun when the claim itself took four minutes", async () => {
-    const { db, clock, journal, backend, chores, start } = stand();
+    const { db, clock, journal, backend, afterVerdicts, start } = stand();
     const late = db.addVerdict();
     const claim = journal.claimCleanups.bind(journal);
     vi.spyOn(journal, "claimCleanups").mockImplementationOnce(async (...args) => {
@@ -100,7 +99,7 @@ describe("Chores with a deletion that fails", () => {
       clock.block(240_000);
       return tasks;
     });
-    chores.endSweep();
+    afterVerdicts.endSweep();
     await start();
     expect(backend.deleted).toEqual([]);
     expect(late).toMatchObject({
@@ -110,27 +109,27 @@ describe("Chores with a deletion that fails", () => {
   });
 
   it("leaves no timer behind", async () => {
-    const { db, clock, chores, start } = stand();
+    const { db, clock, afterVerdicts, start } = stand();
     db.addVerdict();
-    chores.endSweep();
+    afterVerdicts.endSweep();
     await start();
     expect(clock.sleeping).toBe(0);
   });
 
   it("goes on with the others when the journal refuses one", async () => {
-    const { db, journal, chores, start, logged } = stand();
+    const { db, journal, afterVerdicts, start, logged } = stand();
     const verdicts = [db.addVerdict(), db.addVerdict(), db.addVerdict()];
     vi.spyOn(journal, "cleanupDone").mockRejectedValueOnce(new Error("SQLSTATE 23514"));
-    chores.endSweep();
+    afterVerdicts.endSweep();
     await start();
     expect(verdicts.map(({ cleanupState }) => cleanupState)).toEqual(["pending", "done", "done"]);
-    expect(logged()).toEqual(["error a chore could not be done"]);
+    expect(logged()).toEqual(["error work after a verdict failed"]);
   });
 });
 
-describe("Chores that cannot go on", () => {
+describe("AfterVerdicts that cannot go on", () => {
   it("end with an outage of the journal, and abort the deletions in flight", async () => {
-    const { db, journal, backend, chores, start } = stand();
+    const { db, journal, backend, afterVerdicts, start } = stand();
     const first = backend.holdsCleanup(db.addVerdict().sandboxId ?? "");
     const { sandboxId } = db.addVerdict();
     backend.holdsCleanup(sandboxId ?? "");
@@ -140,22 +139,22 @@ describe("Chores that cannot go on", () => {
     first.answer({ kind: "deleted" });
     await settle();
     expect(backend.aborted).toEqual([sandboxId]);
-    chores.endSweep();
+    afterVerdicts.endSweep();
     await ended;
   });
 
   it("end when the fence refuses a claim", async () => {
-    const { fence, chores, start } = stand();
+    const { fence, afterVerdicts, start } = stand();
     const lost = new Error("the lease was lost");
     fence.check.mockImplementation(() => {
       throw lost;
     });
-    chores.endSweep();
+    afterVerdicts.endSweep();
     await expect(start()).resolves.toBe(lost);
   });
 
   it("ask for nothing when the lease is lost while a claim is on its way back", async () => {
-    const { db, journal, backend, fence, chores, start } = stand();
+    const { db, journal, backend, fence, afterVerdicts, start } = stand();
     db.addVerdict();
     const lost = new LeaseLostError("too late");
     const claim = journal.claimCleanups.bind(journal);
@@ -169,7 +168,7 @@ describe("Chores that cannot go on", () => {
     const ended = expect(start()).resolves.toBe(lost);
     await settle();
     expect(backend.deleted).toEqual([]);
-    chores.endSweep();
+    afterVerdicts.endSweep();
     await ended;
   });
 

@@ -1,14 +1,15 @@
 import { describe, expect, it, vi } from "vitest";
+import { withProgress } from "../../../src/watchdog/port-calls.ts";
 import { settle } from "../../support/memory/fake-clock.ts";
 import type { MemoryDatabase, MemoryVerdict } from "../../support/memory/memory-database.ts";
-import { choresStand } from "../../support/stands/after-verdicts-stand.ts";
+import { afterVerdictsStand } from "../../support/stands/after-verdicts-stand.ts";
 
-describe("Chores first runs", () => {
+describe("AfterVerdicts first runs", () => {
   it("records the first outcome and closes all open verdicts of the automation", async () => {
-    const { db, chores, start } = choresStand();
+    const { db, afterVerdicts, start } = afterVerdictsStand();
     const first = open(db);
     const second = open(db, { automationId: first.automationId, outcome: "COMPLETED" });
-    chores.endSweep();
+    afterVerdicts.endSweep();
     await start();
     expect(firstRunOf(db, first)).toEqual({
       status: "failure",
@@ -20,19 +21,23 @@ describe("Chores first runs", () => {
   });
 
   it("makes progress with each of many, so that they do not cost the lease", async () => {
-    const { db, chores, start, onProgress } = choresStand();
+    const onProgress = vi.fn();
+    const { db, afterVerdicts, start } = afterVerdictsStand((world) =>
+      withProgress(world, onProgress),
+    );
     for (let count = 0; count < 120; count += 1) open(db);
-    chores.endSweep();
+    afterVerdicts.endSweep();
     await start();
-    expect(onProgress).toHaveBeenCalledTimes(120);
+    // Three pages, an outcome and its note for each, and one claim of deletions.
+    expect(onProgress).toHaveBeenCalledTimes(3 + 2 * 120 + 1);
   });
 
   it("records it while the sweep goes on", async () => {
-    const { db, chores, start } = choresStand();
+    const { db, afterVerdicts, start } = afterVerdictsStand();
     start();
     await settle();
     const verdict = open(db);
-    chores.nudge();
+    afterVerdicts.nudge();
     await settle();
     expect(verdict.firstRunState).toBe("done");
   });
@@ -43,10 +48,10 @@ describe("Chores first runs", () => {
     { name: "was not made from a template", preset: '{"note":"\\"template\\""}' },
   ]) {
     it(`closes the verdict of an automation that ${name}, and writes nothing`, async () => {
-      const { db, journal, chores, start } = choresStand();
+      const { db, journal, afterVerdicts, start } = afterVerdictsStand();
       const record = vi.spyOn(journal, "recordFirstRun");
       const verdict = open(db, {}, preset);
-      chores.endSweep();
+      afterVerdicts.endSweep();
       await start();
       expect(verdict.firstRunState).toBe("done");
       expect(record).not.toHaveBeenCalled();
@@ -54,20 +59,20 @@ describe("Chores first runs", () => {
   }
 
   it("leaves a verdict open while somebody writes the automation, and records it in a later pass", async () => {
-    const { db, chores, start } = choresStand();
+    const { db, afterVerdicts, start } = afterVerdictsStand();
     const verdict = open(db);
     db.locked.add(verdict.automationId);
     start();
     await settle();
     expect(verdict.firstRunState).toBe("pending");
     db.locked.clear();
-    chores.nudge();
+    afterVerdicts.nudge();
     await settle();
     expect(verdict.firstRunState).toBe("done");
   });
 
   it("overwrites nothing that changed since it was read", async () => {
-    const { db, journal, chores, start } = choresStand();
+    const { db, journal, afterVerdicts, start } = afterVerdictsStand();
     const verdict = open(db);
     const read = journal.openFirstRuns.bind(journal);
     vi.spyOn(journal, "openFirstRuns").mockImplementationOnce(async (...args) => {
@@ -78,7 +83,7 @@ describe("Chores first runs", () => {
     start();
     await settle();
     expect(verdict.firstRunState).toBe("pending");
-    chores.endSweep();
+    afterVerdicts.endSweep();
     await settle();
     expect(verdict.firstRunState).toBe("done");
     expect(firstRunOf(db, verdict)).toBe("theirs");
@@ -86,10 +91,10 @@ describe("Chores first runs", () => {
 
   for (const count of [49, 50, 51, 101]) {
     it(`records all of ${count}, in pages of 50`, async () => {
-      const { db, journal, chores, start } = choresStand();
+      const { db, journal, afterVerdicts, start } = afterVerdictsStand();
       const verdicts = Array.from({ length: count }, () => open(db));
       const read = vi.spyOn(journal, "openFirstRuns");
-      chores.endSweep();
+      afterVerdicts.endSweep();
       await start();
       expect(new Set(verdicts.map(({ firstRunState }) => firstRunState))).toEqual(
         new Set(["done"]),
@@ -99,10 +104,10 @@ describe("Chores first runs", () => {
   }
 
   it("meets one that stays open only once in a pass, and goes on behind it", async () => {
-    const { db, chores, start } = choresStand();
+    const { db, afterVerdicts, start } = afterVerdictsStand();
     const verdicts = Array.from({ length: 52 }, () => open(db));
     for (const { automationId } of verdicts.slice(0, 50)) db.locked.add(automationId);
-    chores.endSweep();
+    afterVerdicts.endSweep();
     await start();
     expect(verdicts.map(({ firstRunState }) => firstRunState)).toEqual([
       ...Array(50).fill("pending"),
@@ -112,17 +117,17 @@ describe("Chores first runs", () => {
   });
 
   it("goes on behind one that the database refuses", async () => {
-    const { db, journal, chores, start, logged } = choresStand();
+    const { db, journal, afterVerdicts, start, logged } = afterVerdictsStand();
     const [bad, good] = [open(db), open(db)];
     vi.spyOn(journal, "recordFirstRun").mockRejectedValueOnce(new Error("SQLSTATE 23514"));
-    chores.endSweep();
+    afterVerdicts.endSweep();
     await start();
     expect([bad.firstRunState, good.firstRunState]).toEqual(["pending", "done"]);
-    expect(logged()).toEqual(["error a chore could not be done"]);
+    expect(logged()).toEqual(["error work after a verdict failed"]);
   });
 
   it("is not held up by a deletion that takes long", async () => {
-    const { db, backend, start } = choresStand();
+    const { db, backend, start } = afterVerdictsStand();
     backend.holdsCleanup(db.addVerdict().sandboxId ?? "");
     const verdict = open(db);
     start();

@@ -1,15 +1,16 @@
 import { describe, expect, it, vi } from "vitest";
+import { withProgress } from "../../../src/watchdog/port-calls.ts";
 import type { PauseResult } from "../../../src/watchdog/ports.ts";
 import { settle } from "../../support/memory/fake-clock.ts";
 import type { MemoryDatabase, MemoryVerdict } from "../../support/memory/memory-database.ts";
-import { choresStand } from "../../support/stands/after-verdicts-stand.ts";
+import { afterVerdictsStand } from "../../support/stands/after-verdicts-stand.ts";
 
 const HOUR_MS = 3_600_000;
 const FAILURE = { kind: "failed", failure: "HTTP 503", retryAfterMs: null } as const;
 
-describe("Chores with a deletion that is deferred", () => {
+describe("AfterVerdicts with a deletion that is deferred", () => {
   it("pause the sandbox, and delete it when that is due", async () => {
-    const { db, clock, backend, chores, start } = choresStand();
+    const { db, clock, backend, afterVerdicts, start } = afterVerdictsStand();
     backend.pauses();
     const verdict = deferred(db);
     start();
@@ -17,11 +18,11 @@ describe("Chores with a deletion that is deferred", () => {
     expect(backend.paused).toEqual([verdict.sandboxId]);
     expect(backend.deleted).toEqual([]);
     await clock.advance(HOUR_MS - 1);
-    chores.nudge();
+    afterVerdicts.nudge();
     await settle();
     expect(backend.deleted).toEqual([]);
     await clock.advance(1);
-    chores.nudge();
+    afterVerdicts.nudge();
     await settle();
     expect(backend.paused).toHaveLength(1);
     expect(backend.deleted).toEqual([verdict.sandboxId]);
@@ -40,11 +41,11 @@ describe("Chores with a deletion that is deferred", () => {
     ],
   ];
   it.each(answers)("count no attempt and try no more when it %s", async (_, answer, logged) => {
-    const stand = choresStand();
-    const { db, backend, chores, start } = stand;
+    const stand = afterVerdictsStand();
+    const { db, backend, afterVerdicts, start } = stand;
     backend.pauses(async () => answer);
     const [verdict, other] = [deferred(db), db.addVerdict()];
-    chores.endSweep();
+    afterVerdicts.endSweep();
     await start();
     expect(backend.paused).toEqual([verdict.sandboxId]);
     expect(verdict).toMatchObject({
@@ -55,28 +56,28 @@ describe("Chores with a deletion that is deferred", () => {
     });
     expect(other.cleanupState).toBe("done");
     expect(stand.logged()).toEqual(logged);
-    expect(chores.summary).toEqual({ done: 1, abandoned: 0 });
+    expect(afterVerdicts.summary).toEqual({ done: 1, abandoned: 0 });
   });
 
   it("say which sandbox could not be paused, and why", async () => {
-    const { db, backend, chores, start, lines } = choresStand();
+    const { db, backend, afterVerdicts, start, lines } = afterVerdictsStand();
     backend.pauses(async () => FAILURE);
     const { runId, sandboxId } = deferred(db);
-    chores.endSweep();
+    afterVerdicts.endSweep();
     await start();
     expect(lines).toMatchObject([{ fields: { runId, sandboxId, reason: "HTTP 503" } }]);
   });
 
   it("take a backend that rejects, or cannot pause any more, for one that failed", async () => {
     for (const prepare of [
-      ({ backend }: ReturnType<typeof choresStand>) =>
+      ({ backend }: ReturnType<typeof afterVerdictsStand>) =>
         backend.pauses(() => Promise.reject(new TypeError("a bug"))),
       () => {},
     ]) {
-      const stand = choresStand();
+      const stand = afterVerdictsStand();
       prepare(stand);
       const verdict = deferred(stand.db);
-      stand.chores.endSweep();
+      stand.afterVerdicts.endSweep();
       expect(await stand.start()).toBeNull();
       expect(verdict).toMatchObject({ cleanupState: "pending", cleanupAttempts: 0 });
       expect(stand.logged().at(-1)).toBe("warn pausing a sandbox failed");
@@ -84,7 +85,7 @@ describe("Chores with a deletion that is deferred", () => {
   });
 
   it("give a pause up when its deletion is due, so that both are never on their way", async () => {
-    const { db, clock, backend, chores, start } = choresStand();
+    const { db, clock, backend, afterVerdicts, start } = afterVerdictsStand();
     backend.pauses(() => new Promise(() => {}));
     const verdict = deferred(db, { cleanupDueAtMs: db.nowMs() + 30_000 });
     start();
@@ -92,13 +93,13 @@ describe("Chores with a deletion that is deferred", () => {
     expect(backend.aborted).toEqual([]);
     await clock.advance(1);
     expect(backend.aborted).toEqual([verdict.sandboxId]);
-    chores.nudge();
+    afterVerdicts.nudge();
     await settle();
     expect(backend.deleted).toEqual([verdict.sandboxId]);
   });
 
   it("give a pause up four minutes after its claim, like a deletion", async () => {
-    const { db, clock, backend, start } = choresStand();
+    const { db, clock, backend, start } = afterVerdictsStand();
     backend.pauses(() => new Promise(() => {}));
     const verdict = deferred(db);
     start();
@@ -109,7 +110,7 @@ describe("Chores with a deletion that is deferred", () => {
   });
 
   it("pause nothing when the lease is lost while a claim is on its way back", async () => {
-    const { db, journal, backend, fence, chores, start } = choresStand();
+    const { db, journal, backend, fence, afterVerdicts, start } = afterVerdictsStand();
     backend.pauses();
     deferred(db);
     const lost = new Error("the lease was lost");
@@ -124,17 +125,21 @@ describe("Chores with a deletion that is deferred", () => {
     start();
     await settle();
     expect(backend.paused).toEqual([]);
-    chores.endSweep();
+    afterVerdicts.endSweep();
   });
 
   it("tell that work goes on with every pause, and leave no timer behind", async () => {
-    const { db, clock, backend, chores, start, onProgress } = choresStand();
-    backend.pauses();
+    const onProgress = vi.fn();
+    const { db, clock, afterVerdicts, start } = afterVerdictsStand((world) => {
+      world.backend.pauses();
+      return withProgress(world, onProgress);
+    });
     deferred(db);
     deferred(db);
-    chores.endSweep();
+    afterVerdicts.endSweep();
     await start();
-    expect(onProgress).toHaveBeenCalledTimes(2);
+    // Two claims, of which the second finds nothing, two pauses, and one look for first runs.
+    expect(onProgress).toHaveBeenCalledTimes(5);
     expect(clock.sleeping).toBe(0);
   });
 });

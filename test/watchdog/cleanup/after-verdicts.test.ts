@@ -1,8 +1,9 @@
 import { describe, expect, it, vi } from "vitest";
+import { withProgress } from "../../../src/watchdog/port-calls.ts";
 import { settle } from "../../support/memory/fake-clock.ts";
-import { choresStand as stand } from "../../support/stands/after-verdicts-stand.ts";
+import { afterVerdictsStand as stand } from "../../support/stands/after-verdicts-stand.ts";
 
-describe("Chores", () => {
+describe("AfterVerdicts", () => {
   it("deletes what an earlier sweep has left, without being nudged", async () => {
     const { db, backend, start } = stand();
     const verdict = db.addVerdict();
@@ -13,67 +14,67 @@ describe("Chores", () => {
   });
 
   it("deletes a sandbox while the sweep goes on, and counts it", async () => {
-    const { db, backend, chores, start } = stand();
+    const { db, backend, afterVerdicts, start } = stand();
     start();
     await settle();
     const verdict = db.addVerdict();
     expect(backend.deleted).toEqual([]);
-    chores.nudge();
+    afterVerdicts.nudge();
     await settle();
     expect(backend.deleted).toEqual([verdict.sandboxId]);
-    expect(chores.summary).toEqual({ done: 1, abandoned: 0 });
+    expect(afterVerdicts.summary).toEqual({ done: 1, abandoned: 0 });
   });
 
   it("ends with the sweep, after what is due by then", async () => {
-    const { db, chores, start } = stand();
+    const { db, afterVerdicts, start } = stand();
     const done = start();
     await settle();
     const verdict = db.addVerdict();
-    chores.endSweep();
+    afterVerdicts.endSweep();
     await done;
     expect(verdict.cleanupState).toBe("done");
   });
 
   it("leaves alone what is not due yet", async () => {
-    const { db, backend, chores, start } = stand();
+    const { db, backend, afterVerdicts, start } = stand();
     const verdict = db.addVerdict({ cleanupNextAtMs: db.nowMs() + 1 });
-    chores.endSweep();
+    afterVerdicts.endSweep();
     await start();
     expect(backend.deleted).toEqual([]);
     expect(verdict.cleanupState).toBe("pending");
   });
 
   it("leaves alone a sandbox whose run a callback has overturned", async () => {
-    const { db, backend, chores, start } = stand();
+    const { db, backend, afterVerdicts, start } = stand();
     const verdict = db.addVerdict({ basis: "presumption" });
     db.change(verdict.runId, { status: "COMPLETED", errorDetail: null });
-    chores.endSweep();
+    afterVerdicts.endSweep();
     await start();
     expect(backend.deleted).toEqual([]);
     expect(verdict.cleanupState).toBe("none");
   });
 
-  it("deletes a sandbox once that two verdicts name, and settles both", async () => {
-    const { db, backend, chores, start } = stand();
+  it("deletes a sandbox once that two verdicts name, and marks both as done", async () => {
+    const { db, backend, afterVerdicts, start } = stand();
     const first = db.addVerdict();
     const { sandboxId } = first;
     const second = db.addVerdict({ sandboxId });
     const held = backend.holdsCleanup(sandboxId ?? "");
     const done = start();
     await settle();
-    chores.nudge();
+    afterVerdicts.nudge();
     await settle();
     expect(backend.deleted).toEqual([sandboxId]);
     held.answer({ kind: "deleted" });
-    chores.endSweep();
+    afterVerdicts.endSweep();
     await done;
     expect(backend.deleted).toEqual([sandboxId]);
     expect([first, second].map(({ cleanupState }) => cleanupState)).toEqual(["done", "done"]);
-    expect(chores.summary).toEqual({ done: 1, abandoned: 0 });
+    expect(afterVerdicts.summary).toEqual({ done: 1, abandoned: 0 });
   });
 
   it("leaves a sandbox alone that a RUNNING run names, and looks again five minutes later", async () => {
-    const { db, clock, backend, chores, start } = stand();
+    const { db, clock, backend, afterVerdicts, start } = stand();
     const verdict = db.addVerdict();
     const { sandboxId } = verdict;
     const user = db.add({ sandboxId });
@@ -83,51 +84,53 @@ describe("Chores", () => {
     expect(verdict).toMatchObject({ cleanupState: "pending", cleanupAttempts: 0 });
     db.change(user.id, { status: "COMPLETED" });
     await clock.advance(300_000);
-    chores.nudge();
+    afterVerdicts.nudge();
     await settle();
     expect(backend.deleted).toEqual([sandboxId]);
   });
 
   it("deletes as many at once as it may beside the sweep, and more after it", async () => {
-    const { db, backend, chores, start } = stand();
+    const { db, backend, afterVerdicts, start } = stand();
     const held = Array.from({ length: 8 }, () =>
       backend.holdsCleanup(db.addVerdict().sandboxId ?? ""),
     );
     const done = start();
     await settle();
     expect(backend.deleted).toHaveLength(2);
-    chores.endSweep();
+    afterVerdicts.endSweep();
     for (const answer of held.slice(0, 2)) answer.answer({ kind: "deleted" });
     await settle();
     expect(backend.deleted).toHaveLength(6);
     for (const answer of held) answer.answer({ kind: "deleted" });
     await done;
-    expect(chores.summary.done).toBe(8);
+    expect(afterVerdicts.summary.done).toBe(8);
   });
 
   it("tells that work goes on with every deletion", async () => {
-    const { db, chores, start, onProgress } = stand();
+    const onProgress = vi.fn();
+    const { db, afterVerdicts, start } = stand((world) => withProgress(world, onProgress));
     db.addVerdict();
     db.addVerdict();
-    chores.endSweep();
+    afterVerdicts.endSweep();
     await start();
-    expect(onProgress).toHaveBeenCalledTimes(2);
+    // Two claims, of which the second finds nothing, a deletion and its note for each, and a look for first runs.
+    expect(onProgress).toHaveBeenCalledTimes(7);
   });
 });
 
-describe("Chores wake-up", () => {
+describe("AfterVerdicts wake-up", () => {
   const moments = Array.from({ length: 12 }, (_, turns) => turns);
 
   it("is lost at no moment between a nudge and the next wait", async () => {
     for (const first of moments) {
       for (const second of moments) {
-        const { db, backend, chores, start, loops } = stand();
+        const { db, backend, afterVerdicts, start, loops } = stand();
         db.addVerdict();
         start();
         for (const turns of [first, second]) {
           await microtasks(turns);
           db.addVerdict();
-          chores.nudge();
+          afterVerdicts.nudge();
         }
         await settle();
         expect(backend.deleted, `after ${first} and ${second}`).toHaveLength(3);
@@ -139,14 +142,14 @@ describe("Chores wake-up", () => {
   it("is lost at no moment between the last nudge and the end of the sweep", async () => {
     for (const first of moments) {
       for (const second of moments) {
-        const { db, backend, chores, start, loops } = stand();
+        const { db, backend, afterVerdicts, start, loops } = stand();
         start();
         await microtasks(first);
         db.addVerdict();
-        chores.nudge();
+        afterVerdicts.nudge();
         await microtasks(second);
         db.addVerdict();
-        chores.endSweep();
+        afterVerdicts.endSweep();
         await settle();
         expect(backend.deleted, `after ${first} and ${second}`).toHaveLength(2);
         expect(loops()).toBe("ended");
@@ -155,7 +158,7 @@ describe("Chores wake-up", () => {
   });
 
   it("is kept for a verdict that comes while a claim is on its way back", async () => {
-    const { db, journal, backend, chores, start } = stand();
+    const { db, journal, backend, afterVerdicts, start } = stand();
     const reply = Promise.withResolvers<void>();
     const claim = journal.claimCleanups.bind(journal);
     vi.spyOn(journal, "claimCleanups").mockImplementationOnce(async (...args) => {
@@ -166,7 +169,7 @@ describe("Chores wake-up", () => {
     start();
     await settle();
     db.addVerdict();
-    chores.nudge();
+    afterVerdicts.nudge();
     await settle();
     expect(backend.deleted).toEqual([]);
     reply.resolve();

@@ -1,7 +1,6 @@
 import { describe, expect, it, vi } from "vitest";
-import { housekeep } from "../../../src/watchdog/cleanup/maintenance.ts";
-import { StoreUnavailableError } from "../../../src/watchdog/ports.ts";
-import { FencedError } from "../../../src/watchdog/sweep/resolve-write.ts";
+import { maintain } from "../../../src/watchdog/cleanup/maintenance.ts";
+import { FencedError, StoreUnavailableError } from "../../../src/watchdog/errors.ts";
 import { type Logged, recordTo } from "../../support/stands/sweep-world.ts";
 
 const STEPS = [
@@ -14,10 +13,10 @@ const STEPS = [
 const FENCE = { epoch: 7, check() {} };
 const STOP = new Error("stopping");
 
-describe("housekeep", () => {
+describe("maintain", () => {
   it("does each step once, with its limits", async () => {
     const { run, adoptLateSandboxes, adoptOverdueStamps, lines, ...others } = setup();
-    const { closeOverturnedFirstRuns, dropSuspicions, prune, onProgress } = others;
+    const { closeOverturnedFirstRuns, dropSuspicions, prune } = others;
     await run();
     const plan = { cleanupInMs: 300_000, deletionInMs: 3_600_000 };
     expect(adoptLateSandboxes.mock.calls).toEqual([[plan, FENCE]]);
@@ -25,7 +24,6 @@ describe("housekeep", () => {
     expect(closeOverturnedFirstRuns.mock.calls).toEqual([[FENCE]]);
     expect(dropSuspicions.mock.calls).toEqual([[FENCE]]);
     expect(prune.mock.calls).toEqual([[90_000, 1000, FENCE]]);
-    expect(onProgress).toHaveBeenCalledTimes(5);
     expect(lines).toEqual([]);
   });
 
@@ -84,10 +82,9 @@ describe("housekeep", () => {
   });
 
   it("prunes ten batches at most", async () => {
-    const { run, prune, onProgress } = setup({ removed: Array(11).fill(1000) });
+    const { run, prune } = setup({ removed: Array(11).fill(1000) });
     await run();
     expect(prune).toHaveBeenCalledTimes(10);
-    expect(onProgress).toHaveBeenCalledTimes(14);
   });
 
   for (const [index, step] of STEPS.entries()) {
@@ -97,7 +94,7 @@ describe("housekeep", () => {
       await run();
       expect(steps).toEqual(STEPS);
       expect(lines).toMatchObject([
-        { level: "warn", message: "housekeeping failed", fields: { err } },
+        { level: "warn", message: "maintenance failed", fields: { err } },
       ]);
     });
 
@@ -172,7 +169,6 @@ function setup(script: Script = {}) {
       begin("prune");
       return batches.shift() ?? 0;
     }),
-    onProgress: vi.fn(),
     onEndedElsewhere: vi.fn(),
   };
   const lines: Logged[] = [];
@@ -181,7 +177,6 @@ function setup(script: Script = {}) {
     store: doubles,
     backend: { cleans, ...(pauses ? { pause: async () => ({ kind: "paused" }) as const } : {}) },
     log: recordTo(lines),
-    onProgress: doubles.onProgress,
     onEndedElsewhere: doubles.onEndedElsewhere,
   };
   const options = {
@@ -189,7 +184,7 @@ function setup(script: Script = {}) {
     hostCleanupDelayMs: 3_600_000,
     journalRetentionMs: 90_000,
   };
-  const run = (signal = new AbortController().signal) => housekeep(deps, options, FENCE, signal);
+  const run = (signal = new AbortController().signal) => maintain(deps, options, FENCE, signal);
   return { ...doubles, run, steps, lines };
 }
 

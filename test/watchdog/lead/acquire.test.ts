@@ -1,5 +1,5 @@
 import { describe, expect, it, vi } from "vitest";
-import { LeaseUnavailableError } from "../../../src/watchdog/ports.ts";
+import { LeaseUnavailableError } from "../../../src/watchdog/errors.ts";
 import { settle } from "../../support/memory/fake-clock.ts";
 import { INSTALLATION, leaseWorld } from "../../support/stands/lease-world.ts";
 

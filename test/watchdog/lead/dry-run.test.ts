@@ -1,26 +1,32 @@
 import { describe, expect, it, vi } from "vitest";
 import type { Evidence } from "../../../src/rules/model.ts";
-import { rehearseSweep } from "../../../src/watchdog/lead/dry-run.ts";
-import { StoreUnavailableError } from "../../../src/watchdog/ports.ts";
-import { StopRequestedError } from "../../../src/watchdog/stop.ts";
+import { observation } from "../../../src/rules/suspicion.ts";
+import { StopRequestedError, StoreUnavailableError } from "../../../src/watchdog/errors.ts";
+import { dryRunSweep, dryStore } from "../../../src/watchdog/lead/dry-run.ts";
 import { settle } from "../../support/memory/fake-clock.ts";
-import { OPTIONS, REQUEST, reportOf, sweepWorld } from "../../support/stands/sweep-world.ts";
+import {
+  OPTIONS,
+  openFence,
+  REQUEST,
+  reportOf,
+  sweepWorld,
+} from "../../support/stands/sweep-world.ts";
 
 const AWAY = new StoreUnavailableError("ECONNREFUSED");
 
 const EVIDENCE: readonly Evidence[] = [
   { kind: "exited", exitCode: 0, stdout: "", stderr: "" },
   { kind: "exited", exitCode: 1, stdout: "", stderr: "" },
-  { kind: "gone", reason: "paused", detail: "" },
+  { kind: "gone", reason: "paused" },
   { kind: "running", output: "partial" },
 ];
 
-describe("rehearseSweep", () => {
+describe("dryRunSweep", () => {
   it("reports what a sweep would do", async () => {
     const dry = seeded();
     const wet = seeded();
-    const { report } = await dry.rehearse();
-    const real = reportOf(await wet.conduct());
+    const { report } = await dry.dryRun();
+    const real = reportOf(await wet.lead());
     expect(report).toEqual({
       ...real,
       dryRun: true,
@@ -30,7 +36,7 @@ describe("rehearseSweep", () => {
   });
 
   it("writes nothing anywhere", async () => {
-    const { db, store, journal, leadership, backend, rehearse } = seeded();
+    const { db, store, journal, leadership, backend, dryRun } = seeded();
     const before = structuredClone([db.runs, db.presets, db.verdicts, db.leadership]);
     const writes = [
       vi.spyOn(store, "apply"),
@@ -41,7 +47,7 @@ describe("rehearseSweep", () => {
       vi.spyOn(journal, "claimCleanups"),
       vi.spyOn(journal, "recordFirstRun"),
     ];
-    await rehearse();
+    await dryRun();
     expect(backend.asked).toHaveLength(4);
     expect([db.runs, db.presets, db.verdicts, db.leadership]).toEqual(before);
     expect(backend.deleted).toEqual([]);
@@ -49,16 +55,16 @@ describe("rehearseSweep", () => {
   });
 
   it("keeps to the named runs and to the limit", async () => {
-    const { rehearse } = seeded();
+    const { dryRun } = seeded();
     const runIds = ["run-00003", "run-00001", "run-00002"];
-    const { report } = await rehearse({ runIds, limit: 2 });
+    const { report } = await dryRun({ runIds, limit: 2 });
     expect(report.runs.map(({ runId }) => runId).toSorted()).toEqual(["run-00001", "run-00003"]);
   });
 
   it("tells who watches how it goes on, without an epoch", async () => {
-    const { rehearse } = seeded();
+    const { dryRun } = seeded();
     const watch = { onBegin: vi.fn(), onOutcome: vi.fn(), onProgress: vi.fn() };
-    await rehearse({}, watch);
+    await dryRun({}, watch);
     const backlog = { count: 4, deferred: 0, held: 0, failing: 0, oldestOverdueMs: 1000 };
     expect(watch.onBegin.mock.calls).toEqual([[{ epoch: null, backlog }]]);
     expect(watch.onOutcome).toHaveBeenCalledTimes(4);
@@ -66,23 +72,23 @@ describe("rehearseSweep", () => {
   });
 
   it("ends as interrupted when it is stopped, and aborts its questions", async () => {
-    const { backend, stop, rehearse, logged } = seeded();
+    const { backend, stop, dryRun, logged } = seeded();
     backend.holds("run-00002");
-    const rehearsed = rehearse();
+    const running = dryRun();
     await settle();
     stop.abort(new StopRequestedError("SIGINT"));
-    const { report } = await rehearsed;
+    const { report } = await running;
     expect(report).toMatchObject({ status: "interrupted", exitCode: 130, counts: { stale: 2 } });
     expect(backend.aborted).toEqual(["run-00002"]);
     expect(logged()).toEqual([]);
   });
 
   it("reports and logs what ended it", async () => {
-    const { clock, store, rehearse, lines } = seeded();
+    const { clock, store, dryRun, lines } = seeded();
     vi.spyOn(store, "read").mockRejectedValue(AWAY);
-    const rehearsed = rehearse();
+    const running = dryRun();
     await clock.advance(4250);
-    expect(await rehearsed).toMatchObject({
+    expect(await running).toMatchObject({
       error: AWAY,
       report: { status: "error", exitCode: 1, dryRun: true },
     });
@@ -92,9 +98,55 @@ describe("rehearseSweep", () => {
   });
 
   it("rejects when it could not even begin", async () => {
-    const { leadership, rehearse } = seeded();
+    const { leadership, dryRun } = seeded();
     vi.spyOn(leadership, "horizon").mockRejectedValue(AWAY);
-    await expect(rehearse()).rejects.toBe(AWAY);
+    await expect(dryRun()).rejects.toBe(AWAY);
+  });
+});
+
+describe("dryStore", () => {
+  it("reads what is there and writes nothing, with a success for every write", async () => {
+    const { store, db } = sweepWorld();
+    const row = db.add();
+    const before = structuredClone(db.runs);
+    const dry = dryStore(store);
+    const horizon = { text: db.nowText(), ms: db.nowMs() };
+    const query = { horizon, nullDeadlineAfterMs: 1000, includeSuspected: false };
+    const fence = openFence(db);
+
+    expect((await dry.backlog(query)).count).toBe(1);
+    expect((await dry.stalePage(query, null, 10)).ids).toEqual([row.id]);
+    const run = await dry.read(row.id, query);
+    if (run === null) throw new Error("the run is there");
+    expect((await dry.facts(run, fence.epoch)).rowMatches).toBe(true);
+    const suspicion = observation(null, "sandbox missing", 1000);
+    const deferral = {
+      run,
+      deferMs: 1000,
+      shieldMs: 0,
+      notAfterMs: null,
+      statusDetail: null,
+      suspicion,
+    };
+    expect(await dry.defer(deferral, fence)).toEqual({ kind: "written" });
+    const verdict = { kind: "complete", basis: "proof", reason: "exit_code=0" } as const;
+    const ending = {
+      run,
+      verdict,
+      evidence: {},
+      holder: "h",
+      trigger: "once",
+      cleanupInMs: 0,
+      deletionInMs: null,
+      overrideReason: null,
+    } as const;
+    expect(await dry.apply(ending, fence)).toEqual({ kind: "written" });
+    await dry.deferSkipped([run.id], query, { deferMs: 1000, shieldMs: 0 }, fence);
+    await dry.noteError({ runId: run.id, cause: "a constraint", retryInMs: 1000 }, fence);
+    await dry.dropSuspicions(fence);
+    expect(db.suspicions.size).toBe(0);
+    expect(db.runs).toEqual(before);
+    expect(db.verdicts).toEqual([]);
   });
 });
 
@@ -105,7 +157,7 @@ function seeded() {
   world.backend.cleans = false;
   for (const evidence of EVIDENCE) world.backend.says(world.db.add().id, evidence);
   return Object.assign(world, {
-    rehearse: (request: Partial<typeof REQUEST> = {}, watch = {}) =>
-      rehearseSweep({ ...deps, watch }, OPTIONS, { ...REQUEST, ...request }, world.stop.signal),
+    dryRun: (request: Partial<typeof REQUEST> = {}, watch = {}) =>
+      dryRunSweep({ ...deps, watch }, OPTIONS, { ...REQUEST, ...request }, world.stop.signal),
   });
 }

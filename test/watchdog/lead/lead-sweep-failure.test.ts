@@ -1,7 +1,10 @@
 import { describe, expect, it, vi } from "vitest";
-import { LeaseLostError } from "../../../src/watchdog/lead/lease-term.ts";
-import { LeaseUnavailableError, StoreUnavailableError } from "../../../src/watchdog/ports.ts";
-import { StopRequestedError } from "../../../src/watchdog/stop.ts";
+import {
+  LeaseLostError,
+  LeaseUnavailableError,
+  StopRequestedError,
+  StoreUnavailableError,
+} from "../../../src/watchdog/errors.ts";
 import type { EpochAnswer } from "../../../src/watchdog/store-ports.ts";
 import { settle } from "../../support/memory/fake-clock.ts";
 import { INSTALLATION } from "../../support/memory/memory-leadership.ts";
@@ -9,28 +12,28 @@ import { reportOf, type SweepWorld, sweepWorld } from "../../support/stands/swee
 
 const AWAY = new StoreUnavailableError("ECONNREFUSED");
 
-describe("conductSweep that fails before it leads", () => {
+describe("leadSweep that fails before it leads", () => {
   it("passes on that the leadership row cannot be read, and takes no lease", async () => {
-    const { leadership, lease, conduct } = sweepWorld();
+    const { leadership, lease, lead } = sweepWorld();
     vi.spyOn(leadership, "read").mockRejectedValue(AWAY);
     const acquire = vi.spyOn(lease, "acquire");
-    await expect(conduct()).rejects.toBe(AWAY);
+    await expect(lead()).rejects.toBe(AWAY);
     expect(acquire).not.toHaveBeenCalled();
   });
 
   it("passes on that the lease store is away, and asks for no epoch", async () => {
-    const { leadership, lease, conduct } = sweepWorld();
+    const { leadership, lease, lead } = sweepWorld();
     const error = new LeaseUnavailableError("no answer within 2000 ms");
     vi.spyOn(lease, "acquire").mockRejectedValue(error);
     const begin = vi.spyOn(leadership, "begin");
-    await expect(conduct()).rejects.toBe(error);
+    await expect(lead()).rejects.toBe(error);
     expect(begin).not.toHaveBeenCalled();
   });
 
   it("gives the lease back when it is unknown whether the epoch was taken", async () => {
     const world = sweepWorld();
     vi.spyOn(world.leadership, "begin").mockRejectedValue(AWAY);
-    await expect(world.conduct()).rejects.toBe(AWAY);
+    await expect(world.lead()).rejects.toBe(AWAY);
     expectNothingSwept(world);
   });
 
@@ -41,7 +44,7 @@ describe("conductSweep that fails before it leads", () => {
       check();
       throw new Error("the trust has ended");
     });
-    await expect(world.conduct()).rejects.toThrow(LeaseLostError);
+    await expect(world.lead()).rejects.toThrow(LeaseLostError);
     expectNothingSwept(world);
   });
 
@@ -49,14 +52,14 @@ describe("conductSweep that fails before it leads", () => {
     const world = sweepWorld();
     const acquire = vi.spyOn(world.lease, "acquire");
     const reason = new Error("stopping");
-    const rejected = expect(world.conduct()).rejects.toBe(reason);
+    const rejected = expect(world.lead()).rejects.toBe(reason);
     world.stop.abort(reason);
     await rejected;
     expect(acquire).not.toHaveBeenCalled();
   });
 });
 
-describe("conductSweep whose term ends while the epoch is taken", () => {
+describe("leadSweep whose term ends while the epoch is taken", () => {
   for (const { name, tookMs, status } of [
     {
       name: "sweeps when the trust outlasts it by one millisecond",
@@ -79,7 +82,7 @@ describe("conductSweep whose term ends while the epoch is taken", () => {
         return answer;
       });
       const asked = status === "ok" ? [id] : [];
-      expect(reportOf(await world.conduct())).toMatchObject({
+      expect(reportOf(await world.lead())).toMatchObject({
         status,
         epoch: 1,
         counts: { stale: asked.length },
@@ -95,13 +98,13 @@ describe("conductSweep whose term ends while the epoch is taken", () => {
     const count = vi.spyOn(world.store, "backlog");
     const reply = Promise.withResolvers<EpochAnswer>();
     vi.spyOn(world.leadership, "begin").mockReturnValue(reply.promise);
-    const conducted = world.conduct();
+    const result = world.lead();
     await settle();
     world.stop.abort(new StopRequestedError("SIGTERM"));
     const horizon = await world.leadership.horizon();
-    const restraint = { pausedForMs: 0, concurrency: null };
-    reply.resolve({ kind: "begun", epoch: 1, horizon, restraint });
-    expect(reportOf(await conducted)).toMatchObject({ status: "interrupted", epoch: 1 });
+    const throttle = { pausedForMs: 0, concurrency: null };
+    reply.resolve({ kind: "begun", epoch: 1, horizon, throttle });
+    expect(reportOf(await result)).toMatchObject({ status: "interrupted", epoch: 1 });
     expect(count).not.toHaveBeenCalled();
     expectNothingSwept(world);
   });

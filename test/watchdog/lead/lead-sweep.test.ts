@@ -6,10 +6,10 @@ import { HOLDER, type SweepWorld, sweepWorld } from "../../support/stands/sweep-
 /** Two times to live and one interval. */
 const OTHER_KIND_AFTER_MS = 90_000;
 
-describe("conductSweep", () => {
+describe("leadSweep", () => {
   it("takes the lease before the epoch, and gives it back at the end", async () => {
     const world = sweepWorld();
-    const { store, lease, conduct } = world;
+    const { store, lease, lead } = world;
     const { leadership } = world;
     const calls = [
       vi.spyOn(leadership, "read"),
@@ -19,7 +19,7 @@ describe("conductSweep", () => {
       vi.spyOn(leadership, "finish"),
       vi.spyOn(lease, "release"),
     ];
-    expect((await conduct()).kind).toBe("swept");
+    expect((await lead()).kind).toBe("swept");
     const order = calls.map((call) => call.mock.invocationCallOrder[0]);
     expect(order).toEqual(order.toSorted((a, b) => (a ?? 0) - (b ?? 0)));
     expect(lease.holderOf(INSTALLATION)).toBeNull();
@@ -31,10 +31,10 @@ describe("conductSweep", () => {
     { name: "a partial sweep with a limit", request: { limit: 5 }, full: false },
   ]) {
     it(`asks for the epoch of ${name} in the name of this term`, async () => {
-      const { leadership, lease, conduct } = sweepWorld();
+      const { leadership, lease, lead } = sweepWorld();
       const begin = vi.spyOn(leadership, "begin");
       const acquire = vi.spyOn(lease, "acquire");
-      await conduct({ trigger: "once", ...request });
+      await lead({ trigger: "once", ...request });
       expect(begin.mock.lastCall?.[0]).toEqual({
         holder: HOLDER,
         leaseValue: `${HOLDER}/token-1`,
@@ -49,22 +49,22 @@ describe("conductSweep", () => {
   }
 
   it("tells what it read about the fleet, also when it is refused", async () => {
-    const { lease, conduct, db } = sweepWorld();
+    const { lease, lead, db } = sweepWorld();
     await lease.acquire(INSTALLATION, "host-2/1/cd34/t", 15_000);
     db.leadership.epoch = 41;
     const onLeadership = vi.fn();
-    await conduct({}, { onLeadership });
+    await lead({}, { onLeadership });
     expect(onLeadership.mock.lastCall?.[0]).toMatchObject({ epoch: 41 });
   });
 });
 
-describe("conductSweep that is refused", () => {
+describe("leadSweep that is refused", () => {
   it("asks for no epoch while somebody else holds the lease, and tells who and how long", async () => {
     const world = sweepWorld();
     await world.lease.acquire(INSTALLATION, "host-2/1/cd34/t", 15_000);
     await world.clock.advance(1_000);
     const begin = vi.spyOn(world.leadership, "begin");
-    expect(await world.conduct()).toEqual({
+    expect(await world.lead()).toEqual({
       kind: "lease-held",
       holder: "host-2/1/cd34",
       expiresInMs: 14_000,
@@ -74,10 +74,10 @@ describe("conductSweep that is refused", () => {
   });
 
   it("tells of a lease that never expires", async () => {
-    const { lease, conduct } = sweepWorld();
+    const { lease, lead } = sweepWorld();
     const held = { kind: "held", value: null, expiresInMs: null } as const;
     vi.spyOn(lease, "acquire").mockResolvedValue(held);
-    expect(await conduct()).toEqual({ kind: "lease-held", holder: null, expiresInMs: null });
+    expect(await lead()).toEqual({ kind: "lease-held", holder: null, expiresInMs: null });
   });
 
   const kinds: readonly {
@@ -114,13 +114,13 @@ describe("conductSweep that is refused", () => {
   ];
   for (const { name, agoMs, kind, swept } of kinds) {
     it(name, async () => {
-      const { db, lease, conduct } = sweepWorld();
+      const { db, lease, lead } = sweepWorld();
       db.leadership.leaseKind = kind;
       db.leadership.progressedAtMs = agoMs === null ? null : db.nowMs() - agoMs;
       const acquire = vi.spyOn(lease, "acquire");
-      const conducted = await conduct();
-      if (swept) expect(conducted.kind).toBe("swept");
-      else expect(conducted).toEqual({ kind: "other-lease-kind", noted: "postgres" });
+      const result = await lead();
+      if (swept) expect(result.kind).toBe("swept");
+      else expect(result).toEqual({ kind: "other-lease-kind", noted: "postgres" });
       expect(acquire).toHaveBeenCalledTimes(swept ? 1 : 0);
     });
   }
@@ -140,24 +140,24 @@ describe("conductSweep that is refused", () => {
     it(`sweeps nothing and gives the lease back when the epoch is refused as ${answer.kind}`, async () => {
       const world = sweepWorld();
       vi.spyOn(world.leadership, "begin").mockResolvedValue(answer);
-      expect(await world.conduct()).toEqual(expected);
+      expect(await world.lead()).toEqual(expected);
       expectNothingSwept(world);
     });
   }
 
   it("does not sweep the same tick again, and sweeps the next one", async () => {
-    const { clock, conduct } = sweepWorld();
-    expect((await conduct()).kind).toBe("swept");
+    const { clock, lead } = sweepWorld();
+    expect((await lead()).kind).toBe("swept");
     await clock.advance(29_999);
-    expect(await conduct()).toEqual({ kind: "already-swept" });
+    expect(await lead()).toEqual({ kind: "already-swept" });
     await clock.advance(1);
-    expect((await conduct()).kind).toBe("swept");
+    expect((await lead()).kind).toBe("swept");
   });
 
   it("is not kept from a tick by a leader that died in it", async () => {
-    const { db, conduct } = sweepWorld();
+    const { db, lead } = sweepWorld();
     db.leadership.sweepStartedAtMs = db.nowMs();
-    expect((await conduct()).kind).toBe("swept");
+    expect((await lead()).kind).toBe("swept");
   });
 });
 

@@ -1,8 +1,10 @@
 import { describe, expect, it, vi } from "vitest";
 import type { Evidence } from "../../../src/rules/model.ts";
-import { StoreUnavailableError } from "../../../src/watchdog/ports.ts";
-import { StopRequestedError } from "../../../src/watchdog/stop.ts";
-import { FencedError } from "../../../src/watchdog/sweep/resolve-write.ts";
+import {
+  FencedError,
+  StopRequestedError,
+  StoreUnavailableError,
+} from "../../../src/watchdog/errors.ts";
 import { settle } from "../../support/memory/fake-clock.ts";
 import { INSTALLATION } from "../../support/memory/memory-leadership.ts";
 import { reportOf, sweepWorld } from "../../support/stands/sweep-world.ts";
@@ -10,13 +12,13 @@ import { reportOf, sweepWorld } from "../../support/stands/sweep-world.ts";
 const EXITED: Evidence = { kind: "exited", exitCode: 1, stdout: "", stderr: "" };
 const AWAY = new StoreUnavailableError("ECONNREFUSED");
 
-describe("LedSweep clean-up", () => {
+describe("LeaderSweep clean-up", () => {
   it("deletes a proof's sandbox while other runs are still asked about", async () => {
-    const { db, backend, conduct } = sweepWorld();
+    const { db, backend, lead } = sweepWorld();
     const ended = db.add();
     backend.says(ended.id, EXITED);
     const slow = backend.holds(db.add().id);
-    const swept = conduct();
+    const swept = lead();
     await settle();
     expect(backend.deleted).toEqual([ended.sandboxId]);
     slow.answer(EXITED);
@@ -24,11 +26,11 @@ describe("LedSweep clean-up", () => {
   });
 
   it("waits for deletions after the last run, one millisecond less than it may", async () => {
-    const { db, clock, backend, conduct } = sweepWorld();
+    const { db, clock, backend, lead } = sweepWorld();
     const { id, sandboxId } = db.add();
     backend.says(id, EXITED);
     const slow = backend.holdsCleanup(sandboxId ?? "");
-    const swept = conduct();
+    const swept = lead();
     await clock.advance(29_999);
     slow.answer({ kind: "deleted" });
     await clock.advance(0);
@@ -40,12 +42,12 @@ describe("LedSweep clean-up", () => {
   });
 
   it("waits no longer than it may, and leaves the rest to the next sweep", async () => {
-    const { db, clock, backend, conduct, leadership } = sweepWorld();
+    const { db, clock, backend, lead, leadership } = sweepWorld();
     const { id, sandboxId } = db.add();
     backend.says(id, EXITED);
     backend.holdsCleanup(sandboxId ?? "");
     const finish = vi.spyOn(leadership, "finish");
-    const swept = conduct();
+    const swept = lead();
     await clock.advance(30_000);
     expect(reportOf(await swept)).toMatchObject({
       status: "ok",
@@ -56,19 +58,19 @@ describe("LedSweep clean-up", () => {
   });
 
   it("ends well when the journal fails, and says that the rest is left", async () => {
-    const { db, journal, backend, conduct, logged } = sweepWorld();
+    const { db, journal, backend, lead, logged } = sweepWorld();
     backend.says(db.add().id, EXITED);
     vi.spyOn(journal, "claimCleanups").mockRejectedValue(AWAY);
-    expect(reportOf(await conduct())).toMatchObject({ status: "ok", cleanups: { pending: 1 } });
+    expect(reportOf(await lead())).toMatchObject({ status: "ok", cleanups: { pending: 1 } });
     expect(logged()).toEqual(["warn clean-up goes on in the next sweep"]);
   });
 
   it("is cut short by a stop, which interrupts the sweep that waits for it", async () => {
-    const { db, backend, stop, conduct, lease } = sweepWorld();
+    const { db, backend, stop, lead, lease } = sweepWorld();
     const { id, sandboxId } = db.add();
     backend.says(id, EXITED);
     backend.holdsCleanup(sandboxId ?? "");
-    const swept = conduct();
+    const swept = lead();
     await settle();
     stop.abort(new StopRequestedError("SIGTERM"));
     expect(reportOf(await swept)).toMatchObject({ status: "interrupted", counts: { failed: 1 } });
@@ -77,7 +79,7 @@ describe("LedSweep clean-up", () => {
   });
 
   it("keeps the lease until a statement of the clean-up on its way has been answered", async () => {
-    const { db, backend, journal, stop, conduct, lease } = sweepWorld();
+    const { db, backend, journal, stop, lead, lease } = sweepWorld();
     backend.says(db.add().id, EXITED);
     backend.holds(db.add().id);
     const reply = Promise.withResolvers<void>();
@@ -86,7 +88,7 @@ describe("LedSweep clean-up", () => {
       await done(...args);
       await reply.promise;
     });
-    const swept = conduct();
+    const swept = lead();
     await settle();
     stop.abort(new StopRequestedError("SIGTERM"));
     await settle();
@@ -98,10 +100,10 @@ describe("LedSweep clean-up", () => {
 
   it("ends, and lets go of the lease, whenever it is stopped", async () => {
     for (let turns = 0; turns < 40; turns += 1) {
-      const { db, backend, lease, stop, conduct } = sweepWorld();
+      const { db, backend, lease, stop, lead } = sweepWorld();
       backend.says(db.add().id, EXITED);
       const ended = vi.fn();
-      const swept = conduct().then(ended, ended);
+      const swept = lead().then(ended, ended);
       for (let turn = 0; turn < turns; turn += 1) await null;
       stop.abort(new StopRequestedError("SIGTERM"));
       await settle();
@@ -112,7 +114,7 @@ describe("LedSweep clean-up", () => {
   });
 });
 
-describe("LedSweep and the fleet", () => {
+describe("LeaderSweep and the fleet", () => {
   it("notes progress every 5 s while it makes some", async () => {
     const { db, clock, leadership, held, swept } = underWay();
     const progress = vi.spyOn(leadership, "progress");
@@ -170,5 +172,5 @@ function underWay() {
   const world = sweepWorld();
   const ids = [world.db.add({ sandboxId: null }).id, world.db.add({ sandboxId: null }).id];
   const held = ids.map((id) => world.backend.holds(id));
-  return Object.assign(world, { ids, held, swept: world.conduct() });
+  return Object.assign(world, { ids, held, swept: world.lead() });
 }

@@ -1,9 +1,11 @@
 import { describe, expect, it, vi } from "vitest";
 import type { Evidence } from "../../../src/rules/model.ts";
-import { LeaseLostError } from "../../../src/watchdog/lead/lease-term.ts";
-import { StoreUnavailableError } from "../../../src/watchdog/ports.ts";
-import { StopRequestedError } from "../../../src/watchdog/stop.ts";
-import { FencedError } from "../../../src/watchdog/sweep/resolve-write.ts";
+import {
+  FencedError,
+  LeaseLostError,
+  StopRequestedError,
+  StoreUnavailableError,
+} from "../../../src/watchdog/errors.ts";
 import { settle } from "../../support/memory/fake-clock.ts";
 import { INSTALLATION } from "../../support/memory/memory-leadership.ts";
 import { reportOf, sweepWorld } from "../../support/stands/sweep-world.ts";
@@ -11,17 +13,17 @@ import { reportOf, sweepWorld } from "../../support/stands/sweep-world.ts";
 const EXITED: Evidence = { kind: "exited", exitCode: 1, stdout: "", stderr: "" };
 const AWAY = new StoreUnavailableError("ECONNREFUSED");
 
-describe("LedSweep that is cut short", () => {
+describe("LeaderSweep that is cut short", () => {
   it("ends with a lost lease: questions are aborted at once, nothing is written", async () => {
-    const { db, clock, lease, backend, conduct, logged } = sweepWorld();
+    const { db, clock, lease, backend, lead, logged } = sweepWorld();
     const ids = [db.add().id, db.add().id];
     for (const id of ids) backend.holds(id);
-    const swept = conduct();
+    const swept = lead();
     await settle();
     lease.forget(INSTALLATION);
     await clock.advance(5000);
-    const conducted = await swept;
-    expect(conducted).toMatchObject({
+    const result = await swept;
+    expect(result).toMatchObject({
       error: expect.any(LeaseLostError),
       report: { status: "error", exitCode: 1, epoch: 1, counts: { stale: 0 } },
     });
@@ -31,9 +33,9 @@ describe("LedSweep that is cut short", () => {
   });
 
   it("gives the lease up when nothing has ended for its time", async () => {
-    const { db, clock, lease, backend, conduct } = sweepWorld();
+    const { db, clock, lease, backend, lead } = sweepWorld();
     backend.holds(db.add().id);
-    const swept = conduct();
+    const swept = lead();
     await clock.advance(59_999);
     expect(lease.holderOf(INSTALLATION)).not.toBeNull();
     await clock.advance(1);
@@ -42,9 +44,9 @@ describe("LedSweep that is cut short", () => {
   });
 
   it("keeps the lease as long as something ends in its time", async () => {
-    const { db, clock, backend, conduct } = sweepWorld();
+    const { db, clock, backend, lead } = sweepWorld();
     const held = [backend.holds(db.add().id), backend.holds(db.add().id)];
-    const swept = conduct();
+    const swept = lead();
     for (const answer of held) {
       await clock.advance(59_999);
       answer.answer(EXITED);
@@ -54,7 +56,7 @@ describe("LedSweep that is cut short", () => {
   });
 
   it("gives the lease back only after a write on its way has been answered", async () => {
-    const { db, clock, store, lease, backend, conduct } = sweepWorld();
+    const { db, clock, store, lease, backend, lead } = sweepWorld();
     backend.says(db.add().id, EXITED);
     const reply = Promise.withResolvers<void>();
     const apply = store.apply.bind(store);
@@ -65,7 +67,7 @@ describe("LedSweep that is cut short", () => {
     });
     vi.spyOn(lease, "renew").mockRejectedValue(new Error("a bug"));
     const release = vi.spyOn(lease, "release");
-    const swept = conduct();
+    const swept = lead();
     await clock.advance(20_000);
     expect(release).not.toHaveBeenCalled();
     reply.resolve();
@@ -79,15 +81,15 @@ describe("LedSweep that is cut short", () => {
     { reason: new Error("an embedding host stops"), exitCode: 143 },
   ]) {
     it(`ends as interrupted with ${exitCode} by "${reason.message}", which is no failure`, async () => {
-      const { db, backend, stop, conduct, logged, leadership, lease } = sweepWorld();
+      const { db, backend, stop, lead, logged, leadership, lease } = sweepWorld();
       const { id } = db.add();
       backend.holds(id);
       const finish = vi.spyOn(leadership, "finish");
-      const swept = conduct();
+      const swept = lead();
       await settle();
       stop.abort(reason);
-      const conducted = await swept;
-      expect(conducted).toMatchObject({
+      const result = await swept;
+      expect(result).toMatchObject({
         error: reason,
         report: { status: "interrupted", exitCode, epoch: 1 },
       });
@@ -99,14 +101,14 @@ describe("LedSweep that is cut short", () => {
   }
 
   it("reports an outage that outlasts its patience, with what was done until then", async () => {
-    const { db, clock, store, conduct, lease } = sweepWorld();
+    const { db, clock, store, lead, lease } = sweepWorld();
     db.add();
     const read = store.stalePage.bind(store);
     vi.spyOn(store, "stalePage").mockImplementation(async (query, cursor, limit) => {
       if (cursor !== null) throw AWAY;
       return await read(query, cursor, limit);
     });
-    const swept = conduct();
+    const swept = lead();
     await clock.advance(4250);
     expect(await swept).toMatchObject({
       error: AWAY,
@@ -134,9 +136,9 @@ describe("LedSweep that is cut short", () => {
   ];
   for (const { name, finish, error } of ends) {
     it(`fails when ${name}`, async () => {
-      const { leadership, conduct, lease } = sweepWorld();
+      const { leadership, lead, lease } = sweepWorld();
       vi.spyOn(leadership, "finish").mockImplementation(finish);
-      expect(await conduct()).toMatchObject({ error, report: { status: "error", exitCode: 1 } });
+      expect(await lead()).toMatchObject({ error, report: { status: "error", exitCode: 1 } });
       expect(lease.holderOf(INSTALLATION)).toBeNull();
     });
   }

@@ -1,14 +1,14 @@
 import { describe, expect, it, vi } from "vitest";
 import type { Evidence } from "../../../src/rules/model.ts";
-import { StoreUnavailableError } from "../../../src/watchdog/ports.ts";
+import { StoreUnavailableError } from "../../../src/watchdog/errors.ts";
 import { HOLDER, reportOf, sweepWorld } from "../../support/stands/sweep-world.ts";
 
 const EXITED: Evidence = { kind: "exited", exitCode: 1, stdout: "", stderr: "" };
 const AWAY = new StoreUnavailableError("ECONNREFUSED");
 
-describe("LedSweep that reaches its end", () => {
+describe("LeaderSweep that reaches its end", () => {
   it("reports what happened", async () => {
-    const { db, clock, backend, conduct } = sweepWorld();
+    const { db, clock, backend, lead } = sweepWorld();
     const [failed, running] = [db.add(), db.add()];
     backend.cleanupSays(failed.sandboxId ?? "", {
       kind: "failed",
@@ -17,7 +17,7 @@ describe("LedSweep that reaches its end", () => {
     });
     db.addVerdict();
     const answer = backend.holds(failed.id);
-    const swept = conduct({ trigger: "once" });
+    const swept = lead({ trigger: "once" });
     await clock.advance(1500);
     answer.answer(EXITED);
     await clock.advance(0);
@@ -65,9 +65,9 @@ describe("LedSweep that reaches its end", () => {
   });
 
   it("leaves its report with the fleet, without the runs", async () => {
-    const { db, conduct } = sweepWorld();
+    const { db, lead } = sweepWorld();
     db.add();
-    const { runs: _, ...summary } = reportOf(await conduct());
+    const { runs: _, ...summary } = reportOf(await lead());
     expect(db.leadership.lastReport).toEqual(summary);
     expect(db.leadership.sweepFinishedAtMs).toBe(db.nowMs());
   });
@@ -77,11 +77,11 @@ describe("LedSweep that reaches its end", () => {
     { name: "a limit", request: { limit: 10 } },
   ]) {
     it(`leaves the fleet's columns alone after a sweep with ${name}`, async () => {
-      const { db, leadership, conduct } = sweepWorld();
+      const { db, leadership, lead } = sweepWorld();
       db.add();
       const finish = vi.spyOn(leadership, "finish");
       const before = { ...db.leadership };
-      expect(reportOf(await conduct(request))).toMatchObject({ status: "ok", epoch: 1 });
+      expect(reportOf(await lead(request))).toMatchObject({ status: "ok", epoch: 1 });
       expect(finish).not.toHaveBeenCalled();
       const { sweepStartedAtMs, sweepFinishedAtMs, progressedAtMs, lastReport } = before;
       expect(db.leadership).toMatchObject({
@@ -94,30 +94,51 @@ describe("LedSweep that reaches its end", () => {
   }
 
   it("tells who watches how it goes on", async () => {
-    const { db, conduct } = sweepWorld();
+    const { db, store, backend, journal, lead } = sweepWorld();
     const { id } = db.add({ timeoutAtMs: db.nowMs() - 5000 });
+    const ended = countCalls(store, backend, journal);
     const watch = { onBegin: vi.fn(), onOutcome: vi.fn(), onProgress: vi.fn() };
-    await conduct({}, watch);
+    await lead({}, watch);
     const backlog = { count: 1, deferred: 0, held: 0, failing: 0, oldestOverdueMs: 5000 };
     expect(watch.onBegin.mock.calls).toEqual([[{ epoch: 1, backlog }]]);
     expect(watch.onOutcome.mock.calls).toMatchObject([[{ runId: id, action: "deferred" }]]);
-    expect(watch.onProgress).toHaveBeenCalledTimes(7);
+    // Reads, the question, the deferral, the steps of maintenance, and what looks for work after verdicts.
+    expect(ended().sort()).toEqual([
+      "adoptLateSandboxes",
+      "backlog",
+      "claimCleanups",
+      "claimCleanups",
+      "closeOverturnedFirstRuns",
+      "defer",
+      "dropSuspicions",
+      "guardFacts",
+      "openFirstRuns",
+      "openFirstRuns",
+      "pendingCleanups",
+      "pendingCleanups",
+      "prune",
+      "read",
+      "stalePage",
+      "stalePage",
+      "verify",
+    ]);
+    expect(watch.onProgress).toHaveBeenCalledTimes(ended().length);
   });
 
   it("says in the journal what made it sweep, and who swept", async () => {
-    const { db, backend, conduct } = sweepWorld();
+    const { db, backend, lead } = sweepWorld();
     backend.says(db.add().id, EXITED);
-    await conduct({ trigger: "once" });
+    await lead({ trigger: "once" });
     expect(db.verdicts).toMatchObject([{ trigger: "once", holder: HOLDER, epoch: 1 }]);
   });
 
   it("counts and tells of runs about which nobody was asked", async () => {
-    const { db, backend, conduct } = sweepWorld();
+    const { db, backend, lead } = sweepWorld();
     const ids = [db.add().id, db.add().id];
-    const restraint = { pausedForMs: 0, concurrency: null };
-    backend.api = { restraint, breaker: "open", refusal: "the breaker is open", restore() {} };
+    const throttle = { pausedForMs: 0, concurrency: null };
+    backend.api = { throttle, breaker: "open", blockedReason: "the breaker is open", restore() {} };
     const told: string[] = [];
-    const report = reportOf(await conduct({}, { onOutcome: ({ runId }) => told.push(runId) }));
+    const report = reportOf(await lead({}, { onOutcome: ({ runId }) => told.push(runId) }));
     expect(report).toMatchObject({ status: "partial", exitCode: 3 });
     expect(report.counts).toMatchObject({ stale: 2, skipped: 2 });
     expect(report.runs).toMatchObject(ids.map((runId) => ({ runId, action: "skipped" })));
@@ -125,18 +146,35 @@ describe("LedSweep that reaches its end", () => {
   });
 
   it("waits for a database that restarts when it reads", async () => {
-    const { db, store, clock, conduct } = sweepWorld();
+    const { db, store, clock, lead } = sweepWorld();
     db.add();
     vi.spyOn(store, "backlog").mockRejectedValueOnce(AWAY).mockRejectedValueOnce(AWAY);
     vi.spyOn(store, "read").mockRejectedValueOnce(AWAY);
-    const swept = conduct();
+    const swept = lead();
     await clock.advance(1500);
     expect(reportOf(await swept).status).toBe("ok");
   });
 
   it("reports no pending deletions when they cannot be counted", async () => {
-    const { journal, conduct } = sweepWorld();
+    const { journal, lead } = sweepWorld();
     vi.spyOn(journal, "pendingCleanups").mockRejectedValue(AWAY);
-    expect(reportOf(await conduct())).toMatchObject({ status: "ok", cleanups: { pending: 0 } });
+    expect(reportOf(await lead())).toMatchObject({ status: "ok", cleanups: { pending: 0 } });
   });
 });
+
+/** The names of the ports' methods that were called, as often as they were. */
+function countCalls(...ports: readonly object[]): () => string[] {
+  const made: string[] = [];
+  for (const port of ports) {
+    for (const name of Object.getOwnPropertyNames(Object.getPrototypeOf(port))) {
+      const method: unknown = Reflect.get(port, name);
+      if (name === "constructor" || typeof method !== "function") continue;
+      const noted = (...args: readonly unknown[]) => {
+        made.push(name);
+        return Reflect.apply(method, port, args);
+      };
+      Object.assign(port, { [name]: noted });
+    }
+  }
+  return () => [...made];
+}

@@ -1,7 +1,7 @@
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
-import { LeaseLostError, type LeaseTerm } from "../../../src/watchdog/lead/lease-term.ts";
-import { LeaseUnavailableError } from "../../../src/watchdog/ports.ts";
+import { LeaseLostError, LeaseUnavailableError } from "../../../src/watchdog/errors.ts";
+import type { LeaseTerm } from "../../../src/watchdog/lead/lease-term.ts";
 import { settle } from "../../support/memory/fake-clock.ts";
 import { INSTALLATION, leaseWorld } from "../../support/stands/lease-world.ts";
 
@@ -433,16 +433,16 @@ describe("LeaseTerm trust", () => {
 
   it("never outlasts the store's, whatever happens to renewals on their way", async () => {
     await fc.assert(
-      fc.asyncProperty(fc.array(renewal, { minLength: 1, maxLength: 30 }), async (fates) => {
+      fc.asyncProperty(fc.array(renewal, { minLength: 1, maxLength: 30 }), async (outcomes) => {
         const { clock, store, calls, term } = leaseWorld();
         const held = await term();
         calls.renew.mockImplementation(async (...args) => {
-          const fate = fates[calls.renew.mock.calls.length % fates.length];
-          if (fate === undefined) throw UNKNOWN;
-          await clock.sleep(fate.toStoreMs, NEVER);
-          const ours = fate.reached ? await store.renew(...args) : false;
-          await clock.sleep(fate.toUsMs, NEVER);
-          if (!fate.reached || !fate.answered) throw UNKNOWN;
+          const outcome = outcomes[calls.renew.mock.calls.length % outcomes.length];
+          if (outcome === undefined) throw UNKNOWN;
+          await clock.sleep(outcome.toStoreMs, NEVER);
+          const ours = outcome.reached ? await store.renew(...args) : false;
+          await clock.sleep(outcome.toUsMs, NEVER);
+          if (!outcome.reached || !outcome.answered) throw UNKNOWN;
           return ours;
         });
         for (let step = 0; step < 100 && !held.signal.aborted; step += 1) {

@@ -3,14 +3,14 @@ import type { Evidence } from "../../../src/rules/model.ts";
 import { failure } from "../../support/stands/snapshot.ts";
 import { GUARD, OPTIONS, SHIELD_MS, sweepStand } from "../../support/stands/sweep-world.ts";
 
-const GONE: Evidence = { kind: "gone", reason: "missing", detail: "" };
+const GONE: Evidence = { kind: "gone", reason: "missing" };
 const ALIVE: Evidence = { kind: "running", output: "none" };
 const SILENT: Evidence = { kind: "unreachable", failure: failure() };
 const TWICE = { guard: { ...GUARD, confirmations: 2 } };
 const { deferMs } = OPTIONS.sweep;
 
 describe("a presumption", () => {
-  it("is a suspicion at first sight: the run stays RUNNING, and what it says about itself stays", async () => {
+  it("is a suspicion at the first observation: the run stays RUNNING, and what it says about itself stays", async () => {
     const { db, backend, sweep, outcomes } = sweepStand();
     const run = db.add({ statusDetail: '{"detail":"before"}' });
     backend.says(run.id, GONE);
@@ -26,7 +26,7 @@ describe("a presumption", () => {
     expect(db.verdicts).toEqual([]);
   });
 
-  it("ends the run at the second sight, and is forgotten", async () => {
+  it("ends the run at the second observation, and is forgotten", async () => {
     const { db, clock, backend, sweep, outcomes } = sweepStand();
     const run = db.add();
     backend.says(run.id, GONE);
@@ -39,7 +39,7 @@ describe("a presumption", () => {
     expect(db.verdicts).toMatchObject([{ basis: "presumption", overrideReason: null }]);
   });
 
-  it("takes as many sights as are asked for", async () => {
+  it("takes as many observations as are asked for", async () => {
     const { db, clock, backend, sweep, outcomes } = sweepStand();
     backend.says(db.add().id, GONE);
     for (let minute = 0; minute < 4; minute += 1) {
@@ -108,7 +108,7 @@ describe("a presumption", () => {
     });
   }
 
-  it("waits in the dark at a growing distance, and costs no question meanwhile", async () => {
+  it("is asked about again at growing intervals, and costs no question meanwhile", async () => {
     const { db, clock, backend, sweep } = sweepStand();
     const { id } = db.add({ beganAtMs: db.nowMs() - 3_600_000 });
     backend.says(id, SILENT);
@@ -122,7 +122,7 @@ describe("a presumption", () => {
     expect(askedAt).toEqual([0, 1, 3, 7, 14, 27, 43, 59]);
   });
 
-  it("becomes of silence after a day without a break, and needs no second sight", async () => {
+  it("becomes of silence after a day without a break, and needs no second observation", async () => {
     const { db, backend, sweep, outcomes } = sweepStand();
     const dayMs = 86_400_000;
     const beganAtMs = db.nowMs() - 2 * dayMs;

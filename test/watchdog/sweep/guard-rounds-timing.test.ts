@@ -1,5 +1,5 @@
 import { describe, expect, it, vi } from "vitest";
-import { StoreUnavailableError } from "../../../src/watchdog/ports.ts";
+import { StoreUnavailableError } from "../../../src/watchdog/errors.ts";
 import type { WriteResult } from "../../../src/watchdog/store-ports.ts";
 import { settle } from "../../support/memory/fake-clock.ts";
 import { ALIVE, GONE, guardStand, NOT_STALE, SILENT } from "../../support/stands/guard-stand.ts";
@@ -197,7 +197,7 @@ describe("the rounds of the guard", () => {
     seed(1, GONE);
     backend.holds(db.add().id);
     const failure = new StoreUnavailableError("away");
-    vi.spyOn(store, "canaries").mockRejectedValue(failure);
+    vi.spyOn(store, "controlRuns").mockRejectedValue(failure);
     const swept = expect(sweep()).rejects.toBe(failure);
     await clock.advance(10_000);
     await swept;

@@ -19,46 +19,46 @@ describe("the guard with few presumptions", () => {
     expect(actions()).toEqual({ failed: 3, deferred: 1 });
   });
 
-  it("lets them through when a canary shows life, and writes nothing about it", async () => {
+  it("lets them through when a controlRun shows life, and writes nothing about it", async () => {
     const { db, actions, seed, sweep, backend } = guardStand();
     seed(2, GONE);
-    const canary = db.add(NOT_STALE);
-    const before = { ...canary };
+    const controlRun = db.add(NOT_STALE);
+    const before = { ...controlRun };
     await sweep();
     expect(actions()).toEqual({ failed: 2 });
-    expect(backend.asked).toContain(canary.id);
-    expect(canary).toEqual(before);
+    expect(backend.asked).toContain(controlRun.id);
+    expect(controlRun).toEqual(before);
     expect(db.suspicions.size).toBe(0);
   });
 
-  it("asks no canary when a run of the sweep has shown life", async () => {
+  it("asks no controlRun when a run of the sweep has shown life", async () => {
     const { db, seed, sweep, backend } = guardStand();
     seed(1, ALIVE);
     seed(1, GONE);
-    const canary = db.add(NOT_STALE);
+    const controlRun = db.add(NOT_STALE);
     await sweep({ concurrency: 1 });
-    expect(backend.asked).not.toContain(canary.id);
+    expect(backend.asked).not.toContain(controlRun.id);
   });
 
-  it("asks no canary when no presumption waits", async () => {
+  it("asks no controlRun when no presumption waits", async () => {
     const { db, seed, sweep, backend } = guardStand();
     seed(2, SILENT);
-    const canary = db.add(NOT_STALE);
+    const controlRun = db.add(NOT_STALE);
     await sweep();
-    expect(backend.asked).not.toContain(canary.id);
+    expect(backend.asked).not.toContain(controlRun.id);
   });
 
-  it("asks three canaries at most, once in a sweep", async () => {
+  it("asks three control runs at most, once in a sweep", async () => {
     const { db, clock, seed, sweep, backend } = guardStand();
     seed(1, GONE);
     const held = backend.holds(db.add().id);
-    const canaries = Array.from({ length: 5 }, () => db.add(NOT_STALE).id);
-    for (const id of canaries) backend.says(id, GONE);
+    const controlRuns = Array.from({ length: 5 }, () => db.add(NOT_STALE).id);
+    for (const id of controlRuns) backend.says(id, GONE);
     const swept = sweep();
     await clock.advance(25_000);
     held.answer(SILENT);
     await swept;
-    expect(backend.asked.filter((id) => canaries.includes(id))).toHaveLength(3);
+    expect(backend.asked.filter((id) => controlRuns.includes(id))).toHaveLength(3);
   });
 
   const silent: readonly (readonly [string, Evidence])[] = [
@@ -67,7 +67,7 @@ describe("the guard with few presumptions", () => {
     ["are starting", { kind: "starting" }],
   ];
   for (const [name, evidence] of silent) {
-    it(`holds all of them back when the canaries ${name}`, async () => {
+    it(`holds all of them back when the control runs ${name}`, async () => {
       const { db, actions, seed, sweep, backend, outcomes, onHold } = guardStand();
       const [run] = seed(2, GONE);
       backend.says(db.add(NOT_STALE).id, evidence);
@@ -89,18 +89,18 @@ describe("the guard with few presumptions", () => {
     });
   }
 
-  it("does not wait longer than ten seconds for a canary that hangs", async () => {
+  it("does not wait longer than ten seconds for a controlRun that hangs", async () => {
     const { db, clock, actions, seed, sweep, backend } = guardStand();
     seed(1, GONE);
-    const canary = db.add(NOT_STALE).id;
-    backend.holds(canary);
+    const controlRun = db.add(NOT_STALE).id;
+    backend.holds(controlRun);
     const swept = sweep();
     await clock.advance(9_999);
     expect(actions()).toEqual({});
     await clock.advance(1);
     await swept;
     expect(actions()).toEqual({ held: 1 });
-    expect(backend.aborted).toEqual([canary]);
+    expect(backend.aborted).toEqual([controlRun]);
   });
 
   it("lets five an hour through when there is nobody to ask, earlier sweeps included", async () => {

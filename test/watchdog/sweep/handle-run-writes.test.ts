@@ -4,7 +4,7 @@ import { failure } from "../../support/stands/snapshot.ts";
 import { HOLDER, SHIELD_MS, sweepStand } from "../../support/stands/sweep-world.ts";
 
 const EXITED: Evidence = { kind: "exited", exitCode: 0, stdout: "out", stderr: "" };
-const GONE: Evidence = { kind: "gone", reason: "missing", detail: "" };
+const GONE: Evidence = { kind: "gone", reason: "missing" };
 const HARD_DEADLINE_IN_MS = 800_000;
 
 describe("RunSweep writes", () => {

@@ -5,7 +5,7 @@ import type { MemoryRun } from "../../support/memory/memory-database.ts";
 import { sweepStand } from "../../support/stands/sweep-world.ts";
 
 const EXITED: Evidence = { kind: "exited", exitCode: 0, stdout: "out", stderr: "" };
-const GONE: Evidence = { kind: "gone", reason: "missing", detail: "" };
+const GONE: Evidence = { kind: "gone", reason: "missing" };
 
 describe("RunSweep", () => {
   it("reads the row again, asks, and writes, in this order", async () => {
@@ -17,7 +17,15 @@ describe("RunSweep", () => {
     onProgress.mockImplementation(() => steps.push("progress"));
     backend.says(db.add().id, EXITED);
     await sweep();
-    expect(steps).toEqual(["read", "progress", "verify", "progress", "apply", "progress"]);
+    const read = steps.indexOf("read");
+    expect(steps.slice(read)).toEqual([
+      "read",
+      "progress",
+      "verify",
+      "progress",
+      "apply",
+      "progress",
+    ]);
   });
 
   const meanwhile: readonly { readonly name: string; readonly change: Partial<MemoryRun> }[] = [

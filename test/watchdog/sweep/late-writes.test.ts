@@ -1,17 +1,20 @@
 import { describe, expect, it, vi } from "vitest";
 import type { Evidence } from "../../../src/rules/model.ts";
-import { type Fence, StoreUnavailableError } from "../../../src/watchdog/ports.ts";
-import type { WriteResult } from "../../../src/watchdog/store-ports.ts";
-import { LateWrites } from "../../../src/watchdog/sweep/late-writes.ts";
+import { StoreUnavailableError } from "../../../src/watchdog/errors.ts";
+import type { Fence } from "../../../src/watchdog/ports.ts";
+import type { WriteFacts, WriteResult } from "../../../src/watchdog/store-ports.ts";
+import { LateWrites, resolveWrite } from "../../../src/watchdog/sweep/resolve-write.ts";
+import { snapshot } from "../../support/stands/snapshot.ts";
 import { sweepStand } from "../../support/stands/sweep-world.ts";
 
 const EXITED: Evidence = { kind: "exited", exitCode: 0, stdout: "", stderr: "" };
-const GONE: Evidence = { kind: "gone", reason: "missing", detail: "" };
+const GONE: Evidence = { kind: "gone", reason: "missing" };
 const ALIVE: Evidence = { kind: "running", output: "none" };
 const LATE = new StoreUnavailableError("no answer within 15000 ms", { late: true });
 const IN_A_ROW = 5;
 const WRITTEN = { kind: "written" } as const;
 const BUSY = { kind: "busy" } as const;
+const FENCE: Fence = { epoch: 1, check() {} };
 
 describe("LateWrites", () => {
   it("lets a write be sent after one late write less than too many", async () => {
@@ -52,20 +55,17 @@ describe("LateWrites", () => {
 
   it("makes the end of the sweep the run's own trouble where the run was late itself", async () => {
     const writes = new LateWrites();
-    const refusal = Promise.withResolvers<Error>();
-    const settled = writes.settle(
-      async (write) => {
-        await write().catch(() => undefined);
-        throw await refusal.promise;
-      },
-      async (check) => {
+    const facts = Promise.withResolvers<WriteFacts>();
+    const store = { facts: () => facts.promise };
+    const resolved = resolveWrite(store, snapshot(), FENCE, true, () =>
+      writes.attempt(async (check) => {
         check();
         throw LATE;
-      },
+      }),
     );
     await late(writes, IN_A_ROW - 1);
-    refusal.resolve(await attempt(writes, async () => WRITTEN).catch((error) => error));
-    expect(await settled).toEqual({ kind: "error", cause: LATE.message });
+    facts.resolve({ journaled: false, epochIsOurs: true, rowMatches: true });
+    expect(await resolved).toEqual({ kind: "error", cause: LATE.message });
   });
 });
 
@@ -132,18 +132,11 @@ describe("a sweep whose writes have no answer in time", () => {
   });
 });
 
-/** One write, made once. */
 function attempt(writes: LateWrites, write: () => Promise<WriteResult>): Promise<WriteResult> {
-  const made = Promise.withResolvers<WriteResult>();
-  const settling = async (make: () => Promise<WriteResult>) => {
-    made.resolve(await make());
-    return WRITTEN;
-  };
-  const settled = writes.settle(settling, async (check) => {
+  return writes.attempt(async (check) => {
     check();
     return await write();
   });
-  return settled.then(() => made.promise);
 }
 
 async function late(writes: LateWrites, times: number): Promise<void> {

@@ -1,7 +1,8 @@
 import { describe, expect, it, vi } from "vitest";
-import { type Fence, StoreUnavailableError } from "../../../src/watchdog/ports.ts";
+import { FencedError, StoreUnavailableError } from "../../../src/watchdog/errors.ts";
+import type { Fence } from "../../../src/watchdog/ports.ts";
 import type { WriteFacts, WriteResult } from "../../../src/watchdog/store-ports.ts";
-import { FencedError, settle } from "../../../src/watchdog/sweep/resolve-write.ts";
+import { resolveWrite } from "../../../src/watchdog/sweep/resolve-write.ts";
 import { snapshot } from "../../support/stands/snapshot.ts";
 import { sweepWorld } from "../../support/stands/sweep-world.ts";
 
@@ -37,7 +38,7 @@ const cases: readonly Case[] = [
     expected: { kind: "busy" },
   },
   {
-    name: "reports the cause of a refusal, and asks nothing",
+    name: "reports the cause of a rejection, and asks nothing",
     writes: [{ kind: "refused", cause: 'SQLSTATE 23514, constraint "c"' }],
     expected: { kind: "error", cause: 'SQLSTATE 23514, constraint "c"' },
   },
@@ -140,11 +141,11 @@ const cases: readonly Case[] = [
   },
 ];
 
-describe("settle", () => {
+describe("resolveWrite", () => {
   for (const { name, writes, facts = [], journaled = true, expected } of cases) {
     it(name, async () => {
       const stand = scripted(writes, facts);
-      expect(await stand.settle(journaled)).toEqual(expected);
+      expect(await stand.resolveWrite(journaled)).toEqual(expected);
       expect(stand.write).toHaveBeenCalledTimes(writes.length);
       expect(stand.facts.mock.calls).toEqual(facts.map(() => [snapshot(), FENCE.epoch]));
     });
@@ -180,7 +181,7 @@ describe("settle", () => {
   for (const { name, writes, facts } of fenced) {
     it(name, async () => {
       const stand = scripted(writes, facts);
-      await expect(stand.settle(true)).rejects.toThrow(FencedError);
+      await expect(stand.resolveWrite(true)).rejects.toThrow(FencedError);
       expect(stand.write).toHaveBeenCalledTimes(writes.length);
     });
   }
@@ -189,7 +190,7 @@ describe("settle", () => {
     "gives up when the second attempt is lost as well, after one that was %s",
     async (first) => {
       const stand = scripted([first, "unknown"], [UNCHANGED]);
-      await expect(stand.settle(true)).rejects.toBe(LOST);
+      await expect(stand.resolveWrite(true)).rejects.toBe(LOST);
       expect(stand.write).toHaveBeenCalledTimes(2);
     },
   );
@@ -197,7 +198,7 @@ describe("settle", () => {
   it("gives up when nobody can tell what became of a lost write", async () => {
     const stand = scripted(["unknown"], []);
     stand.facts.mockRejectedValue(LOST);
-    await expect(stand.settle(true)).rejects.toBe(LOST);
+    await expect(stand.resolveWrite(true)).rejects.toBe(LOST);
     expect(stand.write).toHaveBeenCalledTimes(1);
   });
 
@@ -205,7 +206,7 @@ describe("settle", () => {
     const stand = scripted([], []);
     const reason = new Error("the lease is gone");
     stand.write.mockRejectedValue(reason);
-    await expect(stand.settle(true)).rejects.toBe(reason);
+    await expect(stand.resolveWrite(true)).rejects.toBe(reason);
     expect(stand.facts).not.toHaveBeenCalled();
   });
 });
@@ -223,6 +224,6 @@ function scripted(writes: readonly Attempt[], facts: readonly WriteFacts[]) {
   return {
     write,
     facts: asked,
-    settle: (journaled: boolean) => settle(store, snapshot(), FENCE, journaled, write),
+    resolveWrite: (journaled: boolean) => resolveWrite(store, snapshot(), FENCE, journaled, write),
   };
 }

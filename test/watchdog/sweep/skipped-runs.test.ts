@@ -10,7 +10,7 @@ describe("a sweep whose API wants no questions", () => {
     const { db, store, sweep, outcomes, backend } = refusing();
     for (let count = 0; count < 7; count += 1) db.add();
     const read = vi.spyOn(store, "read");
-    const defer = vi.spyOn(store, "deferUnasked");
+    const defer = vi.spyOn(store, "deferSkipped");
     await sweep({ pageSize: 3, concurrency: 1 });
     expect(backend.asked).toEqual([]);
     expect(read).not.toHaveBeenCalled();
@@ -39,10 +39,10 @@ describe("a sweep whose API wants no questions", () => {
   it("goes on asking when the API lets it again", async () => {
     const { db, sweep, outcomes, api, store } = refusing();
     for (let count = 0; count < 3; count += 1) db.add();
-    const { deferUnasked } = store;
-    vi.spyOn(store, "deferUnasked").mockImplementation(async (...args) => {
-      await deferUnasked.apply(store, args);
-      api.refusal = null;
+    const { deferSkipped } = store;
+    vi.spyOn(store, "deferSkipped").mockImplementation(async (...args) => {
+      await deferSkipped.apply(store, args);
+      api.blockedReason = null;
     });
     await sweep({ pageSize: 1, concurrency: 1 });
     expect(outcomes.map(({ action }) => action)).toEqual(["skipped", "deferred", "deferred"]);
@@ -50,13 +50,13 @@ describe("a sweep whose API wants no questions", () => {
 
   it("leaves a run that was refused on the way as it leaves the others", async () => {
     const { db, sweep, outcomes, api, backend } = refusing();
-    api.refusal = null;
+    api.blockedReason = null;
     const first = db.add();
     const rest = [db.add(), db.add()];
     const held = backend.holds(first.id);
     const swept = sweep({ concurrency: 1 });
     await settle();
-    api.refusal = PAUSED;
+    api.blockedReason = PAUSED;
     held.answer({ kind: "not-asked", reason: "the circuit is open" });
     await swept;
     expect(outcomes.map(({ runId, reason }) => [runId, reason])).toEqual([
@@ -71,30 +71,30 @@ describe("a sweep whose API wants no questions", () => {
     const locked = db.add();
     const ended = db.add();
     db.locked.add(locked.id);
-    const { deferUnasked } = store;
-    vi.spyOn(store, "deferUnasked").mockImplementation((...args) => {
+    const { deferSkipped } = store;
+    vi.spyOn(store, "deferSkipped").mockImplementation((...args) => {
       db.change(ended.id, { status: "COMPLETED" });
-      return deferUnasked.apply(store, args);
+      return deferSkipped.apply(store, args);
     });
     const before = [locked.timeoutAtMs, ended.timeoutAtMs];
     await sweep();
     expect([locked.timeoutAtMs, ended.timeoutAtMs]).toEqual(before);
   });
 
-  it("asks no canary either, and lets nothing through", async () => {
+  it("asks no controlRun either, and lets nothing through", async () => {
     const { db, sweep, outcomes, api, backend, clock } = refusing();
-    api.refusal = null;
+    api.blockedReason = null;
     const dead = db.add();
-    backend.says(dead.id, { kind: "gone", reason: "missing", detail: "" });
+    backend.says(dead.id, { kind: "gone", reason: "missing" });
     const held = backend.holds(db.add().id);
-    const canary = db.add({ timeoutAtMs: Number.MAX_SAFE_INTEGER / 2 });
+    const controlRun = db.add({ timeoutAtMs: Number.MAX_SAFE_INTEGER / 2 });
     const swept = sweep();
     await settle();
-    api.refusal = PAUSED;
+    api.blockedReason = PAUSED;
     await clock.advance(10_000);
     held.answer({ kind: "not-asked", reason: PAUSED });
     await swept;
-    expect(backend.asked).not.toContain(canary.id);
+    expect(backend.asked).not.toContain(controlRun.id);
     expect(dead.status).toBe("RUNNING");
     expect(outcomes.map(({ action }) => action).sort()).toEqual(["held", "skipped"]);
   });
@@ -103,9 +103,9 @@ describe("a sweep whose API wants no questions", () => {
 function refusing() {
   const world = sweepStand();
   const api = {
-    restraint: { pausedForMs: 0, concurrency: null },
+    throttle: { pausedForMs: 0, concurrency: null },
     breaker: "closed",
-    refusal: PAUSED as string | null,
+    blockedReason: PAUSED as string | null,
     restore() {},
   } satisfies SharedApi;
   world.backend.api = api;

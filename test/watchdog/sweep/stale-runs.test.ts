@@ -1,5 +1,5 @@
 import { describe, expect, it, vi } from "vitest";
-import { StoreUnavailableError } from "../../../src/watchdog/ports.ts";
+import { StoreUnavailableError } from "../../../src/watchdog/errors.ts";
 import type { PageCursor, StalePage, StaleQuery } from "../../../src/watchdog/store-ports.ts";
 import { staleRuns } from "../../../src/watchdog/sweep/stale-runs.ts";
 import { settle } from "../../support/memory/fake-clock.ts";

@@ -1,8 +1,11 @@
 import { describe, expect, it, vi } from "vitest";
 import type { Evidence } from "../../../src/rules/model.ts";
-import { LeaseLostError } from "../../../src/watchdog/lead/lease-term.ts";
-import { StoreSchemaError, StoreUnavailableError } from "../../../src/watchdog/ports.ts";
-import { FencedError } from "../../../src/watchdog/sweep/resolve-write.ts";
+import {
+  FencedError,
+  LeaseLostError,
+  StoreSchemaError,
+  StoreUnavailableError,
+} from "../../../src/watchdog/errors.ts";
 import { settle } from "../../support/memory/fake-clock.ts";
 import { sweepStand } from "../../support/stands/sweep-world.ts";
 

@@ -1,4 +1,4 @@
-import { StoreUnavailableError } from "../../../watchdog/ports.ts";
+import { StoreUnavailableError } from "../../../watchdog/errors.ts";
 import { isUnanswered, keepsSession } from "./errors.ts";
 import type { LeftBehind } from "./left-behind.ts";
 import { type ConnectionOptions, type Db, Session, within } from "./session.ts";

@@ -1,4 +1,4 @@
-import { StoreSchemaError, StoreUnavailableError } from "../../../watchdog/ports.ts";
+import { StoreSchemaError, StoreUnavailableError } from "../../../watchdog/errors.ts";
 
 /** Somebody else holds the row lock or won a conflict: 55P03, 40P01, 40001. */
 export class RowBusyError extends Error {

@@ -1,4 +1,5 @@
-import { type Log, StoreUnavailableError } from "../../../watchdog/ports.ts";
+import { StoreUnavailableError } from "../../../watchdog/errors.ts";
+import type { Log } from "../../../watchdog/ports.ts";
 import { Connection } from "./connection.ts";
 import { cannotOpen, mayBeParameters, translate } from "./errors.ts";
 import { fitting } from "./fitting.ts";

@@ -1,7 +1,7 @@
 import type { Socket } from "node:net";
 import { drizzle, type PostgresJsDatabase } from "drizzle-orm/postgres-js";
 import postgres, { type Sql } from "postgres";
-import { StoreUnavailableError } from "../../../watchdog/ports.ts";
+import { StoreUnavailableError } from "../../../watchdog/errors.ts";
 import { type BackendKey, requestCancel } from "./cancel.ts";
 import { type Address, brokenOff, dial, type TlsMode } from "./dial.ts";
 import type { Statement, Value } from "./statement.ts";

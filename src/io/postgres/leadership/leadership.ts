@@ -1,12 +1,7 @@
 import { eq, sql } from "drizzle-orm";
 import { holderOf } from "../../../rules/lease-key.ts";
-import {
-  type ApiRestraint,
-  type Fence,
-  type LeaseKind,
-  StoreSchemaError,
-  StoreUnavailableError,
-} from "../../../watchdog/ports.ts";
+import { StoreSchemaError, StoreUnavailableError } from "../../../watchdog/errors.ts";
+import type { ApiThrottle, Fence, LeaseKind } from "../../../watchdog/ports.ts";
 import type {
   EpochAnswer,
   EpochRequest,
@@ -56,7 +51,7 @@ export class PostgresLeadership implements Leadership {
     );
     if (answer === undefined) throw new StoreSchemaError(NO_ROW);
     if (answer.epoch !== null) {
-      const restraint = {
+      const throttle = {
         pausedForMs: Math.max(0, Math.ceil(Number(answer.pausedForMs ?? 0))),
         concurrency: answer.concurrency,
       };
@@ -64,7 +59,7 @@ export class PostgresLeadership implements Leadership {
         kind: "begun",
         epoch: Number(answer.epoch),
         horizon: toHorizon(answer),
-        restraint,
+        throttle,
       };
     }
     const noted = asLeaseKind(answer.noted);
@@ -81,13 +76,13 @@ export class PostgresLeadership implements Leadership {
     return toHorizon(found);
   }
 
-  async progress(fence: Fence, restraint: ApiRestraint): Promise<boolean> {
+  async progress(fence: Fence, throttle: ApiThrottle): Promise<boolean> {
     const rows = await this.#run(
       "noting progress",
       (connection) =>
         connection.db
           .update(row)
-          .set({ progressedAt: sql`now()`, ...restrained(restraint) })
+          .set({ progressedAt: sql`now()`, ...throttleColumns(throttle) })
           .where(eq(row.epoch, fence.epoch))
           .returning({ epoch: row.epoch }),
       () => fence.check(),
@@ -95,7 +90,7 @@ export class PostgresLeadership implements Leadership {
     return rows.length === 1;
   }
 
-  async finish(fence: Fence, report: object, restraint: ApiRestraint): Promise<boolean> {
+  async finish(fence: Fence, report: object, throttle: ApiThrottle): Promise<boolean> {
     const rows = await this.#run(
       "noting the end of the sweep",
       (connection) =>
@@ -105,7 +100,7 @@ export class PostgresLeadership implements Leadership {
             sweepFinishedAt: sql`now()`,
             progressedAt: sql`now()`,
             lastReport: report,
-            ...restrained(restraint),
+            ...throttleColumns(throttle),
           })
           .where(eq(row.epoch, fence.epoch))
           .returning({ epoch: row.epoch }),
@@ -137,7 +132,7 @@ export class PostgresLeadership implements Leadership {
 
 const NO_ROW = "watchdog.leadership has no row: run `run-watchdog migrate`";
 
-function restrained({ pausedForMs, concurrency }: ApiRestraint) {
+function throttleColumns({ pausedForMs, concurrency }: ApiThrottle) {
   const until = sql`now() + ${pausedForMs}::float8 * interval '1 millisecond'`;
   return { apiPausedUntil: pausedForMs > 0 ? until : null, apiConcurrency: concurrency };
 }

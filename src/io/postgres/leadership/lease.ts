@@ -1,9 +1,5 @@
-import {
-  type AcquireAnswer,
-  type Lease,
-  LeaseUnavailableError,
-  StoreUnavailableError,
-} from "../../../watchdog/ports.ts";
+import { LeaseUnavailableError, StoreUnavailableError } from "../../../watchdog/errors.ts";
+import type { AcquireAnswer, Lease } from "../../../watchdog/ports.ts";
 import type { Connection } from "../connection/connection.ts";
 import { RowBusyError } from "../connection/errors.ts";
 import { statement } from "../connection/statement.ts";

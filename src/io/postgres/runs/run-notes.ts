@@ -23,7 +23,7 @@ import {
 
 /** What a sweep notes beside its verdicts. Where somebody else is writing the same rows, they are left to them. */
 
-export function buildDeferUnasked(db: Db) {
+export function buildDeferSkipped(db: Db) {
   const ids = sql`${textHole("ids")}::uuid[]`;
   const target = db.$with("target").as(
     db
@@ -87,7 +87,7 @@ export function buildDeferUnasked(db: Db) {
       target: suspicions.runId,
       set: { ...kept(), lookAt: inserted(lookAt), shieldAt: inserted(shield) },
     })
-    .prepare("watchdog_defer_unasked");
+    .prepare("watchdog_defer_skipped");
 }
 
 /** Reads the run and locks only what is remembered of it. */

@@ -72,7 +72,7 @@ export function buildRead(db: Db, host: HostColumns) {
 }
 
 /** Few are wanted, so most are not looked at: those with a deadline in the order of its index, then those without. */
-export function buildCanaries(db: Db, host: HostColumns) {
+export function buildControlRuns(db: Db, host: HostColumns) {
   const { presumedTimes, unknownTimes, errorTimes } = suspicions;
   const fit = and(
     isRunning,
@@ -90,7 +90,7 @@ export function buildCanaries(db: Db, host: HostColumns) {
     .where(and(fit, sql`${runs.timeoutAt} IS NULL`))
     .orderBy(desc(began), desc(runs.id))
     .limit(hole("limit"));
-  return unionAll(timed, untimed).limit(hole("limit")).prepare("watchdog_canaries");
+  return unionAll(timed, untimed).limit(hole("limit")).prepare("watchdog_control_runs");
 }
 
 /** A missing id does not matter to a backend that does not need it. */

@@ -1,10 +1,10 @@
 import type { Db } from "../connection/session.ts";
 import type { HostColumns } from "../host-tables.ts";
-import { buildDeferUnasked, buildDropSuspicions, buildNoteError } from "./run-notes.ts";
+import { buildDeferSkipped, buildDropSuspicions, buildNoteError } from "./run-notes.ts";
 import { buildPageWithoutDeadline, buildStalePage, buildSuspectedPage } from "./run-pages.ts";
 import {
   buildBacklog,
-  buildCanaries,
+  buildControlRuns,
   buildFacts,
   buildGuardFacts,
   buildRead,
@@ -26,11 +26,11 @@ export function runStatements(host: HostColumns) {
     read: (db: Db) => buildRead(db, host),
     apply: (db: Db) => buildApply(db, host),
     defer: (db: Db) => buildDefer(db, host),
-    deferUnasked: buildDeferUnasked,
+    deferSkipped: buildDeferSkipped,
     noteError: buildNoteError,
     dropSuspicions: buildDropSuspicions,
     guardFacts: buildGuardFacts,
-    canaries: (db: Db) => buildCanaries(db, host),
+    controlRuns: (db: Db) => buildControlRuns(db, host),
     facts: buildFacts,
   };
 }

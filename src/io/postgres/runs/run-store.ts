@@ -135,18 +135,18 @@ export class PostgresRunStore implements RunStore {
     };
   }
 
-  async canaries(
+  async controlRuns(
     query: StaleQuery,
     needs: readonly RunIdName[],
     limit: number,
   ): Promise<readonly RunSnapshot[]> {
-    const { canaries } = await this.#current();
+    const { controlRuns } = await this.#current();
     const needed = {
       sandboxId: needs.includes("sandboxId"),
       bashCommandId: needs.includes("bashCommandId"),
     };
     const rows = await this.#database.scan("reading runs that should be alive", (connection) =>
-      connection.prepared(canaries).execute({ ...queryValues(query), ...needed, limit }),
+      connection.prepared(controlRuns).execute({ ...queryValues(query), ...needed, limit }),
     );
     return rows.map(toSnapshot);
   }
@@ -167,18 +167,18 @@ export class PostgresRunStore implements RunStore {
     );
   }
 
-  async deferUnasked(
+  async deferSkipped(
     runIds: readonly string[],
     query: StaleQuery,
     { deferMs, shieldMs }: Deferral,
     fence: Fence,
   ): Promise<void> {
-    const { deferUnasked } = await this.#current();
+    const { deferSkipped } = await this.#current();
     const ids = arrayText(runIds);
     const values = { ...queryValues(query), ids, deferMs, shieldMs, epoch: fence.epoch };
     try {
       await this.#note("deferring runs that were not asked about", fence, (connection) =>
-        connection.prepared(deferUnasked).execute(values),
+        connection.prepared(deferSkipped).execute(values),
       );
     } catch (error) {
       // One row that cannot be written must not stop the others: all stay stale, and its own trouble shows when asked.

@@ -160,14 +160,14 @@ export function buildDefer(db: Db, host: HostColumns) {
   const row = newRow(deferred, sql`coalesce(${instantHole("timeoutAt")}, now())`, {
     presumedTimes,
     presumedReason: textHole("presumedReason"),
-    presumedLastAt: nowIf(sql`${hole("sighted")}::boolean AND ${presumedTimes} > 0`),
+    presumedLastAt: nowIf(sql`${hole("observed")}::boolean AND ${presumedTimes} > 0`),
     unknownTimes,
     unknownSince: nowIf(sql`${unknownTimes} > 0`),
     heldSince: nowIf(sql`${hole("held")}::boolean`),
     ...lookAndShield(deferred),
   });
   const { presumedLastAt } = suspicions;
-  const lastSighting = sql`CASE WHEN ${inserted(suspicions.presumedTimes)} > 0
+  const lastObservation = sql`CASE WHEN ${inserted(suspicions.presumedTimes)} > 0
     THEN coalesce(${inserted(presumedLastAt)}, ${presumedLastAt}) END`;
   return db
     .with(target, suspicion, deferred)
@@ -178,7 +178,7 @@ export function buildDefer(db: Db, host: HostColumns) {
       set: {
         ...replaced(),
         firstDeadlineAt: earliest(suspicions.firstDeadlineAt),
-        presumedLastAt: unlessChanged(presumedLastAt, lastSighting),
+        presumedLastAt: unlessChanged(presumedLastAt, lastObservation),
         unknownSince: earliest(suspicions.unknownSince),
         heldSince: earliest(suspicions.heldSince),
       },

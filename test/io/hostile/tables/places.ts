@@ -1,8 +1,8 @@
 /** The questions that the backends put to servers of others, each with a way to answer it badly. */
 
 import { genericHttpBackend } from "../../../../src/io/generic-http/generic-http.ts";
+import type { CallName } from "../../../../src/io/http/call.ts";
 import type { HttpClientOptions } from "../../../../src/io/http/client.ts";
-import type { CallName } from "../../../../src/io/http/failure.ts";
 import { agentServerBackend } from "../../../../src/io/openhands/agent-server.ts";
 import type { Evidence, Failure } from "../../../../src/rules/model.ts";
 import type { Backend } from "../../../../src/watchdog/ports.ts";

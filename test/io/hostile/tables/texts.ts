@@ -42,7 +42,7 @@ const withUrl = (name: string, url: string) =>
   `[{"status":"RUNNING","session_api_key":"session-1","exposed_urls":[{"name":"${name}","url":"${url}"}]}]`;
 const GONE: Expected = {
   kind: "learned",
-  evidence: { kind: "gone", reason: "no-agent-server", detail: "Sandbox not available" },
+  evidence: { kind: "gone", reason: "no-agent-server" },
 };
 
 export const MINT_TEXTS = each(

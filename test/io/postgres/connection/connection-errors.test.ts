@@ -2,7 +2,7 @@ import { sql } from "drizzle-orm";
 import { afterAll, beforeAll, describe, expect, it, vi } from "vitest";
 import type { PoolOptions } from "../../../../src/io/postgres/connection/pool.ts";
 import type { ConnectionOptions } from "../../../../src/io/postgres/connection/session.ts";
-import { StoreUnavailableError } from "../../../../src/watchdog/ports.ts";
+import { StoreUnavailableError } from "../../../../src/watchdog/errors.ts";
 import { createDatabase, type TestDatabase } from "../../../services/postgres/database.ts";
 import { createRole, WORKER_GRANTS } from "../../../services/postgres/database-role.ts";
 import { openStores } from "../../../support/stands/stores.ts";

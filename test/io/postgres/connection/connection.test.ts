@@ -3,7 +3,7 @@ import { createServer } from "node:net";
 import { sql } from "drizzle-orm";
 import { describe, expect, it, vi } from "vitest";
 import type { Database } from "../../../../src/io/postgres/database.ts";
-import { StoreUnavailableError } from "../../../../src/watchdog/ports.ts";
+import { StoreUnavailableError } from "../../../../src/watchdog/errors.ts";
 import { createDatabase, type TestDatabase } from "../../../services/postgres/database.ts";
 import { startPostgres } from "../../../services/postgres/embedded-postgres.ts";
 import { startTcpProxy, type TcpProxy } from "../../../services/tcp-proxy.ts";

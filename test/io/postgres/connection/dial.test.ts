@@ -4,7 +4,7 @@ import { connect, createServer } from "node:net";
 import { sql } from "drizzle-orm";
 import { afterAll, beforeAll, describe, expect, it, vi } from "vitest";
 import type { TlsMode } from "../../../../src/io/postgres/connection/dial.ts";
-import { StoreUnavailableError } from "../../../../src/watchdog/ports.ts";
+import { StoreUnavailableError } from "../../../../src/watchdog/errors.ts";
 import { AUTHORITY_FILE, type CertificateName } from "../../../services/certificates.ts";
 import { createDatabase, type TestDatabase } from "../../../services/postgres/database.ts";
 import { startTlsPostgres, type TlsPostgres } from "../../../services/postgres/tls.ts";

@@ -6,7 +6,7 @@ import {
   StatementRefusedError,
   translate,
 } from "../../../../src/io/postgres/connection/errors.ts";
-import { StoreSchemaError, StoreUnavailableError } from "../../../../src/watchdog/ports.ts";
+import { StoreSchemaError, StoreUnavailableError } from "../../../../src/watchdog/errors.ts";
 
 const TENANT_TEXT = "tenant text";
 

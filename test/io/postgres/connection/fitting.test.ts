@@ -1,6 +1,6 @@
 /** Databases that are not UTF-8: what comes from outside is written without what they cannot hold. */
 import { afterAll, beforeAll, describe, expect, it, vi } from "vitest";
-import { sighting } from "../../../../src/rules/suspicion.ts";
+import { observation } from "../../../../src/rules/suspicion.ts";
 import { seedRun } from "../../../fake-host/seed.ts";
 import { createDatabase, type TestDatabase } from "../../../services/postgres/database.ts";
 import {
@@ -101,7 +101,7 @@ describe("a text from outside", () => {
       statusDetail,
     };
     expect(await store.apply({ ...write, verdict }, fence)).toEqual(WRITTEN);
-    const suspicion = sighting(null, "é😀", 0);
+    const suspicion = observation(null, "é😀", 0);
     expect(await store.defer(deferring(left, { statusDetail, suspicion }), fence)).toEqual(WRITTEN);
     await store.noteError({ runId: erring.id, cause: "é😀", retryInMs: 60_000 }, fence);
     const [task] = await journal.claimCleanups(fence, 1);

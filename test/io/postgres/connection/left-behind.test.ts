@@ -3,8 +3,8 @@ import dns, { type LookupOptions } from "node:dns";
 import { sql } from "drizzle-orm";
 import { describe, expect, it, vi } from "vitest";
 import type { PoolOptions } from "../../../../src/io/postgres/connection/pool.ts";
-import { StoreUnavailableError } from "../../../../src/watchdog/ports.ts";
-import { settle } from "../../../../src/watchdog/sweep/resolve-write.ts";
+import { StoreUnavailableError } from "../../../../src/watchdog/errors.ts";
+import { resolveWrite } from "../../../../src/watchdog/sweep/resolve-write.ts";
 import { seedRuns } from "../../../fake-host/seed.ts";
 import { HAS_PGBOUNCER, startPgBouncer } from "../../../services/pgbouncer/pgbouncer.ts";
 import { createDatabase, type TestDatabase } from "../../../services/postgres/database.ts";
@@ -40,10 +40,12 @@ describe("a commit that waits for a standby that is lost", () => {
     const runs = await Promise.all(seeded.map(({ id }) => readRun(stores, id)));
     await using _ = await loseStandby(server);
     await using sessions = await countSessions(database.url);
-    const settled = await Promise.all(
-      runs.map((run) => settle(store, run, fence, true, () => store.apply(failing(run), fence))),
+    const resolved = await Promise.all(
+      runs.map((run) =>
+        resolveWrite(store, run, fence, true, () => store.apply(failing(run), fence)),
+      ),
     );
-    expect(settled).toEqual(runs.map(() => ({ kind: "written" })));
+    expect(resolved).toEqual(runs.map(() => ({ kind: "written" })));
     // The server takes a moment to see that one has left.
     expect(sessions.most).toBeLessThanOrEqual(4);
     const waiting = await database.sql`
@@ -125,8 +127,8 @@ describe("a statement that waits for a lock", () => {
     await using stores = open(world.database, { size: 8, pooler: "on" }, { host, port });
     await using sessions = await countSessions(world.database.url);
     const calls = Array.from({ length: 40 }, () => waitForLock(stores));
-    const settled = await Promise.allSettled(calls);
-    expect(settled.every(({ status }) => status === "rejected")).toBe(true);
+    const resolved = await Promise.allSettled(calls);
+    expect(resolved.every(({ status }) => status === "rejected")).toBe(true);
     expect(sessions.most).toBeLessThanOrEqual(3 + 2);
     await world.untilWaiting(0);
     await world.unlock();

@@ -2,7 +2,7 @@ import { sql } from "drizzle-orm";
 import { describe, expect, it } from "vitest";
 import { Pool } from "../../../../src/io/postgres/connection/pool.ts";
 import type { ConnectionOptions } from "../../../../src/io/postgres/connection/session.ts";
-import { StoreUnavailableError } from "../../../../src/watchdog/ports.ts";
+import { StoreUnavailableError } from "../../../../src/watchdog/errors.ts";
 import { createDatabase } from "../../../services/postgres/database.ts";
 import { startTcpProxy } from "../../../services/tcp-proxy.ts";
 import { silentLog } from "../../../support/world/world.ts";

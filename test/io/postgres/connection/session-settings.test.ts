@@ -1,7 +1,7 @@
 import { sql } from "drizzle-orm";
 import { describe, expect, it, vi } from "vitest";
 import { PostgresLease } from "../../../../src/io/postgres/leadership/lease.ts";
-import { LeaseUnavailableError, StoreUnavailableError } from "../../../../src/watchdog/ports.ts";
+import { LeaseUnavailableError, StoreUnavailableError } from "../../../../src/watchdog/errors.ts";
 import { seedRun } from "../../../fake-host/seed.ts";
 import { createDatabase, type TestDatabase } from "../../../services/postgres/database.ts";
 import { tourStores } from "../../../support/stands/store-tour.ts";

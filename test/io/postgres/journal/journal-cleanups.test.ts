@@ -106,8 +106,8 @@ describe("PostgresJournal and clean-ups", () => {
 
   it("prunes around a verdict that somebody is writing, without waiting", async () => {
     await using stand = await postgresJournalStand();
-    const settled = { cleanupState: "done" } as const;
-    const [locked, free] = [await stand.verdict(settled), await stand.verdict(settled)];
+    const done = { cleanupState: "done" } as const;
+    const [locked, free] = [await stand.verdict(done), await stand.verdict(done)];
     await stand.pass(86_400_000);
     await whileLocked(stand, locked, async () => {
       expect(await stand.journal.prune(3_600_000, 10, stand.fence)).toBe(1);

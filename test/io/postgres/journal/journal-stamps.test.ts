@@ -1,5 +1,5 @@
 import { describe, expect, it } from "vitest";
-import { sighting } from "../../../../src/rules/suspicion.ts";
+import { observation } from "../../../../src/rules/suspicion.ts";
 import { seedRun } from "../../../fake-host/seed.ts";
 import { createDatabase } from "../../../services/postgres/database.ts";
 import {
@@ -76,7 +76,7 @@ describe("a sandbox that was taken over from the host", () => {
     const fence = await takeEpoch(stores);
     const { id } = await seedRun(sql);
     const run = await readRun(stores, id);
-    const suspicion = sighting(null, "sandbox gone", 0);
+    const suspicion = observation(null, "sandbox gone", 0);
     expect(await store.defer(deferring(run, { suspicion }), fence)).toEqual({ kind: "written" });
     await sql`
       UPDATE automation_runs SET status = 'FAILED', error_detail = 'Timed out: x',

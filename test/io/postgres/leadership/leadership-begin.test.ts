@@ -20,8 +20,8 @@ describe("PostgresLeadership.begin", () => {
     await using world = await setup();
     const request = epochRequest();
     const [first, second] = [await world.begin(request), await world.begin(request)];
-    expect(first).toEqual({ kind: "begun", epoch: 1, horizon: HORIZON, restraint: FREELY });
-    expect(second).toEqual({ kind: "begun", epoch: 2, horizon: HORIZON, restraint: FREELY });
+    expect(first).toEqual({ kind: "begun", epoch: 1, horizon: HORIZON, throttle: FREELY });
+    expect(second).toEqual({ kind: "begun", epoch: 2, horizon: HORIZON, throttle: FREELY });
     if (second.kind !== "begun") throw new Error("refused");
     const [row] = await world.database.sql`
       SELECT epoch::int, holder, lease_kind, lease_expires_at, sweep_trigger, sweep_finished_at,

@@ -1,5 +1,6 @@
 import { describe, expect, it } from "vitest";
-import { type Fence, StoreSchemaError } from "../../../../src/watchdog/ports.ts";
+import { StoreSchemaError } from "../../../../src/watchdog/errors.ts";
+import type { Fence } from "../../../../src/watchdog/ports.ts";
 import { createDatabase } from "../../../services/postgres/database.ts";
 import {
   epochRequest,

@@ -1,9 +1,9 @@
 import { describe, expect, it, vi } from "vitest";
 import type { RunSnapshot } from "../../../../src/rules/model.ts";
-import { sighting } from "../../../../src/rules/suspicion.ts";
-import { StoreUnavailableError } from "../../../../src/watchdog/ports.ts";
+import { observation } from "../../../../src/rules/suspicion.ts";
+import { StoreUnavailableError } from "../../../../src/watchdog/errors.ts";
 import type { WriteResult } from "../../../../src/watchdog/store-ports.ts";
-import { type Settled, settle } from "../../../../src/watchdog/sweep/resolve-write.ts";
+import { type ResolvedWrite, resolveWrite } from "../../../../src/watchdog/sweep/resolve-write.ts";
 import { seedRun } from "../../../fake-host/seed.ts";
 import { pauseCommits } from "../../../races/paused-commit.ts";
 import { createDatabase } from "../../../services/postgres/database.ts";
@@ -21,28 +21,28 @@ const WITHIN = { timeout: 20_000 };
 describe("a write whose connection breaks", () => {
   it("is recognised by its journal row when it had been executed", async () => {
     await using world = await setup();
-    const { settled, attempts } = await world.settleApply(world.cutAfterExecution);
-    expect({ settled, attempts }).toEqual({ settled: { kind: "written" }, attempts: 1 });
+    const { resolved, attempts } = await world.resolveApply(world.cutAfterExecution);
+    expect({ resolved, attempts }).toEqual({ resolved: { kind: "written" }, attempts: 1 });
     expect(await world.state()).toEqual({ status: "FAILED", entries: 1 });
   });
 
   it("is made once more when it had not been executed", async () => {
     await using world = await setup();
-    const { settled, attempts } = await world.settleApply(world.cutBeforeExecution);
-    expect({ settled, attempts }).toEqual({ settled: { kind: "written" }, attempts: 2 });
+    const { resolved, attempts } = await world.resolveApply(world.cutBeforeExecution);
+    expect({ resolved, attempts }).toEqual({ resolved: { kind: "written" }, attempts: 2 });
     expect(await world.state()).toEqual({ status: "FAILED", entries: 1 });
   });
 
   it("is a lost race when a callback came in between", async () => {
     await using world = await setup();
-    const { settled, attempts } = await world.settleApply(async (write) => {
+    const { resolved, attempts } = await world.resolveApply(async (write) => {
       try {
         return await world.cutBeforeExecution(write);
       } finally {
         await world.sql`UPDATE automation_runs SET status = 'COMPLETED'`;
       }
     });
-    expect({ settled, attempts }).toEqual({ settled: { kind: "lost-race" }, attempts: 1 });
+    expect({ resolved, attempts }).toEqual({ resolved: { kind: "lost-race" }, attempts: 1 });
     expect(await world.state()).toEqual({ status: "COMPLETED", entries: 0 });
   });
 
@@ -50,12 +50,12 @@ describe("a write whose connection breaks", () => {
     await using world = await setup();
     const { store } = world.stores;
     let attempts = 0;
-    const settled = await settle(store, world.run, world.fence, false, () => {
+    const resolved = await resolveWrite(store, world.run, world.fence, false, () => {
       attempts += 1;
-      const write = deferring(world.run, { suspicion: sighting(null, "sandbox gone", 0) });
+      const write = deferring(world.run, { suspicion: observation(null, "sandbox gone", 0) });
       return world.cutAfterExecution(() => store.defer(write, world.fence));
     });
-    expect({ kind: settled.kind, attempts }).toEqual({ kind: "lost-race", attempts: 1 });
+    expect({ kind: resolved.kind, attempts }).toEqual({ kind: "lost-race", attempts: 1 });
     const rows = await world.sql`SELECT presumed_times FROM watchdog.suspicions`;
     expect(rows).toEqual([{ presumed_times: 1 }]);
     expect(await world.state()).toEqual({ status: "RUNNING", entries: 0 });
@@ -73,10 +73,10 @@ interface LostWriteWorld extends AsyncDisposable {
   cutAfterExecution(write: Write): Promise<WriteResult>;
   /** The write never gets to the server. */
   cutBeforeExecution(write: Write): Promise<WriteResult>;
-  /** Settles a failure; `cut` is what happens to its first attempt. */
-  settleApply(
+  /** Resolves a failure; `cut` is what happens to its first attempt. */
+  resolveApply(
     cut: (write: Write) => Promise<WriteResult>,
-  ): Promise<{ readonly settled: Settled; readonly attempts: number }>;
+  ): Promise<{ readonly resolved: ResolvedWrite; readonly attempts: number }>;
   state(): Promise<unknown>;
 }
 
@@ -119,14 +119,14 @@ async function setup(): Promise<LostWriteWorld> {
       await sql`SELECT pg_terminate_backend(${pid ?? 0}, 20000)`;
       throw await lost(writing);
     },
-    async settleApply(cut) {
+    async resolveApply(cut) {
       let attempts = 0;
       const write = () => store.apply(failing(run), fence);
-      const settled = await settle(store, run, fence, true, () => {
+      const resolved = await resolveWrite(store, run, fence, true, () => {
         attempts += 1;
         return attempts === 1 ? cut(write) : write();
       });
-      return { settled, attempts };
+      return { resolved, attempts };
     },
     async state() {
       const [row] = await sql`

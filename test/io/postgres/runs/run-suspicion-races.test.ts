@@ -38,7 +38,7 @@ describe("a write to a run of which somebody else is noting something", () => {
     const before = await everything(world.sql);
     await world.whileNoting(async () => {
       await fail(world, run.id);
-      await store.deferUnasked([run.id], query, { deferMs: HOUR_MS, shieldMs: 0 }, fence);
+      await store.deferSkipped([run.id], query, { deferMs: HOUR_MS, shieldMs: 0 }, fence);
     });
     expect(await everything(world.sql)).toEqual(before);
   });
@@ -96,7 +96,7 @@ describe("two workers that both believe they lead", () => {
     const orders = [ids, [...ids].reverse(), [...ids.slice(20), ...ids.slice(0, 20)]];
     await Promise.all(
       orders.map((order, at) =>
-        world.store.deferUnasked(
+        world.store.deferSkipped(
           order,
           query,
           { deferMs: (at + 1) * HOUR_MS, shieldMs: 0 },
@@ -125,7 +125,7 @@ describe("a write that has no effect on the run", () => {
     const { store, fence } = world;
     const write = deferring(run, { suspicion: PRESUMED });
     expect(await store.defer(write, fence)).toEqual({ kind: "none" });
-    await store.deferUnasked([id], await queryOf(world), { deferMs: HOUR_MS, shieldMs: 0 }, fence);
+    await store.deferSkipped([id], await queryOf(world), { deferMs: HOUR_MS, shieldMs: 0 }, fence);
     expect(await world.remembered(id)).toBeNull();
   });
 
@@ -145,7 +145,7 @@ describe("a write that has no effect on the run", () => {
       ALTER TABLE automation_runs ADD CONSTRAINT stays_overdue
       CHECK (sandbox_id <> 'poison' OR timeout_at < '2026-01-01') NOT VALID`;
     const before = await everything(world.sql);
-    await world.store.deferUnasked(
+    await world.store.deferSkipped(
       ids,
       await queryOf(world),
       { deferMs: HOUR_MS, shieldMs: 0 },

@@ -1,6 +1,6 @@
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { StatementRefusedError } from "../../../../src/io/postgres/connection/errors.ts";
-import { CLEARED, sighting } from "../../../../src/rules/suspicion.ts";
+import { CLEARED, observation } from "../../../../src/rules/suspicion.ts";
 import { type RunSeed, seedRun } from "../../../fake-host/seed.ts";
 import { createDatabase, type TestDatabase } from "../../../services/postgres/database.ts";
 import {
@@ -17,7 +17,7 @@ import {
 const WRITTEN = { kind: "written" };
 const HORIZON = "2026-03-01T12:00:00.000500+00:00";
 const DEADLINE = "2026-03-01T11:00:00.000007Z";
-const PRESUMED = sighting(null, "sandbox gone", 0);
+const PRESUMED = observation(null, "sandbox gone", 0);
 
 let database: TestDatabase;
 let stores: TestStores;
@@ -49,14 +49,14 @@ describe("what PostgresRunStore remembers", () => {
 
   it.each([
     ["by a deferral", "defer"],
-    ["by a deferral without a question", "deferUnasked"],
+    ["by a deferral without a question", "deferSkipped"],
     ["by a failure", "noteError"],
   ] as const)("keeps the first deadline to the microsecond: %s", async (_, how) => {
     const { run, fence } = await setup({ timeoutAt: DEADLINE });
     const { store } = stores;
     if (how === "defer") await store.defer(deferring(run), fence);
-    if (how === "deferUnasked") {
-      await store.deferUnasked(
+    if (how === "deferSkipped") {
+      await store.deferSkipped(
         [run.id],
         await queryNow(stores),
         { deferMs: 1000, shieldMs: 0 },
@@ -72,9 +72,9 @@ describe("what PostgresRunStore remembers", () => {
     expect(row).toEqual({ exact: true });
   });
 
-  it("counts a run without a deadline as overdue from the limit on when it is put off unasked", async () => {
+  it("counts a run without a deadline as overdue from the limit on when it is skipped", async () => {
     const { run, fence } = await setup({ timeoutAt: null, startedAgoMs: 90_000_000 });
-    await stores.store.deferUnasked(
+    await stores.store.deferSkipped(
       [run.id],
       await queryNow(stores),
       { deferMs: 1000, shieldMs: 0 },
@@ -113,7 +113,7 @@ describe("what PostgresRunStore remembers", () => {
     expect(ids.includes(run.id)).toBe(given);
   });
 
-  it("survives a clock that was set back: the last sighting is just now", async () => {
+  it("survives a clock that was set back: the last observation is just now", async () => {
     const { run, fence } = await setup();
     await stores.store.defer(deferring(run, { suspicion: PRESUMED }), fence);
     await database.sql`

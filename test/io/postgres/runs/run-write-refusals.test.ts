@@ -2,7 +2,7 @@ import { describe, expect, it, vi } from "vitest";
 import type { RunSnapshot } from "../../../../src/rules/model.ts";
 import type { Fence } from "../../../../src/watchdog/ports.ts";
 import type { WriteResult } from "../../../../src/watchdog/store-ports.ts";
-import { settle } from "../../../../src/watchdog/sweep/resolve-write.ts";
+import { resolveWrite } from "../../../../src/watchdog/sweep/resolve-write.ts";
 import { seedRun } from "../../../fake-host/seed.ts";
 import { createDatabase, type TestDatabase } from "../../../services/postgres/database.ts";
 import { createRole, WORKER_GRANTS } from "../../../services/postgres/database-role.ts";
@@ -133,13 +133,13 @@ describe("a write that the host's table refuses", () => {
 });
 
 describe("a write that has no effect", () => {
-  it("is none when a trigger swallows it, and settles as an error", async () => {
+  it("is none when a trigger swallows it, and resolves to an error", async () => {
     await using world = await setup();
     await world.addTrigger("RETURN NULL");
     await world.expectSwallowed();
   });
 
-  it("is none when row security hides it from updates, and settles as an error", async () => {
+  it("is none when row security hides it from updates, and resolves to an error", async () => {
     await using world = await setup();
     await using role = await createRole(world.database, WORKER_GRANTS);
     await using limited = openStores(role.connection);
@@ -193,15 +193,15 @@ async function setup(options: { readonly size?: number } = {}): Promise<RefusalW
     async expectSwallowed(own = stores) {
       const before = await everything(sql);
       for (const write of [failing(run), completing(run)]) {
-        const settled = await settle(own.store, run, fence, true, async () => {
+        const resolved = await resolveWrite(own.store, run, fence, true, async () => {
           const answer = await own.store.apply(write, fence);
           expect(answer).toEqual({ kind: "none" });
           return answer;
         });
-        expect(settled).toEqual({ kind: "error", cause: NO_EFFECT });
+        expect(resolved).toEqual({ kind: "error", cause: NO_EFFECT });
       }
       const write = () => own.store.defer(deferring(run), fence);
-      expect(await settle(own.store, run, fence, false, write)).toEqual({
+      expect(await resolveWrite(own.store, run, fence, false, write)).toEqual({
         kind: "error",
         cause: NO_EFFECT,
       });

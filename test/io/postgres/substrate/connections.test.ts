@@ -1,7 +1,7 @@
 import { sql } from "drizzle-orm";
 import { describe, expect, it, vi } from "vitest";
 import type { Database } from "../../../../src/io/postgres/database.ts";
-import { StoreUnavailableError } from "../../../../src/watchdog/ports.ts";
+import { StoreUnavailableError } from "../../../../src/watchdog/errors.ts";
 import { atPoint } from "../../../races/interleavings.ts";
 import { createDatabase } from "../../../services/postgres/database.ts";
 import {

@@ -1,7 +1,7 @@
 import { sql } from "drizzle-orm";
 import { describe, expect, it, vi } from "vitest";
-import { StoreUnavailableError } from "../../../../src/watchdog/ports.ts";
-import { settle } from "../../../../src/watchdog/sweep/resolve-write.ts";
+import { StoreUnavailableError } from "../../../../src/watchdog/errors.ts";
+import { resolveWrite } from "../../../../src/watchdog/sweep/resolve-write.ts";
 import { seedRun } from "../../../fake-host/seed.ts";
 import { pauseCommits } from "../../../races/paused-commit.ts";
 import { createDatabase } from "../../../services/postgres/database.ts";
@@ -28,10 +28,10 @@ describe("a connection that falls silent in the middle of a write", () => {
     const fence = await takeEpoch(stores);
     const run = await readRun(stores, id);
     await using commits = await pauseCommits(database);
-    const settling = settle(store, run, fence, true, () => store.apply(failing(run), fence));
+    const resolving = resolveWrite(store, run, fence, true, () => store.apply(failing(run), fence));
     await commits.waiting(1);
     world.proxy.blackhole();
-    expect(await settling).toEqual({ kind: "busy" });
+    expect(await resolving).toEqual({ kind: "busy" });
     await commits.release();
     await vi.waitFor(async () => {
       const [row] = await database.sql`

@@ -1,6 +1,6 @@
 import { describe, expect, it } from "vitest";
 import type { Runtime } from "../../../../src/app/runtime.ts";
-import { rehearseSweep } from "../../../../src/watchdog/lead/dry-run.ts";
+import { dryRunSweep } from "../../../../src/watchdog/lead/dry-run.ts";
 import type { SeededRun } from "../../../fake-host/seed.ts";
 import { atPoint } from "../../../races/interleavings.ts";
 import {
@@ -9,9 +9,9 @@ import {
   startPgBouncer,
 } from "../../../services/pgbouncer/pgbouncer.ts";
 import {
-  conductOnce,
   createWorld,
   exitedWith,
+  leadOnce,
   randomCommandId,
 } from "../../../support/world/world.ts";
 
@@ -44,29 +44,29 @@ describe.runIf(HAS_PGBOUNCER)("a sweep behind PgBouncer with a single server ses
     await using first = world.open(world.behind);
     await using second = world.open(world.behind);
     const refusals: string[] = [];
-    const rehearsals: Promise<string>[] = [];
-    const conducted = await conductOnce(first, {
+    const dryRuns: Promise<string>[] = [];
+    const result = await leadOnce(first, {
       replace: atPoint("between the answer and the write", async () => {
-        refusals.push((await conductOnce(second)).kind);
+        refusals.push((await leadOnce(second)).kind);
         // This one goes on beside the write.
-        rehearsals.push(rehearse(second));
+        dryRuns.push(dryRun(second));
       }),
     });
-    expect(conducted).toMatchObject({ kind: "swept", report: { status: "ok" } });
+    expect(result).toMatchObject({ kind: "swept", report: { status: "ok" } });
     expect(refusals).toEqual(world.runs.map(() => "lease-held"));
-    expect(await Promise.all(rehearsals)).toEqual(world.runs.map(() => "ok"));
+    expect(await Promise.all(dryRuns)).toEqual(world.runs.map(() => "ok"));
     await world.expectOneVerdictEach();
     expect(await world.session()).toEqual({ pid, leftBehind: [] });
   });
 });
 
-async function rehearse({ deps, options }: Runtime): Promise<string> {
+async function dryRun({ deps, options }: Runtime): Promise<string> {
   const request = {
     ...({ trigger: "once", intervalMs: 60_000, runIds: null, limit: null } as const),
     overrideReason: null,
   };
   const { signal } = new AbortController();
-  const { report } = await rehearseSweep({ ...deps, watch: {} }, options, request, signal);
+  const { report } = await dryRunSweep({ ...deps, watch: {} }, options, request, signal);
   return report.status;
 }
 

@@ -2,7 +2,7 @@ import { describe, expect, it, vi } from "vitest";
 import type { PoolOptions } from "../../../../src/io/postgres/connection/pool.ts";
 import { PostgresLease } from "../../../../src/io/postgres/leadership/lease.ts";
 import { migrate } from "../../../../src/io/postgres/migrate.ts";
-import { StoreUnavailableError } from "../../../../src/watchdog/ports.ts";
+import { StoreUnavailableError } from "../../../../src/watchdog/errors.ts";
 import {
   HAS_PGBOUNCER,
   lookIntoSession,

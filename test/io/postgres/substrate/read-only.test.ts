@@ -1,7 +1,7 @@
 import { sql } from "drizzle-orm";
 import { describe, expect, it, vi } from "vitest";
-import { StoreUnavailableError } from "../../../../src/watchdog/ports.ts";
-import { settle } from "../../../../src/watchdog/sweep/resolve-write.ts";
+import { StoreUnavailableError } from "../../../../src/watchdog/errors.ts";
+import { resolveWrite } from "../../../../src/watchdog/sweep/resolve-write.ts";
 import { seedRun } from "../../../fake-host/seed.ts";
 import { atPoint } from "../../../races/interleavings.ts";
 import { createDatabase, type TestDatabase } from "../../../services/postgres/database.ts";
@@ -46,9 +46,9 @@ describe("a server that has become read-only", () => {
     const run = await readRun(stores, id);
     await failOver(database);
     const write = () => stores.store.apply(failing(run), fence);
-    const settling = settle(stores.store, run, fence, true, write);
-    await expect(settling).rejects.toThrow(StoreUnavailableError);
-    await expect(settling).rejects.toThrow(READ_ONLY);
+    const resolving = resolveWrite(stores.store, run, fence, true, write);
+    await expect(resolving).rejects.toThrow(StoreUnavailableError);
+    await expect(resolving).rejects.toThrow(READ_ONLY);
   });
 });
 

@@ -1,0 +1,68 @@
+/** What each kind of evidence is worth beyond its verdict: to the guard, and to the journal. */
+import type { Evidence } from "./model.ts";
+
+/** The backend answered for itself: everything but "cannot tell" and "was not asked". */
+export function isAuthoritative(evidence: Evidence): boolean {
+  switch (evidence.kind) {
+    case "exited":
+    case "failed":
+    case "running":
+    case "starting":
+      return true;
+    case "gone":
+      return evidence.reason !== "no-sandbox-id";
+    case "no-command":
+      return evidence.sandbox === "running";
+    case "unreachable":
+    case "malformed":
+    case "not-asked":
+      return false;
+  }
+}
+
+/** An exit code, a running command or a RUNNING sandbox: a backend that lost everything could not say so. */
+export function provesLife(evidence: Evidence): boolean {
+  switch (evidence.kind) {
+    case "exited":
+    case "failed":
+    case "running":
+      return true;
+    case "no-command":
+      return evidence.sandbox === "running";
+    case "gone":
+      return evidence.reason === "command-unknown" || evidence.reason === "server-restarted";
+    case "starting":
+    case "unreachable":
+    case "malformed":
+    case "not-asked":
+      return false;
+  }
+}
+
+/** What the journal keeps of the evidence: codes, statuses and sizes. A tenant's text stays in the host's table. */
+export function summarise(evidence: Evidence): Readonly<Record<string, unknown>> {
+  switch (evidence.kind) {
+    case "exited":
+      return {
+        kind: evidence.kind,
+        exit_code: evidence.exitCode,
+        stdout_chars: evidence.stdout.length,
+        stderr_chars: evidence.stderr.length,
+      };
+    case "failed":
+      return { kind: evidence.kind, detail_chars: evidence.detail.length };
+    case "running":
+      return { kind: evidence.kind, output: evidence.output };
+    case "gone":
+      return { kind: evidence.kind, reason: evidence.reason };
+    case "unreachable":
+    case "malformed": {
+      const { source, operation, kind, statusCode } = evidence.failure;
+      return { kind: evidence.kind, source, operation, problem: kind, status_code: statusCode };
+    }
+    case "starting":
+    case "no-command":
+    case "not-asked":
+      return { kind: evidence.kind };
+  }
+}
