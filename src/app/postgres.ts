@@ -6,8 +6,9 @@ import { PostgresJournal } from "../io/postgres/journal/journal.ts";
 import { PostgresLeadership } from "../io/postgres/leadership/leadership.ts";
 import { type MigrateOptions, type MigrateResult, migrate } from "../io/postgres/migrate.ts";
 import { PostgresRunStore } from "../io/postgres/runs/run-store.ts";
+import type { Journal } from "../watchdog/journal-ports.ts";
 import type { Log } from "../watchdog/ports.ts";
-import type { Journal, Leadership, RunStore } from "../watchdog/store-ports.ts";
+import type { Leadership, RunStore } from "../watchdog/store-ports.ts";
 
 /** A statement that has no answer after this long is given up with its connection. Design section 6. */
 const CALL_DEADLINE_MS = 15_000;

@@ -4,6 +4,7 @@ import { withDeadline } from "./concurrency/deadline.ts";
 import { leadSweep } from "./lead/lead-sweep.ts";
 import type { LeadDeps, LeadOptions, LeadResult } from "./lead/model.ts";
 import type { Schedule } from "./ports.ts";
+import { ALL_RUNS } from "./sweep/model.ts";
 import { TroubleLog } from "./trouble-log.ts";
 import { type WorkerFacts, WorkerStatus } from "./worker-status.ts";
 
@@ -86,13 +87,7 @@ export class Worker {
       const result = await leadSweep(
         { ...this.#deps, watch: this.#state.watch },
         this.#options,
-        {
-          trigger: "cron",
-          intervalMs: schedule.intervalMs(),
-          runIds: null,
-          limit: null,
-          overrideReason: null,
-        },
+        { trigger: "cron", intervalMs: schedule.intervalMs(), ...ALL_RUNS },
         signal,
       );
       if (bothStoresServed(result)) {
@@ -145,7 +140,7 @@ export class Worker {
       const { endlessLeaseKey: key } = this.#state.facts();
       this.#troubleLog.odd("error", { holder, key }, "the lease has no expiry, delete its key");
     } else if (this.#freeRefusals > 1) {
-      // Once, it may have run out between two questions.
+      // A single refusal is normal: the lease may have run out between two calls.
       this.#troubleLog.odd("warn", { holder }, "the lease is refused although it is free");
     } else {
       this.#troubleLog.nothingOdd();
@@ -200,7 +195,7 @@ export class Worker {
   }
 }
 
-/** With another kind of lease noted, nobody asked the lease store. */
+/** With another kind of lease noted, the lease store was not asked. */
 function bothStoresServed(result: LeadResult): boolean {
   if (result.kind === "other-lease-kind") return false;
   return result.kind !== "swept" || result.report.exitCode !== 1;
