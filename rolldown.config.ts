@@ -53,8 +53,9 @@ function packageFolder(id: string): string | null {
 }
 
 function license(folder: string): string {
-  const manifest = JSON.parse(readFileSync(join(folder, "package.json"), "utf8"));
-  return `${manifest.name} ${manifest.version} (${manifest.license})\n\n${licenseText(folder, manifest.license)}\n`;
+  const text = readFileSync(join(folder, "package.json"), "utf8");
+  const { name, version, license }: Readonly<Record<string, string>> = JSON.parse(text);
+  return `${name} ${version} (${license})\n\n${licenseText(folder, license ?? "nothing")}\n`;
 }
 
 function licenseText(folder: string, kind: string): string {

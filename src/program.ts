@@ -86,20 +86,16 @@ async function execute(
 
 /** What went wrong before or instead of the command's own report. */
 function explain(error: unknown, stderr: NodeJS.WriteStream): number {
-  if (error instanceof ConfigError || error instanceof StoreSchemaError) {
-    stderr.write(`run-watchdog: ${error.message}\n`);
-    return 2;
-  }
-  if (error instanceof StoreUnavailableError) {
-    stderr.write(`run-watchdog: ${error.message}\n`);
-    return 69;
-  }
-  if (error instanceof StopRequestedError) {
-    stderr.write(`run-watchdog: ${error.message}\n`);
-    return error.signal === "SIGTERM" ? 143 : 130;
-  }
-  const text = error instanceof Error ? (error.stack ?? error.message) : String(error);
-  stderr.write(`run-watchdog: unexpected error: ${text}\n`);
+  const exitCode = exitCodeOf(error);
+  const { message, stack = message } = error instanceof Error ? error : { message: String(error) };
+  stderr.write(`run-watchdog: ${exitCode === 1 ? `unexpected error: ${stack}` : message}\n`);
+  return exitCode;
+}
+
+function exitCodeOf(error: unknown): number {
+  if (error instanceof ConfigError || error instanceof StoreSchemaError) return 2;
+  if (error instanceof StoreUnavailableError) return 69;
+  if (error instanceof StopRequestedError) return error.signal === "SIGTERM" ? 143 : 130;
   return 1;
 }
 

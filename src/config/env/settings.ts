@@ -47,7 +47,7 @@ export const SETTINGS = {
   /** How often the holder renews its lease. */
   WATCHDOG_LEASE_RENEW: duration("5s", "100ms", "5m"),
   /**
-   * How much earlier than the lease store the holder stops to trust its lease. Shorter than `WATCHDOG_LEASE_TTL` minus
+   * How much earlier than the lease store the holder stops trusting its lease. Shorter than `WATCHDOG_LEASE_TTL` minus
    * `WATCHDOG_LEASE_RENEW`.
    */
   WATCHDOG_LEASE_MARGIN: duration("2s", "50ms", "5m"),
@@ -74,22 +74,22 @@ export const SETTINGS = {
   WATCHDOG_CONFIRMATIONS: number("integer", 2, 1, 10),
   /** Presumptions count as a mass failure when there are more than this many, and more than the share below. */
   WATCHDOG_GUARD_MIN: number("integer", 5, 0, 10_000),
-  /** Presumptions count as a mass failure when they are more than this share of the answered runs, and than the above. */
+  /** Presumptions count as a mass failure when they exceed this share of the answered runs, and the number above. */
   WATCHDOG_GUARD_RATIO: number("decimal", 0.25, 0, 1),
   /**
-   * How many presumptions are written in an hour. More are where `WATCHDOG_GUARD_RATIO` of the verdicts proven in the
-   * last hour is more.
+   * How many presumptions are written in an hour, or `WATCHDOG_GUARD_RATIO` of the verdicts proven in the last hour where
+   * that is more.
    */
   // Not 0: with a cap of none, a dead run would stay RUNNING for ever.
   WATCHDOG_GUARD_PER_HOUR: number("integer", 60, 1, 100_000),
   /**
-   * When a run is given up that had no usable answer: after so long without one, past its hard deadline. Also when a
-   * presumption is written that the guard holds back: so long after its hard deadline.
+   * After how long without any usable answer a run is given up, once it is past its hard deadline. A presumption that the
+   * guard holds back is written this long after its hard deadline.
    */
   WATCHDOG_UNVERIFIABLE_AFTER: duration("24h", "1m", "30d"),
   /**
-   * How long a run may take whose automation says nothing about it. Like the next three it belongs to the platform and
-   * is read as the platform reads it, 0 and negative numbers included.
+   * How long a run may take when its automation does not say. Like the next three it belongs to the platform and is read
+   * as the platform reads it, 0 and negative numbers included.
    */
   AUTOMATION_DEFAULT_RUN_DURATION: number("seconds", 600, -LONGEST_S, LONGEST_S),
   /** How long a run may take at most. */
@@ -105,7 +105,10 @@ export const SETTINGS = {
    * `first_run`.
    */
   WATCHDOG_CLEANUP_DELAY: duration("5m", "0s", "24h"),
-  /** Belongs to the platform: how long after the end of a run its sandbox is deleted. It is paused until then. */
+  /**
+   * Belongs to the platform: how long after the end of a run its sandbox is deleted. It is paused until then, see [what
+   * becomes of the sandbox](verdicts.md#what-becomes-of-the-sandbox).
+   */
   AUTOMATION_SANDBOX_CLEANUP_DELAY_SECONDS: number("seconds", 0, 0, LONGEST_S),
   /** How long verdicts stay in the journal, unless a deletion is still pending. */
   // A day at least: the guard counts the last hour in the journal, so that much must never be gone.
