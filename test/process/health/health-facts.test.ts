@@ -131,7 +131,7 @@ describe("/health", () => {
     });
     await until(worker, {
       status: "failing",
-      reasons: [expect.stringMatching(/no expiry and blocks everybody: delete it/)],
+      reasons: [expect.stringMatching(/no expiry and blocks every worker: delete it/)],
       lease: { kind: "redis", holder: OTHER_HOLDER, expiresAt: null },
     });
     expect(await askHealth(worker, "/health")).toMatchObject({ status: 503 });
