@@ -53,6 +53,16 @@ describe("the rooms of src/", () => {
   });
 });
 
+describe("docs/design.md", () => {
+  it("says of every room what it is responsible for", () => {
+    const design = readFileSync(join(ROOT, "docs", "design.md"), "utf8");
+    const tables = design.split("\n").filter((line) => line.startsWith("| `"));
+    const rooms = linesIn(design).flatMap((line) => /^\w+\["(.+)"\]$/.exec(line)?.[1] ?? []);
+    expect(rooms.length).toBeGreaterThan(10);
+    expect(rooms.filter((room) => !tables.some((row) => row.includes(`\`${room}\``)))).toEqual([]);
+  });
+});
+
 describe("readImports", () => {
   it("finds the imports of this test tree's own kind of files", () => {
     const imports = readImports(join(ROOT, "src"));
