@@ -1,6 +1,6 @@
-/** What README.md, CONTRIBUTING.md and docs/ point to is there, and README.md stays short. */
+/** What documents and comments point to is there, and README.md stays short. */
 import { existsSync, readdirSync, readFileSync } from "node:fs";
-import { dirname, join, relative } from "node:path";
+import { basename, dirname, join, relative } from "node:path";
 import { describe, expect, it } from "vitest";
 
 const ROOT = join(import.meta.dirname, "..");
@@ -27,6 +27,32 @@ describe("the documents", () => {
   it("keep README.md within 150 lines", () => {
     const lines = readFileSync(join(ROOT, "README.md"), "utf8").trimEnd().split("\n");
     expect(lines.length).toBeLessThanOrEqual(README_LINES);
+  });
+});
+
+describe("comments", () => {
+  it("name files that exist", () => {
+    const files = sourceFiles();
+    const names = new Set([...files, ...DOCUMENTS].map((path) => basename(path)));
+    const wrong = files.flatMap((path) =>
+      namedIn(readFileSync(path, "utf8"))
+        .filter((name) => !names.has(name))
+        .map((name) => `${relative(ROOT, path)}: ${name}, no such file`),
+    );
+    expect(files.length).toBeGreaterThan(300);
+    expect(wrong).toEqual([]);
+  });
+});
+
+describe("namedIn", () => {
+  it("finds the names of files in comments, without their folders, and none in code", () => {
+    const text = [
+      "/** See docs/design.md, and sweep.ts. */",
+      'import { one } from "./other.ts";',
+      " * The rules stand in nowhere.ts.",
+      ["const x = 1;", "as third.ts does"].join(" // "),
+    ];
+    expect(namedIn(text.join("\n"))).toEqual(["design.md", "sweep.ts", "nowhere.ts", "third.ts"]);
   });
 });
 
@@ -57,6 +83,24 @@ describe("brokenLinks", () => {
     expect(of(markdown.join("\n"))).toEqual([]);
   });
 });
+
+function sourceFiles(): readonly string[] {
+  return ["src", "test"].flatMap((folder) =>
+    readdirSync(join(ROOT, folder), { recursive: true, encoding: "utf8" })
+      .filter((name) => name.endsWith(".ts"))
+      .map((name) => join(ROOT, folder, name)),
+  );
+}
+
+/** Examples in backticks are no names. */
+function namedIn(text: string): readonly string[] {
+  const comments = Array.from(text.matchAll(/(?:^ *\/?\*+ |\/\/ )(.*)$/gm), ([, comment = ""]) =>
+    comment.replaceAll(/`[^`]*`/g, ""),
+  );
+  return comments.flatMap((comment) =>
+    Array.from(comment.matchAll(/[\w./-]*\w\.(?:ts|md)\b/g), ([name]) => basename(name)),
+  );
+}
 
 function brokenLinks(path: string, markdown: string): readonly string[] {
   const links = Array.from(

@@ -3,7 +3,7 @@
  * answer must be about it: the same server runs other commands, whose exit codes prove nothing about the run.
  *
  * No output yet is the normal sign of a running command: output is stored per MiB and at the exit. What else it can
- * mean is a matter of command-fate.ts.
+ * mean is a matter of command-status.ts.
  *
  * The last event has what was left of the output, which can be next to nothing. A failure's tails are then completed
  * from the event before it. That is for people to read: whatever comes of it, the exit code stands.
