@@ -24,6 +24,15 @@ describe("the documents", () => {
     expect(broken).toEqual([]);
   });
 
+  it("name files and folders of the repository that exist", () => {
+    const wrong = DOCUMENTS.flatMap((path) =>
+      pathsIn(readFileSync(path, "utf8"))
+        .filter((named) => !existsSync(join(ROOT, named)))
+        .map((named) => `${relative(ROOT, path)}: ${named}, no such file`),
+    );
+    expect(wrong).toEqual([]);
+  });
+
   it("keep README.md within 150 lines", () => {
     const lines = readFileSync(join(ROOT, "README.md"), "utf8").trimEnd().split("\n");
     expect(lines.length).toBeLessThanOrEqual(README_LINES);
@@ -100,6 +109,12 @@ function namedIn(text: string): readonly string[] {
   return comments.flatMap((comment) =>
     Array.from(comment.matchAll(/[\w./-]*\w\.(?:ts|md)\b/g), ([name]) => basename(name)),
   );
+}
+
+/** What stands in backticks and begins like a path of this repository; `src/*.ts` is none. */
+function pathsIn(markdown: string): readonly string[] {
+  const inline = withoutCode(markdown).matchAll(/`((?:src|test|docs|drizzle)\/[\w./-]+)`/g);
+  return Array.from(inline, ([, path = ""]) => path);
 }
 
 function brokenLinks(path: string, markdown: string): readonly string[] {
