@@ -19,8 +19,7 @@ const LAYERS: Readonly<Record<string, readonly string[]>> = {
   commands: ["app", "report", "config", "watchdog", "rules"],
   report: ["rules"],
   app: ["config", "io", "watchdog", "rules"],
-  // A setting is read by the parser of the part that uses it.
-  config: ["io", "rules"],
+  config: ["rules"],
   io: ["watchdog", "rules"],
   watchdog: ["rules"],
   rules: [],
