@@ -10,7 +10,7 @@ import type { Journal } from "../watchdog/journal-ports.ts";
 import type { Log } from "../watchdog/ports.ts";
 import type { Leadership, RunStore } from "../watchdog/store-ports.ts";
 
-/** A statement that has no answer after this long is given up with its connection. Design section 6. */
+/** A statement that has no answer after this long is given up with its connection. See docs/design.md, SQL rules. */
 const CALL_DEADLINE_MS = 15_000;
 const CLOSE_WITHIN_MS = 2000;
 

@@ -17,7 +17,7 @@ type Needed = Pick<ProcessContext, "env" | "readFile" | "stdout"> & {
 export async function healthcheck({ env, readFile, stdout, stderr }: Needed): Promise<number> {
   const { config } = parsePart(env, readFile, readHealth);
   if (config.port === null || config.port === 0) {
-    stdout.write("there is no fixed port to ask, see WATCHDOG_HEALTH_PORT\n");
+    stdout.write("no fixed port to ask, WATCHDOG_HEALTH_PORT is off or 0\n");
     return 0;
   }
   const { alive, answer } = await askLiveness(config.host, config.port);

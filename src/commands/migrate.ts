@@ -30,6 +30,6 @@ export async function migrate(
     stderr.write("schema watchdog is not up to date: run `run-watchdog migrate`\n");
     return 2;
   }
-  if (withHostTables) stdout.write("host tables are there\n");
+  if (withHostTables) stdout.write("the host's tables exist\n");
   return 0;
 }

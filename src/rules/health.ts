@@ -53,7 +53,7 @@ export const MISSED_TICKS = 3;
 export function liveness(facts: HealthFacts): Liveness {
   const reasons: string[] = [];
   if (facts.nowMs - facts.nextTickAtMs > TICK_GRACE_MS) {
-    reasons.push("the scheduler has not fired when it was due");
+    reasons.push("the scheduler did not fire when it was due");
   }
   const patienceMs = 3 * facts.verifyTimeoutMs + 30_000;
   if (facts.progressAtMs !== null && facts.nowMs - facts.progressAtMs > patienceMs) {
@@ -87,7 +87,9 @@ export function health(facts: HealthFacts): Health {
     failing.push(`nobody has swept for ${MISSED_TICKS} scheduled ticks`);
   }
   if (facts.endlessLeaseKey !== null) {
-    failing.push(`the key ${facts.endlessLeaseKey} has no expiry and blocks everybody: delete it`);
+    failing.push(
+      `the key ${facts.endlessLeaseKey} has no expiry and blocks every worker: delete it`,
+    );
   }
   const degraded = [...readiness(facts).reasons];
   if (facts.otherLeaseKind !== null) {
@@ -128,7 +130,7 @@ function sweepProblems(lastSweep: string | null, heldFor: string | null): readon
     case "error":
       return ["the last sweep failed, the log says why"];
     case "partial":
-      return ["the last sweep had runs it could not handle, or no answer from the backend"];
+      return ["the last sweep could not handle some runs, or the backend gave no usable answer"];
     case "held":
       return [`holding: ${heldFor ?? "the guard did not let verdicts through"}`];
     default:

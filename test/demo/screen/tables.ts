@@ -68,7 +68,7 @@ export function actionLines(actions: Actions): readonly string[] {
     ["completed", completed, "exit code 0"],
     ["failed", failed, why],
     ["deferred", counts.deferred, `may well be alive: asked again after ${TIMING.deferS} s`],
-    ["suspected", counts.suspected, "seems dead: has to be seen once more"],
+    ["suspected", counts.suspected, "looks dead, must be observed again"],
     ["held", counts.held, "dead by all signs, but too many at once: left to a person"],
     ["undetermined", counts.undetermined, "429 or 502 is no proof: asked again"],
     ["lost-race", counts.lostRace, "a callback or cancel was first: left alone"],

@@ -134,7 +134,7 @@ describe("/health", () => {
       status: "failing",
       // On a slow machine it says as well that nobody has swept for some ticks.
       reasons: expect.arrayContaining([
-        expect.stringMatching(/no expiry and blocks everybody: delete it/),
+        expect.stringMatching(/no expiry and blocks every worker: delete it/),
       ]),
       lease: { kind: "redis", holder: OTHER_HOLDER, expiresAt: null },
     });

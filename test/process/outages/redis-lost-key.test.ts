@@ -129,7 +129,7 @@ describe("a lease whose key has lost its expiry", () => {
         status: "failing",
         role: "standby",
         reasons: expect.arrayContaining([
-          `the key ${key} has no expiry and blocks everybody: delete it`,
+          `the key ${key} has no expiry and blocks every worker: delete it`,
         ]),
       });
       expect(await statusOf(standby, "/readyz")).toBe(200);

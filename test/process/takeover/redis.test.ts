@@ -87,7 +87,7 @@ describe("a worker that meets a lease without an expiry", () => {
       status: "failing",
       role: "standby",
       reasons: expect.arrayContaining([
-        `the key ${key} has no expiry and blocks everybody: delete it`,
+        `the key ${key} has no expiry and blocks every worker: delete it`,
       ]),
     });
     expect(await statusOf(worker, "/health")).toBe(503);
