@@ -193,7 +193,7 @@ describe("demo that cannot begin", () => {
     const demo = start("--program", join(temporary, "nothing.js"));
     expect(await demo.exit).toEqual({ code: 2, signal: null });
     expect(demo.text).toBe(
-      `demo: the built worker is not there: ${temporary}/nothing.js; build it with: npm run build:main\n`,
+      `demo: the built worker is not there: ${temporary}/nothing.js; build it with: npm run build\n`,
     );
   });
 

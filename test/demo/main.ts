@@ -128,7 +128,7 @@ function missingFor({ count, program }: Options): string | null {
     return `--runs must be from ${FEWEST_RUNS} (a run of each kind) to ${MOST_RUNS}, got ${count}`;
   }
   if (!existsSync(program)) {
-    return `the built worker is not there: ${program}; build it with: npm run build:main`;
+    return `the built worker is not there: ${program}; build it with: npm run build`;
   }
   try {
     installedBinaries();
