@@ -6,9 +6,9 @@ FROM ${NODE_IMAGE} AS build
 WORKDIR /app
 COPY package.json package-lock.json ./
 RUN npm ci --ignore-scripts --no-audit --no-fund
-COPY tsconfig.json ./
+COPY tsconfig.json rolldown.config.ts ./
 COPY src ./src
-RUN npm run build:main
+RUN npm run build
 
 FROM ${NODE_IMAGE}
 LABEL org.opencontainers.image.title="run-watchdog" \

@@ -1,6 +1,6 @@
 import { Command as Commander, CommanderError, InvalidArgumentError, Option } from "commander";
 import { parseDuration } from "./config/env/env-reader.ts";
-import { clean } from "./rules/text.ts";
+import { canonicalRunId, clean } from "./rules/text.ts";
 
 export type Output = "human" | "json" | "github";
 
@@ -42,14 +42,10 @@ export function parseArgv(argv: readonly string[], version: string): Parsed {
     command = parsed;
   });
   for (const part of [program, ...program.commands]) {
-    part.exitOverride().configureOutput({
-      writeOut: (chunk) => {
-        text += chunk;
-      },
-      writeErr: (chunk) => {
-        text += chunk;
-      },
-    });
+    const write = (chunk: string) => {
+      text += chunk;
+    };
+    part.exitOverride().configureOutput({ writeOut: write, writeErr: write });
   }
   try {
     // A default command of commander's would take a mistyped one for an argument.
@@ -66,9 +62,9 @@ function usage(version: string, found: (command: Command) => void): Commander {
   const program = new Commander("run-watchdog")
     .description("Finds agent runs stuck in RUNNING past their deadline and writes what happened.")
     .version(version)
-    .showHelpAfterError("(run-watchdog --help tells more)")
+    .showHelpAfterError("(see run-watchdog --help)")
     .helpCommand(false)
-    .addHelpText("after", `\n${EXIT_CODES}\nSettings come from the environment, see README.md.`);
+    .addHelpText("after", `\n${EXIT_CODES}\nSettings are environment variables, see README.md.`);
 
   program
     .command("run")
@@ -78,13 +74,13 @@ function usage(version: string, found: (command: Command) => void): Commander {
   program
     .command("once")
     .description("one sweep, then exit with a code that says how it went")
-    .option("--dry-run", "judge with every limit, write nothing, take no lease", false)
-    .option("--run <id...>", "only these runs; those not past their deadline are skipped", uuids)
+    .option("--dry-run", "judge as usual, but take no lease and write nothing", false)
+    .option("--run <id...>", "only these runs; those that are not overdue are skipped", uuids)
     .option("--limit <n>", "at most this many runs", positive)
-    .option("--wait <duration>", "wait this long for the lease, such as 30s or 5m", waitTime, 0)
+    .option("--wait <duration>", "how long to wait for the lease, such as 30s or 5m", waitTime, 0)
     .option(
       "--override-guard <reason>",
-      "let every confirmed presumption through, for this sweep; the reason goes to the journal",
+      "write every confirmed presumption, whatever the guard says; the journal keeps the reason",
       overrideReason,
     )
     .addOption(
@@ -92,51 +88,44 @@ function usage(version: string, found: (command: Command) => void): Commander {
         .choices(["human", "json", "github"])
         .default("human"),
     )
-    .action((options: OnceOptions) => found(onceCommand(options)));
+    .action(({ run, limit, wait, overrideGuard, ...rest }: OnceOptions) =>
+      found({
+        name: "once",
+        ...rest,
+        runIds: run ?? null,
+        limit: limit ?? null,
+        waitMs: wait,
+        overrideReason: overrideGuard ?? null,
+      }),
+    );
 
   program
     .command("migrate")
     .description("create or update the worker's own tables; safe from several pods at once")
-    .option("--check", "only tell what is missing, exit with 2 if something is", false)
+    .option("--check", "only list what is missing; exit with 2 if anything is", false)
     .option("--with-host-tables", "also create the host's tables, for development", false)
     .action((options: Omit<MigrateCommand, "name">) => found({ name: "migrate", ...options }));
 
   program
     .command("healthcheck")
-    .description("ask the worker of this container whether it is alive, exit with 1 if not")
+    .description("ask the worker of this container whether it is alive; exit with 1 if not")
     .action(() => found({ name: "healthcheck" }));
 
   return program;
 }
 
-interface OnceOptions {
-  readonly dryRun: boolean;
+/** As commander names them. */
+interface OnceOptions extends Pick<OnceCommand, "dryRun" | "output"> {
   readonly run?: readonly string[];
   readonly limit?: number;
   readonly wait: number;
   readonly overrideGuard?: string;
-  readonly output: Output;
-}
-
-function onceCommand(options: OnceOptions): OnceCommand {
-  const { dryRun, run, limit, wait, overrideGuard, output } = options;
-  return {
-    name: "once",
-    dryRun,
-    runIds: run ?? null,
-    limit: limit ?? null,
-    waitMs: wait,
-    overrideReason: overrideGuard ?? null,
-    output,
-  };
 }
 
 function uuids(value: string, before: readonly string[] | undefined): readonly string[] {
-  const parts = /^([0-9a-f]{8})-?([0-9a-f]{4})-?([0-9a-f]{4})-?([0-9a-f]{4})-?([0-9a-f]{12})$/i;
-  const [, ...found] = parts.exec(value) ?? [];
-  if (found.length === 0) throw new InvalidArgumentError("It must be a run's id, a UUID.");
-  // As Postgres prints it, so that two ways to write one id are one run.
-  return [...(before ?? []), found.join("-").toLowerCase()];
+  const id = canonicalRunId(value);
+  if (id === null) throw new InvalidArgumentError("It must be a run's id, a UUID.");
+  return [...(before ?? []), id];
 }
 
 function positive(value: string): number {
@@ -155,7 +144,7 @@ function waitTime(value: string): number {
 
 function overrideReason(value: string): string {
   const reason = clean(value).trim();
-  if (reason === "") throw new InvalidArgumentError("It must say why, for those who ask later.");
+  if (reason === "") throw new InvalidArgumentError("It must say why: the journal keeps it.");
   return reason;
 }
 
@@ -164,9 +153,10 @@ const EXIT_CODES = `Exit codes:
   1    unexpected error, the output could not be written, or the sweep lost its
        lease, its epoch or its database
   2    bad usage, configuration or schema
-  3    a run could not be handled or asked about, or no run got an answer from the backend
+  3    a run could not be handled, or was skipped because the backend is not to be
+       asked, or no answer from the backend could be used
   4    the guard held verdicts back
-  69   Postgres or Redis unreachable, or they let nobody in; nothing was swept
+  69   Postgres or Redis unreachable, or the login was rejected; nothing was swept
   75   another worker holds the lease, nothing was swept
   143  stopped by SIGTERM (130: SIGINT) after finishing what was in flight
 `;

@@ -1,16 +1,37 @@
-/** For hosts written in TypeScript: the worker inside another process, with a backend of the host's own if it has one. */
+/**
+ * For hosts written in TypeScript: the worker inside another process, with a backend of the host's own if it has one.
+ * Nothing here changes anything of the process: no V8 flags, no signals, no output.
+ */
+import "./supported-node.ts";
+import process from "node:process";
+import packageJson from "../package.json" with { type: "json" };
+import { type HealthAnswer, type HealthPath, healthAnswers } from "./app/health.ts";
+import { type MigrateOptions, type MigrateResult, migrateDatabase } from "./app/postgres.ts";
 import { openRuntime } from "./app/runtime.ts";
 import type { Config } from "./config/config.ts";
 import type { SweepReport } from "./rules/report.ts";
+import { canonicalRunId, clean } from "./rules/text.ts";
+import { dryRunSweep } from "./watchdog/lead/dry-run.ts";
 import { leadSweep } from "./watchdog/lead/lead-sweep.ts";
 import type { Backend, Log } from "./watchdog/ports.ts";
+import type { SweepRequest } from "./watchdog/sweep/model.ts";
 import { Worker } from "./watchdog/worker.ts";
 import type { WorkerFacts } from "./watchdog/worker-status.ts";
 
-export type { Config } from "./config/config.ts";
+export type { HealthAnswer, HealthPath } from "./app/health.ts";
+export type { MigrateOptions, MigrateResult } from "./app/postgres.ts";
+export type { Config, Parsed, ParseOptions } from "./config/config.ts";
 export { ConfigError, parseConfig } from "./config/config.ts";
-export type { Evidence, Failure, RunSnapshot } from "./rules/model.ts";
-export type { RunOutcome, SweepReport } from "./rules/report.ts";
+export type { DependencyStatus, Health, HealthFacts, Liveness, Readiness } from "./rules/health.ts";
+export { health, liveness, readiness } from "./rules/health.ts";
+export type { Evidence, Failure, GoneReason, RunSnapshot } from "./rules/model.ts";
+export type { RunOutcome, SweepReport, SweepStatus } from "./rules/report.ts";
+export {
+  LeaseLostError,
+  LeaseUnavailableError,
+  StoreSchemaError,
+  StoreUnavailableError,
+} from "./watchdog/errors.ts";
 export type {
   ApiThrottle,
   Backend,
@@ -25,8 +46,8 @@ export type { WorkerFacts } from "./watchdog/worker-status.ts";
 
 export interface WatchdogOptions {
   /**
-   * Instead of the one the configuration names. A question that outlasts `WATCHDOG_VERIFY_TIMEOUT` is left behind, and an
-   * answer of another shape teaches nothing.
+   * Instead of the one the configuration names. A question that outlasts `WATCHDOG_VERIFY_TIMEOUT` is given up, and an
+   * answer of another shape counts as "cannot tell".
    */
   readonly backend?: Backend;
   /** pino's methods; nothing is logged without it. */
@@ -35,49 +56,101 @@ export interface WatchdogOptions {
   readonly name?: string;
 }
 
+export interface SweepOnceOptions {
+  /** Judges on the same path and with every limit, takes no lease and writes nothing. */
+  readonly dryRun?: boolean;
+  /** Only these runs, as UUIDs; those that are not past their deadline are skipped. */
+  readonly runIds?: readonly string[];
+  /** At most this many runs; a whole number from 1. */
+  readonly limit?: number;
+  /** Lets every confirmed presumption of this sweep pass the guard. Says why; the journal keeps it. */
+  readonly overrideReason?: string;
+}
+
 export interface Watchdog extends AsyncDisposable {
   /** Sweeps on the schedule until the signal aborts and everything in flight has ended. Never rejects. */
   run(signal: AbortSignal): Promise<void>;
   /**
    * One sweep now.
    *
-   * @returns `null` when another worker holds the lease.
-   * @throws when Postgres, its schema or the lease store cannot be used; nothing was swept then.
+   * @returns `null` when another worker holds the lease, or the fleet keeps it elsewhere (`REDIS_URL`); a dry run needs
+   *   none. What goes wrong once the sweep has begun is in the report.
+   * @throws StoreUnavailableError, StoreSchemaError, LeaseUnavailableError, LeaseLostError or the signal's reason when
+   *   nothing was swept; TypeError when an option is none of what it may be.
    */
-  sweepOnce(signal: AbortSignal): Promise<SweepReport | null>;
-  /** What the worker knows about itself, from memory; feeds a health endpoint of the host's own. */
+  sweepOnce(signal: AbortSignal, options?: SweepOnceOptions): Promise<SweepReport | null>;
+  /** What the worker knows about itself, from memory: for `liveness`, `readiness` and `health`. */
   facts(): WorkerFacts;
+  /** What the command's own endpoint answers at that path, from memory: for an HTTP server of the host's own. */
+  answer(path: HealthPath): HealthAnswer;
 }
 
-/** Opens no connection by itself; dispose of it when it is not needed any more. */
+/**
+ * Opens no connection by itself; dispose of it when it is not needed any more.
+ *
+ * @throws ConfigError when `config` was parsed for a backend of your own, and there is none.
+ */
 export function createWatchdog(config: Config, options: WatchdogOptions = {}): Watchdog {
-  const log = options.log ?? SILENT;
-  const facts = {
-    hostname: options.name ?? "embedded",
-    pid: 0,
-    version: "embedded",
-    nodeVersion: "embedded",
-  };
-  const { backend } = options;
-  const runtime = openRuntime(config, facts, log, backend === undefined ? {} : { backend });
-  const { deps, schedule } = runtime;
+  const { backend, log = SILENT, name = "embedded" } = options;
+  const { version } = packageJson;
+  const facts = { hostname: name, pid: 0, version, nodeVersion: process.version };
+  const runtime = openRuntime(config, facts, log, { backend });
+  const { deps, schedule, build } = runtime;
   const worker = new Worker({ ...deps, schedule }, runtime.options);
+  const answers = healthAnswers(config, build, () => worker.facts());
   return {
     run: (signal) => worker.run(signal),
     facts: () => worker.facts(),
-    async sweepOnce(signal) {
-      const request = {
-        trigger: "once",
-        intervalMs: schedule.intervalMs(),
-        runIds: null,
-        limit: null,
-        overrideReason: null,
-      } as const;
-      const result = await leadSweep({ ...deps, watch: {} }, runtime.options, request, signal);
+    answer: (path) => answers[path](),
+    async sweepOnce(signal, { dryRun = false, ...selection } = {}) {
+      const request = requestOf(selection, schedule.intervalMs());
+      const unwatched = { ...deps, watch: {} };
+      if (dryRun) {
+        return (await dryRunSweep(unwatched, runtime.options, request, signal)).report;
+      }
+      const result = await leadSweep(unwatched, runtime.options, request, signal);
       return result.kind === "swept" ? result.report : null;
     },
     [Symbol.asyncDispose]: () => runtime[Symbol.asyncDispose](),
   };
 }
 
+/**
+ * Creates or updates the schema `watchdog`, as the command `migrate` does; safe from several processes at once. With
+ * `check` it only tells what is missing.
+ *
+ * @throws StoreUnavailableError, StoreSchemaError when a privilege is missing, or the signal's reason.
+ */
+export function migrate(
+  { database }: Pick<Config, "database">,
+  signal: AbortSignal,
+  { check = false, withHostTables = false }: Partial<MigrateOptions> = {},
+): Promise<MigrateResult> {
+  return migrateDatabase(database, { check, withHostTables }, signal);
+}
+
 const SILENT: Log = { debug() {}, info() {}, warn() {}, error() {} };
+
+function requestOf(
+  { runIds, limit, overrideReason }: Omit<SweepOnceOptions, "dryRun">,
+  intervalMs: number,
+): SweepRequest {
+  if (limit !== undefined && !(Number.isSafeInteger(limit) && limit >= 1)) {
+    throw new TypeError(`limit must be a whole number from 1, got ${limit}`);
+  }
+  const reason = overrideReason === undefined ? null : clean(overrideReason).trim();
+  if (reason === "") throw new TypeError("overrideReason must say why, got no text");
+  return {
+    trigger: "once",
+    intervalMs,
+    runIds: runIds?.map(runIdOf) ?? null,
+    limit: limit ?? null,
+    overrideReason: reason,
+  };
+}
+
+function runIdOf(text: string): string {
+  const id = canonicalRunId(text);
+  if (id === null) throw new TypeError(`runIds must hold UUIDs, got ${JSON.stringify(text)}`);
+  return id;
+}

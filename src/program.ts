@@ -6,7 +6,7 @@ import { keepHeapSmall } from "./app/heap.ts";
 import { fileReader } from "./app/read-file.ts";
 import { type Stdout, watchStdout } from "./app/stdout.ts";
 import { type Command, parseArgv } from "./cli.ts";
-import type { Surroundings } from "./commands/surroundings.ts";
+import type { ProcessContext } from "./commands/process-context.ts";
 import { ConfigError } from "./config/config.ts";
 import { exitCodeUntold } from "./rules/exit-code.ts";
 import { StopRequestedError, StoreSchemaError, StoreUnavailableError } from "./watchdog/errors.ts";
@@ -47,74 +47,55 @@ function stopRequest(stop: AbortSignal): AbortSignal {
 }
 
 async function obey(process: NodeJS.Process, stdout: Stdout, signal: AbortSignal): Promise<number> {
-  const parsed = parseArgv(process.argv.slice(2), packageJson.version);
+  const { version } = packageJson;
+  const parsed = parseArgv(process.argv.slice(2), version);
   if (parsed.kind === "text") {
     (parsed.exitCode === 0 ? stdout : process.stderr).write(parsed.text);
     return parsed.exitCode;
   }
-  try {
-    return await execute(parsed.command, surroundingsOf(process, stdout), signal);
-  } catch (error) {
-    return explain(error, process.stderr);
-  }
-}
-
-function surroundingsOf(process: NodeJS.Process, stdout: Stdout): Surroundings {
-  return {
-    env: process.env,
+  const { env, stderr, pid, version: nodeVersion } = process;
+  const context: ProcessContext = {
+    ...{ env, stdout, stderr, hostname: hostname(), pid, version, nodeVersion },
     readFile: fileReader(),
     appendFile: (path, text) => appendFileSync(path, text),
-    stdout,
-    stderr: process.stderr,
-    hostname: hostname(),
-    pid: process.pid,
-    version: packageJson.version,
-    nodeVersion: process.version,
   };
+  try {
+    return await execute(parsed.command, context, signal);
+  } catch (error) {
+    return explain(error, stderr);
+  }
 }
 
 async function execute(
   command: Command,
-  surroundings: Surroundings,
+  context: ProcessContext,
   signal: AbortSignal,
 ): Promise<number> {
   // Each loads what it needs: a probe that comes every half a minute must not cost as much as the worker.
   switch (command.name) {
-    case "run": {
-      const { run } = await import("./commands/run.ts");
-      return await run(surroundings, signal);
-    }
-    case "once": {
-      const { once } = await import("./commands/once.ts");
-      return await once(surroundings, command, signal);
-    }
-    case "migrate": {
-      const { migrate } = await import("./commands/migrate.ts");
-      return await migrate(surroundings, command, signal);
-    }
-    case "healthcheck": {
-      const { healthcheck } = await import("./commands/healthcheck.ts");
-      return await healthcheck(surroundings);
-    }
+    case "run":
+      return (await import("./commands/run.ts")).run(context, signal);
+    case "once":
+      return (await import("./commands/once.ts")).once(context, command, signal);
+    case "migrate":
+      return (await import("./commands/migrate.ts")).migrate(context, command, signal);
+    case "healthcheck":
+      return (await import("./commands/healthcheck.ts")).healthcheck(context);
   }
 }
 
 /** What went wrong before or instead of the command's own report. */
 function explain(error: unknown, stderr: NodeJS.WriteStream): number {
-  if (error instanceof ConfigError || error instanceof StoreSchemaError) {
-    stderr.write(`run-watchdog: ${error.message}\n`);
-    return 2;
-  }
-  if (error instanceof StoreUnavailableError) {
-    stderr.write(`run-watchdog: ${error.message}\n`);
-    return 69;
-  }
-  if (error instanceof StopRequestedError) {
-    stderr.write(`run-watchdog: ${error.message}\n`);
-    return error.signal === "SIGTERM" ? 143 : 130;
-  }
-  const text = error instanceof Error ? (error.stack ?? error.message) : String(error);
-  stderr.write(`run-watchdog: unexpected error: ${text}\n`);
+  const exitCode = exitCodeOf(error);
+  const { message, stack = message } = error instanceof Error ? error : { message: String(error) };
+  stderr.write(`run-watchdog: ${exitCode === 1 ? `unexpected error: ${stack}` : message}\n`);
+  return exitCode;
+}
+
+function exitCodeOf(error: unknown): number {
+  if (error instanceof ConfigError || error instanceof StoreSchemaError) return 2;
+  if (error instanceof StoreUnavailableError) return 69;
+  if (error instanceof StopRequestedError) return error.signal === "SIGTERM" ? 143 : 130;
   return 1;
 }
 

@@ -94,7 +94,7 @@ describe("parseArgv", () => {
       if (parsed.kind !== "text") throw new Error("it was accepted");
       expect(parsed.exitCode).toBe(2);
       for (const part of says) expect(parsed.text).toContain(part);
-      expect(parsed.text).toContain("run-watchdog --help tells more");
+      expect(parsed.text).toContain("see run-watchdog --help");
     });
   }
 

@@ -60,7 +60,7 @@ export default defineConfig({
             "app/cleanup/{proof,resume,first-run-races}.test.ts",
             "app/{incident,verdict-table/proofs}.test.ts",
           ],
-          globalSetup: ["services/global-setup.ts", "services/pgbouncer/pgbouncer-setup.ts"],
+          globalSetup: ["services/global-setup.ts", "services/pgbouncer/setup.ts"],
           deps: BUNDLED,
           ...PATIENT,
         },

@@ -1,4 +1,4 @@
-/** The README promises what happens when things go wrong; here stands which tests hold it to that. */
+/** docs/operating.md promises what happens when things go wrong; here stands which tests hold it to that. */
 import { existsSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { describe, expect, it } from "vitest";
@@ -15,7 +15,7 @@ const PROVED_BY: Readonly<Record<string, readonly string[]>> = {
     "io/api-gate/adaptive-limit.test.ts",
     "watchdog/lead/leader-sweep-throttle.test.ts",
   ],
-  "it refuses valid keys (401)": [
+  "it rejects valid keys (401)": [
     "replays/valid-keys-refused.test.ts",
     "io/openhands/keys.test.ts",
   ],
@@ -25,28 +25,28 @@ const PROVED_BY: Readonly<Record<string, readonly string[]>> = {
     "watchdog/sweep/confirmations.test.ts",
     "app/hostile-neighbours.test.ts",
   ],
-  "Redis is down": ["process/outages/outages-redis.test.ts"],
+  "Redis is down": ["process/outages/redis.test.ts"],
   "Redis forgets the lease": [
-    "process/outages/outages-redis-lost-key.test.ts",
+    "process/outages/redis-lost-key.test.ts",
     "io/redis/outages.test.ts",
-    "process/takeover/takeover-redis.test.ts",
+    "process/takeover/redis.test.ts",
   ],
   "Postgres is down": [
     "replays/postgres-away-for-a-minute.test.ts",
-    "process/outages/outages-postgres.test.ts",
+    "process/outages/postgres.test.ts",
     "io/postgres/pooler.test.ts",
   ],
   "Postgres answers late": [
     "io/postgres/connection/left-behind.test.ts",
     "watchdog/sweep/late-writes.test.ts",
-    "process/outages/outages-postgres.test.ts",
+    "process/outages/postgres.test.ts",
   ],
-  "clocks are apart": ["replays/clocks-five-minutes-apart.test.ts"],
-  "two leaders": ["races/two-watchdogs.test.ts", "app/cleanup/shared.test.ts"],
+  "clocks differ": ["replays/clocks-five-minutes-apart.test.ts"],
+  "two workers lead": ["races/two-watchdogs.test.ts", "app/cleanup/shared.test.ts"],
   "a worker is killed": ["process/takeover/takeover.test.ts", "app/cleanup/resume.test.ts"],
   "the log cannot be written": ["io/log-sink.test.ts", "process/unwritable-output.test.ts"],
   "the platform's own watchdog is parked": ["app/cleanup/stamped.test.ts"],
-  "it runs beside the worker": ["app/cleanup/deferred.test.ts"],
+  "the platform's own watchdog runs too": ["app/cleanup/deferred.test.ts"],
   "a row cannot be written": [
     "watchdog/sweep/run-trouble.test.ts",
     "io/postgres/substrate/refused-writes.test.ts",
@@ -55,13 +55,13 @@ const PROVED_BY: Readonly<Record<string, readonly string[]>> = {
 };
 
 describe("what happens when", () => {
-  const readme = readFileSync(join(import.meta.dirname, "..", "README.md"), "utf8");
-  const [, section = ""] = readme.split("\n## What happens when\n");
+  const operating = readFileSync(join(import.meta.dirname, "..", "docs", "operating.md"), "utf8");
+  const [, section = ""] = operating.split("\n## What happens when\n");
   const [table = ""] = section.split("\n## ");
   const rows = table.split("\n").filter((line) => line.startsWith("| "));
   const cases = rows.slice(2).map((line) => line.split("|")[1]?.trim() ?? "");
 
-  it("has a test for every line of the README", () => {
+  it("has a test for every line of the table", () => {
     expect(cases.length).toBeGreaterThan(5);
     expect(cases.filter((name) => PROVED_BY[name] === undefined)).toEqual([]);
     expect(Object.keys(PROVED_BY).filter((name) => !cases.includes(name))).toEqual([]);

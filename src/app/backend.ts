@@ -1,5 +1,5 @@
-import type { Config } from "../config/config.ts";
-import type { Rotating } from "../config/env/reloadable-secret.ts";
+import { type Config, ConfigError } from "../config/config.ts";
+import type { ReloadableSecret } from "../config/env/reloadable-secret.ts";
 import { systemClock } from "../io/clock.ts";
 import { genericHttpBackend } from "../io/generic-http/generic-http.ts";
 import type { Secret } from "../io/http/call.ts";
@@ -7,23 +7,25 @@ import { HttpClient } from "../io/http/client.ts";
 import { agentServerBackend } from "../io/openhands/agent-server.ts";
 import { openHandsCloudBackend } from "../io/openhands/cloud.ts";
 import type { Backend, Log } from "../watchdog/ports.ts";
-import { youngCollector } from "./heap.ts";
 
 export type OpenBackend = Backend & AsyncDisposable;
 
 /** The backend the configuration names. Connects when it is asked something. */
-export function openBackend(config: Config, log: Log): OpenBackend {
+export function openBackend(
+  config: Config,
+  log: Log,
+  onBulk: (() => void) | undefined,
+): OpenBackend {
   const proxy = config.proxy.current;
-  const http = new HttpClient({ proxy, clock: systemClock, onBulk: youngCollector() });
+  const http = new HttpClient({ proxy, clock: systemClock, ...(onBulk && { onBulk }) });
   return Object.assign(chooseBackend(config, http, log), {
     [Symbol.asyncDispose]: () => http.close(),
   });
 }
 
-function chooseBackend(config: Config, http: HttpClient, log: Log): Backend {
-  const { concurrency, apiConcurrency, verifyTimeoutMs } = config.sweep;
+function chooseBackend({ backend, sweep }: Config, http: HttpClient, log: Log): Backend {
+  const { concurrency, apiConcurrency, verifyTimeoutMs } = sweep;
   const shared = { http, clock: systemClock, concurrency, verifyTimeoutMs };
-  const { backend } = config;
   switch (backend.kind) {
     case "openhands-cloud": {
       const { baseUrl, agentHosts } = backend;
@@ -40,14 +42,20 @@ function chooseBackend(config: Config, http: HttpClient, log: Log): Backend {
       const token = secretOf(backend.token, log);
       return genericHttpBackend({ ...shared, verifyUrl, cleanupUrl, token });
     }
+    case "own":
+      throw new ConfigError([
+        "createWatchdog must be given a backend, because the configuration was parsed for one of your own, got none",
+      ]);
   }
 }
 
-function secretOf<T extends string | null>(rotating: Rotating<T>, log: Log): Secret<T> {
-  return {
-    get current() {
-      return rotating.current;
+function secretOf<T extends string | null>(reloadable: ReloadableSecret<T>, log: Log): Secret<T> {
+  const secret = {
+    current: reloadable.current,
+    refresh() {
+      secret.current = reloadable.refresh(log);
+      return secret.current;
     },
-    refresh: () => rotating.refresh(log),
   };
+  return secret;
 }

@@ -2,12 +2,17 @@ import { type Config, ConfigError } from "../config/config.ts";
 import { withoutAddresses } from "../io/health/addresses.ts";
 import { probe } from "../io/health/probe.ts";
 import { type Answer, type HealthServer, openHealthServer } from "../io/health/server.ts";
-import { health, liveness, readiness, type Standing } from "../rules/health.ts";
+import { type DependencyStatus, health, liveness, readiness } from "../rules/health.ts";
 import type { SweepReport } from "../rules/report.ts";
 import type { Log, SharedApi } from "../watchdog/ports.ts";
 import type { WorkerFacts } from "../watchdog/worker-status.ts";
 
 const PROBE_WITHIN_MS = 4000;
+
+export type HealthPath = "/livez" | "/readyz" | "/health";
+
+/** `status` is an HTTP status, `body` is to be sent as JSON. */
+export type HealthAnswer = Answer;
 
 export interface Build {
   readonly version: string;
@@ -29,17 +34,9 @@ export async function openHealth(
 ): Promise<HealthServer | null> {
   const { host, port } = config.health;
   if (port === null) return null;
-  const facts = () => forAnybody(workerFacts(), config);
   try {
-    const server = await openHealthServer({
-      host,
-      port,
-      routes: {
-        "/livez": () => livezAnswer(facts()),
-        "/readyz": () => readyzAnswer(facts()),
-        "/health": () => healthAnswer(facts(), build),
-      },
-    });
+    const routes = healthAnswers(config, build, workerFacts);
+    const server = await openHealthServer({ host, port, routes });
     log.info({ url: server.url }, "health endpoint is up");
     return server;
   } catch (error) {
@@ -81,14 +78,26 @@ export async function askLiveness(
   }
 }
 
+/** What is said at each path, from memory. */
+export function healthAnswers(
+  config: Config,
+  build: Build,
+  workerFacts: () => WorkerFacts,
+): Readonly<Record<HealthPath, () => HealthAnswer>> {
+  const facts = () => forAnybody(workerFacts(), config);
+  return {
+    "/livez": () => livezAnswer(facts()),
+    "/readyz": () => readyzAnswer(facts()),
+    "/health": () => healthAnswer(facts(), build),
+  };
+}
+
 /** Who may ask for health need not know where the stores are. */
 function forAnybody(facts: WorkerFacts, { database, redis }: Config): WorkerFacts {
   const { host, path } = database.endpoint.current;
   const known = [host, path, redis?.current.host].filter((part) => part != null);
-  const shown = (standing: Standing): Standing =>
-    typeof standing === "string"
-      ? standing
-      : { problem: withoutAddresses(standing.problem, known) };
+  const shown = (status: DependencyStatus): DependencyStatus =>
+    typeof status === "string" ? status : { problem: withoutAddresses(status.problem, known) };
   return { ...facts, postgres: shown(facts.postgres), lease: shown(facts.lease) };
 }
 
@@ -117,16 +126,13 @@ function healthAnswer(facts: WorkerFacts, build: Build): Answer {
     },
     sweep: {
       nextAt: facts.nextSweepAt.toISOString(),
-      own: facts.ownLastSweep === null ? null : withoutRuns(facts.ownLastSweep),
-      fleet:
-        leadership === null
-          ? null
-          : {
-              epoch: leadership.epoch,
-              holder: leadership.holder,
-              startedAt: leadership.sweepStartedAt,
-              finishedAt: leadership.sweepFinishedAt,
-            },
+      own: facts.ownLastSweep && withoutRuns(facts.ownLastSweep),
+      fleet: leadership && {
+        epoch: leadership.epoch,
+        holder: leadership.holder,
+        startedAt: leadership.sweepStartedAt,
+        finishedAt: leadership.sweepFinishedAt,
+      },
     },
     // As of our own last sweep; the time says how old that is.
     backlog: {
@@ -135,12 +141,11 @@ function healthAnswer(facts: WorkerFacts, build: Build): Answer {
       deferred: backlog?.deferred ?? null,
       held: backlog?.held ?? null,
       failing: backlog?.failing ?? null,
-      oldestOverdueSeconds:
-        backlog === null ? null : Math.round((backlog.oldestOverdueMs ?? 0) / 1000),
+      oldestOverdueSeconds: backlog && Math.round((backlog.oldestOverdueMs ?? 0) / 1000),
       cleanups: facts.ownLastSweep?.cleanups.pending ?? null,
     },
     guard: { heldFor: facts.heldFor },
-    api: facts.api === null ? null : apiAnswer(facts.api),
+    api: facts.api && apiAnswer(facts.api),
     configuration: build.fingerprint,
     build: { version: build.version, node: build.node },
   };

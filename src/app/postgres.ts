@@ -4,14 +4,17 @@ import type { ConnectionOptions } from "../io/postgres/connection/session.ts";
 import { Database } from "../io/postgres/database.ts";
 import { PostgresJournal } from "../io/postgres/journal/journal.ts";
 import { PostgresLeadership } from "../io/postgres/leadership/leadership.ts";
+import { type MigrateOptions, type MigrateResult, migrate } from "../io/postgres/migrate.ts";
 import { PostgresRunStore } from "../io/postgres/runs/run-store.ts";
 import type { Journal } from "../watchdog/journal-ports.ts";
 import type { Log } from "../watchdog/ports.ts";
 import type { Leadership, RunStore } from "../watchdog/store-ports.ts";
 
-/** A statement that has no answer after this long is given up with its connection. Design section 6. */
+/** A statement that has no answer after this long is given up with its connection. See docs/design.md, SQL rules. */
 const CALL_DEADLINE_MS = 15_000;
 const CLOSE_WITHIN_MS = 2000;
+
+export type { MigrateOptions, MigrateResult } from "../io/postgres/migrate.ts";
 
 export interface Stores extends AsyncDisposable {
   readonly store: RunStore;
@@ -35,7 +38,15 @@ export function openDatabase(config: DatabaseConfig, size: number, log: Log): Da
   return new Database({ endpoint, size, pooler: config.pooler }, log);
 }
 
-export function connectionOptions(endpoint: DatabaseEndpoint): ConnectionOptions {
-  const { ssl: tls, ...rest } = endpoint;
-  return { ...rest, tls, callDeadlineMs: CALL_DEADLINE_MS };
+/** @throws StoreUnavailableError, StoreSchemaError (privileges), `signal.reason`. */
+export function migrateDatabase(
+  config: DatabaseConfig,
+  options: MigrateOptions,
+  signal: AbortSignal,
+): Promise<MigrateResult> {
+  return migrate(connectionOptions(config.endpoint.current), options, signal);
+}
+
+function connectionOptions(endpoint: DatabaseEndpoint): ConnectionOptions {
+  return { ...endpoint, callDeadlineMs: CALL_DEADLINE_MS };
 }

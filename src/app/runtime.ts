@@ -2,17 +2,17 @@ import { randomBytes } from "node:crypto";
 import { type Config, configFingerprint } from "../config/config.ts";
 import { systemClock, systemRandom } from "../io/clock.ts";
 import { customBackend } from "../io/custom-backend/custom-backend.ts";
+import { PostgresLease } from "../io/postgres/leadership/lease.ts";
+import { RedisLease } from "../io/redis/lease.ts";
 import { cronSchedule } from "../io/schedule.ts";
 import type { LeadDeps } from "../watchdog/lead/model.ts";
-import type { Backend, Log, Schedule } from "../watchdog/ports.ts";
+import type { Backend, Lease, Log, Schedule } from "../watchdog/ports.ts";
 import type { WorkerOptions } from "../watchdog/worker.ts";
 import { openBackend } from "./backend.ts";
 import type { Build } from "./health.ts";
-import { openLease } from "./lease.ts";
-import { workerOptions } from "./options.ts";
-import { openPostgres } from "./postgres.ts";
+import { openDatabase, openPostgres } from "./postgres.ts";
 
-/** What the process looks like from inside: set by main.ts, or by a host that embeds the worker. */
+/** What the process looks like from inside: set by the command, or by a host that embeds the worker. */
 export interface ProcessFacts {
   readonly hostname: string;
   readonly pid: number;
@@ -30,7 +30,9 @@ export interface Runtime extends AsyncDisposable {
 
 export interface RuntimeExtras {
   /** Instead of the one the configuration names; closing it is the caller's business. */
-  readonly backend?: Backend;
+  readonly backend?: Backend | undefined;
+  /** Called each time that some 16 MiB of answers have come in and are garbage by now. */
+  readonly onBulk?: (() => void) | undefined;
 }
 
 /** Opens nothing that could fail because something is away: connections come with the first use. */
@@ -38,16 +40,14 @@ export function openRuntime(
   config: Config,
   facts: ProcessFacts,
   log: Log,
-  extras: RuntimeExtras = {},
+  { backend: own, onBulk }: RuntimeExtras = {},
 ): Runtime {
   const resources = new AsyncDisposableStack();
-  const stores = resources.use(openPostgres(config.database, log));
+  const { store, leadership, journal } = resources.use(openPostgres(config.database, log));
   const lease = resources.use(openLease(config, log));
-  const { verifyTimeoutMs } = config.sweep;
-  const backend = extras.backend
-    ? customBackend(extras.backend, { log, clock: systemClock, verifyTimeoutMs })
-    : resources.use(openBackend(config, log));
-  const { store, leadership, journal } = stores;
+  const backend = own
+    ? customBackend(own, { log, clock: systemClock, verifyTimeoutMs: config.sweep.verifyTimeoutMs })
+    : resources.use(openBackend(config, log, onBulk));
   const clock = systemClock;
   const random = systemRandom;
   const holder = `${facts.hostname}/${facts.pid}/${randomBytes(2).toString("hex")}`;
@@ -61,5 +61,47 @@ export function openRuntime(
       fingerprint: configFingerprint(config),
     },
     [Symbol.asyncDispose]: () => resources.disposeAsync(),
+  };
+}
+
+const LEASE_COMMAND_TIMEOUT_MS = 2000;
+const LEASE_CLOSE_WITHIN_MS = 1000;
+
+/** Redis when there is one, else the leadership row, on a connection of its own. Connects with the first call. */
+function openLease({ redis, database: options, lease }: Config, log: Log): Lease & AsyncDisposable {
+  if (redis === null) {
+    const database = openDatabase(options, 1, log);
+    return Object.assign(new PostgresLease(database), {
+      [Symbol.asyncDispose]: () => database.close(LEASE_CLOSE_WITHIN_MS),
+    });
+  }
+  // Shorter than the distance of renewals: a command that hangs must not eat up the trust.
+  const commandTimeoutMs = Math.min(LEASE_COMMAND_TIMEOUT_MS, lease.renewMs);
+  return new RedisLease(() => ({
+    ...redis.refresh(log),
+    commandTimeoutMs,
+    connectTimeoutMs: commandTimeoutMs,
+    log,
+  }));
+}
+
+/** No finished statement or question for this long: the leader is cut off and gives the lease up. */
+const PROGRESS_TIMEOUT_MS = 60_000;
+const CLEANUP_TAIL_MS = 30_000;
+
+function workerOptions(config: Config, holder: string): WorkerOptions {
+  const { apiConcurrency, verifyTimeoutMs, ...sweep } = config.sweep;
+  const { journalRetentionMs, ...delays } = config.cleanup;
+  const policy = { ...config.verdict, unverifiableAfterMs: config.guard.unverifiableAfterMs };
+  return {
+    holder,
+    lease: config.lease,
+    // A single question may take as long as it is allowed to.
+    progressTimeoutMs: Math.max(PROGRESS_TIMEOUT_MS, 2 * verifyTimeoutMs),
+    sweep: { ...sweep, ...delays, policy, guard: config.guard },
+    journalRetentionMs,
+    cleanupSlots: { beside: Math.ceil(apiConcurrency / 16), after: apiConcurrency },
+    cleanupTailMs: CLEANUP_TAIL_MS,
+    verifyTimeoutMs,
   };
 }

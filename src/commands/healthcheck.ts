@@ -1,9 +1,10 @@
 import { askLiveness } from "../app/health.ts";
-import { parseHealthConfig } from "../config/config.ts";
-import type { Surroundings } from "./surroundings.ts";
+import { parsePart } from "../config/config.ts";
+import { readHealth } from "../config/health.ts";
+import type { ProcessContext } from "./process-context.ts";
 
-type Needed = Pick<Surroundings, "env" | "readFile" | "stdout"> & {
-  readonly stderr: Surroundings["stdout"];
+type Needed = Pick<ProcessContext, "env" | "readFile" | "stdout"> & {
+  readonly stderr: ProcessContext["stdout"];
 };
 
 /**
@@ -14,9 +15,9 @@ type Needed = Pick<Surroundings, "env" | "readFile" | "stdout"> & {
  * @throws ConfigError.
  */
 export async function healthcheck({ env, readFile, stdout, stderr }: Needed): Promise<number> {
-  const { config } = parseHealthConfig(env, readFile);
+  const { config } = parsePart(env, readFile, readHealth);
   if (config.port === null || config.port === 0) {
-    stdout.write("there is no fixed port to ask, see WATCHDOG_HEALTH_PORT\n");
+    stdout.write("no fixed port to ask, WATCHDOG_HEALTH_PORT is off or 0\n");
     return 0;
   }
   const { alive, answer } = await askLiveness(config.host, config.port);

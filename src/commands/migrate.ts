@@ -1,7 +1,8 @@
-import { migrateDatabase } from "../app/migrate.ts";
+import { migrateDatabase } from "../app/postgres.ts";
 import type { MigrateCommand } from "../cli.ts";
-import { parseDatabaseConfig } from "../config/config.ts";
-import type { Surroundings } from "./surroundings.ts";
+import { parsePart } from "../config/config.ts";
+import { readDatabase } from "../config/database.ts";
+import type { ProcessContext } from "./process-context.ts";
 
 /**
  * Creates or updates the worker's own tables.
@@ -10,11 +11,11 @@ import type { Surroundings } from "./surroundings.ts";
  * @throws ConfigError, StoreSchemaError, StoreUnavailableError, signal.reason.
  */
 export async function migrate(
-  { env, readFile, stdout, stderr }: Surroundings,
+  { env, readFile, stdout, stderr }: ProcessContext,
   { check, withHostTables }: MigrateCommand,
   signal: AbortSignal,
 ): Promise<number> {
-  const { config, warnings } = parseDatabaseConfig(env, readFile);
+  const { config, warnings } = parsePart(env, readFile, readDatabase);
   for (const warning of warnings) stderr.write(`${warning}\n`);
   signal.throwIfAborted();
   const options = { check, withHostTables };
@@ -29,6 +30,6 @@ export async function migrate(
     stderr.write("schema watchdog is not up to date: run `run-watchdog migrate`\n");
     return 2;
   }
-  if (withHostTables) stdout.write("host tables are there\n");
+  if (withHostTables) stdout.write("the host's tables exist\n");
   return 0;
 }

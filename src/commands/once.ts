@@ -1,3 +1,4 @@
+import { youngCollector } from "../app/heap.ts";
 import { openProcessLog } from "../app/log.ts";
 import { openRuntime, type Runtime } from "../app/runtime.ts";
 import type { OnceCommand } from "../cli.ts";
@@ -22,7 +23,7 @@ import type { Log } from "../watchdog/ports.ts";
 import type { LeadershipView } from "../watchdog/store-ports.ts";
 import type { SweepRequest, SweepWatch } from "../watchdog/sweep/model.ts";
 import { makeReport } from "../watchdog/sweep/report.ts";
-import type { Surroundings } from "./surroundings.ts";
+import type { ProcessContext } from "./process-context.ts";
 
 /**
  * One sweep. Prints its report to stdout, whatever came of it.
@@ -31,23 +32,23 @@ import type { Surroundings } from "./surroundings.ts";
  * @throws ConfigError, StoreSchemaError: exit code 2, without a report.
  */
 export async function once(
-  surroundings: Surroundings,
+  context: ProcessContext,
   command: OnceCommand,
   signal: AbortSignal,
 ): Promise<number> {
-  const { env, readFile, stderr } = surroundings;
+  const { env, readFile, stderr } = context;
   const { config, warnings } = parseConfig(env, readFile);
   await using log = openProcessLog(config.log, stderr, 2);
   for (const warning of warnings) log.warn({}, warning);
 
   signal.addEventListener("abort", () => log.info({}, "stopping, writes in flight end first"));
-  await using runtime = openRuntime(config, surroundings, log);
+  await using runtime = openRuntime(config, context, log, { onBulk: youngCollector() });
   const showsBar = command.output === "human" && stderr.isTTY;
   const progress = showsBar ? progressBar(stderr) : noProgress;
   try {
     const report = await sweepOnce(runtime, command, progress, log, signal);
     progress.stop();
-    return print(surroundings, command, report);
+    return print(context, command, report);
   } finally {
     progress.stop();
   }
@@ -79,23 +80,22 @@ async function sweepOnce(
     for (let attempt = 1; ; attempt += 1) {
       const result = await leadSweep(deps, options, request, signal);
       if (result.kind === "swept") return result.report;
-      const waitMs = howLongToWait(result, waitUntilMs - deps.clock.monotonicMs());
-      if (waitMs === null) return refused(runtime, result, installation, log);
+      const leftMs = waitUntilMs - deps.clock.monotonicMs();
+      if (result.kind !== "lease-held" || leftMs <= 0) {
+        return refused(runtime, result, installation, log);
+      }
       if (attempt === 1) log.info(result, "waiting for the lease");
-      await deps.clock.sleep(waitMs, signal);
+      await deps.clock.sleep(Math.min(LOOK_AGAIN_MS, leftMs), signal);
     }
   } catch (error) {
-    return nothingSwept(runtime, command, whyNothing(error, signal), error, log);
+    const end = whyNothing(error, signal);
+    if (end.kind !== "interrupted") log.error({ err: error }, "nothing was swept");
+    return emptyReport(runtime, command.dryRun, end);
   }
 }
 
 /** Somebody else may be done long before the lease would run out. */
 const LOOK_AGAIN_MS = 1000;
-
-function howLongToWait(result: LeadResult, leftMs: number): number | null {
-  if (result.kind !== "lease-held" || leftMs <= 0) return null;
-  return Math.min(LOOK_AGAIN_MS, leftMs);
-}
 
 function refused(
   runtime: Runtime,
@@ -119,17 +119,6 @@ function refused(
     }
   }
   return emptyReport(runtime, false, { kind: "lease-held" });
-}
-
-function nothingSwept(
-  runtime: Runtime,
-  command: OnceCommand,
-  end: SweepEnd,
-  error: unknown,
-  log: Log,
-): SweepReport {
-  if (end.kind !== "interrupted") log.error({ err: error }, "nothing was swept");
-  return emptyReport(runtime, command.dryRun, end);
 }
 
 function whyNothing(error: unknown, signal: AbortSignal): SweepEnd {
@@ -165,7 +154,7 @@ function watchFor(progress: Progress, { runIds, limit }: OnceCommand): SweepWatc
 
 /** @returns the exit code: of the report, unless a part of it could not be written. */
 function print(
-  { stdout, stderr, env, appendFile }: Surroundings,
+  { stdout, stderr, env, appendFile }: ProcessContext,
   { output }: OnceCommand,
   report: SweepReport,
 ): number {
@@ -176,20 +165,18 @@ function print(
     case "json":
       stdout.write(jsonReport(report));
       return report.exitCode;
-    case "github": {
+    case "github":
       stdout.write(githubReport(report));
-      const summaryPath = env["GITHUB_STEP_SUMMARY"];
-      if (!summaryPath) return report.exitCode;
-      try {
-        appendFile(summaryPath, githubSummary(report));
-        return report.exitCode;
-      } catch (error) {
-        const why = error instanceof Error ? error.message : String(error);
-        stderr.write(
-          `run-watchdog: the summary could not be written to GITHUB_STEP_SUMMARY: ${why} (the sweep itself ended with exit code ${report.exitCode})\n`,
-        );
-        return exitCodeUntold(report.exitCode);
-      }
-    }
+  }
+  try {
+    const summaryPath = env["GITHUB_STEP_SUMMARY"];
+    if (summaryPath) appendFile(summaryPath, githubSummary(report));
+    return report.exitCode;
+  } catch (error) {
+    const why = error instanceof Error ? error.message : String(error);
+    stderr.write(
+      `run-watchdog: the summary could not be written to GITHUB_STEP_SUMMARY: ${why} (the sweep itself ended with exit code ${report.exitCode})\n`,
+    );
+    return exitCodeUntold(report.exitCode);
   }
 }

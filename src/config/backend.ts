@@ -1,22 +1,24 @@
 import { type EnvReader, quoted } from "./env/env-reader.ts";
-import type { SecretName, VariableName } from "./env/names.ts";
-import { Rotating } from "./env/reloadable-secret.ts";
-import { isHost } from "./host.ts";
+import { EnvSecret, type ReloadableSecret } from "./env/reloadable-secret.ts";
+import type { SecretName, VariableName } from "./env/settings.ts";
+import { isHost } from "./urls/connection-url.ts";
 import { readBaseUrl, readUrlTemplate } from "./urls/http-url.ts";
 
 export type BackendConfig =
+  /** The caller brings one. */
+  | { readonly kind: "own" }
   | {
       readonly kind: "openhands-cloud";
       /** Without a slash at its end. */
       readonly baseUrl: string;
-      readonly serviceKey: Rotating<string>;
+      readonly serviceKey: ReloadableSecret<string>;
       /** Suffixes on label boundaries, lower case; empty: no restriction. */
       readonly agentHosts: readonly string[];
     }
   | {
       readonly kind: "agent-server";
       readonly baseUrl: string;
-      readonly apiKey: Rotating<string | null>;
+      readonly apiKey: ReloadableSecret<string | null>;
     }
   | {
       readonly kind: "http";
@@ -24,16 +26,14 @@ export type BackendConfig =
       readonly verifyUrl: string;
       /** Holds `{sandbox_id}`. */
       readonly cleanupUrl: string | null;
-      readonly token: Rotating<string | null>;
+      readonly token: ReloadableSecret<string | null>;
     };
 
 export function readBackend(reader: EnvReader): BackendConfig {
-  const choice = reader.choice("WATCHDOG_BACKEND", KINDS, "auto");
+  const choice = reader.choice("WATCHDOG_BACKEND");
   const agentHosts = readAgentHosts(reader);
   // Which variables are needed cannot be said then.
-  if (reader.failed("WATCHDOG_BACKEND")) {
-    return { kind: "agent-server", baseUrl: "", apiKey: new Rotating(reader, () => null) };
-  }
+  if (reader.failed("WATCHDOG_BACKEND")) return { kind: "own" };
   const kind = choice === "auto" ? automaticKind(reader) : choice;
   if (kind !== "http" && reader.text("WATCHDOG_HTTP_VERIFY_URL") !== null) {
     reader.warn(
@@ -50,8 +50,6 @@ export function readBackend(reader: EnvReader): BackendConfig {
   }
 }
 
-const KINDS = ["auto", "openhands-cloud", "agent-server", "http"] as const;
-
 /** As the host service decides it. */
 function automaticKind(reader: EnvReader): "agent-server" | "openhands-cloud" {
   const shared = reader.text("AUTOMATION_AGENT_SERVER_URL") !== null;
@@ -65,7 +63,7 @@ function readCloud(reader: EnvReader, agentHosts: readonly string[]): BackendCon
   return {
     kind: "openhands-cloud",
     baseUrl: required(reader, url, readBaseUrl(reader, url), why),
-    serviceKey: new Rotating(reader, (now) => required(now, key, now.headerSecret(key), why)),
+    serviceKey: new EnvSecret(reader, (now) => required(now, key, now.headerSecret(key), why)),
     agentHosts,
   };
 }
@@ -76,7 +74,7 @@ function readAgentServer(reader: EnvReader): BackendConfig {
   return {
     kind: "agent-server",
     baseUrl: required(reader, name, baseUrl, "for the agent-server backend"),
-    apiKey: rotatingHeader(reader, "AUTOMATION_AGENT_SERVER_API_KEY"),
+    apiKey: reloadableHeader(reader, "AUTOMATION_AGENT_SERVER_API_KEY"),
   };
 }
 
@@ -88,12 +86,12 @@ function readHttp(reader: EnvReader): BackendConfig {
     verifyUrl: required(reader, name, verifyUrl, "for the http backend"),
     // A deletion knows nothing but the sandbox.
     cleanupUrl: readUrlTemplate(reader, "WATCHDOG_HTTP_CLEANUP_URL", ["sandbox_id"]),
-    token: rotatingHeader(reader, "WATCHDOG_HTTP_TOKEN"),
+    token: reloadableHeader(reader, "WATCHDOG_HTTP_TOKEN"),
   };
 }
 
-function rotatingHeader(reader: EnvReader, name: SecretName): Rotating<string | null> {
-  return new Rotating(reader, (now) => now.headerSecret(name));
+function reloadableHeader(reader: EnvReader, name: SecretName): ReloadableSecret<string | null> {
+  return new EnvSecret(reader, (now) => now.headerSecret(name));
 }
 
 function required(
@@ -112,14 +110,10 @@ function readAgentHosts(reader: EnvReader): readonly string[] {
   const text = reader.text("WATCHDOG_AGENT_HOSTS");
   if (text === null) return [];
   const hosts = text
+    .toLowerCase()
     .split(",")
     // ".example.com" and "*.example.com" mean the suffix "example.com".
-    .map((part) =>
-      part
-        .trim()
-        .toLowerCase()
-        .replace(/^(\*?\.)/, ""),
-    )
+    .map((part) => part.trim().replace(/^(\*?\.)/, ""))
     .filter((part) => part !== "");
   // Never "no restriction" by accident: a list of nothing is refused as well.
   if (hosts.length === 0 || !hosts.every(isHost)) {

@@ -5,12 +5,13 @@
 import { createHash } from "node:crypto";
 import type { GuardPolicy } from "../rules/guard.ts";
 import type { ProxySettings } from "../rules/network/no-proxy.ts";
+import type { LeaseTiming } from "../rules/timing.ts";
 import { type BackendConfig, readBackend } from "./backend.ts";
 import { type DatabaseConfig, readDatabase } from "./database.ts";
 import { type Env, EnvReader } from "./env/env-reader.ts";
-import { Rotating } from "./env/reloadable-secret.ts";
+import { EnvSecret, type ReloadableSecret } from "./env/reloadable-secret.ts";
 import { type HealthConfig, readHealth } from "./health.ts";
-import { checkLeaseRelations, type LeaseConfig, readLease } from "./lease.ts";
+import { checkLeaseRelations, readLease } from "./lease.ts";
 import { type LogConfig, readLog } from "./log.ts";
 import { type RedisConfig, readRedis } from "./redis.ts";
 import { readSchedule, type ScheduleConfig, shortestIntervalMs } from "./schedule.ts";
@@ -29,17 +30,22 @@ import { readProxy } from "./urls/proxy.ts";
 export interface Config {
   readonly database: DatabaseConfig;
   /** `null`: the lease is kept in Postgres. */
-  readonly redis: Rotating<RedisConfig> | null;
+  readonly redis: ReloadableSecret<RedisConfig> | null;
   readonly schedule: ScheduleConfig;
-  readonly lease: LeaseConfig;
+  readonly lease: LeaseTiming;
   readonly sweep: SweepConfig;
   readonly verdict: HardDeadlineConfig;
   readonly guard: GuardPolicy;
   readonly cleanup: CleanupConfig;
   readonly backend: BackendConfig;
-  readonly proxy: Rotating<ProxySettings | null>;
+  readonly proxy: ReloadableSecret<ProxySettings | null>;
   readonly health: HealthConfig;
   readonly log: LogConfig;
+}
+
+export interface ParseOptions {
+  /** `own`: `createWatchdog` is given a backend, so no setting of another one is asked for. */
+  readonly backend?: "own";
 }
 
 export interface Parsed<T> {
@@ -65,8 +71,13 @@ export class ConfigError extends Error {
  *   certificate, now and again later when a secret may have changed; what it throws now becomes a problem.
  * @throws ConfigError with every problem at once.
  */
-export function parseConfig(env: Env, readFile: (path: string) => string): Parsed<Config> {
+export function parseConfig(
+  env: Env,
+  readFile: (path: string) => string,
+  options: ParseOptions = {},
+): Parsed<Config> {
   const reader = new EnvReader(env, readFile);
+  const isOwn = options.backend === "own";
   const config: Config = {
     database: readDatabase(reader),
     redis: readRedis(reader),
@@ -76,8 +87,8 @@ export function parseConfig(env: Env, readFile: (path: string) => string): Parse
     verdict: readVerdictPolicy(reader),
     guard: readGuard(reader),
     cleanup: readCleanup(reader),
-    backend: readBackend(reader),
-    proxy: new Rotating(reader, readProxy),
+    backend: isOwn ? { kind: "own" } : readBackend(reader),
+    proxy: new EnvSecret(reader, isOwn ? () => null : readProxy),
     health: readHealth(reader),
     log: readLog(reader),
   };
@@ -88,36 +99,24 @@ export function parseConfig(env: Env, readFile: (path: string) => string): Parse
 }
 
 /**
- * What `migrate` needs; it runs where the rest may not be set.
+ * A part of it, for a command that runs where the rest may not be set.
  *
  * @throws ConfigError with every problem at once.
  */
-export function parseDatabaseConfig(
+export function parsePart<T extends object>(
   env: Env,
   readFile: (path: string) => string,
-): Parsed<DatabaseConfig> {
+  read: (reader: EnvReader) => T,
+): Parsed<T> {
   const reader = new EnvReader(env, readFile);
-  return finished(reader, readDatabase(reader));
-}
-
-/**
- * What a probe of the health endpoint needs; it has the worker's environment.
- *
- * @throws ConfigError with every problem at once.
- */
-export function parseHealthConfig(
-  env: Env,
-  readFile: (path: string) => string,
-): Parsed<HealthConfig> {
-  const reader = new EnvReader(env, readFile);
-  return finished(reader, readHealth(reader));
+  return finished(reader, read(reader));
 }
 
 /** Equal for workers with the same settings, whatever their secrets: to compare replicas. 12 hex digits. */
 export function configFingerprint(config: Config): string {
   const settings = JSON.stringify(config, (key, value: unknown) => {
     if (SECRET_FIELDS.has(key)) return undefined;
-    return value instanceof Rotating ? value.current : value;
+    return value instanceof EnvSecret ? value.current : value;
   });
   return createHash("sha256").update(settings).digest("hex").slice(0, 12);
 }

@@ -1,18 +1,17 @@
 import { type EnvReader, quoted } from "./env/env-reader.ts";
-import { Rotating } from "./env/reloadable-secret.ts";
-import { isHost } from "./host.ts";
+import { EnvSecret, type ReloadableSecret } from "./env/reloadable-secret.ts";
+import { isHost } from "./urls/connection-url.ts";
 import {
   BLANK_ENDPOINT,
   type DatabaseEndpoint,
-  DEFAULT_PORT,
   location,
   plainOnSocket,
   readDatabaseUrl,
 } from "./urls/database-url.ts";
-import { SSL_MODES, type SslMode, sslSetting } from "./urls/ssl-mode.ts";
+import { SSL_MODES, sslSetting } from "./urls/ssl-mode.ts";
 
 export interface DatabaseConfig {
-  readonly endpoint: Rotating<DatabaseEndpoint>;
+  readonly endpoint: ReloadableSecret<DatabaseEndpoint>;
   readonly poolSize: number;
   /** Whether a transaction pooler stands in between; `auto` finds out. */
   readonly pooler: "auto" | "on" | "off";
@@ -20,9 +19,9 @@ export interface DatabaseConfig {
 
 export function readDatabase(reader: EnvReader): DatabaseConfig {
   return {
-    endpoint: new Rotating(reader, readEndpoint),
-    poolSize: reader.integer("WATCHDOG_DB_POOL", { default: 8, min: 1, max: 100 }),
-    pooler: reader.choice("WATCHDOG_DB_POOLER", ["auto", "on", "off"], "auto"),
+    endpoint: new EnvSecret(reader, readEndpoint),
+    poolSize: reader.integer("WATCHDOG_DB_POOL"),
+    pooler: reader.choice("WATCHDOG_DB_POOLER"),
   };
 }
 
@@ -44,7 +43,7 @@ function readEndpoint(reader: EnvReader): DatabaseEndpoint {
 
 /** The host service's own variables, with its defaults: the same environment leads to the same database. */
 function readParts(reader: EnvReader, host: string): DatabaseEndpoint {
-  const port = reader.port("AUTOMATION_DB_PORT", { default: DEFAULT_PORT, min: 1, max: 65_535 });
+  const port = reader.port("AUTOMATION_DB_PORT");
   if (!host.startsWith("/") && !isHost(host)) {
     reader.problem(
       "AUTOMATION_DB_HOST",
@@ -53,14 +52,14 @@ function readParts(reader: EnvReader, host: string): DatabaseEndpoint {
   }
   return plainOnSocket({
     ...location(host, port),
-    database: reader.text("AUTOMATION_DB_NAME") ?? "automations",
-    user: reader.text("AUTOMATION_DB_USER") ?? "postgres",
-    password: reader.secret("AUTOMATION_DB_PASS") ?? "postgres",
-    ssl: sslFromParts(reader),
+    database: reader.text("AUTOMATION_DB_NAME"),
+    user: reader.text("AUTOMATION_DB_USER"),
+    password: reader.secret("AUTOMATION_DB_PASS"),
+    tls: sslFromParts(reader),
   });
 }
 
-function sslFromParts(reader: EnvReader): SslMode {
+function sslFromParts(reader: EnvReader): DatabaseEndpoint["tls"] {
   for (const name of ["AUTOMATION_DB_SSL_MODE", "DB_SSL_MODE", "PGSSLMODE"] as const) {
     const word = reader.text(name);
     if (word === null) continue;

@@ -1,5 +1,5 @@
 import { type EnvReader, quoted } from "./env/env-reader.ts";
-import { isHost } from "./host.ts";
+import { isHost } from "./urls/connection-url.ts";
 
 export interface HealthConfig {
   /** `::` is all addresses, IPv4 included. */
@@ -9,14 +9,12 @@ export interface HealthConfig {
 }
 
 export function readHealth(reader: EnvReader): HealthConfig {
-  const host = reader.text("WATCHDOG_HEALTH_HOST") ?? "::";
+  const host = reader.text("WATCHDOG_HEALTH_HOST");
   if (!isHost(host)) {
     reader.problem(
       "WATCHDOG_HEALTH_HOST",
       `must be an address or host name to listen on, without brackets or port, got ${quoted(host)}`,
     );
   }
-  const off = reader.text("WATCHDOG_HEALTH_PORT")?.toLowerCase() === "off";
-  const limits = { default: 9_464, min: 0, max: 65_535, or: "off" };
-  return { host, port: off ? null : reader.port("WATCHDOG_HEALTH_PORT", limits) };
+  return { host, port: reader.portOrOff("WATCHDOG_HEALTH_PORT") };
 }

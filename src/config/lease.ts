@@ -1,23 +1,17 @@
+import type { LeaseTiming } from "../rules/timing.ts";
 import type { EnvReader } from "./env/env-reader.ts";
 
-/** Always `ttlMs > 2 * renewMs` and `marginMs < ttlMs - renewMs`. */
-export interface LeaseConfig {
-  readonly ttlMs: number;
-  readonly renewMs: number;
-  readonly marginMs: number;
-}
-
-export function readLease(reader: EnvReader): LeaseConfig {
+export function readLease(reader: EnvReader): LeaseTiming {
   return {
-    ttlMs: reader.duration("WATCHDOG_LEASE_TTL", { default: "15s", min: "1s", max: "10m" }),
-    renewMs: reader.duration("WATCHDOG_LEASE_RENEW", { default: "5s", min: "100ms", max: "5m" }),
-    marginMs: reader.duration("WATCHDOG_LEASE_MARGIN", { default: "2s", min: "50ms", max: "5m" }),
+    ttlMs: reader.duration("WATCHDOG_LEASE_TTL"),
+    renewMs: reader.duration("WATCHDOG_LEASE_RENEW"),
+    marginMs: reader.duration("WATCHDOG_LEASE_MARGIN"),
   };
 }
 
 export function checkLeaseRelations(
   reader: EnvReader,
-  { ttlMs, renewMs, marginMs }: LeaseConfig,
+  { ttlMs, renewMs, marginMs }: LeaseTiming,
 ): void {
   if (reader.failed("WATCHDOG_LEASE_TTL", "WATCHDOG_LEASE_RENEW")) return;
   if (ttlMs <= 2 * renewMs) {

@@ -9,25 +9,13 @@ export interface LogConfig {
 export type LogLevel = "trace" | "debug" | "info" | "warn" | "error" | "fatal" | "silent";
 
 export function readLog(reader: EnvReader): LogConfig {
-  const word = reader.choice("LOG_LEVEL", LEVEL_WORDS, "info");
-  const format = reader.choice("LOG_FORMAT", ["json", "pretty", "auto"], "auto");
-  return { level: levelOf(word), format: format === "auto" ? null : format };
+  const format = reader.choice("LOG_FORMAT");
+  return { level: readLevel(reader), format: format === "auto" ? null : format };
 }
 
-/** pino's levels, and Python's, because LOG_LEVEL is shared with the host service. */
-const LEVEL_WORDS = [
-  "trace",
-  "debug",
-  "info",
-  "warn",
-  "warning",
-  "error",
-  "fatal",
-  "critical",
-  "silent",
-] as const;
-
-function levelOf(word: (typeof LEVEL_WORDS)[number]): LogLevel {
+/** In pino's words, or in Python's, because the host service reads the same variable. */
+function readLevel(reader: EnvReader): LogLevel {
+  const word = reader.choice("LOG_LEVEL");
   switch (word) {
     case "warning":
       return "warn";

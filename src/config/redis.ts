@@ -1,26 +1,22 @@
+import type { RedisConnectionOptions } from "../io/redis/connection.ts";
 import type { EnvReader } from "./env/env-reader.ts";
-import { Rotating } from "./env/reloadable-secret.ts";
-import { isHost } from "./host.ts";
+import { EnvSecret, type ReloadableSecret } from "./env/reloadable-secret.ts";
 import {
   type ConnectionUrl,
   describeParameters,
   describeScheme,
-  parseConnectionUrl,
+  isHost,
+  readConnectionUrl,
 } from "./urls/connection-url.ts";
 
-export interface RedisConfig {
-  readonly host: string;
-  readonly port: number;
-  readonly tls: boolean;
-  readonly user: string | null;
-  readonly password: string | null;
-  /** The number of the logical database. */
-  readonly database: number;
-}
+export type RedisConfig = Omit<
+  RedisConnectionOptions,
+  "commandTimeoutMs" | "connectTimeoutMs" | "log"
+>;
 
 /** `null` without REDIS_URL: the lease is kept in Postgres. */
-export function readRedis(reader: EnvReader): Rotating<RedisConfig> | null {
-  return reader.hasSecret("REDIS_URL") ? new Rotating(reader, readUrl) : null;
+export function readRedis(reader: EnvReader): ReloadableSecret<RedisConfig> | null {
+  return reader.hasSecret("REDIS_URL") ? new EnvSecret(reader, readUrl) : null;
 }
 
 /** Stands in for an endpoint that could not be read. */
@@ -36,13 +32,9 @@ const BLANK: RedisConfig = {
 function readUrl(reader: EnvReader): RedisConfig {
   const text = reader.secret("REDIS_URL");
   if (text === null) return BLANK;
-  const parsed = parseConnectionUrl(text.trim(), {
-    example: "redis://:password@host:6379/0",
-    refuseScheme,
-  });
-  if (parsed.kind === "url") return fromUrl(reader, parsed.url);
-  reader.problem("REDIS_URL", parsed.problem);
-  return BLANK;
+  const example = "redis://:password@host:6379/0";
+  const url = readConnectionUrl(reader, "REDIS_URL", text, { example, refuseScheme });
+  return url === null ? BLANK : fromUrl(reader, url);
 }
 
 function refuseScheme(scheme: string): string | null {

@@ -7,7 +7,7 @@ export interface ScheduleConfig {
 }
 
 export function readSchedule(reader: EnvReader): ScheduleConfig {
-  const pattern = reader.text("WATCHDOG_SCHEDULE") ?? "* * * * *";
+  const pattern = reader.text("WATCHDOG_SCHEDULE");
   const problem = whatIsWrong(pattern);
   if (problem !== null) {
     reader.problem(

@@ -19,22 +19,22 @@ export function humanReport(report: SweepReport): string {
   return `${lines.join("\n")}\n`;
 }
 
-/** What is counted, with what it means to somebody who sees it for the first time. */
+/** What is counted, explained for somebody who sees it for the first time. */
 const COUNTED: readonly (readonly [keyof SweepCounts, string, string])[] = [
   ["completed", "completed", "exit code 0, set to COMPLETED"],
   ["failed", "failed", "set to FAILED"],
   ["deferred", "deferred", "alive or starting, asked again later"],
-  ["suspected", "suspected", "seems dead, has to be seen once more"],
-  ["undetermined", "undetermined", "no usable answer, asked again later"],
-  ["lostRace", "lost race", "changed meanwhile, left alone"],
-  ["busy", "busy", "being written by somebody else, left alone"],
+  ["suspected", "suspected", "looks dead, must be observed again"],
+  ["undetermined", "undetermined", "inconclusive answer, asked again later"],
+  ["lostRace", "lost race", "changed in the meantime, left alone"],
+  ["busy", "busy", "being written by another client, left alone"],
   ["held", "held", "held back by the guard"],
-  ["skipped", "skipped", "not asked"],
+  ["skipped", "skipped", "the backend was not asked"],
   ["errors", "errors", "could not be handled"],
 ];
 
 const HELD = [
-  "  Held runs stay RUNNING. Look at the backend first; if they really are dead, let them pass:",
+  "  Held runs stay RUNNING. Check the backend first. If they really are dead, override the guard:",
   '  run-watchdog once --override-guard "<why they are dead>"',
 ];
 
@@ -51,11 +51,11 @@ function headline(report: SweepReport): string {
     case "unavailable":
       return "nothing was swept: Postgres or the lease store cannot be reached (the log says more)";
     case "interrupted":
-      return `${dry}stopped by a signal after ${took}, ${runs(counts.stale)} handled, the rest is left to the next sweep`;
+      return `${dry}stopped by a signal after ${took}, ${runs(counts.stale)} handled, the next sweep does the rest`;
     case "error":
       return `${dry}the sweep failed after ${took}, ${runs(counts.stale)} handled (the log says why)`;
     case "ok":
-      return `${dry}${stale === 0 ? `no stale runs, looked for ${took}` : swept}`;
+      return `${dry}${stale === 0 ? `no stale runs found in ${took}` : swept}`;
     case "partial":
       return `${dry}${swept}, ${whatIsMissing(counts)}`;
     case "held":
@@ -65,7 +65,7 @@ function headline(report: SweepReport): string {
 
 function whatIsMissing({ errors, skipped }: SweepCounts): string {
   if (errors > 0) return `${errors} could not be handled`;
-  return skipped > 0 ? `${skipped} not asked about` : "none got an answer from the backend";
+  return skipped > 0 ? `${skipped} skipped` : "no answer from the backend could be used";
 }
 
 function countLines(counts: SweepCounts): readonly string[] {

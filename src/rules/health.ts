@@ -1,6 +1,6 @@
 /** What the process tells about itself. Pure: from facts in memory to answers. Times are monotonic milliseconds. */
 
-export type Standing = "unknown" | "ok" | { readonly problem: string };
+export type DependencyStatus = "unknown" | "ok" | { readonly problem: string };
 
 export interface FleetFacts {
   /** When the leadership row was read. */
@@ -13,8 +13,8 @@ export interface FleetFacts {
 export interface HealthFacts {
   readonly nowMs: number;
   readonly startedAtMs: number;
-  readonly postgres: Standing;
-  readonly lease: Standing;
+  readonly postgres: DependencyStatus;
+  readonly lease: DependencyStatus;
   /** How long ago the tick was that is `MISSED_TICKS` back. */
   readonly patienceMs: number;
   /** When the scheduler has to fire next. */
@@ -53,7 +53,7 @@ export const MISSED_TICKS = 3;
 export function liveness(facts: HealthFacts): Liveness {
   const reasons: string[] = [];
   if (facts.nowMs - facts.nextTickAtMs > TICK_GRACE_MS) {
-    reasons.push("the scheduler has not fired when it was due");
+    reasons.push("the scheduler did not fire when it was due");
   }
   const patienceMs = 3 * facts.verifyTimeoutMs + 30_000;
   if (facts.progressAtMs !== null && facts.nowMs - facts.progressAtMs > patienceMs) {
@@ -70,8 +70,8 @@ export interface Readiness {
 /** True when Postgres, its schema and the lease store answered at the last try. A standby is ready. */
 export function readiness(facts: HealthFacts): Readiness {
   const reasons = [
-    ...standingProblems("postgres", facts.postgres),
-    ...standingProblems("lease", facts.lease),
+    ...dependencyProblems("postgres", facts.postgres),
+    ...dependencyProblems("lease", facts.lease),
   ];
   return { ready: reasons.length === 0, reasons };
 }
@@ -87,7 +87,9 @@ export function health(facts: HealthFacts): Health {
     failing.push(`nobody has swept for ${MISSED_TICKS} scheduled ticks`);
   }
   if (facts.endlessLeaseKey !== null) {
-    failing.push(`the key ${facts.endlessLeaseKey} has no expiry and blocks everybody: delete it`);
+    failing.push(
+      `the key ${facts.endlessLeaseKey} has no expiry and blocks every worker: delete it`,
+    );
   }
   const degraded = [...readiness(facts).reasons];
   if (facts.otherLeaseKind !== null) {
@@ -128,7 +130,7 @@ function sweepProblems(lastSweep: string | null, heldFor: string | null): readon
     case "error":
       return ["the last sweep failed, the log says why"];
     case "partial":
-      return ["the last sweep had runs it could not handle, or no answer from the backend"];
+      return ["the last sweep could not handle some runs, or the backend gave no usable answer"];
     case "held":
       return [`holding: ${heldFor ?? "the guard did not let verdicts through"}`];
     default:
@@ -136,10 +138,10 @@ function sweepProblems(lastSweep: string | null, heldFor: string | null): readon
   }
 }
 
-function standingProblems(name: string, standing: Standing): readonly string[] {
-  if (standing === "ok") return [];
-  if (standing === "unknown") return [`${name} has not answered yet`];
-  return [`${name}: ${standing.problem}`];
+function dependencyProblems(name: string, status: DependencyStatus): readonly string[] {
+  if (status === "ok") return [];
+  if (status === "unknown") return [`${name} has not answered yet`];
+  return [`${name}: ${status.problem}`];
 }
 
 function seconds(ms: number): string {

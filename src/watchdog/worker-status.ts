@@ -1,4 +1,4 @@
-import { type HealthFacts, MISSED_TICKS, type Standing } from "../rules/health.ts";
+import { type DependencyStatus, type HealthFacts, MISSED_TICKS } from "../rules/health.ts";
 import { leaseKeyOf } from "../rules/lease-key.ts";
 import type { SweepReport } from "../rules/report.ts";
 import {
@@ -47,8 +47,8 @@ export class WorkerStatus {
   readonly #identity: WorkerIdentity;
   readonly #startedAtMs: number;
   #nextTickAtMs = 0;
-  #postgres: Standing = "unknown";
-  #lease: Standing = "unknown";
+  #postgres: DependencyStatus = "unknown";
+  #lease: DependencyStatus = "unknown";
   #role: Role = "idle";
   #progressAtMs: number | null = null;
   #trustedUntilMs: () => number = () => 0;

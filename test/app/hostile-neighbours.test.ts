@@ -1,6 +1,6 @@
 import { describe, expect, it, vi } from "vitest";
 import { StopRequestedError } from "../../src/watchdog/errors.ts";
-import { type HttpReply, JSON_TYPE, type Reply } from "../fake-host/fake-host-model.ts";
+import { type HttpReply, JSON_TYPE, type Reply } from "../fake-host/model.ts";
 import { seedRuns } from "../fake-host/seed.ts";
 import { createWorld, exitedWith, type World } from "../support/world/world.ts";
 

@@ -1,6 +1,6 @@
 import { expect, it, vi } from "vitest";
-import { LockWatch } from "../demo/lock-watch.ts";
 import { completeRun } from "../fake-host/callback.ts";
+import { LockWatch } from "../services/postgres/lock-watch.ts";
 import { createWorld, type World } from "../support/world/world.ts";
 
 const RUNS = 10;

@@ -4,10 +4,10 @@
  */
 import { setTimeout as sleep } from "node:timers/promises";
 import postgres, { type Sql } from "postgres";
-import { LockWatch } from "../demo/lock-watch.ts";
 import { completeRun } from "../fake-host/callback.ts";
 import { startFakeHost } from "../fake-host/fake-host.ts";
 import { type SeededRun, seedRuns } from "../fake-host/seed.ts";
+import { LockWatch } from "../services/postgres/lock-watch.ts";
 import { line } from "./print.ts";
 import { runWorkerOnce } from "./worker.ts";
 

@@ -2,16 +2,12 @@
  * Sweep time against its floor: every run needs two answers from the backend, so nothing can be faster than
  * ceil(runs / concurrency) x 2 x latency. The built worker runs as a process of its own, and so does the fake host.
  */
-import { spawn } from "node:child_process";
-import { once } from "node:events";
-import { createInterface } from "node:readline";
 import type { Sql } from "postgres";
-import type { HostMessage } from "../fake-host/fake-host-process.ts";
+import { type HostProcess, startHostProcess } from "../fake-host/process-client.ts";
 import { seedAutomation, seedRuns } from "../fake-host/seed.ts";
 import { line } from "./print.ts";
 import { runWorkerOnce } from "./worker.ts";
 
-const HOST = `${import.meta.dirname}/../fake-host/fake-host-process.ts`;
 const RUNS = 5000;
 const LATENCY_MS = 100;
 const CONCURRENCY = 256;
@@ -19,7 +15,7 @@ const TENANTS = 10;
 const BATCH = 1000;
 
 export async function benchSpeed(sql: Sql, databaseUrl: string): Promise<void> {
-  await using host = await startHost();
+  await using host = await startHostProcess();
   await seed(sql, host);
   await host.send({ latencyMs: LATENCY_MS });
   const { report, peakMb } = await runWorkerOnce(databaseUrl, host, {
@@ -39,7 +35,7 @@ export async function benchSpeed(sql: Sql, databaseUrl: string): Promise<void> {
   line("resident memory of the worker, peak", `${peakMb.toFixed(0)} MB (at most 200)`);
 }
 
-async function seed(sql: Sql, host: Host): Promise<void> {
+async function seed(sql: Sql, host: HostProcess): Promise<void> {
   const tenants = await Promise.all(Array.from({ length: TENANTS }, () => seedAutomation(sql)));
   for (let done = 0; done < RUNS; done += BATCH) {
     const seeds = tenants.flatMap((of) => Array.from({ length: BATCH / TENANTS }, () => ({ of })));
@@ -53,31 +49,4 @@ async function seed(sql: Sql, host: Host): Promise<void> {
     await host.send({ add: sandboxes });
   }
   await sql`ANALYZE`;
-}
-
-interface Host extends AsyncDisposable {
-  readonly url: string;
-  readonly serviceKey: string;
-  send(message: HostMessage): Promise<void>;
-}
-
-async function startHost(): Promise<Host> {
-  const child = spawn(process.execPath, [HOST], {
-    stdio: ["pipe", "pipe", "inherit"],
-  });
-  const answers = createInterface({ input: child.stdout })[Symbol.asyncIterator]();
-  const { url, serviceKey } = JSON.parse((await answers.next()).value ?? "{}");
-  return {
-    url,
-    serviceKey,
-    async send(message) {
-      child.stdin.write(`${JSON.stringify(message)}\n`);
-      await answers.next();
-    },
-    async [Symbol.asyncDispose]() {
-      const exited = once(child, "exit");
-      child.stdin.end();
-      await exited;
-    },
-  };
 }

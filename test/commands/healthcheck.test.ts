@@ -2,7 +2,8 @@ import { networkInterfaces } from "node:os";
 import { PassThrough } from "node:stream";
 import { describe, expect, it } from "vitest";
 import { healthcheck } from "../../src/commands/healthcheck.ts";
-import { parseHealthConfig } from "../../src/config/config.ts";
+import { parsePart } from "../../src/config/config.ts";
+import { readHealth } from "../../src/config/health.ts";
 import { type Answer, openHealthServer } from "../../src/io/health/server.ts";
 import { freePort } from "../services/free-port.ts";
 
@@ -69,7 +70,7 @@ async function anyPort(): Promise<string> {
 
 /** Listens where a worker with this environment does. */
 function startAsWorker(env: Env, answer: Answer) {
-  const { config } = parseHealthConfig(env, () => "");
+  const { config } = parsePart(env, () => "", readHealth);
   const { host, port } = config;
   return openHealthServer({ host, port: port ?? 0, routes: { "/livez": () => answer } });
 }

@@ -1,4 +1,5 @@
 import { describe, expect, it } from "vitest";
+import { parseConfig } from "../../src/config/config.ts";
 import { configWith, problemsWith, settled } from "../support/process/config-env.ts";
 
 const noCloud = { AUTOMATION_OPENHANDS_API_BASE_URL: undefined, AUTOMATION_SERVICE_KEY: undefined };
@@ -37,6 +38,23 @@ describe("WATCHDOG_BACKEND", () => {
     expect(configWith(verify).warnings).toEqual([
       "WATCHDOG_HTTP_VERIFY_URL is ignored by the openhands-cloud backend, set WATCHDOG_BACKEND=http to use it",
     ]);
+  });
+});
+
+describe("a backend of the caller's own", () => {
+  const only = { DATABASE_URL: "postgres://me:pw@db/app" };
+
+  it("needs no setting of another one", () => {
+    const { config, warnings } = parseConfig(only, () => "", { backend: "own" });
+    expect(config.backend).toEqual({ kind: "own" });
+    expect(warnings).toEqual([]);
+    expect(() => parseConfig(only, () => "")).toThrow("AUTOMATION_SERVICE_KEY must be set");
+  });
+
+  it("has no use for what is wrong with them, or with a proxy", () => {
+    const wrong = { WATCHDOG_BACKEND: "x", WATCHDOG_AGENT_HOSTS: "/", HTTP_PROXY: "socks5://x" };
+    const { config } = parseConfig({ ...only, ...wrong }, () => "", { backend: "own" });
+    expect(config.proxy.current).toBeNull();
   });
 });
 

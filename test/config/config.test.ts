@@ -1,5 +1,6 @@
 import { describe, expect, it } from "vitest";
-import { ConfigError, parseDatabaseConfig } from "../../src/config/config.ts";
+import { ConfigError, parsePart } from "../../src/config/config.ts";
+import { readDatabase } from "../../src/config/database.ts";
 import { configWith, problemsWith, readerOf, settled } from "../support/process/config-env.ts";
 
 const MINUTE_MS = 60_000;
@@ -18,7 +19,7 @@ describe("parseConfig", () => {
             database: "automations",
             user: "watchdog",
             password: "pw",
-            ssl: "prefer",
+            tls: "prefer",
           },
           poolSize: 8,
           pooler: "auto",
@@ -48,8 +49,8 @@ describe("parseConfig", () => {
           unverifiableAfterMs: DAY_MS,
         },
         cleanup: {
-          delayMs: 5 * MINUTE_MS,
-          hostDelayMs: 0,
+          cleanupDelayMs: 5 * MINUTE_MS,
+          hostCleanupDelayMs: 0,
           journalRetentionMs: 90 * DAY_MS,
         },
         backend: {
@@ -169,11 +170,12 @@ describe("the lease's relations", () => {
   }
 });
 
-describe("parseDatabaseConfig", () => {
+describe("parsePart", () => {
   it("needs nothing but the database", () => {
-    const { config } = parseDatabaseConfig(
+    const { config } = parsePart(
       { DATABASE_URL: "postgres://me@db/app", WATCHDOG_DB_POOLER: "on", WATCHDOG_DEFER: "soon" },
       readerOf({}),
+      readDatabase,
     );
     expect(settled(config)).toMatchObject({
       endpoint: { host: "db", user: "me", database: "app" },
@@ -183,6 +185,6 @@ describe("parseDatabaseConfig", () => {
   });
 
   it("throws a ConfigError without a database", () => {
-    expect(() => parseDatabaseConfig({}, readerOf({}))).toThrow(ConfigError);
+    expect(() => parsePart({}, readerOf({}), readDatabase)).toThrow(ConfigError);
   });
 });

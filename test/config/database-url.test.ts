@@ -19,7 +19,7 @@ const good: readonly Good[] = [
       database: "app",
       user: "me",
       password: "secret",
-      ssl: "require",
+      tls: "require",
     },
   },
   ...["postgres", "postgresql+asyncpg", "postgresql+pg8000", "postgresql+psycopg2"]
@@ -81,7 +81,7 @@ const good: readonly Good[] = [
   {
     name: "uses no TLS on a Unix socket",
     url: "postgres:///app?host=/run&user=me&sslmode=verify-full",
-    expected: { ssl: "off" },
+    expected: { tls: "off" },
   },
   {
     name: "lets parameters go before the rest of the URL, as libpq does",
@@ -97,7 +97,7 @@ const good: readonly Good[] = [
   },
 ];
 
-const ssl: readonly (readonly [string, DatabaseEndpoint["ssl"]])[] = [
+const ssl: readonly (readonly [string, DatabaseEndpoint["tls"]])[] = [
   ["", "prefer"],
   ["?sslmode=", "prefer"],
   ["?sslmode=disable", "off"],
@@ -137,7 +137,7 @@ describe("DATABASE_URL", () => {
         { DATABASE_URL: `postgres://me@db/app${query}` },
         certificates,
       );
-      expect(config.database.endpoint.current.ssl).toEqual(expected);
+      expect(config.database.endpoint.current.tls).toEqual(expected);
       expect(warnings).toEqual([]);
     });
   }
@@ -219,7 +219,7 @@ describe("DATABASE_URL", () => {
   it("goes by sslmode, with a warning, when there is ssl as well", () => {
     const url = "postgres://me@db/app?sslmode=require&ssl=false";
     const { config, warnings } = configWith({ DATABASE_URL: url });
-    expect(config.database.endpoint.current.ssl).toBe("require");
+    expect(config.database.endpoint.current.tls).toBe("require");
     expect(warnings).toEqual(["DATABASE_URL has both sslmode and ssl, ssl is ignored"]);
   });
 

@@ -49,7 +49,7 @@ describe("AUTOMATION_DB_HOST and its companions", () => {
       database: "automations",
       user: "postgres",
       password: "postgres",
-      ssl: "prefer",
+      tls: "prefer",
     });
   });
 
@@ -77,7 +77,7 @@ describe("AUTOMATION_DB_HOST and its companions", () => {
     });
     expect(config.database.endpoint.current).toMatchObject({
       path: "/run/pg/.s.PGSQL.5432",
-      ssl: "off",
+      tls: "off",
     });
   });
 
@@ -113,16 +113,16 @@ describe("AUTOMATION_DB_HOST and its companions", () => {
       own: "disable",
       db: "require",
       pg: "prefer",
-      ssl: "off",
+      tls: "off",
     },
-    { name: "fall back to DB_SSL_MODE", own: "", db: "require", pg: "disable", ssl: "require" },
-    { name: "fall back to PGSSLMODE", own: "", db: "", pg: "disable", ssl: "off" },
-    { name: "take no SSL mode for prefer", own: "", db: "", pg: "", ssl: "prefer" },
+    { name: "fall back to DB_SSL_MODE", own: "", db: "require", pg: "disable", tls: "require" },
+    { name: "fall back to PGSSLMODE", own: "", db: "", pg: "disable", tls: "off" },
+    { name: "take no SSL mode for prefer", own: "", db: "", pg: "", tls: "prefer" },
   ];
-  for (const { name, own, db, pg, ssl: expected } of modes) {
+  for (const { name, own, db, pg, tls: expected } of modes) {
     it(name, () => {
       const modesSet = { AUTOMATION_DB_SSL_MODE: own, DB_SSL_MODE: db, PGSSLMODE: pg };
-      expect(configWith({ ...onlyHost, ...modesSet }).config.database.endpoint.current.ssl).toBe(
+      expect(configWith({ ...onlyHost, ...modesSet }).config.database.endpoint.current.tls).toBe(
         expected,
       );
     });

@@ -179,7 +179,7 @@ const limits: readonly Limit[] = [
   },
   {
     name: "WATCHDOG_CLEANUP_DELAY",
-    read: (config) => config.cleanup.delayMs,
+    read: (config) => config.cleanup.cleanupDelayMs,
     good: [
       ["0s", 0],
       ["24h", DAY_MS],
@@ -244,7 +244,7 @@ const limits: readonly Limit[] = [
   ),
   {
     name: "AUTOMATION_SANDBOX_CLEANUP_DELAY_SECONDS",
-    read: (config) => config.cleanup.hostDelayMs,
+    read: (config) => config.cleanup.hostCleanupDelayMs,
     good: [
       ["0", 0],
       ["3600", 3_600_000],

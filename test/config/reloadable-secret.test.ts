@@ -1,6 +1,8 @@
 import { inspect } from "node:util";
 import { describe, expect, it } from "vitest";
 import { configFingerprint, parseConfig } from "../../src/config/config.ts";
+import { EnvReader } from "../../src/config/env/env-reader.ts";
+import { EnvSecret } from "../../src/config/env/reloadable-secret.ts";
 import { recordedLog } from "../support/memory/recorded-log.ts";
 import { MINIMAL_ENV, readerOf } from "../support/process/config-env.ts";
 
@@ -39,7 +41,7 @@ describe("a secret in a file", () => {
     world.files["/db"] = "postgres://you:two@second:2/other?sslmode=require";
     const endpoint = world.config.database.endpoint.refresh(world.log);
     const expected = { host: "second", port: 2, database: "other", user: "you", password: "two" };
-    expect(endpoint).toEqual({ ...expected, path: null, ssl: "require" });
+    expect(endpoint).toEqual({ ...expected, path: null, tls: "require" });
   });
 
   it("is the password beside the parts of a database's address", () => {
@@ -70,7 +72,7 @@ describe("a secret in a file", () => {
     const world = setup(DATABASE, { "/db": url, "/ca": "first" });
     world.files["/ca"] = "second";
     expect(world.config.database.endpoint.refresh(world.log)).toMatchObject({
-      ssl: { verify: "full", ca: "second" },
+      tls: { verify: "full", ca: "second" },
     });
   });
 
@@ -92,7 +94,7 @@ describe("a secret in a file", () => {
         {
           level: "warn",
           fields: { problems: [expect.stringMatching(says)] },
-          message: "a secret cannot be read anew, going on with the one read before",
+          message: "a secret could not be reloaded, its previous value stays in use",
         },
       ]);
       expect(JSON.stringify(world.entries)).not.toContain("hunt");
@@ -113,7 +115,7 @@ describe("a secret in a file", () => {
     world.files["/ca"] = undefined;
     expect(world.config.database.endpoint.refresh(world.log)).toMatchObject({
       password: "one",
-      ssl: { ca: "PEM" },
+      tls: { ca: "PEM" },
     });
   });
 
@@ -161,6 +163,65 @@ describe("a secret in a variable", () => {
     expect(world.config.redis?.refresh(world.log)).toMatchObject({ password: "one" });
     expect(world.config.database.endpoint.refresh(world.log)).toMatchObject({ password: "pw" });
     expect(world.entries).toEqual([]);
+  });
+});
+
+describe("a secret that is read again", () => {
+  const log = recordedLog().log;
+
+  /** Counts how often the secret is made of what the variable or its file holds. */
+  function counted(env: Readonly<Record<string, string>>, files: Files) {
+    let parsed = 0;
+    const reader = new EnvReader(env, readerOf(files));
+    const secret = new EnvSecret(reader, (now) => {
+      parsed += 1;
+      return now.secret("REDIS_URL");
+    });
+    return { secret, parsed: () => parsed };
+  }
+
+  it("is not parsed again when it comes from a variable", () => {
+    const { secret, parsed } = counted({ REDIS_URL: "one" }, {});
+    expect(secret.refresh(log)).toBe("one");
+    expect(parsed()).toBe(1);
+  });
+
+  it("is not parsed again while its file holds the same", () => {
+    const files: Files = { "/redis": "one" };
+    const { secret, parsed } = counted({ REDIS_URL_FILE: "/redis" }, files);
+    expect(secret.refresh(log)).toBe("one");
+    expect(parsed()).toBe(1);
+    files["/redis"] = "two";
+    expect(secret.refresh(log)).toBe("two");
+    expect(secret.refresh(log)).toBe("two");
+    expect(parsed()).toBe(2);
+  });
+
+  it("is not complained about any more when its file is as it was before it broke", () => {
+    const world = setup(KEY, { "/key": "one" });
+    const key = serviceKey(world);
+    for (const text of ["", "one", ""]) {
+      world.files["/key"] = text;
+      expect(key.refresh()).toBe("one");
+    }
+    expect(world.entries).toHaveLength(2);
+  });
+
+  it("is not parsed again when only the file of another one changes", () => {
+    const files: Files = { "/redis": "one", "/key": "a" };
+    const reader = new EnvReader(
+      { REDIS_URL_FILE: "/redis", AUTOMATION_SERVICE_KEY_FILE: "/key" },
+      readerOf(files),
+    );
+    let parsed = 0;
+    reader.secret("AUTOMATION_SERVICE_KEY");
+    const secret = new EnvSecret(reader, (now) => {
+      parsed += 1;
+      return now.secret("REDIS_URL");
+    });
+    files["/key"] = "b";
+    secret.refresh(log);
+    expect(parsed).toBe(1);
   });
 });
 

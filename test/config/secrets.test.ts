@@ -1,7 +1,7 @@
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
 import { type Config, ConfigError, parseConfig } from "../../src/config/config.ts";
-import { SECRET_NAMES, type SecretName } from "../../src/config/env/names.ts";
+import type { SecretName } from "../../src/config/env/settings.ts";
 import { configWith, MINIMAL_ENV, problemsWith, readerOf } from "../support/process/config-env.ts";
 
 type Variables = Readonly<Record<string, string | undefined>>;
@@ -63,8 +63,7 @@ const places: Readonly<Record<SecretName, Place>> = {
   },
 };
 
-for (const name of SECRET_NAMES) {
-  const { context, value, read, expected } = places[name];
+for (const [name, { context, value, read, expected }] of Object.entries(places)) {
   const fromFile = { ...context, [name]: undefined, [`${name}_FILE`]: "/run/secret" };
 
   describe(name, () => {
@@ -174,7 +173,7 @@ describe("messages", () => {
     }
   }
 
-  for (const name of SECRET_NAMES) {
+  for (const [name, { context }] of Object.entries(places)) {
     // The name of `name=value` in a query may be told: keep the marker out of that place.
     const notAName = (text: string) => !/[?&][^=]*$/.test(text);
 
@@ -186,7 +185,7 @@ describe("messages", () => {
           const source: Variables = inFile
             ? { [name]: undefined, [`${name}_FILE`]: "/run/secret" }
             : { [name]: secret };
-          const env = { ...MINIMAL_ENV, ...places[name].context, ...source };
+          const env = { ...MINIMAL_ENV, ...context, ...source };
           for (const message of messagesOf(env, { "/run/secret": secret })) {
             expect(message.toLowerCase()).not.toContain(MARKER);
           }

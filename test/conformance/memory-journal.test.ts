@@ -1,11 +1,11 @@
 import { describe } from "vitest";
 import { memoryJournalStand as open } from "../support/stands/journal-stand.ts";
-import { describeClaims, describeSharedSandboxes } from "./journal-conformance.ts";
-import { describeDeferred } from "./journal-deferred-conformance.ts";
-import { describeFirstRuns } from "./journal-first-runs-conformance.ts";
-import { describeOverdueStamps } from "./journal-overdue-conformance.ts";
-import { describeStamps } from "./journal-stamps-conformance.ts";
-import { describeAdoption, describeNotes, describePruning } from "./journal-upkeep-conformance.ts";
+import { describeDeferred } from "./journal/deferred.ts";
+import { describeFirstRuns } from "./journal/first-runs.ts";
+import { describeClaims, describeSharedSandboxes } from "./journal/journal.ts";
+import { describeOverdueStamps } from "./journal/overdue.ts";
+import { describeStamps } from "./journal/stamps.ts";
+import { describeAdoption, describeNotes, describePruning } from "./journal/upkeep.ts";
 
 describe("the in-memory journal's claims", () => describeClaims(open));
 describe("the in-memory journal and verdicts on the same sandbox", () =>

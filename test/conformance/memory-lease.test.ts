@@ -1,7 +1,7 @@
 import { randomUUID } from "node:crypto";
 import { systemClock } from "../../src/io/clock.ts";
 import { MemoryLease } from "../support/memory/memory-lease.ts";
-import { describeLease } from "./lease-conformance.ts";
+import { describeLease } from "./lease.ts";
 
 describeLease("the in-memory model", async () => {
   const lease = new MemoryLease(systemClock);

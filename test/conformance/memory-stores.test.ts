@@ -1,18 +1,14 @@
 import { describe } from "vitest";
 import { memoryStoreStand as open } from "../support/memory/memory-store-stand.ts";
-import { describeThrottle } from "./leadership-conformance.ts";
-import { describeDeferrals } from "./run-deferrals-conformance.ts";
-import { describeBacklog, describeGuardFacts } from "./run-guard-conformance.ts";
-import {
-  describeFailures,
-  describeFencedNotes,
-  describeForgetting,
-} from "./run-notes-conformance.ts";
-import { describePages } from "./run-pages-conformance.ts";
-import { describeControlRuns, describeReads } from "./run-reads-conformance.ts";
-import { describeShields } from "./run-shields-conformance.ts";
-import { describeSkipped } from "./run-skipped-conformance.ts";
-import { describeLostWrites, describeVerdicts } from "./run-writes-conformance.ts";
+import { describeThrottle } from "./leadership.ts";
+import { describeDeferrals } from "./runs/deferrals.ts";
+import { describeBacklog, describeGuardFacts } from "./runs/guard.ts";
+import { describeFailures, describeFencedNotes, describeForgetting } from "./runs/notes.ts";
+import { describePages } from "./runs/pages.ts";
+import { describeControlRuns, describeReads } from "./runs/reads.ts";
+import { describeShields } from "./runs/shields.ts";
+import { describeSkipped } from "./runs/skipped.ts";
+import { describeLostWrites, describeVerdicts } from "./runs/writes.ts";
 
 describe("the pages of the in-memory store", () => describePages(open));
 describe("a run read from the in-memory store", () => describeReads(open));

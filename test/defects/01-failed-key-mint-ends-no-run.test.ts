@@ -1,5 +1,5 @@
 import { expect, it } from "vitest";
-import { html, json, type Reply } from "../fake-host/fake-host-model.ts";
+import { html, json, type Reply } from "../fake-host/model.ts";
 import { createWorld } from "../support/world/world.ts";
 
 const MINTS: readonly Reply[] = [

@@ -1,5 +1,5 @@
 import { expect, it } from "vitest";
-import { html, type Reply, type Sandbox } from "../fake-host/fake-host-model.ts";
+import { html, type Reply, type Sandbox } from "../fake-host/model.ts";
 import { createWorld, exitedWith } from "../support/world/world.ts";
 
 /** The guard is as loose as elsewhere in tests: this is about the number of observations alone. */

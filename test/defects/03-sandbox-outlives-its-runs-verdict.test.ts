@@ -1,9 +1,10 @@
 import { expect, it } from "vitest";
 import { completeRun } from "../fake-host/callback.ts";
-import { journal, seedExited } from "../races/fleet.ts";
-import { inGap } from "../races/gaps.ts";
+import { atPoint } from "../races/interleavings.ts";
 import { pauseCommits } from "../races/paused-commit.ts";
+import { journal } from "../races/sample-runs.ts";
 import { deletions } from "../support/world/cleanup-rows.ts";
+import { seedExited } from "../support/world/proven-runs.ts";
 import { createWorld } from "../support/world/world.ts";
 
 it("nothing is deleted before the verdict has committed", async () => {
@@ -22,8 +23,10 @@ it("nothing is deleted for a verdict that somebody else's came before", async ()
   await using world = await createWorld();
   const { id } = await seedExited(world, 1);
   const callback = { runId: id, status: "FAILED", error: "said the callback" } as const;
-  const intrude = () => completeRun(world.database.sql, callback);
-  const report = await world.sweep({ replace: inGap("between the answer and the write", intrude) });
+  const interfere = () => completeRun(world.database.sql, callback);
+  const report = await world.sweep({
+    replace: atPoint("between the answer and the write", interfere),
+  });
   expect(report.counts).toMatchObject({ lostRace: 1, failed: 0 });
   expect(await journal(world)).toEqual([]);
   // The host deletes the sandboxes of its own callbacks.

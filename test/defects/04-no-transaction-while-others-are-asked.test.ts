@@ -1,7 +1,7 @@
 import { expect, it, vi } from "vitest";
-import { LockWatch } from "../demo/lock-watch.ts";
 import { completeRun } from "../fake-host/callback.ts";
-import { seedExited } from "../races/fleet.ts";
+import { LockWatch } from "../services/postgres/lock-watch.ts";
+import { seedExited } from "../support/world/proven-runs.ts";
 import { createWorld } from "../support/world/world.ts";
 
 const SAMPLES = 20;

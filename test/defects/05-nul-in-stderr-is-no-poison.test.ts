@@ -1,5 +1,5 @@
 import { expect, it } from "vitest";
-import type { BashOutput } from "../fake-host/fake-host-model.ts";
+import type { BashOutput } from "../fake-host/model.ts";
 import { createWorld, exitedWith, randomCommandId } from "../support/world/world.ts";
 
 const ODD = "before\u0000middle\ud800after";

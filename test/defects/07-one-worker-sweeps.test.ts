@@ -1,6 +1,7 @@
 import { expect, it } from "vitest";
-import { journal, seedExited } from "../races/fleet.ts";
+import { journal } from "../races/sample-runs.ts";
 import { deletions } from "../support/world/cleanup-rows.ts";
+import { seedExited } from "../support/world/proven-runs.ts";
 import { createWorld, leadOnce } from "../support/world/world.ts";
 
 const RUNS = 3;

@@ -1,7 +1,7 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import { expect, it, vi } from "vitest";
-import { type HttpReply, JSON_TYPE } from "../fake-host/fake-host-model.ts";
-import { seedExited } from "../races/fleet.ts";
+import { type HttpReply, JSON_TYPE } from "../fake-host/model.ts";
+import { seedExited } from "../support/world/proven-runs.ts";
 import { createWorld } from "../support/world/world.ts";
 
 const OTHERS = 5;

@@ -1,6 +1,6 @@
 import { expect, it } from "vitest";
-import { JSON_TYPE } from "../fake-host/fake-host-model.ts";
-import { seedExited } from "../races/fleet.ts";
+import { JSON_TYPE } from "../fake-host/model.ts";
+import { seedExited } from "../support/world/proven-runs.ts";
 import { createWorld } from "../support/world/world.ts";
 
 const MIB = 1024 * 1024;

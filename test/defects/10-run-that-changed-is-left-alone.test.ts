@@ -1,7 +1,7 @@
 import { afterAll, beforeAll, beforeEach, expect, it } from "vitest";
 import { completeRun, dispatchPhaseTwo } from "../fake-host/callback.ts";
-import { journal } from "../races/fleet.ts";
-import { inGap } from "../races/gaps.ts";
+import { atPoint } from "../races/interleavings.ts";
+import { journal } from "../races/sample-runs.ts";
 import { createWorld, type World } from "../support/world/world.ts";
 
 let world: World;
@@ -20,7 +20,7 @@ it("a run that has ended since the page was read costs no question", async () =>
   await world.seed();
   const ends = (runId: string) =>
     completeRun(world.database.sql, { runId, status: "FAILED", error: "said the callback" });
-  const report = await world.sweep({ replace: inGap("between the page and the re-read", ends) });
+  const report = await world.sweep({ replace: atPoint("between the page and the re-read", ends) });
   expect(report.counts).toMatchObject({ stale: 1, lostRace: 1 });
   expect(world.host.traffic.of("all").seen).toBe(0);
 });
@@ -28,17 +28,21 @@ it("a run that has ended since the page was read costs no question", async () =>
 it("a run without a sandbox that gets one while it is judged keeps running, with its later deadline", async () => {
   const { id } = await world.seed({ sandboxId: null, bashCommandId: null });
   const named = { sandboxId: "late", bashCommandId: "0".repeat(32), timeoutInMs: 3_600_000 };
-  const intrude = (runId: string) => dispatchPhaseTwo(world.database.sql, { runId, ...named });
-  const report = await world.sweep({ replace: inGap("between the answer and the write", intrude) });
+  const interfere = (runId: string) => dispatchPhaseTwo(world.database.sql, { runId, ...named });
+  const report = await world.sweep({
+    replace: atPoint("between the answer and the write", interfere),
+  });
   expect(report.counts).toMatchObject({ failed: 0, lostRace: 1 });
   await expectLaterDeadline(id);
 });
 
 it("a deferral does not shorten the deadline that the dispatcher has set meanwhile", async () => {
   const { id } = await world.seed();
-  const intrude = (runId: string) =>
+  const interfere = (runId: string) =>
     dispatchPhaseTwo(world.database.sql, { runId, timeoutInMs: 3_600_000 });
-  const report = await world.sweep({ replace: inGap("between the answer and the write", intrude) });
+  const report = await world.sweep({
+    replace: atPoint("between the answer and the write", interfere),
+  });
   expect(report.counts).toMatchObject({ deferred: 0, lostRace: 1 });
   await expectLaterDeadline(id);
 });

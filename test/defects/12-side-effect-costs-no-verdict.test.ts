@@ -1,6 +1,7 @@
 import { expect, it } from "vitest";
-import { journal, seedExited } from "../races/fleet.ts";
+import { journal } from "../races/sample-runs.ts";
 import { firstRunStates, presetOf, setPreset } from "../support/world/preset-metadata.ts";
+import { seedExited } from "../support/world/proven-runs.ts";
 import { createWorld } from "../support/world/world.ts";
 
 it("a first run that cannot be recorded takes neither the verdict nor the clean-up with it", async () => {

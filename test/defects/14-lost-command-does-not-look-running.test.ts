@@ -1,5 +1,5 @@
 import { expect, it } from "vitest";
-import { journal } from "../races/fleet.ts";
+import { journal } from "../races/sample-runs.ts";
 import { createWorld } from "../support/world/world.ts";
 
 it("a command that died with its agent server ends before the hard deadline, a quiet one is waited for", async () => {

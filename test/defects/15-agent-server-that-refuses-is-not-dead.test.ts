@@ -1,5 +1,5 @@
 import { expect, it } from "vitest";
-import { html, type Reply, type Sandbox } from "../fake-host/fake-host-model.ts";
+import { html, type Reply, type Sandbox } from "../fake-host/model.ts";
 import { createWorld, exitedWith, randomCommandId } from "../support/world/world.ts";
 
 const REFUSALS: readonly (Partial<Sandbox> | { readonly answer: Reply })[] = [

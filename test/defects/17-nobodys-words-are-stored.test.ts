@@ -1,5 +1,5 @@
 import { expect, it } from "vitest";
-import { html, json, type Reply, type RequestKind } from "../fake-host/fake-host-model.ts";
+import { html, json, type Reply, type RequestKind } from "../fake-host/model.ts";
 import { createWorld, exitedWith, randomCommandId } from "../support/world/world.ts";
 
 const SECRET = "upstream-secret";

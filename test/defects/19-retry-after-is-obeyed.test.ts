@@ -1,5 +1,5 @@
 import { expect, it } from "vitest";
-import { json } from "../fake-host/fake-host-model.ts";
+import { json } from "../fake-host/model.ts";
 import { createWorld } from "../support/world/world.ts";
 
 const RUNS = 6;

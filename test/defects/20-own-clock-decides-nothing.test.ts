@@ -1,5 +1,5 @@
 import { afterEach, expect, it, vi } from "vitest";
-import { seedExited } from "../races/fleet.ts";
+import { seedExited } from "../support/world/proven-runs.ts";
 import { createWorld, exitedWith, randomCommandId } from "../support/world/world.ts";
 
 const HOUR_MS = 3_600_000;

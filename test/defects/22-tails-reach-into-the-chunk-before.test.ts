@@ -1,5 +1,5 @@
 import { expect, it } from "vitest";
-import type { BashOutput } from "../fake-host/fake-host-model.ts";
+import type { BashOutput } from "../fake-host/model.ts";
 import { createWorld, exitedWith, randomCommandId } from "../support/world/world.ts";
 
 it("a failure whose last event has little output left shows the end of what came before it", async () => {

@@ -1,6 +1,6 @@
 import { expect, it } from "vitest";
 import type { SeededRun } from "../fake-host/seed.ts";
-import { seedExited } from "../races/fleet.ts";
+import { seedExited } from "../support/world/proven-runs.ts";
 import { createWorld } from "../support/world/world.ts";
 
 const URLS: readonly ((url: URL) => string)[] = [

@@ -1,10 +1,7 @@
-import { spawn } from "node:child_process";
-import { once } from "node:events";
-import { join } from "node:path";
-import { createInterface } from "node:readline";
 import { describe, expect, it } from "vitest";
 import { type FakeHost, startFakeHost } from "./fake-host.ts";
-import { type BashOutput, html, type Sandbox } from "./fake-host-model.ts";
+import { type BashOutput, html, type Sandbox } from "./model.ts";
+import { startHostProcess } from "./process-client.ts";
 
 const COMMAND = "0123456789abcdef0123456789abcdef";
 
@@ -291,24 +288,15 @@ describe("FakeHost", () => {
   }
 });
 
-describe("fake-host-process", () => {
+describe("the fake host's process", () => {
   it("takes sandboxes and gives counts, a line each, until its input ends", async () => {
-    const main = join(import.meta.dirname, "./fake-host-process.ts");
-    const child = spawn(process.execPath, [main], { stdio: ["pipe", "pipe", "inherit"] });
-    const lines = createInterface({ input: child.stdout })[Symbol.asyncIterator]();
-    const ask = async (message: object) => {
-      child.stdin.write(`${JSON.stringify(message)}\n`);
-      return JSON.parse((await lines.next()).value ?? "");
-    };
-    const { url } = JSON.parse((await lines.next()).value ?? "");
-    await ask({ add: [{ id: "s1", sessionKey: "k" }] });
-    const { status } = await fetch(`${url}/agent/s1/api/bash/bash_events/search`, {
+    await using host = await startHostProcess();
+    await host.send({ add: [{ id: "s1", sessionKey: "k" }] });
+    const { status } = await fetch(`${host.url}/agent/s1/api/bash/bash_events/search`, {
       headers: { "X-Session-API-Key": "k" },
     });
     expect(status).toBe(200);
-    expect(await ask({ traffic: true })).toMatchObject({ events: { seen: 1 } });
-    child.stdin.end();
-    expect(await once(child, "exit")).toEqual([0, null]);
+    expect(await host.send({ traffic: true })).toMatchObject({ events: { seen: 1 } });
   });
 });
 

@@ -6,7 +6,7 @@ import { randomBytes, randomUUID } from "node:crypto";
 import { once } from "node:events";
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from "node:http";
 import { setTimeout as sleep } from "node:timers/promises";
-import { answerAsAgent } from "./fake-agent-server.ts";
+import { answerAsAgent } from "./agent-server.ts";
 import {
   type HttpReply,
   json,
@@ -14,8 +14,8 @@ import {
   type RequestKind,
   type Sandbox,
   type SeenRequest,
-} from "./fake-host-model.ts";
-import { FakeSandboxApi } from "./fake-sandbox-api.ts";
+} from "./model.ts";
+import { FakeSandboxApi } from "./sandbox-api.ts";
 import { Traffic } from "./traffic.ts";
 
 const HOST = "127.0.0.1";

@@ -1,5 +1,5 @@
 /** What the fake host was asked: a bounded record, counters, and how much of it happened at once. */
-import type { RequestKind, SeenRequest } from "./fake-host-model.ts";
+import type { RequestKind, SeenRequest } from "./model.ts";
 
 /** `api` sums up what goes to the shared API: mints, lookups and deletions. */
 export type TrafficKind = RequestKind | "api" | "all";

@@ -2,14 +2,14 @@ import { execFile } from "node:child_process";
 import { join } from "node:path";
 import { promisify } from "node:util";
 import { describe, expect, it } from "vitest";
-import { leaksIn, plantedSecret } from "../support/world/planted.ts";
+import { leaksIn, markedSecret } from "../support/world/marked-secrets.ts";
 
 const MODULE = join(import.meta.dirname, "..", "..", "src", "io", "log.ts");
 
 /** An error as libraries make them: with the command, its arguments and the address hanging on it, all the way down. */
 const PROGRAM = `
   import { openLog } from ${JSON.stringify(MODULE)};
-  const secret = ${JSON.stringify(plantedSecret("command"))};
+  const secret = ${JSON.stringify(markedSecret("command"))};
   const carrying = (message, cause) =>
     Object.assign(new Error(message, { cause }), { command: { args: [secret] }, input: secret });
   const log = openLog({ level: "trace", pretty: process.argv[1] === "pretty", fd: 1 });

@@ -1,9 +1,8 @@
 /** The first moments of a process: before the program is loaded, and where it cannot be. */
 import { execFile } from "node:child_process";
-import { delimiter, join } from "node:path";
-import process from "node:process";
 import { promisify } from "node:util";
 import { describe, expect, inject, it } from "vitest";
+import { OLD_NODE, oldNodes, preloaded } from "../support/process/node-program.ts";
 import { parseDocument } from "../support/process/report-document.ts";
 import { runOnce } from "../support/process/worker-process.ts";
 import { createWorld, type World } from "../support/world/world.ts";
@@ -18,10 +17,6 @@ const SIGNAL_WHILE_LOADING = `
       return next(url, context);
     },
   });`;
-
-const OLD_NODE = `
-  Object.defineProperty(process, "versions", { value: { ...process.versions, node: "20.20.2" } });
-  Object.defineProperty(process, "version", { value: "v20.20.2" });`;
 
 const TOO_OLD = /^run-watchdog: needs Node\.js 24 or newer, this is v(\d+)\.\S+ \(\S+\): \S.*\n$/;
 
@@ -69,23 +64,4 @@ describe("a Node.js that is too old", () => {
 
 function signalled({ env }: World): Readonly<Record<string, string>> {
   return { ...env, NODE_OPTIONS: preloaded(SIGNAL_WHILE_LOADING) };
-}
-
-function preloaded(source: string): string {
-  return `--import data:text/javascript,${encodeURIComponent(source)}`;
-}
-
-/** Those among the programs called `node` on this machine that are older than what is needed. */
-async function oldNodes(): Promise<readonly string[]> {
-  const folders = new Set((process.env["PATH"] ?? "").split(delimiter));
-  const versions = await Promise.all(
-    Array.from(folders, async (folder) => {
-      const node = join(folder, "node");
-      const { stdout } = await promisify(execFile)(node, ["--version"]).catch(() => ({
-        stdout: "",
-      }));
-      return { node, major: Number(/^v(\d+)/.exec(stdout)?.[1] ?? Number.POSITIVE_INFINITY) };
-    }),
-  );
-  return versions.filter(({ major }) => major < 24).map(({ node }) => node);
 }

@@ -3,10 +3,12 @@ import { once } from "node:events";
 import { join } from "node:path";
 import process from "node:process";
 import { createInterface } from "node:readline";
-import { describe, expect, it } from "vitest";
+import { describe, expect, inject, it } from "vitest";
 import { seedRuns } from "../fake-host/seed.ts";
 import { createDatabase } from "../services/postgres/database.ts";
-import { measureSweep } from "./measured-sweep.ts";
+import "../services/provided.ts";
+import { measureSweep } from "../support/process/measured-sweep.ts";
+import { parseDocument } from "../support/process/report-document.ts";
 
 /** More than the sixteen that are verified at once. */
 const RUNS = 20;
@@ -68,12 +70,13 @@ describe("The built worker at its default settings", () => {
       await using database = await createDatabase();
       await seedRuns(database.sql, Array(RUNS).fill({}));
       await using host = await startFloodHost(kind);
-      const { report, peakMb } = await measureSweep({
+      const { stdout, peakMb } = await measureSweep(inject("program"), {
         DATABASE_URL: database.url,
         AUTOMATION_OPENHANDS_API_BASE_URL: host.url,
         AUTOMATION_SERVICE_KEY: "service-key",
         ...UNHURRIED,
       });
+      const report = parseDocument(stdout);
       const outcomes = report.runs.map((run) => `${run.action}: ${run.reason}`);
       expect(outcomes).toEqual(Array(RUNS).fill(`${action}: ${reason}`));
       expect(peakMb).toBeGreaterThan(0);

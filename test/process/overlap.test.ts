@@ -1,11 +1,9 @@
 import { describe, expect, it, vi } from "vitest";
-import { journal, seedExited } from "../races/fleet.ts";
-import { startWorker } from "../support/process/worker-process.ts";
-import { createWorld, type World } from "../support/world/world.ts";
+import { journal } from "../races/sample-runs.ts";
 import {
   EVERY_SECOND,
   gates,
-  hasToldTheFleet,
+  hasReportedProgress,
   healthOf,
   LEASE_STORES,
   LONG_LEASE,
@@ -14,7 +12,10 @@ import {
   SHORT_LEASE,
   startPair,
   twiceAMinute,
-} from "./takeover/crew.ts";
+} from "../support/process/contending-workers.ts";
+import { startWorker } from "../support/process/worker-process.ts";
+import { seedExited } from "../support/world/proven-runs.ts";
+import { createWorld, type World } from "../support/world/world.ts";
 
 const RUNS = 3;
 
@@ -30,7 +31,7 @@ describe.each(LEASE_STORES)("two workers that both hold the $name lease", ({ ope
       const env = { ...world.env, ...store.env, ...LONG_LEASE };
       await using older = await startWorker({ ...env, ...twiceAMinute() });
       await world.host.traffic.until("lookup", RUNS);
-      await hasToldTheFleet(world);
+      await hasReportedProgress(world);
       await store.forget();
       await using newer = await startWorker({ ...env, ...twiceAMinute() });
       await world.host.traffic.until("lookup", 2 * RUNS);

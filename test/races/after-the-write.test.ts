@@ -1,12 +1,13 @@
 import { describe, expect, it } from "vitest";
 import { StopRequestedError } from "../../src/watchdog/errors.ts";
 import { cancelRun, completeRun, dispatchPhaseTwo } from "../fake-host/callback.ts";
+import { seedExited } from "../support/world/proven-runs.ts";
 import { createWorld, type World } from "../support/world/world.ts";
-import { deleted, journal, seedExited, wholeRow } from "./fleet.ts";
-import { inGap } from "./gaps.ts";
+import { atPoint } from "./interleavings.ts";
+import { deleted, journal, wholeRow } from "./sample-runs.ts";
 
 const AT_ONCE = { WATCHDOG_CLEANUP_DELAY: "0s" };
-const GAP = "between the write and the clean-up";
+const POINT = "between the write and the clean-up";
 
 describe("a verdict that rests on an exit code", () => {
   const latecomers = [
@@ -29,12 +30,12 @@ describe("a verdict that rests on an exit code", () => {
   it.each(latecomers)("stands against $name, and its sandbox is deleted", async ({ act }) => {
     await using world = await createWorld();
     const run = await seedExited(world, 1);
-    const gap = inGap(GAP, async (runId) => {
+    const replace = atPoint(POINT, async (runId) => {
       const before = await wholeRow(world, runId);
       expect(await act(world, runId)).toMatchObject({ code: 409 });
       expect(await wholeRow(world, runId)).toEqual(before);
     });
-    const report = await world.sweep({ replace: gap });
+    const report = await world.sweep({ replace });
     expect(report).toMatchObject({ counts: { failed: 1 }, cleanups: { done: 1, pending: 0 } });
     expect(await journal(world)).toMatchObject([{ outcome: "FAILED", cleanup_state: "done" }]);
     expect(deleted(world)).toEqual([run.sandboxId]);
@@ -44,10 +45,10 @@ describe("a verdict that rests on an exit code", () => {
     await using world = await createWorld();
     const run = await seedExited(world, 0);
     const other = world.host.addSandbox({ userId: run.userId, orgId: run.orgId });
-    const gap = inGap(GAP, (runId) =>
+    const replace = atPoint(POINT, (runId) =>
       dispatchPhaseTwo(world.database.sql, { runId, sandboxId: other.id }),
     );
-    await world.sweep({ replace: gap });
+    await world.sweep({ replace });
     expect(deleted(world)).toEqual([run.sandboxId]);
   });
 });
@@ -58,14 +59,14 @@ describe("a presumption", () => {
     const overturned = await world.seed({}, { status: "PAUSED" });
     const lost = await world.seed({}, { status: "PAUSED" });
     const { promise: answered, resolve: answer } = Promise.withResolvers<void>();
-    const gap = inGap(GAP, async (runId) => {
-      // The first to leave the gap wakes the clean-up of both.
+    const replace = atPoint(POINT, async (runId) => {
+      // The first to go on wakes the clean-up of both.
       if (runId !== overturned.id) return answered;
       const late = { runId, status: "COMPLETED", conversationId: "late" } as const;
       expect(await completeRun(world.database.sql, late)).toEqual({ code: 200, reconciled: true });
       answer();
     });
-    const report = await world.sweep({ env: AT_ONCE, replace: gap });
+    const report = await world.sweep({ env: AT_ONCE, replace });
     expect(report.counts).toMatchObject({ failed: 2, completed: 0 });
     expect(await world.row(overturned.id)).toMatchObject({
       status: "COMPLETED",
@@ -99,13 +100,13 @@ describe("a presumption", () => {
   it("is not confirmed by a late failure: the row stays as it is and the sandbox goes", async () => {
     await using world = await createWorld();
     const run = await world.seed({}, { status: "PAUSED" });
-    const gap = inGap(GAP, async (runId) => {
+    const replace = atPoint(POINT, async (runId) => {
       const before = await wholeRow(world, runId);
       const late = { runId, status: "FAILED", error: "late" } as const;
       expect(await completeRun(world.database.sql, late)).toMatchObject({ code: 409 });
       expect(await wholeRow(world, runId)).toEqual(before);
     });
-    await world.sweep({ env: AT_ONCE, replace: gap });
+    await world.sweep({ env: AT_ONCE, replace });
     expect(deleted(world)).toEqual([run.sandboxId]);
   });
 
@@ -113,10 +114,10 @@ describe("a presumption", () => {
     await using world = await createWorld();
     const run = await world.seed({}, { status: "PAUSED" });
     const other = world.host.addSandbox({ userId: run.userId, orgId: run.orgId });
-    const gap = inGap(GAP, (runId) =>
+    const replace = atPoint(POINT, (runId) =>
       dispatchPhaseTwo(world.database.sql, { runId, sandboxId: other.id }),
     );
-    await world.sweep({ env: AT_ONCE, replace: gap });
+    await world.sweep({ env: AT_ONCE, replace });
     expect(deleted(world)).toEqual([]);
     expect(await journal(world)).toMatchObject([{ cleanup_state: "none" }]);
   });
@@ -128,8 +129,8 @@ describe("the wish to delete a sandbox", () => {
     const run = await seedExited(world, 1);
     const stop = new AbortController();
     // The sweep ends between its write and the clean-up.
-    const gap = inGap(GAP, async () => stop.abort(new StopRequestedError("SIGTERM")));
-    expect(await world.sweep({ replace: gap, signal: stop.signal })).toMatchObject({
+    const replace = atPoint(POINT, async () => stop.abort(new StopRequestedError("SIGTERM")));
+    expect(await world.sweep({ replace, signal: stop.signal })).toMatchObject({
       status: "interrupted",
     });
     expect(await world.row(run.id)).toMatchObject({ status: "FAILED" });

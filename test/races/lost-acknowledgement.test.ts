@@ -1,10 +1,11 @@
 import { describe, expect, it, vi } from "vitest";
 import { completeRun } from "../fake-host/callback.ts";
 import { startTcpProxy } from "../services/tcp-proxy.ts";
+import { seedExited } from "../support/world/proven-runs.ts";
 import { createWorld } from "../support/world/world.ts";
-import { deleted, journal, seedExited } from "./fleet.ts";
-import { storeWith } from "./gaps.ts";
+import { storeWith } from "./interleavings.ts";
 import { pauseCommits } from "./paused-commit.ts";
+import { deleted, journal } from "./sample-runs.ts";
 
 describe("a sweep whose write lost its answer", () => {
   it("finds its own verdict in the journal, counts it as written and cleans up", async () => {

@@ -1,23 +1,23 @@
 import { describe, expect, it, vi } from "vitest";
 import { completeRun } from "../fake-host/callback.ts";
 import { createWorld, type World } from "../support/world/world.ts";
-import { actionsOf, deleted, journal, seedFleet, wholeRow } from "./fleet.ts";
+import { actionsOf, deleted, journal, seedSampleRuns, wholeRow } from "./sample-runs.ts";
 
 describe("a sweep that meets a row lock", () => {
   it("answers busy while callbacks hold the rows, and does not wait for them", async () => {
     await using world = await createWorld();
-    const fleet = await seedFleet(world);
+    const sample = await seedSampleRuns(world);
     const response = Promise.withResolvers<void>();
-    const callbacks = await holdingRows(world, Object.values(fleet.byOutcome), response.promise);
+    const callbacks = await holdingRows(world, Object.values(sample.byOutcome), response.promise);
 
     // The locks are held until after this line: a sweep that waited would never come here.
     const report = await world.sweep();
     response.resolve();
     expect(await Promise.all(callbacks)).toEqual(
-      fleet.runs.map(() => ({ code: 200, reconciled: false })),
+      sample.runs.map(() => ({ code: 200, reconciled: false })),
     );
 
-    expect(actionsOf(report, fleet)).toEqual({
+    expect(actionsOf(report, sample)).toEqual({
       completed: "busy",
       failed: "busy",
       presumed: "busy",
@@ -26,7 +26,7 @@ describe("a sweep that meets a row lock", () => {
     });
     expect(await journal(world)).toEqual([]);
     expect(deleted(world)).toEqual([]);
-    for (const { id } of fleet.runs) {
+    for (const { id } of sample.runs) {
       expect(await wholeRow(world, id)).toMatchObject({
         status: "COMPLETED",
         conversation_id: `of ${id}`,
@@ -37,7 +37,7 @@ describe("a sweep that meets a row lock", () => {
 
   it("leaves a run busy for now and judges it in the next sweep when its writer gives up", async () => {
     await using world = await createWorld();
-    const { byOutcome } = await seedFleet(world);
+    const { byOutcome } = await seedSampleRuns(world);
     const response = Promise.withResolvers<void>();
     const [callback] = await holdingRows(world, [byOutcome.failed], response.promise);
     const first = await world.sweep();
@@ -51,7 +51,7 @@ describe("a sweep that meets a row lock", () => {
 
   it("writes through a lock that only keeps the row from being deleted", async () => {
     await using world = await createWorld();
-    const { byOutcome } = await seedFleet(world);
+    const { byOutcome } = await seedSampleRuns(world);
     await world.database.sql.begin(async (transaction) => {
       // What a foreign key that points to the run takes.
       await transaction`SELECT FROM automation_runs FOR KEY SHARE`;
@@ -64,7 +64,7 @@ describe("a sweep that meets a row lock", () => {
 describe("a sweep that waits for the backend", () => {
   it("holds no transaction and no lock, so that a callback passes at once", async () => {
     await using world = await createWorld();
-    const { byOutcome, runs } = await seedFleet(world);
+    const { byOutcome, runs } = await seedSampleRuns(world);
     const answers = world.host.barrier(runs.length + 1, "lookup");
     const sweeping = world.sweep();
     await world.host.traffic.until("lookup", runs.length);

@@ -1,19 +1,19 @@
 import { describe, expect, it } from "vitest";
 import type { SweepReport } from "../../src/rules/report.ts";
 import { journalWith } from "../support/stands/journal-double.ts";
+import { seedExited } from "../support/world/proven-runs.ts";
 import { createWorld, type World } from "../support/world/world.ts";
+import { atPoint, type Point } from "./interleavings.ts";
+import { pauseCommits } from "./paused-commit.ts";
 import {
   actionsOf,
   deleted,
-  type Fleet,
   journal,
-  seedExited,
-  seedFleet,
+  type SampleRuns,
+  seedSampleRuns,
   UNDISTURBED,
   wholeRow,
-} from "./fleet.ts";
-import { type Gap, inGap } from "./gaps.ts";
-import { pauseCommits } from "./paused-commit.ts";
+} from "./sample-runs.ts";
 
 /** A leader that trusts its lease for longer than a test takes. */
 const TRUSTING = {
@@ -25,65 +25,68 @@ const OLDER = 1;
 const NEWER = 2;
 
 describe("two watchdogs that both believe they lead", () => {
-  const gaps: readonly Gap[] = [
+  const points: readonly Point[] = [
     "between the page and the re-read",
     "between the re-read and the question",
     "between the answer and the write",
   ];
 
-  it.each(gaps)("leave each run to the newer epoch when it sweeps %s of the older", async (gap) => {
-    await using world = await createWorld();
-    const fleet = await seedFleet(world);
-    let newer: SweepReport | null = null;
-    const rows = new Map<string, unknown>();
-    const together = meeting(fleet.runs.length, async () => {
-      await forgetLease(world);
-      newer = await world.sweep({ env: TRUSTING });
-      for (const { id } of fleet.runs) rows.set(id, await wholeRow(world, id));
-    });
+  it.each(points)(
+    "leave each run to the newer epoch when it sweeps %s of the older",
+    async (point) => {
+      await using world = await createWorld();
+      const sample = await seedSampleRuns(world);
+      let newer: SweepReport | null = null;
+      const rows = new Map<string, unknown>();
+      const together = meeting(sample.runs.length, async () => {
+        await forgetLease(world);
+        newer = await world.sweep({ env: TRUSTING });
+        for (const { id } of sample.runs) rows.set(id, await wholeRow(world, id));
+      });
 
-    const older = await world.sweep({ env: TRUSTING, replace: inGap(gap, together) });
-    expect(older).toMatchObject({ epoch: OLDER, status: "error", exitCode: 1 });
-    expect(older.counts).toMatchObject({ completed: 0, failed: 0, deferred: 0, undetermined: 0 });
-    expect(newer).toMatchObject({ epoch: NEWER, status: "ok" });
-    for (const { id } of fleet.runs) expect(await wholeRow(world, id)).toEqual(rows.get(id));
-    await expectOneVerdictEach(world, fleet, NEWER);
-    await expectOneDeletionEach(world, fleet);
-  });
+      const older = await world.sweep({ env: TRUSTING, replace: atPoint(point, together) });
+      expect(older).toMatchObject({ epoch: OLDER, status: "error", exitCode: 1 });
+      expect(older.counts).toMatchObject({ completed: 0, failed: 0, deferred: 0, undetermined: 0 });
+      expect(newer).toMatchObject({ epoch: NEWER, status: "ok" });
+      for (const { id } of sample.runs) expect(await wholeRow(world, id)).toEqual(rows.get(id));
+      await expectOneVerdictEach(world, sample, NEWER);
+      await expectOneDeletionEach(world, sample);
+    },
+  );
 
   it("leave every write to the newer epoch when the older one writes first", async () => {
     await using world = await createWorld();
-    const fleet = await seedFleet(world);
+    const sample = await seedSampleRuns(world);
     const { promise: go, resolve: goOn } = Promise.withResolvers<void>();
     const { promise: waits, resolve: isWaiting } = Promise.withResolvers<void>();
-    const gap = "between the answer and the write";
+    const point = "between the answer and the write";
 
-    const hold = meeting(fleet.runs.length, () => {
+    const hold = meeting(sample.runs.length, () => {
       isWaiting();
       return go;
     });
-    const older = world.sweep({ env: TRUSTING, replace: inGap(gap, hold) });
+    const older = world.sweep({ env: TRUSTING, replace: atPoint(point, hold) });
     await waits;
     await forgetLease(world);
     // The rows still are what both have read: nothing but the epoch stands between the older one and its writes.
-    const afterTheOlder = meeting(fleet.runs.length, async () => {
+    const afterTheOlder = meeting(sample.runs.length, async () => {
       goOn();
       expect(await older).toMatchObject({ epoch: OLDER, status: "error", counts: { stale: 0 } });
       expect(await journal(world)).toEqual([]);
-      for (const { id } of fleet.runs) {
+      for (const { id } of sample.runs) {
         expect(await world.row(id)).toMatchObject({ status: "RUNNING", status_detail: null });
       }
     });
-    const newer = await world.sweep({ env: TRUSTING, replace: inGap(gap, afterTheOlder) });
+    const newer = await world.sweep({ env: TRUSTING, replace: atPoint(point, afterTheOlder) });
     expect(newer).toMatchObject({ epoch: NEWER, status: "ok" });
-    expect(actionsOf(newer, fleet)).toEqual(UNDISTURBED);
-    await expectOneVerdictEach(world, fleet, NEWER);
-    await expectOneDeletionEach(world, fleet);
+    expect(actionsOf(newer, sample)).toEqual(UNDISTURBED);
+    await expectOneVerdictEach(world, sample, NEWER);
+    await expectOneDeletionEach(world, sample);
   });
 
   it("leave the clean-up to the newer epoch when the older one comes first", async () => {
     await using world = await createWorld();
-    const fleet = await seedFleet(world);
+    const sample = await seedSampleRuns(world);
     const { promise: begun, resolve: hasBegun } = Promise.withResolvers<void>();
     const { promise: go, resolve: goOn } = Promise.withResolvers<void>();
     let newer: Promise<SweepReport> | null = null;
@@ -105,14 +108,14 @@ describe("two watchdogs that both believe they lead", () => {
     });
     const older = await world.sweep({
       env: TRUSTING,
-      replace: inGap("between the write and the clean-up", together),
+      replace: atPoint("between the write and the clean-up", together),
     });
     expect(older).toMatchObject({ epoch: OLDER, status: "error", cleanups: { done: 0 } });
     expect(deleted(world)).toEqual([]);
     goOn();
     expect(await newer).toMatchObject({ epoch: NEWER, cleanups: { done: 3, pending: 0 } });
-    await expectOneVerdictEach(world, fleet, OLDER);
-    await expectOneDeletionEach(world, fleet);
+    await expectOneVerdictEach(world, sample, OLDER);
+    await expectOneDeletionEach(world, sample);
   });
 
   it("write a run once when the older one's statement was under way as the epoch moved", async () => {
@@ -150,7 +153,7 @@ function meeting(count: number, work: () => Promise<unknown>): () => Promise<unk
 
 async function expectOneVerdictEach(
   world: World,
-  { byOutcome }: Fleet,
+  { byOutcome }: SampleRuns,
   epoch: number,
 ): Promise<void> {
   const { completed, failed, presumed } = byOutcome;
@@ -160,7 +163,7 @@ async function expectOneVerdictEach(
   );
 }
 
-async function expectOneDeletionEach(world: World, { byOutcome }: Fleet): Promise<void> {
+async function expectOneDeletionEach(world: World, { byOutcome }: SampleRuns): Promise<void> {
   const { completed, failed, presumed } = byOutcome;
   expect([...deleted(world)].sort()).toEqual(
     [completed, failed, presumed].map(({ sandboxId }) => sandboxId).sort(),

@@ -1,8 +1,8 @@
 import { describe, expect, it } from "vitest";
+import { normally } from "../support/replay/checks.ts";
+import { ends, type Job, type JobSpec, job, type Truth } from "../support/replay/jobs.ts";
 import { type Replay, startReplay } from "../support/replay/replay.ts";
-import { normally } from "../support/replay/replay-checks.ts";
-import { ends, type Job, type JobSpec, job, type Truth } from "../support/replay/replay-jobs.ts";
-import { MINUTE_MS, REPLAY_TIMEOUT_MS } from "../support/replay/replay-time.ts";
+import { MINUTE_MS, REPLAY_TIMEOUT_MS } from "../support/replay/time.ts";
 
 /**
  * Dispatched half a minute before the sweep of minute -5. The deadline counts from there: ten minutes and a margin of two

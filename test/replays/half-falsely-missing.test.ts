@@ -1,9 +1,9 @@
 import { describe, expect, it } from "vitest";
-import { json } from "../fake-host/fake-host-model.ts";
+import { json } from "../fake-host/model.ts";
+import { normally, onceTrue } from "../support/replay/checks.ts";
+import { dies, ends, type Job, type JobSpec, job } from "../support/replay/jobs.ts";
 import { type Replay, startReplay } from "../support/replay/replay.ts";
-import { normally, onceTrue } from "../support/replay/replay-checks.ts";
-import { dies, ends, type Job, type JobSpec, job } from "../support/replay/replay-jobs.ts";
-import { REPLAY_TIMEOUT_MS } from "../support/replay/replay-time.ts";
+import { REPLAY_TIMEOUT_MS } from "../support/replay/time.ts";
 
 const BEGINS = 3;
 const LAST = 22;

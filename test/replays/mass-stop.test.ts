@@ -1,9 +1,9 @@
 import { describe, expect, it } from "vitest";
 import { type SeededAutomation, seedAutomation } from "../fake-host/seed.ts";
+import { normally } from "../support/replay/checks.ts";
+import { dies, ends, type Job, job } from "../support/replay/jobs.ts";
 import { type Replay, startReplay } from "../support/replay/replay.ts";
-import { normally } from "../support/replay/replay-checks.ts";
-import { dies, ends, type Job, job } from "../support/replay/replay-jobs.ts";
-import { MINUTE_MS } from "../support/replay/replay-time.ts";
+import { MINUTE_MS } from "../support/replay/time.ts";
 
 const STOPPED = 1000;
 const PER_HOUR = 60;

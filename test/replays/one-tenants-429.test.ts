@@ -1,10 +1,10 @@
 import { describe, expect, it } from "vitest";
-import { json, type SeenRequest } from "../fake-host/fake-host-model.ts";
+import { json, type SeenRequest } from "../fake-host/model.ts";
+import { normally, onceAnswered } from "../support/replay/checks.ts";
+import { dies, ends, type Job, job } from "../support/replay/jobs.ts";
 import { API_CONCURRENCY, type Replay, startReplay } from "../support/replay/replay.ts";
-import { normally, onceAnswered } from "../support/replay/replay-checks.ts";
-import { dies, ends, type Job, job } from "../support/replay/replay-jobs.ts";
-import { REPLAY_TIMEOUT_MS } from "../support/replay/replay-time.ts";
-import { isApiCall } from "../support/replay/replay-traffic.ts";
+import { REPLAY_TIMEOUT_MS } from "../support/replay/time.ts";
+import { isApiCall } from "../support/replay/traffic.ts";
 
 const BEGINS = 4;
 const LAST = 33;

@@ -1,10 +1,10 @@
 import { describe, expect, it } from "vitest";
-import { json } from "../fake-host/fake-host-model.ts";
+import { json } from "../fake-host/model.ts";
+import { onceAnswered, onceRefused } from "../support/replay/checks.ts";
+import { dies, ends, type Job, type JobSpec, job } from "../support/replay/jobs.ts";
 import { API_CONCURRENCY, type Replay, type Swept, startReplay } from "../support/replay/replay.ts";
-import { normally, onceAnswered } from "../support/replay/replay-checks.ts";
-import { dies, ends, type Job, type JobSpec, job } from "../support/replay/replay-jobs.ts";
-import { MINUTE_MS, REPLAY_TIMEOUT_MS } from "../support/replay/replay-time.ts";
-import { isApiCall } from "../support/replay/replay-traffic.ts";
+import { MINUTE_MS, REPLAY_TIMEOUT_MS } from "../support/replay/time.ts";
+import { isApiCall } from "../support/replay/traffic.ts";
 
 const BEGINS = 4;
 const LAST = 43;
@@ -28,7 +28,7 @@ const storms: readonly Storm[] = [
     everyMs: MINUTE_MS,
     saysWhen: true,
     mostRefused: API_CONCURRENCY,
-    judgedBy: inTurn,
+    judgedBy: onceRefused,
     because: "the backend is not asked: sandbox_api asked for a pause",
   },
   {
@@ -37,7 +37,7 @@ const storms: readonly Storm[] = [
     everyMs: MINUTE_MS,
     saysWhen: false,
     mostRefused: 2 * API_CONCURRENCY,
-    judgedBy: inTurn,
+    judgedBy: onceRefused,
     because: "the backend is not asked: sandbox_api keeps failing, its circuit breaker is open",
   },
   {
@@ -46,7 +46,8 @@ const storms: readonly Storm[] = [
     everyMs: 1000,
     saysWhen: true,
     mostRefused: API_CONCURRENCY,
-    judgedBy: (one) => Math.max(inTurn(one), onceAnswered(LAST + 0.5)(one)),
+    // So many are refused in each sweep that some are refused again: only the end of it all is sure to help them.
+    judgedBy: (one) => Math.max(onceRefused(one), onceAnswered(LAST + 0.5)(one)),
     because: null,
   },
 ];
@@ -82,11 +83,6 @@ function expectRunsLeftOut(during: readonly Swept[], because: string): void {
   expect(leftOut.length).toBeGreaterThan(20);
   for (const { report } of leftOut) expect(report.exitCode).toBe(3);
   expect(during[0]?.health.reasons).toContain(because);
-}
-
-/** Who was left out goes first in the next sweep, so those take turns while the storm goes on. */
-function inTurn(one: Job): number {
-  return normally(one) + 15 * MINUTE_MS;
 }
 
 function breakOut({ allowed, everyMs, saysWhen }: Storm, replay: Replay) {

@@ -1,9 +1,9 @@
 import { describe, expect, it } from "vitest";
-import { json } from "../fake-host/fake-host-model.ts";
+import { json } from "../fake-host/model.ts";
+import { onceAnswered } from "../support/replay/checks.ts";
+import { dies, ends, type JobSpec, job } from "../support/replay/jobs.ts";
 import { startReplay } from "../support/replay/replay.ts";
-import { onceAnswered } from "../support/replay/replay-checks.ts";
-import { dies, ends, type JobSpec, job } from "../support/replay/replay-jobs.ts";
-import { MINUTE_MS, REPLAY_TIMEOUT_MS } from "../support/replay/replay-time.ts";
+import { MINUTE_MS, REPLAY_TIMEOUT_MS } from "../support/replay/time.ts";
 
 const BEGINS = 6;
 const LAST = 125;

@@ -4,7 +4,7 @@ import type { SweepReport } from "../../src/rules/report.ts";
 import { anOutcome, aReport, NO_COUNTS } from "./a-report.ts";
 
 const headlines: readonly { readonly report: Partial<SweepReport>; readonly line: string }[] = [
-  { report: {}, line: "no stale runs, looked for 0.4 s" },
+  { report: {}, line: "no stale runs found in 0.4 s" },
   { report: { counts: { ...NO_COUNTS, stale: 1 } }, line: "swept 1 stale run in 0.4 s" },
   {
     report: { counts: { ...NO_COUNTS, stale: 6, skipped: 2 } },
@@ -12,7 +12,7 @@ const headlines: readonly { readonly report: Partial<SweepReport>; readonly line
   },
   {
     report: { counts: { ...NO_COUNTS, stale: 1, skipped: 1 }, dryRun: true },
-    line: "dry run, nothing was written: no stale runs, looked for 0.4 s",
+    line: "dry run, nothing was written: no stale runs found in 0.4 s",
   },
   {
     report: { counts: { ...NO_COUNTS, stale: 2 }, dryRun: true },
@@ -24,11 +24,11 @@ const headlines: readonly { readonly report: Partial<SweepReport>; readonly line
   },
   {
     report: { status: "partial", counts: { ...NO_COUNTS, stale: 9, undetermined: 9 } },
-    line: "swept 9 stale runs in 0.4 s, none got an answer from the backend",
+    line: "swept 9 stale runs in 0.4 s, no answer from the backend could be used",
   },
   {
     report: { status: "partial", counts: { ...NO_COUNTS, stale: 9, undetermined: 2, skipped: 7 } },
-    line: "swept 2 stale runs in 0.4 s, 7 not asked about",
+    line: "swept 2 stale runs in 0.4 s, 7 skipped",
   },
   {
     report: { status: "held", counts: { ...NO_COUNTS, stale: 9, held: 8 } },
@@ -36,7 +36,7 @@ const headlines: readonly { readonly report: Partial<SweepReport>; readonly line
   },
   {
     report: { status: "interrupted", counts: { ...NO_COUNTS, stale: 3 } },
-    line: "stopped by a signal after 0.4 s, 3 stale runs handled, the rest is left to the next sweep",
+    line: "stopped by a signal after 0.4 s, 3 stale runs handled, the next sweep does the rest",
   },
   {
     report: { status: "error", counts: { ...NO_COUNTS, stale: 3 } },
@@ -57,7 +57,7 @@ describe("humanReport", () => {
   }
 
   it("is one line when there is nothing more to say", () => {
-    expect(humanReport(aReport())).toBe("no stale runs, looked for 0.4 s\n");
+    expect(humanReport(aReport())).toBe("no stale runs found in 0.4 s\n");
   });
 
   it("shows counts with their meaning, sandboxes, and the runs that were ended", () => {

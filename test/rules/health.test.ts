@@ -43,7 +43,7 @@ describe("liveness", () => {
   it("is dead when the next tick is more than one minute late", () => {
     expect(liveness(facts({ nextTickAtMs: NOW_MS - MINUTE_MS - 1 }))).toEqual({
       alive: false,
-      reasons: ["the scheduler has not fired when it was due"],
+      reasons: ["the scheduler did not fire when it was due"],
     });
   });
 
@@ -136,7 +136,7 @@ describe("health", () => {
   it("is failing with the remedy when the lease's key never expires", () => {
     expect(health(facts({ endlessLeaseKey: "watchdog:{7d0c}:lease" }))).toEqual({
       status: "failing",
-      reasons: ["the key watchdog:{7d0c}:lease has no expiry and blocks everybody: delete it"],
+      reasons: ["the key watchdog:{7d0c}:lease has no expiry and blocks every worker: delete it"],
     });
   });
 
@@ -181,7 +181,7 @@ describe("health", () => {
     expect(health(both)).toEqual({
       status: "failing",
       reasons: [
-        "the key watchdog:{7d0c}:lease has no expiry and blocks everybody: delete it",
+        "the key watchdog:{7d0c}:lease has no expiry and blocks every worker: delete it",
         "lease: ECONNREFUSED",
       ],
     });

@@ -40,8 +40,9 @@ async function build(folder: string): Promise<void> {
   // Else the bundler leaves a cache behind where temporary files are.
   const env = { ...process.env, NODE_DISABLE_COMPILE_CACHE: "1" };
   try {
-    await promisify(execFile)("npm", ["run", "--silent", "build:main"], { cwd: folder, env });
+    const build = ["run", "--silent", "build", "--", "--dir", join(folder, "dist")];
+    await promisify(execFile)("npm", build, { cwd: ROOT, env });
   } catch (cause) {
-    throw new Error("the program under test could not be built (npm run build:main)", { cause });
+    throw new Error("the program under test could not be built (npm run build)", { cause });
   }
 }

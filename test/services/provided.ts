@@ -1,5 +1,5 @@
 import type { LocalProgram } from "./local-program.ts";
-import type { RedisProgram } from "./redis/redis-program.ts";
+import type { RedisProgram } from "./redis/program.ts";
 
 /** What the set-up of the test run hands to every test file. */
 declare module "vitest" {

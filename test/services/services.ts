@@ -3,10 +3,10 @@ import { randomBytes } from "node:crypto";
 import postgres from "postgres";
 import { type Engine, guardContainer } from "./docker.ts";
 import type { LocalProgram } from "./local-program.ts";
-import { findPgBouncer, pgbouncerVersion } from "./pgbouncer/pgbouncer-program.ts";
+import { findPgBouncer, pgbouncerVersion } from "./pgbouncer/program.ts";
 import { startPostgres } from "./postgres/embedded-postgres.ts";
-import { findRedis, type RedisProgram } from "./redis/redis-program.ts";
-import { RedisServer, redisVersion } from "./redis/redis-server.ts";
+import { findRedis, type RedisProgram } from "./redis/program.ts";
+import { RedisServer, redisVersion } from "./redis/server.ts";
 
 const POSTGRES_IMAGE = "postgres:17-alpine";
 const REDIS_IMAGE = "redis:8-alpine";

@@ -1,23 +1,14 @@
+import { isServiceLink, unknownNames } from "./names.ts";
 import {
-  isServiceLink,
+  type NameOf,
+  type NumberKind,
+  SETTINGS,
   type SecretName,
   type SettingName,
-  unknownNames,
   type VariableName,
-} from "./names.ts";
+} from "./settings.ts";
 
 export type Env = Readonly<Record<string, string | undefined>>;
-
-export type DurationText = `${number}${"ms" | "s" | "m" | "h" | "d"}`;
-
-/** The smallest and the largest value are allowed themselves. */
-export interface Limits<T> {
-  readonly default: T;
-  readonly min: T;
-  readonly max: T;
-  /** Another word that the caller understands, for the message. */
-  readonly or?: string;
-}
 
 /**
  * Reads variables one by one and collects what is wrong with them, so that all of it can be said at once.
@@ -30,14 +21,20 @@ export class EnvReader {
   /** For later: what becomes of the process's own variables must not matter then. */
   readonly #copy: Env;
   readonly #readFile: (path: string) => string;
-  readonly #problems: string[] = [];
-  readonly #warnings: string[] = [];
-  readonly #failed = new Set<VariableName>();
+  readonly #findings: Findings;
+  /** Path to text, of the files that were read so far. */
+  readonly files = new Map<string, string>();
 
-  constructor(env: Env, readFile: (path: string) => string) {
+  constructor(env: Env, readFile: (path: string) => string, findings: Findings = noFindings()) {
     this.#env = env;
     this.#copy = { ...env };
     this.#readFile = readFile;
+    this.#findings = findings;
+  }
+
+  /** A reader for a part of the same configuration: what it finds is found here, and its files are its own. */
+  part(): EnvReader {
+    return new EnvReader(this.#env, this.#readFile, this.#findings);
   }
 
   /** A reader of the same variables and of the same files as they are by then, without the problems found so far. */
@@ -45,58 +42,69 @@ export class EnvReader {
     return new EnvReader(this.#copy, this.#readFile);
   }
 
+  /** Whether a file still holds that. */
+  holds(path: string, text: string): boolean {
+    try {
+      return this.#readFile(path) === text;
+    } catch {
+      return false;
+    }
+  }
+
   get problems(): readonly string[] {
-    return this.#problems;
+    return this.#findings.problems;
   }
 
   get warnings(): readonly string[] {
-    return this.#warnings;
+    return this.#findings.warnings;
   }
 
   /** `text` follows the name: "must …, got …". */
   problem(name: VariableName, text: string): void {
-    this.#failed.add(name);
-    this.#problems.push(`${name} ${text}`);
+    this.#findings.failed.add(name);
+    this.#findings.problems.push(`${name} ${text}`);
   }
 
   warn(text: string): void {
-    this.#warnings.push(text);
+    this.#findings.warnings.push(text);
   }
 
   /** Whether a problem was found with any of these; what depends on them cannot be judged then. */
   failed(...names: readonly VariableName[]): boolean {
-    return names.some((name) => this.#failed.has(name));
+    return names.some((name) => this.#findings.failed.has(name));
   }
 
   checkNames(): void {
     for (const found of unknownNames(this.#env)) {
       if (found.kind === "typo") {
-        this.#problems.push(`${found.name} is not a setting, did you mean ${found.meant}?`);
+        this.#findings.problems.push(
+          `${found.name} is not a setting, did you mean ${found.meant}?`,
+        );
       } else {
         this.warn(`${found.name} is not a setting of the watchdog, it is ignored`);
       }
     }
   }
 
-  /** Without the blanks around it; `null` when unset or empty. */
-  text(name: SettingName): string | null {
-    return (this.#env[name] ?? "").trim() || null;
+  /** Without the blanks around it; the default when unset or empty. */
+  text<N extends NameOf<"text">>(name: N): string | (typeof SETTINGS)[N]["default"] {
+    return this.#text(name) ?? SETTINGS[name].default;
   }
 
   /** As it stands, or from the file in `<NAME>_FILE` without the line breaks at its end. */
-  secret(name: SecretName): string | null {
+  secret<N extends SecretName>(name: N): string | (typeof SETTINGS)[N]["default"] {
     const { inline, path } = this.#sourcesOf(name);
-    if (path === null) return inline;
+    if (path === null) return inline ?? SETTINGS[name].default;
     if (inline !== null) {
       this.problem(name, `must not be set together with ${name}_FILE, unset one of them`);
-      return null;
+      return SETTINGS[name].default;
     }
     const text = this.file(
       name,
       `${name}_FILE must name a readable file that holds the secret`,
       path,
     );
-    return text === null ? null : text.replace(/[\r\n]+$/, "");
+    return text === null ? SETTINGS[name].default : text.replace(/[\r\n]+$/, "");
   }
 
   /** Whether it is given at all, in the one way or the other. */
@@ -110,13 +118,14 @@ export class EnvReader {
     let found = "an empty file";
     try {
       const text = this.#readFile(path);
+      this.files.set(path, text);
       if (/[^\r\n]/.test(text)) return text;
     } catch (error) {
       // Only the code: a message may quote what was read.
       found = errorCode(error);
     }
-    this.#failed.add(name);
-    this.#problems.push(`${must}, got ${quoted(path)} (${found})`);
+    this.#findings.failed.add(name);
+    this.#findings.problems.push(`${must}, got ${quoted(path)} (${found})`);
     return null;
   }
 
@@ -132,42 +141,49 @@ export class EnvReader {
     return value;
   }
 
-  duration(name: SettingName, limits: Limits<DurationText>): number {
-    const text = this.text(name) ?? limits.default;
+  duration(name: NameOf<"duration">): number {
+    const { default: fallback, min, max } = SETTINGS[name];
+    const text = this.#text(name) ?? fallback;
     const ms = parseDuration(text);
-    if (ms >= parseDuration(limits.min) && ms <= parseDuration(limits.max)) return ms;
+    if (ms >= parseDuration(min) && ms <= parseDuration(max)) return ms;
     this.problem(
       name,
-      `must be a duration from ${limits.min} to ${limits.max} such as ${limits.default} (units ms, s, m, h, d), got ${quoted(text)}`,
+      `must be a duration from ${min} to ${max} such as ${fallback} (units ms, s, m, h, d), got ${quoted(text)}`,
     );
-    return parseDuration(limits.default);
+    return parseDuration(fallback);
   }
 
   /** A variable in plain seconds, shared with the host service and read as that does. Returns milliseconds. */
-  seconds(name: SettingName, limits: Limits<number>): number {
-    return this.#number(name, limits, HOST_INTEGER, "a whole number of seconds") * 1_000;
+  seconds(name: NameOf<"seconds">): number {
+    return this.#number(name, HOST_INTEGER, "a whole number of seconds") * 1_000;
   }
 
-  integer(name: SettingName, limits: Limits<number>): number {
-    return this.#number(name, limits, /^\d+$/, "a whole number");
+  integer(name: NameOf<"integer">): number {
+    return this.#number(name, /^\d+$/, "a whole number");
   }
 
-  decimal(name: SettingName, limits: Limits<number>): number {
-    return this.#number(name, limits, /^(\d+\.?\d*|\.\d+)$/, "a number");
+  decimal(name: NameOf<"decimal">): number {
+    return this.#number(name, /^(\d+\.?\d*|\.\d+)$/, "a number");
   }
 
   /** A service of an unlucky name makes Kubernetes set `X_PORT` to a `tcp://` address: not meant for us. */
-  port(name: SettingName, limits: Limits<number>): number {
-    if (!isServiceLink(this.text(name) ?? "")) return this.integer(name, limits);
-    this.warn(
-      `${name} holds a Kubernetes service link, it is ignored and ${limits.default} is used`,
-    );
-    return limits.default;
+  port(name: NameOf<"port" | "port-or-off">): number {
+    if (!isServiceLink(this.#text(name) ?? ""))
+      return this.#number(name, /^\d+$/, "a whole number");
+    const { default: fallback } = SETTINGS[name];
+    this.warn(`${name} holds a Kubernetes service link, it is ignored and ${fallback} is used`);
+    return fallback;
   }
 
-  /** In any case, as one of the given lower-case words. */
-  choice<T extends string>(name: SettingName, words: readonly T[], fallback: T): T {
-    const text = this.text(name);
+  /** `null` for `off`. */
+  portOrOff(name: NameOf<"port-or-off">): number | null {
+    return this.#text(name)?.toLowerCase() === "off" ? null : this.port(name);
+  }
+
+  /** In any case, as one of the lower-case words. */
+  choice<N extends NameOf<"choice">>(name: N): (typeof SETTINGS)[N]["words"][number] {
+    const { default: fallback, words } = SETTINGS[name];
+    const text = this.#text(name);
     if (text === null) return fallback;
     const word = words.find((candidate) => candidate === text.toLowerCase());
     if (word === undefined) {
@@ -176,18 +192,20 @@ export class EnvReader {
     return word ?? fallback;
   }
 
-  #number(name: SettingName, limits: Limits<number>, shape: RegExp, wanted: string): number {
-    const text = this.text(name);
-    if (text === null) return limits.default;
+  #text(name: SettingName): string | null {
+    return (this.#env[name] ?? "").trim() || null;
+  }
+
+  #number(name: NameOf<NumberKind>, shape: RegExp, wanted: string): number {
+    const { kind, default: fallback, min, max } = SETTINGS[name];
+    const text = this.#text(name);
+    if (text === null) return fallback;
     // Adding 0 leaves no negative zero.
     const value = shape.test(text) ? Number(text.replaceAll("_", "")) + 0 : Number.NaN;
-    if (value >= limits.min && value <= limits.max) return value;
-    const orElse = limits.or === undefined ? "" : ` or ${limits.or}`;
-    this.problem(
-      name,
-      `must be ${wanted} from ${limits.min} to ${limits.max}${orElse}, got ${quoted(text)}`,
-    );
-    return limits.default;
+    if (value >= min && value <= max) return value;
+    const orElse = kind === "port-or-off" ? " or off" : "";
+    this.problem(name, `must be ${wanted} from ${min} to ${max}${orElse}, got ${quoted(text)}`);
+    return fallback;
   }
 
   #sourcesOf(name: SecretName): { readonly inline: string | null; readonly path: string | null } {
@@ -196,6 +214,17 @@ export class EnvReader {
       path: (this.#env[`${name}_FILE`] ?? "").trim() || null,
     };
   }
+}
+
+/** What was found while the environment was read. */
+interface Findings {
+  readonly problems: string[];
+  readonly warnings: string[];
+  readonly failed: Set<VariableName>;
+}
+
+function noFindings(): Findings {
+  return { problems: [], warnings: [], failed: new Set() };
 }
 
 /** `500ms`, `30s`, `5m`, `24h`, `90d` in milliseconds; NaN for anything else. */

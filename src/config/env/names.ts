@@ -1,72 +1,5 @@
-/** Every variable the worker reads. The reader accepts no other name, so this list cannot lag behind. */
 import { closestMatch } from "leven";
-
-/** Also read from the file that `<NAME>_FILE` points to. */
-export const SECRET_NAMES = [
-  "DATABASE_URL",
-  "AUTOMATION_DB_URL",
-  "AUTOMATION_DB_PASS",
-  "REDIS_URL",
-  "AUTOMATION_SERVICE_KEY",
-  "AUTOMATION_AGENT_SERVER_API_KEY",
-  "WATCHDOG_HTTP_TOKEN",
-] as const;
-
-export const SETTING_NAMES = [
-  "AUTOMATION_DB_HOST",
-  "AUTOMATION_DB_PORT",
-  "AUTOMATION_DB_NAME",
-  "AUTOMATION_DB_USER",
-  "AUTOMATION_DB_SSL_MODE",
-  "DB_SSL_MODE",
-  "PGSSLMODE",
-  "WATCHDOG_DB_POOL",
-  "WATCHDOG_DB_POOLER",
-  "WATCHDOG_SCHEDULE",
-  "WATCHDOG_LEASE_TTL",
-  "WATCHDOG_LEASE_RENEW",
-  "WATCHDOG_LEASE_MARGIN",
-  "WATCHDOG_CONCURRENCY",
-  "WATCHDOG_API_CONCURRENCY",
-  "WATCHDOG_PAGE_SIZE",
-  "WATCHDOG_VERIFY_TIMEOUT",
-  "WATCHDOG_DEFER",
-  "WATCHDOG_UNVERIFIABLE_AFTER",
-  "WATCHDOG_NULL_DEADLINE_AFTER",
-  "WATCHDOG_CONFIRMATIONS",
-  "WATCHDOG_GUARD_MIN",
-  "WATCHDOG_GUARD_RATIO",
-  "WATCHDOG_GUARD_PER_HOUR",
-  "WATCHDOG_CLEANUP_DELAY",
-  "WATCHDOG_JOURNAL_RETENTION",
-  "WATCHDOG_BACKEND",
-  "WATCHDOG_HTTP_VERIFY_URL",
-  "WATCHDOG_HTTP_CLEANUP_URL",
-  "WATCHDOG_AGENT_HOSTS",
-  "AUTOMATION_OPENHANDS_API_BASE_URL",
-  "AUTOMATION_AGENT_SERVER_URL",
-  "AUTOMATION_DEFAULT_RUN_DURATION",
-  "AUTOMATION_MAX_RUN_DURATION",
-  "AUTOMATION_SANDBOX_READY_TIMEOUT",
-  "AUTOMATION_RUN_TIMEOUT_HARD_GRACE",
-  "AUTOMATION_SANDBOX_CLEANUP_DELAY_SECONDS",
-  "WATCHDOG_HEALTH_HOST",
-  "WATCHDOG_HEALTH_PORT",
-  "LOG_LEVEL",
-  "LOG_FORMAT",
-  "HTTP_PROXY",
-  "http_proxy",
-  "HTTPS_PROXY",
-  "https_proxy",
-  "NO_PROXY",
-  "no_proxy",
-  "ALL_PROXY",
-  "all_proxy",
-] as const;
-
-export type SecretName = (typeof SECRET_NAMES)[number];
-export type SettingName = (typeof SETTING_NAMES)[number];
-export type VariableName = SecretName | SettingName;
+import { SETTINGS } from "./settings.ts";
 
 export type UnknownName =
   | { readonly kind: "typo"; readonly name: string; readonly meant: string }
@@ -79,11 +12,9 @@ export type UnknownName =
 export function unknownNames(
   env: Readonly<Record<string, string | undefined>>,
 ): readonly UnknownName[] {
-  const known: readonly string[] = [
-    ...SETTING_NAMES,
-    ...SECRET_NAMES,
-    ...SECRET_NAMES.map((name) => `${name}_FILE`),
-  ];
+  const known: readonly string[] = Object.entries(SETTINGS).flatMap(([name, { kind }]) =>
+    kind === "secret" ? [name, `${name}_FILE`] : [name],
+  );
   return Object.entries(env).flatMap(([name, value]): UnknownName[] => {
     const family = FAMILIES.find(({ prefix }) => name.startsWith(prefix));
     if (family === undefined || !value || known.includes(name) || isInjected(name, value)) {

@@ -1,24 +1,17 @@
+import type { TlsMode } from "../../io/postgres/connection/dial.ts";
+import type { ConnectionOptions } from "../../io/postgres/connection/session.ts";
 import type { EnvReader } from "../env/env-reader.ts";
-import { isHost } from "../host.ts";
 import {
   type ConnectionUrl,
   describeParameters,
   describeScheme,
-  parseConnectionUrl,
+  isHost,
+  readConnectionUrl,
 } from "./connection-url.ts";
-import { SSL_MODES, type SslMode, sslSetting } from "./ssl-mode.ts";
+import { SSL_MODES, sslSetting } from "./ssl-mode.ts";
 
 /** Where Postgres is and who we are there. */
-export interface DatabaseEndpoint {
-  readonly host: string;
-  readonly port: number;
-  /** A Unix socket, used instead of host and port; `null` for TCP. */
-  readonly path: string | null;
-  readonly database: string;
-  readonly user: string;
-  readonly password: string | null;
-  readonly ssl: SslMode;
-}
+export type DatabaseEndpoint = Omit<ConnectionOptions, "callDeadlineMs">;
 
 export type UrlName = "DATABASE_URL" | "AUTOMATION_DB_URL";
 
@@ -30,21 +23,15 @@ export const BLANK_ENDPOINT: DatabaseEndpoint = {
   database: "",
   user: "",
   password: null,
-  ssl: "off",
+  tls: "off",
 };
 
-export const DEFAULT_PORT = 5432;
+const DEFAULT_PORT = 5432;
 
 export function readDatabaseUrl(reader: EnvReader, name: UrlName, text: string): DatabaseEndpoint {
-  const parsed = parseConnectionUrl(text.trim(), {
-    example: "postgres://user:password@host:5432/database",
-    refuseScheme,
-  });
-  if (parsed.kind === "problem") {
-    reader.problem(name, parsed.problem);
-    return BLANK_ENDPOINT;
-  }
-  return fromUrl(reader, name, parsed.url);
+  const example = "postgres://user:password@host:5432/database";
+  const url = readConnectionUrl(reader, name, text, { example, refuseScheme });
+  return url === null ? BLANK_ENDPOINT : fromUrl(reader, name, url);
 }
 
 /** SQLAlchemy names its driver in the scheme: `postgresql+asyncpg`. Which one does not matter here. */
@@ -68,7 +55,7 @@ function fromUrl(reader: EnvReader, name: UrlName, url: ConnectionUrl): Database
     database: take("dbname") ?? url.path,
     user: take("user") ?? url.user ?? "",
     password: take("password") ?? url.password,
-    ssl: sslFromUrl(reader, name, {
+    tls: sslFromUrl(reader, name, {
       sslmode: take("sslmode"),
       ssl: take("ssl"),
       rootCert: take("sslrootcert"),
@@ -133,7 +120,7 @@ function whatIsWrong(endpoint: DatabaseEndpoint): string | null {
 
 /** TLS makes no sense on a Unix socket; libpq ignores it there as well. */
 export function plainOnSocket(endpoint: DatabaseEndpoint): DatabaseEndpoint {
-  return endpoint.path === null ? endpoint : { ...endpoint, ssl: "off" };
+  return endpoint.path === null ? endpoint : { ...endpoint, tls: "off" };
 }
 
 interface SslParameters {
@@ -142,7 +129,7 @@ interface SslParameters {
   readonly rootCert: string | null;
 }
 
-function sslFromUrl(reader: EnvReader, name: UrlName, given: SslParameters): SslMode {
+function sslFromUrl(reader: EnvReader, name: UrlName, given: SslParameters): TlsMode {
   const wanted = sslSetting(given.sslmode ?? given.ssl ?? "", rootCertReader(reader, name, given));
   if (wanted === null) {
     reader.problem(name, `must have an sslmode of ${SSL_MODES}, got another word`);

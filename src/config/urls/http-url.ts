@@ -1,9 +1,9 @@
 import { placeholderProblem } from "../../rules/network/placeholders.ts";
 import { type EnvReader, quoted } from "../env/env-reader.ts";
-import type { SettingName } from "../env/names.ts";
+import type { NameOf } from "../env/settings.ts";
 
 /** An http(s) URL to which paths are appended, without slashes at its end; `null` when unset or wrong. */
-export function readBaseUrl(reader: EnvReader, name: SettingName): string | null {
+export function readBaseUrl(reader: EnvReader, name: NameOf<"text">): string | null {
   const text = reader.text(name);
   if (text === null) return null;
   const url = parseHttpUrl(reader, name, text);
@@ -18,7 +18,7 @@ export function readBaseUrl(reader: EnvReader, name: SettingName): string | null
 /** An http(s) URL with placeholders in path or query, as it was written; `null` when unset or wrong. */
 export function readUrlTemplate(
   reader: EnvReader,
-  name: SettingName,
+  name: NameOf<"text">,
   [needed, ...others]: readonly [needed: string, ...others: string[]],
 ): string | null {
   const text = reader.text(name);
@@ -31,7 +31,7 @@ export function readUrlTemplate(
   return null;
 }
 
-function parseHttpUrl(reader: EnvReader, name: SettingName, text: string): URL | null {
+function parseHttpUrl(reader: EnvReader, name: NameOf<"text">, text: string): URL | null {
   const url =
     /^https?:\/\/[^/]/i.test(text) && !/[\s\p{Cc}\\]/u.test(text) ? URL.parse(text) : null;
   if (url === null) {

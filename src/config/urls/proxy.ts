@@ -1,6 +1,6 @@
 import { type ProxySettings, parseNoProxy } from "../../rules/network/no-proxy.ts";
 import { type EnvReader, quoted } from "../env/env-reader.ts";
-import type { SettingName } from "../env/names.ts";
+import type { NameOf } from "../env/settings.ts";
 
 /** As most programs read them: lower case wins. `null` when every connection is to be direct. */
 export function readProxy(reader: EnvReader): ProxySettings | null {
@@ -22,7 +22,7 @@ export function readProxy(reader: EnvReader): ProxySettings | null {
   return { httpProxy, httpsProxy, noProxy };
 }
 
-function readProxyUrl(reader: EnvReader, names: readonly SettingName[]): string | null {
+function readProxyUrl(reader: EnvReader, names: readonly NameOf<"text">[]): string | null {
   for (const name of names) {
     const text = reader.text(name);
     const problem = text === null ? null : proxyProblem(text);
@@ -55,7 +55,7 @@ function isDecodable(text: string): boolean {
   }
 }
 
-function firstSet(reader: EnvReader, names: readonly SettingName[]): SettingName | null {
+function firstSet(reader: EnvReader, names: readonly NameOf<"text">[]): NameOf<"text"> | null {
   return names.find((name) => reader.text(name) !== null) ?? null;
 }
 

@@ -1,13 +1,4 @@
-/**
- * `prefer` tries TLS without verification and falls back to plain; `require` is TLS without verification; `verify`
- * checks the certificate chain (`ca`) and the host name too (`full`). `ca`: certificates in PEM, `null` for the runtime's
- * authorities.
- */
-export type SslMode =
-  | "off"
-  | "prefer"
-  | "require"
-  | { readonly verify: "ca" | "full"; readonly ca: string | null };
+import type { TlsMode } from "../../io/postgres/connection/dial.ts";
 
 /** For messages. */
 export const SSL_MODES = "disable, allow, prefer, require, verify-ca or verify-full";
@@ -20,7 +11,7 @@ export const SSL_MODES = "disable, allow, prefer, require, verify-ca or verify-f
 export function sslSetting(
   word: string,
   readRootCert: (() => string | null) | null,
-): SslMode | null {
+): TlsMode | null {
   const ca = () => readRootCert?.() ?? null;
   switch (word.toLowerCase()) {
     case "":

@@ -8,7 +8,7 @@ import { type ConnectionOptions, connecting, Session, succeeds } from "./connect
 export interface MigrateOptions {
   /** Only tell what would be applied. */
   readonly check: boolean;
-  /** Also create equivalents of the host's tables: for development, demo and tests. */
+  /** Also create equivalents of the host's tables: for development and tests. */
   readonly withHostTables: boolean;
 }
 

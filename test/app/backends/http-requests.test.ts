@@ -1,5 +1,5 @@
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
-import { json } from "../../fake-host/fake-host-model.ts";
+import { json } from "../../fake-host/model.ts";
 import type { RunSeed } from "../../fake-host/seed.ts";
 import { createWorld, type World } from "../../support/world/world.ts";
 

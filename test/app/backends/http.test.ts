@@ -1,4 +1,4 @@
-import { json } from "../../fake-host/fake-host-model.ts";
+import { json } from "../../fake-host/model.ts";
 import { type Answer, type VerdictCase, verdictTable } from "../../support/world/verdict-cases.ts";
 import {
   completed,

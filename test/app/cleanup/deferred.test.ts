@@ -1,15 +1,17 @@
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import { StoreUnavailableError } from "../../../src/watchdog/errors.ts";
 import { completeRun } from "../../fake-host/callback.ts";
-import { html } from "../../fake-host/fake-host-model.ts";
+import { html } from "../../fake-host/model.ts";
 import type { AutomationSeed, SeededRun } from "../../fake-host/seed.ts";
 import { journalWith } from "../../support/stands/journal-double.ts";
 import {
   cleanupOf,
   deletions,
+  expectSetFor,
   passForCleanups,
   pauses,
-  stampInS,
+  type Stamp,
+  stampOf,
 } from "../../support/world/cleanup-rows.ts";
 import { createWorld, exitedWith, randomCommandId, type World } from "../../support/world/world.ts";
 
@@ -37,7 +39,7 @@ describe("a clean-up that the host's delay puts off", () => {
     expect((await world.row(run.id)).status).toBe("COMPLETED");
     expect(pauses(world)).toEqual([run.sandboxId]);
     expect(deletions(world)).toEqual([]);
-    expect(await stampInS(world, run.id)).toBe(HOUR_S);
+    expectSetFor(await stampOf(world, run.id), HOUR_S);
     expect(world.host.sandbox(run.sandboxId ?? "")?.status).toBe("PAUSED");
 
     await passForCleanups(world, HOUR_S - 30);
@@ -47,18 +49,18 @@ describe("a clean-up that the host's delay puts off", () => {
     expect((await sweep()).cleanups).toEqual(DONE);
     expect(deletions(world)).toEqual([run.sandboxId]);
     expect(pauses(world)).toHaveLength(1);
-    expect(await stampInS(world, run.id)).toBeNull();
+    expect(await stampOf(world, run.id)).toBeNull();
   });
 
   it("stamps the run in the statement of the verdict, before anything is asked", async () => {
     const run = await seedExited();
-    let atPause: number | null = null;
+    let atPause: Stamp | null = null;
     world.host.intercept(async ({ kind }) => {
-      if (kind === "pause") atPause = await stampInS(world, run.id);
+      if (kind === "pause") atPause = await stampOf(world, run.id);
       return undefined;
     });
     await sweep();
-    expect(atPause).toBe(HOUR_S);
+    expectSetFor(atPause, HOUR_S);
     const [row] = await world.database.sql`
       SELECT r.sandbox_cleanup_due_at - r.completed_at = interval '1 hour' AS exact
       FROM automation_runs r`;
@@ -81,7 +83,7 @@ describe("a clean-up that the host's delay puts off", () => {
     expect((await sweep()).cleanups).toEqual(PENDING);
     expect((await world.row(run.id)).error_detail).toBe("Timed out: Sandbox not available");
     expect(pauses(world)).toEqual([]);
-    expect(await stampInS(world, run.id)).toBe(HOUR_S);
+    expectSetFor(await stampOf(world, run.id), HOUR_S);
     await passForCleanups(world, 300);
     await sweep();
     expect(pauses(world)).toEqual([run.sandboxId]);
@@ -93,13 +95,13 @@ describe("a clean-up that the host's delay puts off", () => {
     expect((await sweep(AT_ONCE)).cleanups).toEqual(PENDING);
     expect(pauses(world)).toEqual([run.sandboxId]);
     expect(deletions(world)).toEqual([]);
-    expect(await stampInS(world, run.id)).toBe(HOUR_S);
+    expectSetFor(await stampOf(world, run.id), HOUR_S);
   });
 
   it("is made after WATCHDOG_CLEANUP_DELAY when that is the longer one", async () => {
     const run = await world.seed({}, { status: "ERROR" });
     await sweep({ AUTOMATION_SANDBOX_CLEANUP_DELAY_SECONDS: "60" });
-    expect(await stampInS(world, run.id)).toBe(300);
+    expectSetFor(await stampOf(world, run.id), 300);
     await passForCleanups(world, 300);
     expect((await sweep()).cleanups).toEqual(DONE);
     expect(pauses(world)).toEqual([]);
@@ -120,7 +122,7 @@ describe("a clean-up that the host's delay puts off", () => {
   it("goes on when the worker ended right after the verdict, and when it ended before the pause", async () => {
     const run = await seedExited();
     await sweepCrashing("before the claim");
-    expect(await stampInS(world, run.id)).toBe(HOUR_S);
+    expectSetFor(await stampOf(world, run.id), HOUR_S);
     await sweepCrashing("after the claim");
     expect(pauses(world)).toEqual([]);
     await passForCleanups(world, HOUR_S);
@@ -146,15 +148,16 @@ describe("a clean-up that the host's delay puts off", () => {
     const run = await seedExited();
     await sweep();
     await passForCleanups(world, HOUR_S);
-    const stamps: (number | null)[] = [];
+    const stamps: (Stamp | null)[] = [];
     world.host.intercept(async ({ kind }) => {
       if (kind !== "delete") return undefined;
-      stamps.push(await stampInS(world, run.id));
+      stamps.push(await stampOf(world, run.id));
       return html(503, "Trouble");
     });
     await sweep();
-    expect(stamps).toEqual([300]);
-    expect(await stampInS(world, run.id)).toBeGreaterThanOrEqual(320);
+    expect(stamps).toHaveLength(1);
+    expectSetFor(stamps[0] ?? null, 300);
+    expect((await stampOf(world, run.id))?.atMostS).toBeGreaterThanOrEqual(330);
   });
 
   it("is left to the callback that overturns a presumption", async () => {
@@ -166,14 +169,14 @@ describe("a clean-up that the host's delay puts off", () => {
     await passForCleanups(world, HOUR_S);
     expect((await sweep()).cleanups).toEqual(NOTHING);
     expect([pauses(world), deletions(world)]).toEqual([[], []]);
-    expect(await stampInS(world, run.id)).toBe(HOUR_S);
+    expectSetFor(await stampOf(world, run.id), HOUR_S);
   });
 
   it("stamps and pauses nothing with keep_alive, nor without a sandbox", async () => {
     const kept = await seedExited({ keepAlive: true });
     const unnamed = await world.seed({ sandboxId: null, bashCommandId: null });
     expect((await sweep(AT_ONCE)).cleanups).toEqual(NOTHING);
-    for (const { id } of [kept, unnamed]) expect(await stampInS(world, id)).toBeNull();
+    for (const { id } of [kept, unnamed]) expect(await stampOf(world, id)).toBeNull();
     expect([pauses(world), deletions(world)]).toEqual([[], []]);
   });
 
@@ -181,7 +184,7 @@ describe("a clean-up that the host's delay puts off", () => {
     const run = await seedExited();
     expect((await sweep({ AUTOMATION_SANDBOX_CLEANUP_DELAY_SECONDS: "0" })).cleanups).toEqual(DONE);
     expect([pauses(world), deletions(world)]).toEqual([[], [run.sandboxId]]);
-    expect(await stampInS(world, run.id)).toBeNull();
+    expect(await stampOf(world, run.id)).toBeNull();
   });
 
   it("waits as long where the host has no such column, after proofs as well, and pauses nothing", async () => {
@@ -215,7 +218,7 @@ describe("a clean-up that the host's delay puts off", () => {
     );
     const run = await world.seed();
     expect((await sweep(env)).cleanups).toEqual(PENDING);
-    expect(await stampInS(world, run.id)).toBeNull();
+    expect(await stampOf(world, run.id)).toBeNull();
     expect((await cleanupOf(world, run.id)).nextAfterVerdictMs).toBe(HOUR_S * 1000);
   });
 

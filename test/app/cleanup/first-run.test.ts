@@ -1,5 +1,5 @@
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
-import type { Sandbox } from "../../fake-host/fake-host-model.ts";
+import type { Sandbox } from "../../fake-host/model.ts";
 import { type SeededAutomation, seedAutomation } from "../../fake-host/seed.ts";
 import {
   firstRunStates,

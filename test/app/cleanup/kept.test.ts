@@ -1,5 +1,5 @@
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
-import { html } from "../../fake-host/fake-host-model.ts";
+import { html } from "../../fake-host/model.ts";
 import type { SeededRun } from "../../fake-host/seed.ts";
 import {
   cleanupOf,
@@ -7,7 +7,7 @@ import {
   passForCleanups,
   pauses,
   setDueIn,
-  stampInS,
+  stampOf,
 } from "../../support/world/cleanup-rows.ts";
 import { createWorld, exitedWith, randomCommandId, type World } from "../../support/world/world.ts";
 
@@ -59,7 +59,7 @@ describe("keep_alive that is switched on", () => {
     await keep(true);
     await passForCleanups(world, HOUR_S);
     expect((await world.sweep({ env: DELAY })).cleanups).toEqual(NOTHING);
-    expect(await stampInS(world, run.id)).toBeNull();
+    expect(await stampOf(world, run.id)).toBeNull();
     expect(deletions(world)).toEqual([]);
   });
 
@@ -91,7 +91,7 @@ describe("keep_alive that is switched on", () => {
 
   async function expectKept(run: SeededRun): Promise<void> {
     expect(await cleanupOf(world, run.id)).toMatchObject({ state: "none", attempts: 0 });
-    expect(await stampInS(world, run.id)).toBeNull();
+    expect(await stampOf(world, run.id)).toBeNull();
     expect([pauses(world), deletions(world)]).toEqual([[], []]);
     expect(world.host.sandbox(run.sandboxId ?? "")?.status).toBe("RUNNING");
   }

@@ -1,5 +1,5 @@
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
-import { html, json, type Reply } from "../../fake-host/fake-host-model.ts";
+import { html, json, type Reply } from "../../fake-host/model.ts";
 import type { SeededRun } from "../../fake-host/seed.ts";
 import { cleanupOf, deletions, setDueIn } from "../../support/world/cleanup-rows.ts";
 import { createWorld, exitedWith, randomCommandId, type World } from "../../support/world/world.ts";

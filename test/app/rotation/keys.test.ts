@@ -2,7 +2,7 @@ import { randomUUID } from "node:crypto";
 import { describe, expect, it } from "vitest";
 import type { Evidence } from "../../../src/rules/model.ts";
 import { type FakeHost, startFakeHost } from "../../fake-host/fake-host.ts";
-import { json, type SeenRequest } from "../../fake-host/fake-host-model.ts";
+import { json, type SeenRequest } from "../../fake-host/model.ts";
 import { COMMAND_ID, calm, runOf } from "../../io/http/world.ts";
 import { openWorker, type RotationWorker, warningAbout } from "../../support/process/rotation.ts";
 import { SecretVolume } from "../../support/process/secret-volume.ts";

@@ -3,7 +3,7 @@ import { Redis } from "ioredis";
 import { describe, expect, it, vi } from "vitest";
 import { LeaseUnavailableError } from "../../../src/watchdog/errors.ts";
 import { startRedis } from "../../services/redis/redis.ts";
-import type { RedisServer } from "../../services/redis/redis-server.ts";
+import type { RedisServer } from "../../services/redis/server.ts";
 import { openWorker, type RotationWorker, warningAbout } from "../../support/process/rotation.ts";
 import { SecretVolume } from "../../support/process/secret-volume.ts";
 

@@ -1,5 +1,5 @@
 import { describe, expect, it } from "vitest";
-import { html, json, type Reply } from "../../fake-host/fake-host-model.ts";
+import { html, json, type Reply } from "../../fake-host/model.ts";
 import { verdictTable } from "../../support/world/verdict-cases.ts";
 import {
   completed,

@@ -1,4 +1,4 @@
-import { type HttpReply, html, JSON_TYPE, json } from "../../fake-host/fake-host-model.ts";
+import { type HttpReply, html, JSON_TYPE, json } from "../../fake-host/model.ts";
 import { type Answer, type VerdictCase, verdictTable } from "../../support/world/verdict-cases.ts";
 import { undetermined } from "../../support/world/verdict-expected.ts";
 

@@ -1,5 +1,5 @@
 import { describe, expect, it } from "vitest";
-import { html } from "../../fake-host/fake-host-model.ts";
+import { html } from "../../fake-host/model.ts";
 import type { SeededRun } from "../../fake-host/seed.ts";
 import { createWorld, type World } from "../../support/world/world.ts";
 

@@ -2,7 +2,7 @@ import { describe, expect, it, vi } from "vitest";
 import { systemClock } from "../../../src/io/clock.ts";
 import { CallBudget } from "../../../src/io/http/call.ts";
 import { askForCommandStatus } from "../../../src/io/openhands/command-status.ts";
-import { html, json, type Reply } from "../../fake-host/fake-host-model.ts";
+import { html, json, type Reply } from "../../fake-host/model.ts";
 import { FakeClock } from "../../support/memory/fake-clock.ts";
 import { bashCommand, COMMAND_ID, calm, openClient } from "../http/world.ts";
 import { NOT_FOUND, RESTARTED, RUNNING, type StatusSetup, statusOf, UNKNOWN } from "./status.ts";

@@ -3,7 +3,7 @@ import { systemClock } from "../../../src/io/clock.ts";
 import { CallBudget } from "../../../src/io/http/call.ts";
 import { askForCommandStatus } from "../../../src/io/openhands/command-status.ts";
 import type { Evidence } from "../../../src/rules/model.ts";
-import { html, json, type Reply } from "../../fake-host/fake-host-model.ts";
+import { html, json, type Reply } from "../../fake-host/model.ts";
 import { sendJson, startHttpServer } from "../../services/http-server.ts";
 import { bashCommand, bashOutput, COMMAND_ID, calm, openClient } from "../http/world.ts";
 import { NOT_FOUND, RESTARTED, RUNNING, statusOf } from "./status.ts";

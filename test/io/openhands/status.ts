@@ -11,7 +11,7 @@ import {
   type RequestKind,
   type Sandbox,
   type SeenRequest,
-} from "../../fake-host/fake-host-model.ts";
+} from "../../fake-host/model.ts";
 import { COMMAND_ID, calm, openClient } from "../http/world.ts";
 
 export const RUNNING: Evidence = { kind: "running", output: "none" };

@@ -2,7 +2,7 @@ import { randomUUID } from "node:crypto";
 import { Redis } from "ioredis";
 import { describe, expect, it, vi } from "vitest";
 import { RedisLease } from "../../../src/io/redis/lease.ts";
-import { describeLease } from "../../conformance/lease-conformance.ts";
+import { describeLease } from "../../conformance/lease.ts";
 import { redisUrl, startRedis } from "../../services/redis/redis.ts";
 import { forgetful, likeRedis, ScriptedRedis } from "../../services/redis/scripted-redis.ts";
 import {

@@ -4,7 +4,7 @@ import { getCACertificates, setDefaultCACertificates } from "node:tls";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { AUTHORITY_FILE } from "../../services/certificates.ts";
 import { startRedis } from "../../services/redis/redis.ts";
-import { startTlsRedis } from "../../services/redis/redis-tls.ts";
+import { startTlsRedis } from "../../services/redis/tls.ts";
 import { expectUnavailable, IMPATIENT, setup, TTL_MS } from "./stand.ts";
 
 describe("RedisLease over TLS", () => {

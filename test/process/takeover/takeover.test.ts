@@ -1,6 +1,5 @@
 import { describe, expect, it, vi } from "vitest";
-import { deleted, journal, seedExited } from "../../races/fleet.ts";
-import { createWorld } from "../../support/world/world.ts";
+import { deleted, journal } from "../../races/sample-runs.ts";
 import {
   gates,
   healthOf,
@@ -11,7 +10,9 @@ import {
   startPair,
   statusOf,
   twiceAMinute,
-} from "./crew.ts";
+} from "../../support/process/contending-workers.ts";
+import { seedExited } from "../../support/world/proven-runs.ts";
+import { createWorld } from "../../support/world/world.ts";
 
 describe.each(LEASE_STORES)("two workers on one $name lease", ({ open }) => {
   it("share the work: one sweeps, the other is ready and knows who does", PATIENCE, async () => {

@@ -2,7 +2,7 @@
 import postgres from "postgres";
 import { inject } from "vitest";
 import type { TestDatabase } from "../postgres/database.ts";
-import { PgBouncer } from "./pgbouncer-server.ts";
+import { PgBouncer } from "./server.ts";
 import "../provided.ts";
 
 /** Without one the set-up of the test run says so, and a scripted gate plays the poolers. */

@@ -7,8 +7,8 @@ import { join } from "node:path";
 import { createInterface } from "node:readline";
 import postgres, { type Sql } from "postgres";
 import { describe, expect, it } from "vitest";
+import { copyBinaries, installedBinaries } from "./binaries.ts";
 import { startPostgres } from "./embedded-postgres.ts";
-import { copyBinaries, installedBinaries } from "./postgres-binaries.ts";
 
 const SERVICES = join(import.meta.dirname, "..");
 
@@ -64,7 +64,7 @@ describe("startPostgres", () => {
 
   it("ends with the process that started it, even when that is killed", async () => {
     const parent = run(`
-      import { startPostgres } from ${JSON.stringify(join(SERVICES, "embedded-postgres.ts"))};
+      import { startPostgres } from ${JSON.stringify(join(SERVICES, "postgres", "embedded-postgres.ts"))};
       const server = await startPostgres();
       console.log(server.url());
     `);
@@ -139,7 +139,7 @@ describe("startPostgres", () => {
         "free-port.ts",
         "throwaway.ts",
         "postgres/embedded-postgres.ts",
-        "postgres/postgres-binaries.ts",
+        "postgres/binaries.ts",
       ]) {
         await copyFile(join(SERVICES, file), join(place, file));
       }

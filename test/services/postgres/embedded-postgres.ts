@@ -15,7 +15,7 @@ import {
   openToAll,
   serverAccount,
   usableInPlace,
-} from "./postgres-binaries.ts";
+} from "./binaries.ts";
 
 const HOST = "127.0.0.1";
 const USER = "postgres";

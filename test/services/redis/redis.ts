@@ -1,7 +1,7 @@
 import { randomBytes } from "node:crypto";
 import { inject } from "vitest";
 import "../provided.ts";
-import { RedisServer } from "./redis-server.ts";
+import { RedisServer } from "./server.ts";
 
 /** The Redis that all test files share: use keys of your own, never FLUSHALL. */
 export function redisUrl(): string {

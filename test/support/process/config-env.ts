@@ -1,5 +1,5 @@
 import { type Config, ConfigError, type Parsed, parseConfig } from "../../../src/config/config.ts";
-import { Rotating } from "../../../src/config/env/reloadable-secret.ts";
+import { EnvSecret } from "../../../src/config/env/reloadable-secret.ts";
 
 type Variables = Readonly<Record<string, string | undefined>>;
 
@@ -15,11 +15,11 @@ export function configWith(changes: Variables, files: Variables = {}): Parsed<Co
   return parseConfig({ ...MINIMAL_ENV, ...changes }, readerOf(files));
 }
 
-/** A configuration or a part of one with what its rotating parts hold now in their place, to be compared as a whole. */
+/** A configuration or a part of one with what its reloadable parts hold now in their place, to be compared as a whole. */
 export function settled(part: object): unknown {
   return JSON.parse(
     JSON.stringify(part, (_, value: unknown) =>
-      value instanceof Rotating ? value.current : value,
+      value instanceof EnvSecret ? value.current : value,
     ),
   );
 }

@@ -26,7 +26,7 @@ export function openWorker(env: Readonly<Record<string, string>>): RotationWorke
 export function warningAbout(variable: string): object {
   return {
     level: "warn",
-    message: "a secret cannot be read anew, going on with the one read before",
+    message: "a secret could not be reloaded, its previous value stays in use",
     fields: { problems: [expect.stringMatching(new RegExp(`^${variable} `))] },
   };
 }

@@ -16,10 +16,10 @@ import type { SweepRequest } from "../../../src/watchdog/sweep/model.ts";
 import { WorkerStatus } from "../../../src/watchdog/worker-status.ts";
 import type { FakeHost } from "../../fake-host/fake-host.ts";
 import { createWorld, type World } from "../world/world.ts";
-import { delay, injustice, normally, readRuns } from "./replay-checks.ts";
-import { type Job, type JobSpec, ReplayJobs } from "./replay-jobs.ts";
-import { MINUTE_MS, ReplayTime } from "./replay-time.ts";
-import { type ApiTraffic, apiTraffic } from "./replay-traffic.ts";
+import { delay, normally, readRuns, wrongEnd } from "./checks.ts";
+import { type Job, type JobSpec, ReplayJobs } from "./jobs.ts";
+import { MINUTE_MS, ReplayTime } from "./time.ts";
+import { type ApiTraffic, apiTraffic } from "./traffic.ts";
 
 export const API_CONCURRENCY = 8;
 
@@ -207,8 +207,8 @@ export class Replay implements AsyncDisposable {
     const wrong = this.jobs.flatMap((job) => {
       const run = runs.get(job.id);
       if (run === undefined) return [`there is no run ${job.id}`];
-      const wronged = injustice(job, run, atMs, this.host);
-      if (wronged !== null) return [wronged];
+      const wrongly = wrongEnd(job, run, atMs, this.host);
+      if (wrongly !== null) return [wrongly];
       if (this.#judged.has(job)) return [];
       if (run.status !== "RUNNING") this.#judged.add(job);
       const delayed = delay(job, run, atMs, this.#judgedBy(job), dead);

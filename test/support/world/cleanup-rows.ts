@@ -1,4 +1,5 @@
 /** What the journal holds about clean-ups, and how a test moves them in time. */
+import { expect } from "vitest";
 import type { World } from "./world.ts";
 
 export interface CleanupRow {
@@ -42,15 +43,28 @@ function asked({ host }: World, wanted: "delete" | "pause"): readonly (string | 
   return host.requests.filter(({ kind }) => kind === wanted).map(({ sandboxId }) => sandboxId);
 }
 
-/** Seconds from now to the host's stamp on the run, rounded; `null`: there is none. */
-export async function stampInS(
-  { database: { sql } }: World,
-  runId: string,
-): Promise<number | null> {
-  const [row] = await sql<{ inS: number | null }[]>`
-    SELECT round(extract(epoch FROM sandbox_cleanup_due_at - now()) / 10)::int * 10 AS "inS"
-    FROM automation_runs WHERE id = ${runId}`;
-  return row?.inS ?? null;
+/** How far ahead the host's stamp on a run was when it was set: only bounds are known, and both hold on a slow machine. */
+export interface Stamp {
+  /** From now: it was set earlier. */
+  readonly atLeastS: number;
+  /** From when the run's automation was made: it was set later. */
+  readonly atMostS: number;
+}
+
+/** @returns `null` when there is none. */
+export async function stampOf({ database: { sql } }: World, runId: string): Promise<Stamp | null> {
+  const [row] = await sql<Stamp[]>`
+    SELECT extract(epoch FROM r.sandbox_cleanup_due_at - clock_timestamp())::float8 AS "atLeastS",
+           extract(epoch FROM r.sandbox_cleanup_due_at - a.created_at)::float8 AS "atMostS"
+    FROM automation_runs r JOIN automations a ON a.id = r.automation_id
+    WHERE r.id = ${runId} AND r.sandbox_cleanup_due_at IS NOT NULL`;
+  return row ?? null;
+}
+
+export function expectSetFor(stamp: Stamp | null, seconds: number): void {
+  expect(stamp).not.toBeNull();
+  expect(stamp?.atLeastS).toBeLessThanOrEqual(seconds);
+  expect(stamp?.atMostS).toBeGreaterThanOrEqual(seconds);
 }
 
 /** Lets so much time go by for everything that waits for a clean-up. */

@@ -1,5 +1,5 @@
 /** One case of the host's own watchdog: a run that has been due for a minute, swept once, and what became of it. */
-import type { BashOutput, Reply, Sandbox } from "../../fake-host/fake-host-model.ts";
+import type { BashOutput, Reply, Sandbox } from "../../fake-host/model.ts";
 import type { RunSeed, SeededRun } from "../../fake-host/seed.ts";
 import { createWorld, randomCommandId, type World } from "./world.ts";
 
@@ -23,7 +23,7 @@ export interface HostCase extends HostSetup {
 }
 
 /** A run that was swept. */
-export interface Played extends SeededRun {
+export interface SweptRun extends SeededRun {
   /** Its deadline before the sweep, as text. */
   readonly dueAt: string | null;
 }
@@ -48,12 +48,12 @@ const MINUTE_MS = 60_000;
 /** The rest of what a presumption waits for is open in every world. */
 const NO_DELAY = { WATCHDOG_CLEANUP_DELAY: "0s" };
 
-export async function play(setup: HostSetup): Promise<Observed> {
+export async function runCase(setup: HostSetup): Promise<Observed> {
   await using world = await createWorld();
-  return await observe(world, await playIn(world, setup));
+  return await observe(world, await runCaseIn(world, setup));
 }
 
-export async function playIn(world: World, setup: HostSetup): Promise<Played> {
+export async function runCaseIn(world: World, setup: HostSetup): Promise<SweptRun> {
   const { automation, bashCommandId = randomCommandId(), ...columns } = setup.run ?? {};
   const seeded = await world.seed(
     {
@@ -79,7 +79,10 @@ export async function playIn(world: World, setup: HostSetup): Promise<Played> {
 }
 
 /** The run as it is now, and what was asked about its sandbox. */
-export async function observe({ database: { sql }, host }: World, run: Played): Promise<Observed> {
+export async function observe(
+  { database: { sql }, host }: World,
+  run: SweptRun,
+): Promise<Observed> {
   const [row] = await sql<Omit<Observed, "deletions" | "pauses">[]>`
     SELECT r.status, r.error_detail AS "errorDetail", r.completed_at IS NOT NULL AS completed,
       CASE r.status_detail::text WHEN 'null' THEN to_json('json null'::text)

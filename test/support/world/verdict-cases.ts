@@ -5,7 +5,7 @@
 import { beforeAll, describe, expect, it } from "vitest";
 import type { SweepReport } from "../../../src/rules/report.ts";
 import type { FakeHost } from "../../fake-host/fake-host.ts";
-import type { BashOutput, Reply, Sandbox, SeenRequest } from "../../fake-host/fake-host-model.ts";
+import type { BashOutput, Reply, Sandbox, SeenRequest } from "../../fake-host/model.ts";
 import { type RunSeed, type SeededRun, seedRuns } from "../../fake-host/seed.ts";
 import { AT, type Expected } from "./verdict-expected.ts";
 import { commandsOf, createWorld, randomCommandId, SHIELD_S, type World } from "./world.ts";

@@ -7,7 +7,7 @@ import { leadSweep } from "../../../src/watchdog/lead/lead-sweep.ts";
 import type { LeadDeps, LeadResult } from "../../../src/watchdog/lead/model.ts";
 import type { Log } from "../../../src/watchdog/ports.ts";
 import { type FakeHost, startFakeHost } from "../../fake-host/fake-host.ts";
-import type { Sandbox } from "../../fake-host/fake-host-model.ts";
+import type { Sandbox } from "../../fake-host/model.ts";
 import { type RunSeed, type SeededRun, seedRun } from "../../fake-host/seed.ts";
 import {
   createDatabase,

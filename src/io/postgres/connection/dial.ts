@@ -2,6 +2,11 @@ import { once } from "node:events";
 import { connect, isIP, type Socket } from "node:net";
 import { type ConnectionOptions as TlsOptions, connect as tlsConnect } from "node:tls";
 
+/**
+ * `prefer` tries TLS without verification and falls back to plain; `require` is TLS without verification; `verify`
+ * checks the certificate chain (`ca`) and the host name too (`full`). `ca`: certificates in PEM, `null` for the runtime's
+ * authorities.
+ */
 export type TlsMode =
   | "off"
   | "prefer"

@@ -6,7 +6,7 @@ import type { TlsMode } from "../../../../src/io/postgres/connection/dial.ts";
 import { StoreUnavailableError } from "../../../../src/watchdog/errors.ts";
 import { AUTHORITY_FILE, type CertificateName } from "../../../services/certificates.ts";
 import { createDatabase, type TestDatabase } from "../../../services/postgres/database.ts";
-import { startTlsPostgres, type TlsPostgres } from "../../../services/postgres/postgres-tls.ts";
+import { startTlsPostgres, type TlsPostgres } from "../../../services/postgres/tls.ts";
 import { asking } from "../../../support/stands/asking.ts";
 import { openStores, type TestStores } from "../../../support/stands/stores.ts";
 

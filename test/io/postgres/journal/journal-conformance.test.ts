@@ -1,17 +1,14 @@
 import { describe } from "vitest";
-import {
-  describeClaims,
-  describeSharedSandboxes,
-} from "../../../conformance/journal-conformance.ts";
-import { describeDeferred } from "../../../conformance/journal-deferred-conformance.ts";
-import { describeFirstRuns } from "../../../conformance/journal-first-runs-conformance.ts";
-import { describeOverdueStamps } from "../../../conformance/journal-overdue-conformance.ts";
-import { describeStamps } from "../../../conformance/journal-stamps-conformance.ts";
+import { describeDeferred } from "../../../conformance/journal/deferred.ts";
+import { describeFirstRuns } from "../../../conformance/journal/first-runs.ts";
+import { describeClaims, describeSharedSandboxes } from "../../../conformance/journal/journal.ts";
+import { describeOverdueStamps } from "../../../conformance/journal/overdue.ts";
+import { describeStamps } from "../../../conformance/journal/stamps.ts";
 import {
   describeAdoption,
   describeNotes,
   describePruning,
-} from "../../../conformance/journal-upkeep-conformance.ts";
+} from "../../../conformance/journal/upkeep.ts";
 import { postgresJournalStand as open } from "../../../support/stands/postgres-journal-stand.ts";
 
 describe("PostgresJournal.claimCleanups", () => describeClaims(open));

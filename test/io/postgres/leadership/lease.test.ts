@@ -3,7 +3,7 @@ import { describe, expect, it, vi } from "vitest";
 import { PostgresLease } from "../../../../src/io/postgres/leadership/lease.ts";
 import { LeaseUnavailableError, StoreSchemaError } from "../../../../src/watchdog/errors.ts";
 import type { AcquireAnswer } from "../../../../src/watchdog/ports.ts";
-import { describeLease } from "../../../conformance/lease-conformance.ts";
+import { describeLease } from "../../../conformance/lease.ts";
 import { createDatabase, type TestDatabase } from "../../../services/postgres/database.ts";
 import { openStores } from "../../../support/stands/stores.ts";
 

@@ -1,20 +1,17 @@
 import { describe } from "vitest";
-import { describeThrottle } from "../../../conformance/leadership-conformance.ts";
-import { describeDeferrals } from "../../../conformance/run-deferrals-conformance.ts";
-import { describeBacklog, describeGuardFacts } from "../../../conformance/run-guard-conformance.ts";
+import { describeThrottle } from "../../../conformance/leadership.ts";
+import { describeDeferrals } from "../../../conformance/runs/deferrals.ts";
+import { describeBacklog, describeGuardFacts } from "../../../conformance/runs/guard.ts";
 import {
   describeFailures,
   describeFencedNotes,
   describeForgetting,
-} from "../../../conformance/run-notes-conformance.ts";
-import { describePages } from "../../../conformance/run-pages-conformance.ts";
-import { describeControlRuns, describeReads } from "../../../conformance/run-reads-conformance.ts";
-import { describeShields } from "../../../conformance/run-shields-conformance.ts";
-import { describeSkipped } from "../../../conformance/run-skipped-conformance.ts";
-import {
-  describeLostWrites,
-  describeVerdicts,
-} from "../../../conformance/run-writes-conformance.ts";
+} from "../../../conformance/runs/notes.ts";
+import { describePages } from "../../../conformance/runs/pages.ts";
+import { describeControlRuns, describeReads } from "../../../conformance/runs/reads.ts";
+import { describeShields } from "../../../conformance/runs/shields.ts";
+import { describeSkipped } from "../../../conformance/runs/skipped.ts";
+import { describeLostWrites, describeVerdicts } from "../../../conformance/runs/writes.ts";
 import { postgresStoreStand as open } from "../../../support/stands/postgres-store-stand.ts";
 
 describe("the pages of PostgresRunStore", () => describePages(open));

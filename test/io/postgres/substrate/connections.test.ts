@@ -1,7 +1,7 @@
 import { describe, expect, it, vi } from "vitest";
 import type { Database } from "../../../../src/io/postgres/database.ts";
 import { StoreUnavailableError } from "../../../../src/watchdog/errors.ts";
-import { inGap } from "../../../races/gaps.ts";
+import { atPoint } from "../../../races/interleavings.ts";
 import { createDatabase } from "../../../services/postgres/database.ts";
 import {
   createRole,
@@ -10,7 +10,7 @@ import {
 } from "../../../services/postgres/database-role.ts";
 import { asking } from "../../../support/stands/asking.ts";
 import { openStores } from "../../../support/stands/stores.ts";
-import { seedExited } from "../../../support/world/proof-fleet.ts";
+import { seedExited } from "../../../support/world/proven-runs.ts";
 import { createWorld } from "../../../support/world/world.ts";
 
 const WITHIN = { timeout: 20_000 };
@@ -115,7 +115,7 @@ describe("a whole sweep", () => {
       SELECT pg_terminate_backend(pid, 20000) FROM pg_stat_activity
       WHERE datname = current_database() AND application_name = 'run-watchdog'`;
     const report = await world.sweep({
-      replace: inGap("between the answer and the write", endSessions),
+      replace: atPoint("between the answer and the write", endSessions),
     });
     expect(report).toMatchObject({ status: "ok", counts: { failed: 1 }, cleanups: { done: 1 } });
     expect(await world.row(id)).toMatchObject({ status: "FAILED" });

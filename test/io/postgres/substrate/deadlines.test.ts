@@ -2,7 +2,7 @@ import { describe, expect, it } from "vitest";
 import { seedRun } from "../../../fake-host/seed.ts";
 import { createDatabase } from "../../../services/postgres/database.ts";
 import { deferring, openStores, readRun, takeEpoch } from "../../../support/stands/stores.ts";
-import { seedExited } from "../../../support/world/proof-fleet.ts";
+import { seedExited } from "../../../support/world/proven-runs.ts";
 import { createWorld, exitedWith, randomCommandId } from "../../../support/world/world.ts";
 
 /** What a timestamptz may hold beside the times of our days. */

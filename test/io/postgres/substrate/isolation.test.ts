@@ -1,5 +1,5 @@
 import { describe, expect, it } from "vitest";
-import { seedExited } from "../../../support/world/proof-fleet.ts";
+import { seedExited } from "../../../support/world/proven-runs.ts";
 import { createWorld, type World } from "../../../support/world/world.ts";
 
 const RUNS = 40;

@@ -2,7 +2,7 @@ import { describe, expect, it } from "vitest";
 import type { Runtime } from "../../../../src/app/runtime.ts";
 import { dryRunSweep } from "../../../../src/watchdog/lead/dry-run.ts";
 import type { SeededRun } from "../../../fake-host/seed.ts";
-import { inGap } from "../../../races/gaps.ts";
+import { atPoint } from "../../../races/interleavings.ts";
 import {
   HAS_PGBOUNCER,
   lookIntoSession,
@@ -46,7 +46,7 @@ describe.runIf(HAS_PGBOUNCER)("a sweep behind PgBouncer with a single server ses
     const refusals: string[] = [];
     const dryRuns: Promise<string>[] = [];
     const result = await leadOnce(first, {
-      replace: inGap("between the answer and the write", async () => {
+      replace: atPoint("between the answer and the write", async () => {
         refusals.push((await leadOnce(second)).kind);
         // This one goes on beside the write.
         dryRuns.push(dryRun(second));

@@ -2,7 +2,7 @@ import { describe, expect, it, vi } from "vitest";
 import { StoreUnavailableError } from "../../../../src/watchdog/errors.ts";
 import { resolveWrite } from "../../../../src/watchdog/sweep/resolve-write.ts";
 import { seedRun } from "../../../fake-host/seed.ts";
-import { inGap } from "../../../races/gaps.ts";
+import { atPoint } from "../../../races/interleavings.ts";
 import { createDatabase, type TestDatabase } from "../../../services/postgres/database.ts";
 import { redisUrl } from "../../../services/redis/redis.ts";
 import { asking } from "../../../support/stands/asking.ts";
@@ -13,7 +13,7 @@ import {
   type TestStores,
   takeEpoch,
 } from "../../../support/stands/stores.ts";
-import { seedExited, seedProofFleet } from "../../../support/world/proof-fleet.ts";
+import { seedExited, seedProvenRuns } from "../../../support/world/proven-runs.ts";
 import { createWorld } from "../../../support/world/world.ts";
 
 const SHORT_LEASE = {
@@ -65,7 +65,7 @@ describe("a sweep whose server becomes read-only", () => {
       const env = { ...leaseEnv(), ...SHORT_LEASE };
       const report = await world.sweep({
         env: { ...env, WATCHDOG_CONCURRENCY: "1" },
-        replace: inGap("between the answer and the write", () => failOver(world.database)),
+        replace: atPoint("between the answer and the write", () => failOver(world.database)),
       });
       expect(report).toMatchObject({ status: "error", exitCode: 1, counts: { errors: 0 } });
       const asked = world.host.requests.filter(({ kind }) => kind === "lookup");
@@ -80,7 +80,7 @@ describe("a sweep whose server becomes read-only", () => {
 
   it("before it begins is refused, and nothing is asked", async () => {
     await using world = await createWorld();
-    const fleet = await seedProofFleet(world);
+    const fleet = await seedProvenRuns(world);
     await failOver(world.database);
     await expect(world.sweep()).rejects.toThrow(READ_ONLY);
     expect(world.host.requests).toEqual([]);

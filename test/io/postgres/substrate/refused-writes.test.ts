@@ -1,7 +1,7 @@
 import { describe, expect, it } from "vitest";
 import type { SeededRun } from "../../../fake-host/seed.ts";
 import { createRole, WORKER_GRANTS } from "../../../services/postgres/database-role.ts";
-import { seedExited } from "../../../support/world/proof-fleet.ts";
+import { seedExited } from "../../../support/world/proven-runs.ts";
 import { createWorld } from "../../../support/world/world.ts";
 
 const OTHERS = 4;

@@ -1,6 +1,6 @@
 import { describe, expect, it } from "vitest";
 import { createRole, WORKER_GRANTS } from "../../../services/postgres/database-role.ts";
-import { seedProofFleet } from "../../../support/world/proof-fleet.ts";
+import { seedProvenRuns } from "../../../support/world/proven-runs.ts";
 import { createWorld, type World } from "../../../support/world/world.ts";
 
 type Settings = Readonly<Record<string, string>>;
@@ -26,7 +26,7 @@ const settings: readonly (readonly [string, Settings])[] = [
 describe("a whole sweep in a database with", () => {
   it.each(settings)("%s does what it always does", async (_, set) => {
     await using world = await createWorld();
-    const fleet = await seedProofFleet(world);
+    const fleet = await seedProvenRuns(world);
     await alter(world, `DATABASE ${world.database.name}`, set);
     await fleet.expectSwept(await world.sweep());
   });
@@ -37,7 +37,7 @@ describe("a whole sweep by a user with", () => {
     "%s does what it always does, also without start-up parameters",
     async (_, set) => {
       await using world = await createWorld();
-      const fleet = await seedProofFleet(world);
+      const fleet = await seedProvenRuns(world);
       await using role = await createRole(world.database, WORKER_GRANTS);
       await alter(world, `ROLE ${role.name}`, set);
       const env = { DATABASE_URL: role.url, WATCHDOG_DB_POOLER: "on" };
@@ -47,7 +47,7 @@ describe("a whole sweep by a user with", () => {
 
   it("a schema of its own for the host's tables finds them by its search path", async () => {
     await using world = await createWorld();
-    const fleet = await seedProofFleet(world);
+    const fleet = await seedProvenRuns(world);
     const { sql } = world.database;
     await using role = await createRole(world.database, WORKER_GRANTS);
     await sql.unsafe(`
@@ -64,7 +64,7 @@ describe("a whole sweep by a user with", () => {
 
   it("reads that commit and writes that do not says that the server is read-only", async () => {
     await using world = await createWorld();
-    await seedProofFleet(world);
+    await seedProvenRuns(world);
     await alter(world, `DATABASE ${world.database.name}`, { default_transaction_read_only: "on" });
     await expect(world.sweep()).rejects.toThrow(/in a read-only transaction \(SQLSTATE 25006\)$/);
   });
