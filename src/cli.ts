@@ -1,33 +1,7 @@
 import { Command as Commander, CommanderError, InvalidArgumentError, Option } from "commander";
+import type { Command, MigrateCommand, OnceCommand } from "./commands/command.ts";
 import { parseDuration } from "./config/env/env-reader.ts";
 import { canonicalRunId, clean } from "./rules/text.ts";
-
-export type Output = "human" | "json" | "github";
-
-export interface OnceCommand {
-  readonly name: "once";
-  readonly dryRun: boolean;
-  /** `null`: every stale run. */
-  readonly runIds: readonly string[] | null;
-  readonly limit: number | null;
-  /** How long to wait for the lease. */
-  readonly waitMs: number;
-  /** Why confirmed presumptions may pass the guard; `null` leaves it in force. */
-  readonly overrideReason: string | null;
-  readonly output: Output;
-}
-
-export interface MigrateCommand {
-  readonly name: "migrate";
-  readonly check: boolean;
-  readonly withHostTables: boolean;
-}
-
-export type Command =
-  | { readonly name: "run" }
-  | { readonly name: "healthcheck" }
-  | OnceCommand
-  | MigrateCommand;
 
 /** `text` is what to print: help and version to stdout (exit code 0), usage errors to stderr (2). */
 export type Parsed =

@@ -15,8 +15,8 @@ import { dryRunSweep } from "./watchdog/lead/dry-run.ts";
 import { leadSweep } from "./watchdog/lead/lead-sweep.ts";
 import type { Backend, Log } from "./watchdog/ports.ts";
 import type { SweepRequest } from "./watchdog/sweep/model.ts";
-import { Worker } from "./watchdog/worker.ts";
-import type { WorkerFacts } from "./watchdog/worker-status.ts";
+import { Worker } from "./watchdog/worker/worker.ts";
+import type { WorkerFacts } from "./watchdog/worker/worker-status.ts";
 
 export type { HealthAnswer, HealthPath } from "./app/health.ts";
 export type { MigrateOptions, MigrateResult } from "./app/postgres.ts";
@@ -42,7 +42,7 @@ export type {
   RunIdName,
   SharedApi,
 } from "./watchdog/ports.ts";
-export type { WorkerFacts } from "./watchdog/worker-status.ts";
+export type { WorkerFacts } from "./watchdog/worker/worker-status.ts";
 
 export interface WatchdogOptions {
   /**

@@ -1,5 +1,6 @@
 import { describe, expect, it } from "vitest";
-import { type OnceCommand, parseArgv } from "../src/cli.ts";
+import { parseArgv } from "../src/cli.ts";
+import type { OnceCommand } from "../src/commands/command.ts";
 
 const ID = "0f5a1c9e-3b2d-4e6f-8a7b-123456789abc";
 const OTHER = "1f5a1c9e-3b2d-4e6f-8a7b-123456789abc";

@@ -5,7 +5,7 @@ import { type Answer, type HealthServer, openHealthServer } from "../io/health/s
 import { type DependencyStatus, health, liveness, readiness } from "../rules/health.ts";
 import type { SweepReport } from "../rules/report.ts";
 import type { Log, SharedApi } from "../watchdog/ports.ts";
-import type { WorkerFacts } from "../watchdog/worker-status.ts";
+import type { WorkerFacts } from "../watchdog/worker/worker-status.ts";
 
 const PROBE_WITHIN_MS = 4000;
 

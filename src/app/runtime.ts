@@ -7,7 +7,7 @@ import { RedisLease } from "../io/redis/lease.ts";
 import { cronSchedule } from "../io/schedule.ts";
 import type { LeadDeps } from "../watchdog/lead/model.ts";
 import type { Backend, Lease, Log, Schedule } from "../watchdog/ports.ts";
-import type { WorkerOptions } from "../watchdog/worker.ts";
+import type { WorkerOptions } from "../watchdog/worker/worker.ts";
 import { openBackend } from "./backend.ts";
 import type { Build } from "./health.ts";
 import { openDatabase, openPostgres } from "./postgres.ts";

@@ -1,7 +1,7 @@
 import { migrateDatabase } from "../app/postgres.ts";
-import type { MigrateCommand } from "../cli.ts";
 import { parsePart } from "../config/config.ts";
 import { readDatabase } from "../config/database.ts";
+import type { MigrateCommand } from "./command.ts";
 import type { ProcessContext } from "./process-context.ts";
 
 /**

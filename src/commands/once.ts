@@ -1,7 +1,6 @@
 import { youngCollector } from "../app/heap.ts";
 import { openProcessLog } from "../app/log.ts";
 import { openRuntime, type Runtime } from "../app/runtime.ts";
-import type { OnceCommand } from "../cli.ts";
 import { parseConfig } from "../config/config.ts";
 import { githubReport, githubSummary } from "../report/github.ts";
 import { humanReport } from "../report/human.ts";
@@ -23,6 +22,7 @@ import type { Log } from "../watchdog/ports.ts";
 import type { LeadershipView } from "../watchdog/store-ports.ts";
 import type { SweepRequest, SweepWatch } from "../watchdog/sweep/model.ts";
 import { makeReport } from "../watchdog/sweep/report.ts";
+import type { OnceCommand } from "./command.ts";
 import type { ProcessContext } from "./process-context.ts";
 
 /**

@@ -3,7 +3,7 @@ import { youngCollector } from "../app/heap.ts";
 import { openProcessLog } from "../app/log.ts";
 import { openRuntime } from "../app/runtime.ts";
 import { parseConfig } from "../config/config.ts";
-import { Worker } from "../watchdog/worker.ts";
+import { Worker } from "../watchdog/worker/worker.ts";
 import type { ProcessContext } from "./process-context.ts";
 
 /**

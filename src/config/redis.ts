@@ -1,4 +1,3 @@
-import type { RedisConnectionOptions } from "../io/redis/connection.ts";
 import type { EnvReader } from "./env/env-reader.ts";
 import { EnvSecret, type ReloadableSecret } from "./env/reloadable-secret.ts";
 import {
@@ -9,10 +8,15 @@ import {
   readConnectionUrl,
 } from "./urls/connection-url.ts";
 
-export type RedisConfig = Omit<
-  RedisConnectionOptions,
-  "commandTimeoutMs" | "connectTimeoutMs" | "log"
->;
+export interface RedisConfig {
+  readonly host: string;
+  readonly port: number;
+  readonly tls: boolean;
+  readonly user: string | null;
+  readonly password: string | null;
+  /** The number of the logical database. */
+  readonly database: number;
+}
 
 /** `null` without REDIS_URL: the lease is kept in Postgres. */
 export function readRedis(reader: EnvReader): ReloadableSecret<RedisConfig> | null {

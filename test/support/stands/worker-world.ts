@@ -1,5 +1,5 @@
 import type { Clock, Schedule } from "../../../src/watchdog/ports.ts";
-import { Worker } from "../../../src/watchdog/worker.ts";
+import { Worker } from "../../../src/watchdog/worker/worker.ts";
 import { OPTIONS, sweepWorld } from "./sweep-world.ts";
 
 export const INTERVAL_MS = 60_000;

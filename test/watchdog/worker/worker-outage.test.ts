@@ -3,10 +3,10 @@ import {
   LeaseUnavailableError,
   StoreSchemaError,
   StoreUnavailableError,
-} from "../../src/watchdog/errors.ts";
-import { settle } from "../support/memory/fake-clock.ts";
-import { INSTALLATION } from "../support/memory/memory-leadership.ts";
-import { workerWorld } from "../support/stands/worker-world.ts";
+} from "../../../src/watchdog/errors.ts";
+import { settle } from "../../support/memory/fake-clock.ts";
+import { INSTALLATION } from "../../support/memory/memory-leadership.ts";
+import { workerWorld } from "../../support/stands/worker-world.ts";
 
 const AWAY = new StoreUnavailableError("ECONNREFUSED");
 const LEASE_AWAY = new LeaseUnavailableError("no answer within 2000 ms");

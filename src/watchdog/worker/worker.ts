@@ -1,10 +1,10 @@
-import type { SweepReport } from "../rules/report.ts";
-import { leaseContendInMs } from "../rules/timing.ts";
-import { withDeadline } from "./concurrency/deadline.ts";
-import { leadSweep } from "./lead/lead-sweep.ts";
-import type { LeadDeps, LeadOptions, LeadResult } from "./lead/model.ts";
-import type { Schedule } from "./ports.ts";
-import { ALL_RUNS } from "./sweep/model.ts";
+import type { SweepReport } from "../../rules/report.ts";
+import { leaseContendInMs } from "../../rules/timing.ts";
+import { withDeadline } from "../concurrency/deadline.ts";
+import { leadSweep } from "../lead/lead-sweep.ts";
+import type { LeadDeps, LeadOptions, LeadResult } from "../lead/model.ts";
+import type { Schedule } from "../ports.ts";
+import { ALL_RUNS } from "../sweep/model.ts";
 import { TroubleLog } from "./trouble-log.ts";
 import { type WorkerFacts, WorkerStatus } from "./worker-status.ts";
 

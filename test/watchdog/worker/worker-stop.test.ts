@@ -1,8 +1,8 @@
 import { describe, expect, it, vi } from "vitest";
-import { StopRequestedError, StoreUnavailableError } from "../../src/watchdog/errors.ts";
-import { settle } from "../support/memory/fake-clock.ts";
-import { INSTALLATION } from "../support/memory/memory-leadership.ts";
-import { workerWorld } from "../support/stands/worker-world.ts";
+import { StopRequestedError, StoreUnavailableError } from "../../../src/watchdog/errors.ts";
+import { settle } from "../../support/memory/fake-clock.ts";
+import { INSTALLATION } from "../../support/memory/memory-leadership.ts";
+import { workerWorld } from "../../support/stands/worker-world.ts";
 
 const SIGTERM = new StopRequestedError("SIGTERM");
 const AWAY = new StoreUnavailableError("ECONNREFUSED");

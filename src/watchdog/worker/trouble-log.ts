@@ -1,5 +1,5 @@
-import { LeaseUnavailableError, StoreUnavailableError } from "./errors.ts";
-import type { Log } from "./ports.ts";
+import { LeaseUnavailableError, StoreUnavailableError } from "../errors.ts";
+import type { Log } from "../ports.ts";
 
 /** Logs what keeps a worker from working: each trouble when it begins, changes and ends, not at every attempt. */
 export class TroubleLog {

@@ -3,8 +3,8 @@ import {
   LeaseUnavailableError,
   StoreSchemaError,
   StoreUnavailableError,
-} from "../../src/watchdog/errors.ts";
-import { TroubleLog } from "../../src/watchdog/trouble-log.ts";
+} from "../../../src/watchdog/errors.ts";
+import { TroubleLog } from "../../../src/watchdog/worker/trouble-log.ts";
 
 const AWAY = new StoreUnavailableError("ECONNREFUSED");
 

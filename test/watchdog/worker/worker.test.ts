@@ -1,9 +1,9 @@
 import { describe, expect, it, vi } from "vitest";
-import type { Evidence } from "../../src/rules/model.ts";
-import { StopRequestedError } from "../../src/watchdog/errors.ts";
-import { settle } from "../support/memory/fake-clock.ts";
-import { INSTALLATION } from "../support/memory/memory-leadership.ts";
-import { workerWorld } from "../support/stands/worker-world.ts";
+import type { Evidence } from "../../../src/rules/model.ts";
+import { StopRequestedError } from "../../../src/watchdog/errors.ts";
+import { settle } from "../../support/memory/fake-clock.ts";
+import { INSTALLATION } from "../../support/memory/memory-leadership.ts";
+import { workerWorld } from "../../support/stands/worker-world.ts";
 
 const EXITED: Evidence = { kind: "exited", exitCode: 0, stdout: "", stderr: "" };
 const OTHER = "host-2/1/cd34/t";

@@ -1,15 +1,15 @@
-import { type DependencyStatus, type HealthFacts, MISSED_TICKS } from "../rules/health.ts";
-import { leaseKeyOf } from "../rules/lease-key.ts";
-import type { SweepReport } from "../rules/report.ts";
+import { type DependencyStatus, type HealthFacts, MISSED_TICKS } from "../../rules/health.ts";
+import { leaseKeyOf } from "../../rules/lease-key.ts";
+import type { SweepReport } from "../../rules/report.ts";
 import {
   LeaseLostError,
   LeaseUnavailableError,
   StoreSchemaError,
   StoreUnavailableError,
-} from "./errors.ts";
-import type { Clock, LeaseKind, Schedule, SharedApi } from "./ports.ts";
-import type { Backlog, LeadershipView } from "./store-ports.ts";
-import type { SweepWatch } from "./sweep/model.ts";
+} from "../errors.ts";
+import type { Clock, LeaseKind, Schedule, SharedApi } from "../ports.ts";
+import type { Backlog, LeadershipView } from "../store-ports.ts";
+import type { SweepWatch } from "../sweep/model.ts";
 
 export type Role = "sweeping" | "standby" | "idle";
 
