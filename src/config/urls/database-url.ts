@@ -1,5 +1,3 @@
-import type { TlsMode } from "../../io/postgres/connection/dial.ts";
-import type { ConnectionOptions } from "../../io/postgres/connection/session.ts";
 import type { EnvReader } from "../env/env-reader.ts";
 import {
   type ConnectionUrl,
@@ -8,10 +6,19 @@ import {
   isHost,
   readConnectionUrl,
 } from "./connection-url.ts";
-import { SSL_MODES, sslSetting } from "./ssl-mode.ts";
+import { SSL_MODES, sslSetting, type TlsMode } from "./ssl-mode.ts";
 
 /** Where Postgres is and who we are there. */
-export type DatabaseEndpoint = Omit<ConnectionOptions, "callDeadlineMs">;
+export interface DatabaseEndpoint {
+  readonly host: string;
+  readonly port: number;
+  /** A Unix socket, used instead of host and port; `null` for TCP. */
+  readonly path: string | null;
+  readonly database: string;
+  readonly user: string;
+  readonly password: string | null;
+  readonly tls: TlsMode;
+}
 
 export type UrlName = "DATABASE_URL" | "AUTOMATION_DB_URL";
 

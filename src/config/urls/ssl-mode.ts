@@ -1,4 +1,9 @@
-import type { TlsMode } from "../../io/postgres/connection/dial.ts";
+/** `prefer` falls back to plain, `require` verifies nothing; `ca`: certificates in PEM, `null` for the runtime's. */
+export type TlsMode =
+  | "off"
+  | "prefer"
+  | "require"
+  | { readonly verify: "ca" | "full"; readonly ca: string | null };
 
 /** For messages. */
 export const SSL_MODES = "disable, allow, prefer, require, verify-ca or verify-full";
