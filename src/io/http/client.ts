@@ -18,9 +18,8 @@ import {
   timedOut,
   transportFailed,
 } from "./answer.ts";
-import { FloodError, limitInterimAnswers } from "./answer-limit.ts";
 import type { CallBudget, HttpCall } from "./call.ts";
-import { Routes } from "./dispatcher.ts";
+import { FloodError, limitInterimAnswers, Routes } from "./dispatcher.ts";
 import {
   type BodyLimits,
   discardBody,

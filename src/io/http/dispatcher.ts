@@ -1,6 +1,9 @@
-/** The ways out, straight or by a proxy, with undici as the client needs it. */
+/**
+ * The ways out, straight or by a proxy, with undici as the client needs it: bounded in memory, and cut off when a server
+ * sends more in one answer than any honest one does.
+ */
 import type { LookupFunction } from "node:net";
-import { Agent, type Dispatcher, Pool, ProxyAgent } from "undici";
+import { Agent, buildConnector, type Dispatcher, Pool, ProxyAgent } from "undici";
 import {
   isException,
   type ProxyException,
@@ -8,7 +11,6 @@ import {
   parseNoProxy,
 } from "../../rules/network/no-proxy.ts";
 import { guardLookup } from "./address-guard.ts";
-import { limitAnswers, type WireLimits } from "./answer-limit.ts";
 
 export interface RouteSettings {
   /** `null`: every connection is direct. */
@@ -127,4 +129,65 @@ function optionsOf({ connectTimeoutMs, wire }: RouteSettings, lookup: LookupFunc
     factory: (origin: string | URL, pool: Pool.Options) =>
       new Pool(origin, { ...pool, connect: limitAnswers(pool.connect, wire) }),
   };
+}
+
+type Connector = buildConnector.connector;
+type Connection = NonNullable<Parameters<buildConnector.Callback>[1]>;
+
+/** `102 Processing`, `103 Early Hints`: honest servers send one or two. */
+const MAX_INTERIM_ANSWERS = 100;
+
+/** An answer exceeded a limit; the message can become a failure's. */
+export class FloodError extends Error {
+  override readonly name = "FloodError";
+}
+
+interface WireLimits {
+  /** Of one answer: status line, headers, body and framing. */
+  readonly maxBytes: number;
+  /** Called with the size of everything received, over all connections. */
+  readonly onReceived: (bytes: number) => void;
+}
+
+/**
+ * Connects as `connect` says, to servers whose answers stay within the limits. These are counted on the wire, because
+ * status lines, interim answers and chunk extensions can go on for ever without a byte of a body, and nobody who reads
+ * the body would notice.
+ */
+function limitAnswers(connect: Pool.Options["connect"], limits: WireLimits): Connector {
+  const open = typeof connect === "function" ? connect : buildConnector(connect);
+  return (options, callback) =>
+    open(options, (...result) => {
+      const [, connection] = result;
+      // After a failure undici leaves it out, whatever its types say.
+      if (connection) watch(connection, limits);
+      callback(...result);
+    });
+}
+
+/** To be called for each interim answer of one call: they cost time like answers, and nothing else limits them. */
+export function limitInterimAnswers(): () => void {
+  let left = MAX_INTERIM_ANSWERS;
+  return () => {
+    left -= 1;
+    if (left >= 0) return;
+    throw new FloodError(`answered with more than ${MAX_INTERIM_ANSWERS} interim answers`);
+  };
+}
+
+/** A connection has one request at a time, so everything received after it was sent belongs to its answer. */
+function watch(connection: Connection, { maxBytes, onReceived }: WireLimits): void {
+  let sent = 0;
+  let received = 0;
+  let answerFrom = 0;
+  connection.on("readable", () => {
+    if (connection.bytesWritten !== sent) {
+      sent = connection.bytesWritten;
+      answerFrom = received;
+    }
+    onReceived(connection.bytesRead - received);
+    received = connection.bytesRead;
+    if (received - answerFrom <= maxBytes) return;
+    connection.destroy(new FloodError(`answered with more than ${maxBytes} bytes`));
+  });
 }
