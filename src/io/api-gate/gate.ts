@@ -11,10 +11,10 @@
  * count against its budget. A call that would have to wait longer is not sent.
  */
 import type { ApiThrottle, Clock, SharedApi } from "../../watchdog/ports.ts";
-import { abortable } from "../deadline.ts";
 import { type Answer, cannotTell, type HttpAnswer, type NotAsked } from "../http/answer.ts";
 import type { CallBudget, CallName, HttpCall } from "../http/call.ts";
 import type { HttpClient } from "../http/client.ts";
+import { abortable } from "../http/deadline.ts";
 import { LONGEST_PAUSE_MS } from "../http/response.ts";
 import { AdaptiveLimit } from "./adaptive-limit.ts";
 import { Circuit, type Outcome, type Owner, ownerName } from "./circuit.ts";

@@ -12,18 +12,19 @@ import type {
   Backend,
   CleanupResult,
   CleanupTarget,
+  Clock,
   Log,
   PauseResult,
   SharedApi,
 } from "../../watchdog/ports.ts";
-import { systemClock } from "../clock.ts";
-import { DeadlineError, withDeadline } from "../deadline.ts";
 import { cleanupFailed, malformed, timedOut } from "../http/answer.ts";
 import type { CallName } from "../http/call.ts";
+import { DeadlineError, withDeadline } from "../http/deadline.ts";
 import { LONGEST_PAUSE_MS } from "../http/response.ts";
 
 export interface CustomBackendOptions {
   readonly log: Log;
+  readonly clock: Pick<Clock, "sleep">;
   /** From the moment a question is asked, with whatever it waits for inside. */
   readonly verifyTimeoutMs: number;
 }
@@ -58,15 +59,13 @@ export function customBackend(backend: Backend, options: CustomBackendOptions): 
 
 async function verify(
   backend: Backend,
-  { verifyTimeoutMs }: CustomBackendOptions,
+  { verifyTimeoutMs, clock }: CustomBackendOptions,
   run: RunSnapshot,
   signal: AbortSignal,
 ): Promise<Evidence> {
   const ask = async (own: AbortSignal) => await backend.verify(run, own);
   try {
-    const answer = evidenceShape.safeParse(
-      await withDeadline(ask, verifyTimeoutMs, systemClock, signal),
-    );
+    const answer = evidenceShape.safeParse(await withDeadline(ask, verifyTimeoutMs, clock, signal));
     return answer.success ? answer.data : malformed(VERIFY, SHAPE);
   } catch (error) {
     signal.throwIfAborted();

@@ -8,7 +8,6 @@ import { isIP, type LookupFunction } from "node:net";
 import { bareHost, isForbiddenHost } from "../../rules/network/addresses.ts";
 import type { ProxySettings } from "../../rules/network/no-proxy.ts";
 import type { Clock } from "../../watchdog/ports.ts";
-import { DeadlineError, withDeadline } from "../deadline.ts";
 import { ForbiddenAddressError, guardLookup } from "./address-guard.ts";
 import {
   type Answer,
@@ -19,6 +18,7 @@ import {
   transportFailed,
 } from "./answer.ts";
 import type { CallBudget, HttpCall } from "./call.ts";
+import { DeadlineError, withDeadline } from "./deadline.ts";
 import { FloodError, limitInterimAnswers, Routes } from "./dispatcher.ts";
 import {
   type BodyLimits,

@@ -1,4 +1,4 @@
-import { abortable } from "../deadline.ts";
+import { abortable } from "../http/deadline.ts";
 
 interface Flight<T> {
   readonly result: Promise<T>;

@@ -3,7 +3,7 @@ import { customBackend } from "../../../src/io/custom-backend/custom-backend.ts"
 import type { Evidence, GoneReason } from "../../../src/rules/model.ts";
 import type { Backend, CleanupResult } from "../../../src/watchdog/ports.ts";
 import { silentLog } from "../../support/world/world.ts";
-import { calm, runOf } from "../http/world.ts";
+import { calm, clock, runOf } from "../http/world.ts";
 
 const TARGET = { sandboxId: "s", userId: null, orgId: null };
 const OUTPUT = { stdout: "out", stderr: "err" };
@@ -19,7 +19,7 @@ const FAILURE = {
 /** Somebody else's backend, written without types. */
 function custom(parts: object, verifyTimeoutMs = 600_000): Backend {
   const backend = { name: "theirs", cleans: true, ...parts } as Backend;
-  return customBackend(backend, { log: silentLog, verifyTimeoutMs });
+  return customBackend(backend, { log: silentLog, clock, verifyTimeoutMs });
 }
 
 function verifySaying(answer: unknown): Promise<Evidence> {
@@ -137,7 +137,7 @@ describe("customBackend.verify", () => {
         return { kind: "absent", failure: this.#evidence.kind };
       }
     }
-    const backend = customBackend(new Theirs(), { log: silentLog, verifyTimeoutMs: 30_000 });
+    const backend = customBackend(new Theirs(), { log: silentLog, clock, verifyTimeoutMs: 30_000 });
     expect(backend).toMatchObject({ name: "theirs", cleans: false });
     expect(await backend.verify(runOf(), calm())).toEqual({ kind: "starting" });
     expect(await backend.cleanup(TARGET, calm())).toEqual({ kind: "absent", failure: "starting" });

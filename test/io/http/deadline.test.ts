@@ -1,8 +1,8 @@
 import { getEventListeners } from "node:events";
 import { describe, expect, it } from "vitest";
-import { DeadlineError, withDeadline } from "../../src/io/deadline.ts";
-import { FakeClock } from "../support/memory/fake-clock.ts";
-import { calm } from "./http/world.ts";
+import { DeadlineError, withDeadline } from "../../../src/io/http/deadline.ts";
+import { FakeClock } from "../../support/memory/fake-clock.ts";
+import { calm } from "./world.ts";
 
 function setup() {
   const clock = new FakeClock();

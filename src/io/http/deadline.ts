@@ -1,5 +1,5 @@
 /** Waiting with a limit, whatever is waited for. */
-import type { Clock } from "../watchdog/ports.ts";
+import type { Clock } from "../../watchdog/ports.ts";
 
 /** The time that some work was given has run out. */
 export class DeadlineError extends Error {
