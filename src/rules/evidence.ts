@@ -3,41 +3,35 @@ import type { Evidence } from "./model.ts";
 
 /** The backend answered for itself: everything but "cannot tell" and "was not asked". */
 export function isAuthoritative(evidence: Evidence): boolean {
-  switch (evidence.kind) {
-    case "exited":
-    case "failed":
-    case "running":
-    case "starting":
-      return true;
-    case "gone":
-      return evidence.reason !== "no-sandbox-id";
-    case "no-command":
-      return evidence.sandbox === "running";
-    case "unreachable":
-    case "malformed":
-    case "not-asked":
-      return false;
-  }
+  return weightOf(evidence) !== "none";
 }
 
 /** An exit code, a running command or a RUNNING sandbox: a backend that lost everything could not say so. */
 export function provesLife(evidence: Evidence): boolean {
+  return weightOf(evidence) === "life";
+}
+
+function weightOf(evidence: Evidence): "life" | "answer" | "none" {
   switch (evidence.kind) {
     case "exited":
     case "failed":
     case "running":
-      return true;
+      return "life";
     case "no-command":
-      return evidence.sandbox === "running";
+      return evidence.sandbox === "running" ? "life" : "none";
     case "gone":
-      return evidence.reason === "command-unknown" || evidence.reason === "server-restarted";
+      if (evidence.reason === "no-sandbox-id") return "none";
+      return RUNNING_SANDBOX.has(evidence.reason) ? "life" : "answer";
     case "starting":
+      return "answer";
     case "unreachable":
     case "malformed":
     case "not-asked":
-      return false;
+      return "none";
   }
 }
+
+const RUNNING_SANDBOX = new Set<string>(["command-unknown", "server-restarted"]);
 
 /** What the journal keeps of the evidence: codes, statuses and sizes. A tenant's text stays in the host's table. */
 export function summarise(evidence: Evidence): Readonly<Record<string, unknown>> {

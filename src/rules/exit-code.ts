@@ -9,17 +9,16 @@ export type SweepEnd =
   | { readonly kind: "lease-held" }
   | { readonly kind: "unavailable" };
 
-export interface SweepResult {
-  readonly status: SweepStatus;
-  readonly exitCode: number;
-}
-
 /**
  * Exit code and status of a one-shot: the first that holds. Wrong usage (2) never gets this far.
  *
- * @param blocked how many of the skipped runs were left because the shared API was not to be asked.
+ * @param blocked how many of the skipped runs were skipped because the shared API was blocked.
  */
-export function resultOf(end: SweepEnd, counts: SweepCounts, blocked: number): SweepResult {
+export function resultOf(
+  end: SweepEnd,
+  counts: SweepCounts,
+  blocked: number,
+): { readonly status: SweepStatus; readonly exitCode: number } {
   switch (end.kind) {
     case "unavailable":
       return { status: "unavailable", exitCode: 69 };
@@ -36,12 +35,12 @@ export function resultOf(end: SweepEnd, counts: SweepCounts, blocked: number): S
   }
 }
 
-/** The exit code of a command whose result could not be told to anybody, in the same order. */
+/** The exit code of a command whose result could not be written. */
 export function exitCodeUntold(exitCode: number): number {
   return exitCode === 0 || exitCode === 3 || exitCode === 4 ? 1 : exitCode;
 }
 
-/** Something could not be done, or nobody answered: green would hide that the backend is away. */
+/** Something could not be done, or no run got an answer: a 0 would hide that the backend is away. */
 function isPartial(counts: SweepCounts): boolean {
   if (counts.errors > 0) return true;
   const answered = counts.completed + counts.failed + counts.deferred + counts.suspected;

@@ -1,12 +1,12 @@
 /**
  * The guard against mass verdicts: which confirmed presumptions may be applied, and which have to wait for a person or
- * for their bound. It is there for the case that the watchdog or the backend is the sick one.
+ * for their bound. It is there for the case that the watchdog itself or the backend is broken.
  */
 
 export interface GuardPolicy {
   /** How often a presumption must be seen before it counts. */
   readonly confirmations: number;
-  /** More presumptions than `max(min, ratio * answered)` are a mass. */
+  /** More presumptions than `max(min, ratio * answered)` are a mass failure. */
   readonly min: number;
   readonly ratio: number;
   /** At most `max(perHour, ratio * provenLastHour)` presumptions are applied in an hour. */
@@ -15,7 +15,7 @@ export interface GuardPolicy {
   readonly unverifiableAfterMs: number;
 }
 
-/** Whether the backend can tell the living from the dead: it has shown a living one, or nobody else could be asked. */
+/** Whether the backend can tell a living run from a dead one: it has proven one alive, or no other could be asked. */
 export type Life = "seen" | "nobody-to-ask" | "none";
 
 /** What the sweep knows when it decides. */
@@ -48,7 +48,7 @@ export function decide<T>(
   scene: GuardScene,
   policy: GuardPolicy,
 ): GuardDecision<T> {
-  const table = allowance(scene, policy);
+  const allowed = allowance(scene, policy);
   const cap = hourlyCap(scene, policy);
   const apply: T[] = [];
   const hold: T[] = [];
@@ -58,11 +58,11 @@ export function decide<T>(
     if (scene.appliedLastHour + apply.length >= cap) {
       hold.push(candidate);
       reason ??= `${cap} presumptions in an hour`;
-    } else if (atItsBound || apply.length < table.atMost) {
+    } else if (atItsBound || apply.length < allowed.atMost) {
       apply.push(candidate);
     } else {
       hold.push(candidate);
-      reason ??= table.reason;
+      reason ??= allowed.reason;
     }
   }
   return { apply, hold, reason };
@@ -75,12 +75,12 @@ export function isMassFailure(
   return presumed > Math.max(min, ratio * answered);
 }
 
-/** A fixed cap would never let a large fleet catch up, in which more get lost every hour although nothing is wrong. */
+/** Grows with the fleet: in a large one more runs get lost every hour although nothing is wrong. */
 function hourlyCap({ provenLastHour }: GuardScene, { perHour, ratio }: GuardPolicy): number {
   return Math.max(perHour, Math.floor(ratio * provenLastHour));
 }
 
-/** How many the table lets through, and why not more. */
+/** How many are let through, and why not more. */
 function allowance(
   scene: GuardScene,
   policy: GuardPolicy,

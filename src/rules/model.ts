@@ -1,4 +1,4 @@
-/** The words of the domain: what a run is, what can be learned about it, and what can be done. */
+/** The types of the domain: what a run is, what can be learned about it, and what can be done. */
 
 /** A run as the database showed it right before the backend is asked. */
 export interface RunSnapshot {
@@ -31,14 +31,14 @@ export interface RunSnapshot {
   readonly readAt: string;
 }
 
-/** What is remembered of a run that stays RUNNING past its deadline. Each counter has its own meaning of "clear". */
+/** What is noted about a run that stays RUNNING past its deadline. Each counter is cleared by something else. */
 export interface Suspicion {
   /** How often a presumption was seen, each observation at least one deferral after the one before. */
   readonly presumedTimes: number;
   readonly presumedReason: string | null;
   /** Since the last observation that counted, by the database's clock when the row was read; `null` for never. */
   readonly sincePresumedMs: number | null;
-  /** Answers without a break that told nothing. */
+  /** Inconclusive answers in a row. */
   readonly unknownTimes: number;
   /** When the first of them came, Unix milliseconds; `null` when there is none. */
   readonly unknownSinceMs: number | null;

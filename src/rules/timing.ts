@@ -35,8 +35,7 @@ export function leaseRenewalRetryAtMs(sentAtMs: number): number {
 
 /**
  * How long a refused worker waits before it contends again: until the lease runs out, and a little more, so that not
- * all of them arrive at once. Once it has come back for that, never less than a second: the lease that it is refused may
- * be one that nobody can have.
+ * all of them arrive at once. From the second refusal on never less than a second: the lease may never become free.
  *
  * @param expiresInMs 0 when the lease is free by now; `null` when it never expires by itself.
  * @param fraction uniform in [0, 1).

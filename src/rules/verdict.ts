@@ -61,7 +61,7 @@ export function hardDeadline(run: RunSnapshot, policy: VerdictPolicy): number {
   return run.beganAtMs + policy.readyTimeoutMs + effectiveMs + policy.hardGraceMs;
 }
 
-/** Nobody could tell for so long, without a break. */
+/** All answers were inconclusive for so long. */
 function isUnverifiable(run: RunSnapshot, policy: VerdictPolicy, horizonMs: number): boolean {
   const sinceMs = run.suspicion?.unknownSinceMs ?? null;
   return sinceMs !== null && horizonMs - sinceMs >= policy.unverifiableAfterMs;
@@ -158,7 +158,7 @@ function goneBecause(evidence: Extract<Evidence, { kind: "gone" }>): Presumption
   }
 }
 
-/** The time in the dark is the confirmation. */
+/** The time without an answer is the confirmation. */
 function giveUp(run: RunSnapshot, failure: Failure): Verdict {
   const detail = `could not be verified: ${failure.message}`;
   return { ...presume(run, { ...UNVERIFIABLE, detail }), needsConfirmation: false };

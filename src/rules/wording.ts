@@ -54,7 +54,7 @@ export interface StatusDetail {
 }
 
 /**
- * The JSON text to store. An entry with the previous one's fingerprint keeps the time it was first seen and counts on; another one
+ * The JSON text to store. An entry with the previous one's fingerprint keeps `first_seen_at` and counts on; another one
  * starts anew.
  *
  * @param previous the parsed column as it was read; anything.

@@ -1,18 +1,15 @@
-/** What can go wrong, as far as somebody acts differently on it, and what each of it ends. */
+/** The errors that are told apart, and what each of them ends. */
 import type { SweepEnd } from "../rules/exit-code.ts";
 
 /** Postgres could not be reached, or a statement's outcome is unknown. Trying again later is right. */
 export class StoreUnavailableError extends Error {
   override readonly name = "StoreUnavailableError";
-  /** There was no answer in time: it may be the statement's own trouble, while others are answered. */
+  /** There was no answer in time: it may concern this statement alone, while others are answered. */
   readonly late: boolean;
 
-  constructor(
-    message: string,
-    { late = false, ...options }: ErrorOptions & { readonly late?: boolean } = {},
-  ) {
+  constructor(message: string, options: ErrorOptions & { readonly late?: boolean } = {}) {
     super(message, options);
-    this.late = late;
+    this.late = options.late ?? false;
   }
 }
 
@@ -30,12 +27,9 @@ export class LeaseUnavailableError extends Error {
   /** What was asked for has not happened and never will: it was not sent, or refused. */
   readonly withoutEffect: boolean;
 
-  constructor(
-    message: string,
-    { withoutEffect = false, ...options }: ErrorOptions & { readonly withoutEffect?: boolean } = {},
-  ) {
+  constructor(message: string, options: ErrorOptions & { readonly withoutEffect?: boolean } = {}) {
     super(message, options);
-    this.withoutEffect = withoutEffect;
+    this.withoutEffect = options.withoutEffect ?? false;
   }
 }
 

@@ -1,7 +1,8 @@
-/** What is done around the calls of a port: somebody is told that they ended, or they are tried again. */
+/** What is done around the calls of a port: their end is reported as progress, or reads are tried again. */
 import { StoreUnavailableError } from "./errors.ts";
+import type { Journal } from "./journal-ports.ts";
 import type { Backend, Clock } from "./ports.ts";
-import type { Journal, RunStore } from "./store-ports.ts";
+import type { RunStore } from "./store-ports.ts";
 
 export interface WorkPorts {
   readonly store: RunStore;
@@ -21,24 +22,27 @@ export function withProgress(
       onProgress();
     }
   }
-  const { name, cleans, api, needs, pause } = backend;
   return {
-    store: eachCall(store, [...STORE_READS, ...STORE_WRITES], around),
-    journal: eachCall(journal, JOURNAL_CALLS, around),
-    backend: {
-      name,
-      cleans,
-      ...(api && { api }),
-      ...(needs && { needs }),
-      ...eachCall(backend, ["verify", "cleanup"], around),
-      ...(pause && eachCall(backend, ["pause"], around)),
-    },
+    store: eachCall(store, around),
+    journal: eachCall(journal, around),
+    backend: eachCall(backend, around),
   };
 }
 
+const WRITES = new Set<string>([
+  "apply",
+  "defer",
+  "deferSkipped",
+  "noteError",
+  "dropSuspicions",
+] satisfies readonly (keyof RunStore)[]);
+
+/** About as long as a server takes to restart; a longer outage ends the sweep. */
+const RETRY_AFTER_MS = [250, 1000, 3000];
+
 /**
  * A store whose reads are tried again while Postgres restarts or fails over. Writes are passed on as they are: their
- * outcome has to be looked into first (resolve-write.ts).
+ * outcome has to be found out first (resolve-write.ts).
  *
  * @param onTry told about every read: `null` when Postgres answered, else what kept it from answering.
  */
@@ -48,10 +52,11 @@ export function patientStore(
   signal: AbortSignal,
   onTry: (failure: StoreUnavailableError | null) => void = () => {},
 ): RunStore {
-  async function patiently<T>(read: () => Promise<T>): Promise<T> {
+  return eachCall(store, async (call, name) => {
+    if (WRITES.has(name)) return await call();
     for (let attempt = 0; ; attempt += 1) {
       try {
-        const found = await read();
+        const found = await call();
         onTry(null);
         return found;
       } catch (error) {
@@ -62,58 +67,34 @@ export function patientStore(
         await clock.sleep(waitMs, signal);
       }
     }
-  }
-  return {
-    ...eachCall(store, STORE_READS, patiently),
-    ...eachCall(store, STORE_WRITES, (write) => write()),
-  };
-}
-
-/** About as long as a server takes to restart; a longer outage ends the sweep. */
-const RETRY_AFTER_MS = [250, 1000, 3000];
-
-/** The methods of these names, each call made through `around`. They are looked up on the port when they are called. */
-export function eachCall<P extends object, Name extends Calls<P>>(
-  port: P,
-  names: readonly Name[],
-  around: <T>(call: () => Promise<T>) => Promise<T>,
-): Pick<P, Name> {
-  const target: object = port;
-  const calls = names.map((name) => {
-    const call = (...args: readonly unknown[]) =>
-      around<unknown>(() => Reflect.apply(Reflect.get(target, name), target, args));
-    return [name, call] as const;
   });
-  // Each of the names stands there, and its call takes and gives what the port's own does.
-  return Object.fromEntries(calls) as unknown as Pick<P, Name>;
 }
 
-type Calls<P> = {
-  [Name in keyof P]-?: NonNullable<P[Name]> extends (...args: never[]) => Promise<unknown>
-    ? Name
-    : never;
-}[keyof P];
+/**
+ * The same port, each call made through `around`. All methods of a port are asynchronous; what else it has is copied.
+ * Methods are looked up on the port when they are called.
+ */
+export function eachCall<P extends object>(
+  port: P,
+  around: <T>(call: () => Promise<T>, name: string) => Promise<T>,
+): P {
+  const made: Record<string, unknown> = {};
+  for (const name of namesOf(port)) {
+    const get = () => Reflect.get<object, PropertyKey>(port, name);
+    const call = (...args: readonly unknown[]) =>
+      around<unknown>(() => Reflect.apply(get(), port, args), name);
+    made[name] = typeof get() === "function" ? call : get();
+  }
+  // Each name of the port stands there, and a call takes and gives what the port's own does.
+  return made as P;
+}
 
-// A method that is missing here is missing in what these are made into: the compiler sees that.
-export const STORE_READS = [
-  "backlog",
-  "stalePage",
-  "read",
-  "guardFacts",
-  "controlRuns",
-  "facts",
-] as const;
-const STORE_WRITES = ["apply", "defer", "deferSkipped", "noteError", "dropSuspicions"] as const;
-const JOURNAL_CALLS = [
-  "claimCleanups",
-  "cleanupDone",
-  "cleanupFailed",
-  "pendingCleanups",
-  "openFirstRuns",
-  "recordFirstRun",
-  "closeOverturnedFirstRuns",
-  "firstRunDone",
-  "adoptLateSandboxes",
-  "adoptOverdueStamps",
-  "prune",
-] as const;
+/** Of the methods of a class as well, which stand in its prototype. */
+function namesOf(port: object): ReadonlySet<string> {
+  const names = new Set<string>();
+  for (let owner = port; owner !== Object.prototype; owner = Object.getPrototypeOf(owner)) {
+    for (const name of Object.getOwnPropertyNames(owner)) names.add(name);
+  }
+  names.delete("constructor");
+  return names;
+}

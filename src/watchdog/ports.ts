@@ -1,8 +1,20 @@
 /**
- * What the work needs from the outside, and what it may rely on. Implementations live in io/.
+ * What the work needs from the outside. Implementations live in io/.
  *
- * Every call settles within a bound of its own. Calls that take a `Fence` run its check synchronously, directly before
- * the statement leaves the process, and reject with what the check threw; nothing was sent then.
+ * | promise | kept in src/ | held by test/ |
+ * | --- | --- | --- |
+ * | A finished or changed run is never touched: the write repeats what it rests on. | io/postgres/runs/run-store.ts | defects/10-run-that-changed-is-left-alone.test.ts |
+ * | A statement commits by itself, and a write never waits for a row lock. | io/postgres/connection/connection.ts | io/postgres/no-transaction.test.ts, races/row-lock.test.ts |
+ * | Not knowing is not dead: without a usable answer a run stays RUNNING. | rules/verdict.ts | app/verdict-table/unreachable.test.ts |
+ * | A sandbox is deleted only after our verdict has committed, also when the worker dies in between. | watchdog/cleanup/after-verdicts.ts | app/cleanup/resume.test.ts |
+ * | Of two workers that believe to lead only one writes. | watchdog/lead/lease-term.ts, io/postgres/runs/run-store.ts | races/two-watchdogs.test.ts |
+ * | Each stale run gets a verdict within a bound, or is reported with its cause. | watchdog/sweep/handle-run.ts | watchdog/sweep/run-trouble.test.ts |
+ * | A mass failure is held back until the backend has proven life or a person decides. | rules/guard.ts, watchdog/sweep/guard-rounds.ts | watchdog/sweep/guard-rounds.test.ts |
+ * | A write whose outcome is unknown is found out before it is repeated. | watchdog/sweep/resolve-write.ts | watchdog/sweep/resolve-write.test.ts |
+ * | A call that ends is progress; a leader without progress gives the lease up. | watchdog/port-calls.ts, watchdog/lead/lease-term.ts | watchdog/port-calls.test.ts, watchdog/lead/lease-term.test.ts |
+ * | A call ends within a bound of its own. | io/postgres/connection/pool.ts, io/http/client.ts, io/redis/connection.ts | io/postgres/substrate/half-open.test.ts, io/http/client.test.ts, io/redis/outages.test.ts |
+ * | A call with a `Fence` checks it synchronously before the statement leaves; when the check throws, nothing was sent. | io/postgres/connection/pool.ts | io/postgres/runs/run-write-refusals.test.ts |
+ * | A backend never rejects because of the remote side. | io/openhands/cloud.ts, io/generic-http/generic-http.ts, io/custom-backend/custom-backend.ts | io/custom-backend/custom-backend.test.ts |
  */
 import type { Evidence, RunSnapshot } from "../rules/model.ts";
 
@@ -72,7 +84,7 @@ export type CleanupResult =
 /** `absent`: there is nothing to pause that the API knows of. */
 export type PauseResult = { readonly kind: "paused" } | Exclude<CleanupResult, { kind: "deleted" }>;
 
-/** How hard an API may be asked, as it asked for itself. */
+/** How often an API may be asked, as its answers demand. */
 export interface ApiThrottle {
   /** Nothing is to be sent for so long; 0 for no pause. */
   readonly pausedForMs: number;
@@ -84,9 +96,9 @@ export interface ApiThrottle {
 export interface SharedApi {
   readonly throttle: ApiThrottle;
   readonly breaker: "closed" | "half-open" | "open";
-  /** Why nothing is to be asked now, in fixed vocabulary; `null` when it may be. */
+  /** Why nothing may be asked now, in fixed vocabulary; `null` when it may. */
   readonly blockedReason: string | null;
-  /** Takes over what an earlier leader was asked for; never loosens what is known here. */
+  /** Takes over the throttle of an earlier leader; never loosens what is known here. */
   restore(throttle: ApiThrottle): void;
 }
 
@@ -95,11 +107,11 @@ export type RunIdName = "sandboxId" | "bashCommandId";
 
 export interface Backend {
   readonly name: string;
-  /** Left out where runs share no API, or nobody minds how often it is asked. */
+  /** Left out where runs share no API, or one without limits. */
   readonly api?: SharedApi;
   /**
-   * Ids without which `verify` cannot ask anybody. A run that lacks one can tell nothing about the others, so it does
-   * not serve as a control sample. None when left out.
+   * Ids without which `verify` can send no question. A run that lacks one is not used as a control run. None when left
+   * out.
    */
   readonly needs?: readonly RunIdName[];
   /** Whether `cleanup` can do anything; without it no deletion is ever scheduled. */
@@ -119,7 +131,7 @@ export type LeaseKind = "redis" | "postgres";
 
 export type AcquireAnswer =
   | { readonly kind: "acquired" }
-  /** `expiresInMs` is `null` when the lease never expires by itself: somebody has to remove it. */
+  /** `expiresInMs` is `null` when the lease never expires by itself: a person has to remove it. */
   | { readonly kind: "held"; readonly value: string | null; readonly expiresInMs: number | null };
 
 /** The right to sweep, as a store keeps it. Each call rejects with LeaseUnavailableError when its outcome is unknown. */

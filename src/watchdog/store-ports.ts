@@ -1,5 +1,4 @@
 /** What the work needs from Postgres. The promises of ports.ts hold here as well. */
-import type { CleanupPlan } from "../rules/cleanup/cleanup-plan.ts";
 import type { RunSnapshot, Trigger, Verdict } from "../rules/model.ts";
 import type { SuspicionChange } from "../rules/suspicion.ts";
 import type { ApiThrottle, Fence, LeaseKind, RunIdName } from "./ports.ts";
@@ -22,14 +21,13 @@ export interface Horizon {
 }
 
 /**
- * A run is stale when it is RUNNING and due before the horizon. It is due at its deadline, unless that is the shield of
- * an earlier sweep: then at the next look which that sweep decided on. A deadline that somebody has moved since is the
- * host's again.
+ * A run is stale when it is RUNNING and due before the horizon. It is due at its deadline, unless an earlier sweep has
+ * set that as a shield: then at the next look of that sweep. A deadline that was moved since is the host's again.
  */
 export interface StaleQuery {
   readonly horizon: Horizon;
   readonly nullDeadlineAfterMs: number;
-  /** A run that earlier sweeps remember counts as stale whatever its deadline says now. */
+  /** A run with a note of an earlier sweep counts as stale whatever its deadline says now. */
   readonly includeSuspected: boolean;
 }
 
@@ -53,7 +51,7 @@ export interface TerminalWrite {
    * is not touched before.
    */
   readonly deletionInMs: number | null;
-  /** Why a person let it pass the guard; `null` when nobody had to. */
+  /** Why a person let it pass the guard; `null` without an override. */
   readonly overrideReason: string | null;
 }
 
@@ -75,7 +73,7 @@ export interface DeferWrite extends Deferral {
 }
 
 /**
- * `none`: no row matched the guard. `busy`: somebody else is writing this run right now. `refused`: Postgres rejected
+ * `none`: no row matched the guard. `busy`: another transaction is writing this run. `refused`: Postgres rejected
  * the statement for what it contains (a constraint, a trigger); `cause` is its message without row data.
  */
 export type WriteResult =
@@ -135,15 +133,15 @@ export interface RunStore {
   read(runId: string, query: StaleQuery): Promise<RunSnapshot | null>;
   /** Ends a run and writes the journal in one statement that commits at once. Never waits for a row lock. */
   apply(write: TerminalWrite, fence: Fence): Promise<WriteResult>;
-  /** Moves the deadline of a run that stays RUNNING and notes what is suspected, in one statement, under the same guard. */
+  /** Moves the deadline of a run that stays RUNNING and notes its suspicion, in one statement, under the same guard. */
   defer(write: DeferWrite, fence: Fence): Promise<WriteResult>;
   /**
-   * Defers those of the given runs that are still stale, in one statement, without a note on any of them; rows that
-   * somebody is writing are left alone, and all of them when Postgres refuses one. Their original deadlines are kept
-   * like those of other deferred runs.
+   * Defers those of the given runs that are still stale, in one statement, and notes nothing else about them. Rows that
+   * another transaction is writing are left alone, and all of them when Postgres refuses one. Their original deadlines
+   * are kept like those of other deferred runs.
    *
-   * They keep their order, a microsecond apart, and as `deferMs` is counted from the horizon they come before all that
-   * the sweep has asked about: whoever had to wait is first in the next one.
+   * They keep their order, a microsecond apart, and `deferMs` is counted from the horizon: the next sweep takes them
+   * before all runs that this one has asked about.
    */
   deferSkipped(
     runIds: readonly string[],
@@ -152,13 +150,13 @@ export interface RunStore {
     fence: Fence,
   ): Promise<void>;
   /**
-   * Remembers that a run could not be handled: no page shows it again before `retryInMs` have passed. Does not touch
-   * the host's row, which may be the trouble.
+   * Notes that a run could not be handled: no page shows it again before `retryInMs` have passed. Does not touch the
+   * host's row, which may be the cause.
    */
   noteError(run: FailedRun, fence: Fence): Promise<void>;
   /**
-   * Forgets what is suspected of runs that are not RUNNING any more. Tells how many of them were suspected or held, and
-   * were then ended as timed out by somebody else: there is another watchdog.
+   * Removes the suspicions of runs that are not RUNNING any more. Returns how many of them were suspected or held, and
+   * were then ended as timed out by another watchdog.
    */
   dropSuspicions(fence: Fence): Promise<number>;
   guardFacts(confirmations: number): Promise<GuardFacts>;
@@ -229,87 +227,4 @@ export interface Leadership {
   finish(fence: Fence, report: object, throttle: ApiThrottle): Promise<boolean>;
   /** After a graceful stop: lets a worker with another kind of lease take over at once. */
   clearLeaseKind(epoch: number): Promise<void>;
-}
-
-export interface CleanupTask {
-  readonly id: number;
-  readonly runId: string;
-  readonly userId: string | null;
-  readonly orgId: string | null;
-  readonly sandboxId: string;
-  /** To delete it, this one included. */
-  readonly attempts: number;
-  /** It is only to be paused, and nothing of that may be on its way after so many milliseconds; `null`: deleted. */
-  readonly pauseWithinMs: number | null;
-}
-
-/** A first outcome that is still to be recorded on its automation. */
-export interface FirstRunTask {
-  readonly automationId: string;
-  readonly runId: string;
-  /** As in a verdict. */
-  readonly basis: string;
-  readonly outcome: string;
-  /** The automation's `preset_metadata` as text; `null` when it has none or is gone. */
-  readonly metadata: string | null;
-  /** The database's clock, ISO 8601 UTC with microseconds. */
-  readonly readAt: string;
-}
-
-export interface Journal {
-  /**
-   * Claims due deletions, counting the attempt and moving the next one away, so that two workers never delete the
-   * same sandbox at once, also when several verdicts name it: one of them is claimed, when all of them are due. The
-   * host's stamp moves to the end of the claim, so that its own watchdog keeps away.
-   *
-   * What is due and whose deletion is not yet is claimed for its pause instead, once, whatever comes of it.
-   *
-   * Done, not claimed, are presumptions whose run was overturned, sandboxes that are kept by now, and those that
-   * somebody else took over: the stamp that we set is gone, or another. A sandbox that a RUNNING run names is put off
-   * without counting an attempt.
-   */
-  claimCleanups(fence: Fence, limit: number): Promise<readonly CleanupTask[]>;
-  /**
-   * Settles every pending verdict on the same sandbox, and takes our stamps away. `note` says what was doubtful about it; `null` for a deletion
-   * that the API confirmed.
-   */
-  cleanupDone(id: number, note: string | null, fence: Fence): Promise<void>;
-  /** Tells whether the deletion will be tried again; a day after it was first due it is given up. */
-  cleanupFailed(
-    id: number,
-    error: string,
-    retryInMs: number,
-    fence: Fence,
-  ): Promise<"pending" | "abandoned">;
-  pendingCleanups(): Promise<number>;
-  /**
-   * One per automation, its oldest open verdict; in the order of `afterAutomation`, an automation's id. A presumption
-   * that is younger than `presumedForMs` may still be overturned, so its automation waits, later verdicts included.
-   */
-  openFirstRuns(
-    afterAutomation: string | null,
-    limit: number,
-    presumedForMs: number,
-  ): Promise<readonly FirstRunTask[]>;
-  /**
-   * Compare-and-set of `preset_metadata`; false when it changed meanwhile, when the task's presumption does not stand any
-   * more, or when somebody is writing the automation or the presumed run.
-   */
-  recordFirstRun(task: FirstRunTask, metadata: string, fence: Fence): Promise<boolean>;
-  /** Closes, with nothing recorded, open presumptions whose run is gone or has another end by now. Tells how many. */
-  closeOverturnedFirstRuns(fence: Fence): Promise<number>;
-  /** Closes every open verdict of the automation. */
-  firstRunDone(automationId: string, fence: Fence): Promise<void>;
-  /**
-   * Schedules the deletion of sandboxes that their runs named only after our presumption had ended them; an hour after
-   * the verdict nobody looks any more. Tells how many.
-   */
-  adoptLateSandboxes(plan: CleanupPlan, fence: Fence): Promise<number>;
-  /**
-   * Takes over the deletions that the host has stamped on finished runs and that nobody made five minutes after they were
-   * due, the oldest first. Those of kept sandboxes are left alone. Tells how many, at most `limit`.
-   */
-  adoptOverdueStamps(limit: number, fence: Fence): Promise<number>;
-  /** Removes verdicts older than that, except those with something left to do. Tells how many, at most `limit`. */
-  prune(olderThanMs: number, limit: number, fence: Fence): Promise<number>;
 }

@@ -1,47 +1,47 @@
 import { LeaseUnavailableError, StoreUnavailableError } from "./errors.ts";
 import type { Log } from "./ports.ts";
 
-/** What a worker logs of its troubles: each of them once per change, however often it is met in between. */
+/** Logs what keeps a worker from working: each trouble when it begins, changes and ends, not at every attempt. */
 export class TroubleLog {
   readonly #log: Log;
-  /** What is wrong, as far as it was logged; `null` when nothing is. */
+  /** The trouble that was logged last; `null` when there is none. */
   #trouble: string | null = null;
-  /** What kept the last attempt from sweeping; `null` when it got through. */
-  #hindrance: string | null = null;
-  /** The hindrance came back although the stores had answered when they were only asked: that proves nothing then. */
+  /** Why the last attempt to sweep failed; `null` after one that got through. */
+  #failure: string | null = null;
+  /** The failure came back although the stores had answered a probe: a probe proves nothing then. */
   #persists = false;
-  /** What is unusual about standing by, as far as it was logged; `null` when nothing is. */
+  /** What is unusual about standing by, as it was logged last; `null` when nothing is. */
   #oddity: string | null = null;
 
   constructor(log: Log) {
     this.#log = log;
   }
 
-  /** The stores, only asked, did not answer. */
+  /** The stores did not answer a probe. */
   notReady(error: unknown): void {
     this.#report(troubleOf(error), error, "not ready");
   }
 
   cannotSweep(error: unknown): void {
     const trouble = troubleOf(error);
-    if (this.#trouble === null && trouble === this.#hindrance) this.#persists = true;
-    this.#hindrance = trouble;
+    if (this.#trouble === null && trouble === this.#failure) this.#persists = true;
+    this.#failure = trouble;
     this.#report(trouble, error, "cannot sweep");
   }
 
-  /** The stores answered when they were only asked. */
+  /** The stores answered a probe. */
   answered(): void {
     if (!this.#persists) this.#withdraw();
   }
 
   /** An attempt to sweep got through to both stores. */
   served(): void {
-    this.#hindrance = null;
+    this.#failure = null;
     this.#persists = false;
     this.#withdraw();
   }
 
-  /** Something about standing by that somebody has to look at. */
+  /** Something unusual about standing by, which a person has to know. */
   odd(level: "warn" | "error", fields: object, message: string): void {
     const oddity = `${message} ${JSON.stringify(fields)}`;
     this.#log[oddity === this.#oddity ? "debug" : level](fields, message);
@@ -64,7 +64,7 @@ export class TroubleLog {
   }
 }
 
-/** An outage shows itself in many ways, each of which means the same; what a schema lacks is new work for somebody. */
+/** The many messages of one outage mean the same; each fault of a schema needs its own repair. */
 function troubleOf(error: unknown): string {
   if (error instanceof StoreUnavailableError || error instanceof LeaseUnavailableError) {
     return error.name;

@@ -37,7 +37,7 @@ export interface WorkerIdentity {
   readonly api: SharedApi | null;
 }
 
-/** How long after the last such run another watchdog is spoken of. */
+/** How long after the last such run another watchdog is reported. */
 const SAID_FOR_MS = 3_600_000;
 
 /** Collects facts as the worker meets them; answers from memory. */
@@ -79,14 +79,11 @@ export class WorkerStatus {
       patienceMs: this.#schedule.sinceTickMs(MISSED_TICKS),
       nextTickAtMs: this.#nextTickAtMs,
       progressAtMs: this.#progressAtMs,
-      fleet:
-        fleet === null
-          ? null
-          : {
-              seenAtMs: fleet.seenAtMs,
-              sinceFinishMs: fleet.view.sinceFinishMs,
-              sinceProgressMs: fleet.view.sinceProgressMs,
-            },
+      fleet: fleet && {
+        seenAtMs: fleet.seenAtMs,
+        sinceFinishMs: fleet.view.sinceFinishMs,
+        sinceProgressMs: fleet.view.sinceProgressMs,
+      },
       otherLeaseKind: this.#otherLeaseKind,
       endlessLeaseKey: this.#endlessLeaseKey,
       lastSweep: this.#ownSweepIsLast
@@ -162,48 +159,49 @@ export class WorkerStatus {
   }
 
   standby(holder: string | null, expiresInMs: number | null): void {
-    this.#role = "standby";
-    this.#otherLeaseKind = null;
+    this.#become("standby");
     const expiresAt =
       expiresInMs === null ? null : new Date(this.#clock.now().getTime() + expiresInMs);
     this.#heldBy = { holder, expiresAt };
   }
 
   standbyOtherKind(noted: LeaseKind): void {
-    this.#role = "standby";
+    this.#become("standby");
     this.#otherLeaseKind = noted;
-    this.#heldBy = null;
   }
 
   idle(): void {
-    this.#role = "idle";
+    this.#become("idle");
+    this.#progressAtMs = null;
+  }
+
+  #become(role: Role): void {
+    this.#role = role;
     this.#otherLeaseKind = null;
     this.#heldBy = null;
-    this.#progressAtMs = null;
+  }
+
+  #see(view: LeadershipView): void {
+    this.#fleet = { seenAtMs: this.#clock.monotonicMs(), view };
   }
 
   swept(report: SweepReport): void {
     this.idle();
     this.#ownLastSweep = report;
     if (report.exitCode !== 1 && this.#fleet !== null) {
-      const view = { ...this.#fleet.view, sinceFinishMs: 0, sinceProgressMs: 0 };
-      this.#fleet = { seenAtMs: this.#clock.monotonicMs(), view };
+      this.#see({ ...this.#fleet.view, sinceFinishMs: 0, sinceProgressMs: 0 });
     }
   }
 
   /** Notes what happens inside a sweep. */
   readonly watch: SweepWatch = {
-    onLeadership: (view) => {
-      this.#fleet = { seenAtMs: this.#clock.monotonicMs(), view };
-    },
+    onLeadership: (view) => this.#see(view),
     onTerm: (trustedUntilMs) => {
       this.#trustedUntilMs = trustedUntilMs;
     },
     onBegin: ({ backlog }) => {
-      this.#role = "sweeping";
+      this.#become("sweeping");
       this.#heldFor = null;
-      this.#otherLeaseKind = null;
-      this.#heldBy = null;
       this.#backlog = { ...backlog, countedAt: this.#clock.now() };
       this.#progressAtMs = this.#clock.monotonicMs();
       this.storesAnswered();
@@ -225,10 +223,7 @@ export class WorkerStatus {
     },
     onProgress: () => {
       this.#progressAtMs = this.#clock.monotonicMs();
-      if (this.#fleet !== null) {
-        const view = { ...this.#fleet.view, sinceProgressMs: 0 };
-        this.#fleet = { seenAtMs: this.#progressAtMs, view };
-      }
+      if (this.#fleet !== null) this.#see({ ...this.#fleet.view, sinceProgressMs: 0 });
     },
   };
 }

@@ -4,6 +4,7 @@ import { withDeadline } from "./concurrency/deadline.ts";
 import { leadSweep } from "./lead/lead-sweep.ts";
 import type { LeadDeps, LeadOptions, LeadResult } from "./lead/model.ts";
 import type { Schedule } from "./ports.ts";
+import { ALL_RUNS } from "./sweep/model.ts";
 import { TroubleLog } from "./trouble-log.ts";
 import { type WorkerFacts, WorkerStatus } from "./worker-status.ts";
 
@@ -22,7 +23,7 @@ export interface WorkerOptions extends LeadOptions {
 export class Worker {
   readonly #deps: WorkerDeps;
   readonly #options: WorkerOptions;
-  readonly #state: WorkerStatus;
+  readonly #status: WorkerStatus;
   readonly #troubleLog: TroubleLog;
   /** Resolves at the next tick; a new one is made whenever ticks are to be waited for. */
   #tick = Promise.withResolvers<void>();
@@ -34,7 +35,7 @@ export class Worker {
     this.#deps = deps;
     this.#options = options;
     this.#troubleLog = new TroubleLog(deps.log);
-    this.#state = new WorkerStatus(deps.clock, deps.schedule, {
+    this.#status = new WorkerStatus(deps.clock, deps.schedule, {
       holder: options.holder,
       leaseKind: deps.lease.kind,
       verifyTimeoutMs: options.verifyTimeoutMs,
@@ -43,19 +44,19 @@ export class Worker {
   }
 
   facts(): WorkerFacts {
-    return this.#state.facts();
+    return this.#status.facts();
   }
 
   /** Runs until the signal aborts and everything in flight has ended. Never rejects. */
   async run(signal: AbortSignal): Promise<void> {
     const stopTicking = this.#deps.schedule.start(() => {
-      this.#state.ticked();
+      this.#status.ticked();
       this.#tick.resolve();
     });
     try {
       while (!signal.aborted) {
-        if (!this.#state.ready) await this.#probe();
-        const ticked = await this.#untilTick(this.#state.ready ? null : PROBE_EVERY_MS, signal);
+        if (!this.#status.ready) await this.#probe();
+        const ticked = await this.#untilTick(this.#status.ready ? null : PROBE_EVERY_MS, signal);
         if (ticked) await this.#contend(signal);
       }
     } finally {
@@ -84,27 +85,21 @@ export class Worker {
     const { schedule } = this.#deps;
     try {
       const result = await leadSweep(
-        { ...this.#deps, watch: this.#state.watch },
+        { ...this.#deps, watch: this.#status.watch },
         this.#options,
-        {
-          trigger: "cron",
-          intervalMs: schedule.intervalMs(),
-          runIds: null,
-          limit: null,
-          overrideReason: null,
-        },
+        { trigger: "cron", intervalMs: schedule.intervalMs(), ...ALL_RUNS },
         signal,
       );
       if (bothStoresServed(result)) {
-        this.#state.storesAnswered();
+        this.#status.storesAnswered();
         this.#troubleLog.served();
       }
       this.#note(result);
       return result;
     } catch (error) {
       if (signal.aborted) return null;
-      this.#state.idle();
-      this.#state.failed(error);
+      this.#status.idle();
+      this.#status.failed(error);
       this.#troubleLog.cannotSweep(error);
       return null;
     }
@@ -116,24 +111,24 @@ export class Worker {
     switch (result.kind) {
       case "swept":
         this.#lastEpoch = result.report.epoch;
-        this.#state.swept(result.report);
-        if (result.report.exitCode === 1) this.#state.failed(result.error);
+        this.#status.swept(result.report);
+        if (result.report.exitCode === 1) this.#status.failed(result.error);
         this.#troubleLog.nothingOdd();
         this.#logReport(result.report);
         return;
       case "lease-held":
-        this.#state.standby(result.holder, result.expiresInMs);
+        this.#status.standby(result.holder, result.expiresInMs);
         this.#logStandby(result.holder, result.expiresInMs);
         return;
       case "other-lease-kind": {
         const { noted } = result;
-        this.#state.standbyOtherKind(noted);
+        this.#status.standbyOtherKind(noted);
         const message = "standing by, other workers use another kind of lease";
         this.#troubleLog.odd("warn", { noted }, message);
         return;
       }
       case "already-swept":
-        this.#state.idle();
+        this.#status.idle();
         this.#troubleLog.nothingOdd();
         this.#deps.log.debug({}, "this tick was swept already");
         return;
@@ -142,10 +137,10 @@ export class Worker {
 
   #logStandby(holder: string | null, expiresInMs: number | null): void {
     if (expiresInMs === null) {
-      const { endlessLeaseKey: key } = this.#state.facts();
+      const { endlessLeaseKey: key } = this.#status.facts();
       this.#troubleLog.odd("error", { holder, key }, "the lease has no expiry, delete its key");
     } else if (this.#freeRefusals > 1) {
-      // Once, it may have run out between two questions.
+      // A single refusal is normal: the lease may have run out between two calls.
       this.#troubleLog.odd("warn", { holder }, "the lease is refused although it is free");
     } else {
       this.#troubleLog.nothingOdd();
@@ -165,12 +160,12 @@ export class Worker {
   async #probe(): Promise<void> {
     const { leadership, lease } = this.#deps;
     try {
-      this.#state.watch.onLeadership?.(await leadership.read());
+      this.#status.watch.onLeadership?.(await leadership.read());
       await lease.ping();
-      this.#state.storesAnswered();
+      this.#status.storesAnswered();
       this.#troubleLog.answered();
     } catch (error) {
-      this.#state.failed(error);
+      this.#status.failed(error);
       this.#troubleLog.notReady(error);
     }
   }
@@ -200,7 +195,7 @@ export class Worker {
   }
 }
 
-/** With another kind of lease noted, nobody asked the lease store. */
+/** With another kind of lease noted, the lease store was not asked. */
 function bothStoresServed(result: LeadResult): boolean {
   if (result.kind === "other-lease-kind") return false;
   return result.kind !== "swept" || result.report.exitCode !== 1;

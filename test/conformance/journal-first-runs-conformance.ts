@@ -1,5 +1,5 @@
 import { expect, it } from "vitest";
-import type { FirstRunTask } from "../../src/watchdog/store-ports.ts";
+import type { FirstRunTask } from "../../src/watchdog/journal-ports.ts";
 import {
   type JournalStand,
   type RunChanges,

@@ -186,7 +186,7 @@ describe("statusDetailJson", () => {
 
   const merges = [
     {
-      name: "counts on, and keeps the first time it was seen, under the same fingerprint",
+      name: "counts on, and keeps first_seen_at, under the same fingerprint",
       previous: { fingerprint, first_seen_at: EARLIER, count: 2 },
       expected: { first_seen_at: EARLIER, last_seen_at: AT, count: 3 },
     },
@@ -196,12 +196,12 @@ describe("statusDetailJson", () => {
       expected: { first_seen_at: AT, last_seen_at: AT, count: 1 },
     },
     {
-      name: "starts the first time it was seen anew when the previous one has none",
+      name: "starts first_seen_at anew when the previous one has none",
       previous: { fingerprint, count: 2 },
       expected: { first_seen_at: AT, last_seen_at: AT, count: 3 },
     },
     ...["2", 2.5, null, undefined, Number.MAX_VALUE].map((count) => ({
-      name: `counts anew, and keeps the first time it was seen, after the count ${JSON.stringify(count)}`,
+      name: `counts anew, and keeps first_seen_at, after the count ${JSON.stringify(count)}`,
       previous: { fingerprint, first_seen_at: EARLIER, count },
       expected: { first_seen_at: EARLIER, last_seen_at: AT, count: 1 },
     })),

@@ -3,7 +3,7 @@ const FIRST_MS = MINUTE_MS / 2;
 const LONGEST_MS = 60 * MINUTE_MS;
 const ABSENT_ATTEMPTS = 3;
 
-/** How long a claimed deletion belongs to its claimer; after that it counts as lost on the way, and is due again. */
+/** How long a claimed deletion belongs to its claimer; after that it counts as lost, and is due again. */
 export const CLAIM_MS = 5 * MINUTE_MS;
 
 /** From the claim until its deletion is given up: so much earlier that no two of the same sandbox are ever on their way. */
@@ -26,7 +26,7 @@ export function cleanupRetryMs(
 }
 
 /**
- * Whether a sandbox that the API does not know is taken for gone. Such an answer alone proves nothing: it also comes
+ * Whether a sandbox that the API does not know is considered deleted. Such an answer alone proves nothing: it also comes
  * when the API's own deletion broke off. But a sandbox that was deleted, with the note about it lost, gives no other.
  *
  * @param attempts how many were made, the one that was answered so included.

@@ -1,7 +1,8 @@
 import { type CleanupDelays, planCleanup } from "../../rules/cleanup/cleanup-plan.ts";
 import { isolated } from "../errors.ts";
+import type { Journal } from "../journal-ports.ts";
 import type { Backend, Fence, Log } from "../ports.ts";
-import type { Journal, RunStore } from "../store-ports.ts";
+import type { RunStore } from "../store-ports.ts";
 
 export interface MaintenanceDeps {
   readonly journal: Pick<
@@ -15,16 +16,16 @@ export interface MaintenanceDeps {
   readonly onEndedElsewhere: (count: number) => void;
 }
 
-/** A sandbox that was named late is treated as after any presumption. */
+/** A sandbox whose run named it late is treated as after any presumption. */
 export interface MaintenanceOptions extends CleanupDelays {
-  /** How long the journal keeps what is settled. */
+  /** How long the journal keeps verdicts with nothing left to do. */
   readonly journalRetentionMs: number;
 }
 
 /**
- * What a sweep does once for the worker's own tables: late sandboxes are scheduled for deletion and so are those that the
- * host has left to itself, presumptions that were overturned are no first outcomes any more, what is suspected of ended
- * runs is forgotten, and old verdicts are removed. A step that fails is left to the next sweep.
+ * What a sweep does once for the worker's own tables: it schedules the deletion of sandboxes that were named late or
+ * that the host did not delete, closes the first outcomes of overturned presumptions, and removes the suspicions of ended
+ * runs and old verdicts. A step that fails is left to the next sweep.
  *
  * @throws what ends the sweep, or `signal.reason`.
  */
@@ -55,7 +56,7 @@ async function adopt(deps: MaintenanceDeps, delays: CleanupDelays, fence: Fence)
   if (count > 0) deps.log.info({ count }, "sandboxes that were named late will be deleted");
 }
 
-/** What the host has left undone for longer comes with later sweeps, the oldest first. */
+/** The rest comes with later sweeps, the oldest first. */
 const STAMPS_AT_ONCE = 1000;
 
 /** Only a backend that pauses is one for which the host stamps its rows. */
@@ -63,7 +64,7 @@ async function adoptStamps(deps: MaintenanceDeps, fence: Fence): Promise<void> {
   const { cleans, pause } = deps.backend;
   if (!cleans || pause === undefined) return;
   const count = await deps.journal.adoptOverdueStamps(STAMPS_AT_ONCE, fence);
-  if (count > 0) deps.log.info({ count }, "sandboxes that the host has left will be deleted");
+  if (count > 0) deps.log.info({ count }, "sandboxes that the host did not delete will be deleted");
 }
 
 async function forget(deps: MaintenanceDeps, fence: Fence): Promise<void> {
@@ -73,7 +74,7 @@ async function forget(deps: MaintenanceDeps, fence: Fence): Promise<void> {
   deps.onEndedElsewhere(count);
 }
 
-/** Bounded, so that the first pruning of a large journal takes many sweeps and holds up none. */
+/** Bounded: the first pruning of a large journal takes many sweeps and delays none. */
 const PRUNE_BATCH = 1000;
 const PRUNE_BATCHES = 10;
 

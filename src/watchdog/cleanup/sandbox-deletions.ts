@@ -4,11 +4,12 @@ import {
   DELETE_WITHIN_MS,
   isGivenUpAsAbsent,
 } from "../../rules/cleanup/cleanup-retry.ts";
+import type { CleanupSummary } from "../../rules/report.ts";
 import { withDeadline } from "../concurrency/deadline.ts";
 import { forEachConcurrently } from "../concurrency/for-each-concurrently.ts";
 import { isolated } from "../errors.ts";
+import type { CleanupTask, Journal } from "../journal-ports.ts";
 import type { Backend, CleanupResult, Clock, Fence, Log, PauseResult, Random } from "../ports.ts";
-import type { CleanupTask, Journal } from "../store-ports.ts";
 
 export interface CleanupDeps {
   readonly journal: Journal;
@@ -24,13 +25,12 @@ interface Claim {
   readonly untilMs: number;
 }
 
-/** The deletions of one sweep, and the pauses before them: claims what is due, asks the backend, notes what came of it. */
+/** The deletions of one sweep, and the pauses before them: claims what is due, asks the backend, notes the result. */
 export class Cleanups {
   readonly #deps: CleanupDeps;
   readonly #fence: Fence;
-  #done = 0;
-  #abandoned = 0;
-  /** In this sweep the API wants no more deletions; what is not claimed loses no attempt by that. */
+  readonly #summary = { done: 0, abandoned: 0 };
+  /** The API wants no more deletions in this sweep; what is not claimed loses no attempt. */
   #blocked = false;
 
   constructor(deps: CleanupDeps, fence: Fence) {
@@ -38,13 +38,8 @@ export class Cleanups {
     this.#fence = fence;
   }
 
-  /** Taken for gone or confirmed, in this sweep. */
-  get done(): number {
-    return this.#done;
-  }
-
-  get abandoned(): number {
-    return this.#abandoned;
+  get summary(): Omit<CleanupSummary, "pending"> {
+    return { ...this.#summary };
   }
 
   /**
@@ -60,7 +55,7 @@ export class Cleanups {
         const { runId, sandboxId } = claim.task;
         return isolated(
           () => this.#do(claim, taskSignal),
-          (err) => this.#deps.log.error({ err, runId, sandboxId }, "work after a verdict failed"),
+          (err) => this.#deps.log.error({ err, runId, sandboxId }, "cleaning up a sandbox failed"),
           taskSignal,
         );
       },
@@ -120,7 +115,7 @@ export class Cleanups {
     }
   }
 
-  /** A backend that breaks its promises and rejects, or does not heed its signal, counts as one that failed. */
+  /** A backend that rejects, against its promise, or ignores its signal counts as one that failed. */
   async #ask<Result>(
     task: CleanupTask,
     untilMs: number,
@@ -143,8 +138,8 @@ export class Cleanups {
   async #finish({ id, runId, sandboxId }: CleanupTask, note: string | null): Promise<void> {
     const { journal, log } = this.#deps;
     await journal.cleanupDone(id, note, this.#fence);
-    this.#done += 1;
-    if (note !== null) log.info({ runId, sandboxId, note }, "a sandbox is taken for gone");
+    this.#summary.done += 1;
+    if (note !== null) log.info({ runId, sandboxId, note }, "a sandbox is considered deleted");
   }
 
   async #retry(task: CleanupTask, failure: string, retryAfterMs: number | null): Promise<void> {
@@ -152,7 +147,7 @@ export class Cleanups {
     const { id, runId, sandboxId, attempts } = task;
     const retryInMs = cleanupRetryMs(attempts, retryAfterMs, random.fraction());
     const state = await journal.cleanupFailed(id, failure, retryInMs, this.#fence);
-    if (state === "abandoned") this.#abandoned += 1;
+    if (state === "abandoned") this.#summary.abandoned += 1;
     const fields = { runId, sandboxId, attempts, state, retryInMs, reason: failure };
     log[state === "abandoned" ? "error" : "warn"](fields, "deleting a sandbox failed");
   }

@@ -20,28 +20,19 @@
 import { holderOf } from "../../rules/lease-key.ts";
 import { leaseTrustedUntilMs } from "../../rules/timing.ts";
 import { LeaseUnavailableError } from "../errors.ts";
-import type { AcquireAnswer, Random } from "../ports.ts";
-import { LeaseTerm, type LeaseTermDeps, type LeaseTermOptions } from "./lease-term.ts";
+import type { AcquireAnswer } from "../ports.ts";
+import { type LeaseDeps, type LeaseOptions, LeaseTerm } from "./lease-term.ts";
 
 const WITHDRAW_RETRY_MS = 1000;
 
-export interface LeaseKeeperDeps extends LeaseTermDeps {
-  readonly random: Random;
+export interface LeaseHeld {
+  readonly kind: "lease-held";
+  readonly holder: string | null;
+  /** 0 when it is free by now, `null` when it never expires by itself. */
+  readonly expiresInMs: number | null;
 }
 
-export interface LeaseKeeperOptions extends LeaseTermOptions {
-  /** Who we are, for people: `host/pid/random`. */
-  readonly holder: string;
-}
-
-export type TermAnswer =
-  | { readonly kind: "acquired"; readonly term: LeaseTerm }
-  /** `expiresInMs`: 0 when it is free by now, `null` when it never expires by itself. */
-  | {
-      readonly kind: "held";
-      readonly holder: string | null;
-      readonly expiresInMs: number | null;
-    };
+export type TermAnswer = { readonly kind: "acquired"; readonly term: LeaseTerm } | LeaseHeld;
 
 /**
  * One attempt to become the holder. A term that is handed out has to be released.
@@ -53,8 +44,8 @@ export type TermAnswer =
  * @throws signal.reason when it is aborted; what was taken is given back then.
  */
 export async function acquireTerm(
-  deps: LeaseKeeperDeps,
-  options: LeaseKeeperOptions,
+  deps: LeaseDeps,
+  options: LeaseOptions,
   signal: AbortSignal,
 ): Promise<TermAnswer> {
   signal.throwIfAborted();
@@ -73,7 +64,7 @@ export async function acquireTerm(
   }
   if (answer.kind === "held") {
     const holder = answer.value === null ? null : holderOf(answer.value);
-    return { kind: "held", holder, expiresInMs: answer.expiresInMs };
+    return { kind: "lease-held", holder, expiresInMs: answer.expiresInMs };
   }
   if (signal.aborted) {
     await withdraw(deps, options, value, signal);
@@ -96,8 +87,8 @@ export async function acquireTerm(
  * answered or the value must have expired. The abort ends it after one more attempt. Never rejects.
  */
 async function withdraw(
-  { lease, clock, log }: LeaseKeeperDeps,
-  { installation, ttlMs }: LeaseKeeperOptions,
+  { lease, clock, log }: LeaseDeps,
+  { installation, ttlMs }: LeaseOptions,
   value: string,
   signal: AbortSignal,
 ): Promise<void> {

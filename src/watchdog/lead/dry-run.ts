@@ -1,7 +1,7 @@
 import type { SweepEnd } from "../../rules/exit-code.ts";
 import type { SweepReport } from "../../rules/report.ts";
 import { endOf } from "../errors.ts";
-import { eachCall, patientStore, STORE_READS, withProgress } from "../port-calls.ts";
+import { eachCall, patientStore, withProgress } from "../port-calls.ts";
 import type { RunStore } from "../store-ports.ts";
 import type { SweepRequest } from "../sweep/model.ts";
 import { makeReport, OutcomeCounter } from "../sweep/report.ts";
@@ -28,21 +28,12 @@ export async function dryRunSweep(
   let end: SweepEnd = { kind: "finished" };
   let error: unknown = null;
   try {
-    const context = {
-      store: dryStore(patientStore(store, clock, signal)),
-      backend,
-      clock,
-      log,
-      options: options.sweep,
-      request,
-      holder,
-      fence: { epoch: 0, check: () => signal.throwIfAborted() },
-      query: queryOf(options.sweep, request, horizon),
-      outcomes,
-      watch,
-    };
-    watch.onBegin?.({ epoch: null, backlog: await context.store.backlog(context.query) });
-    await sweep(context, signal);
+    const dry = dryStore(patientStore(store, clock, signal));
+    const query = queryOf(options.sweep, request, horizon);
+    watch.onBegin?.({ epoch: null, backlog: await dry.backlog(query) });
+    const fence = { epoch: 0, check: () => signal.throwIfAborted() };
+    const context = { ...deps, backend, store: dry, request, holder, fence, query, outcomes };
+    await sweep({ ...context, options: options.sweep }, signal);
   } catch (caught) {
     error = caught;
     end = endOf(signal);
@@ -64,7 +55,7 @@ export async function dryRunSweep(
 /** A store that judges for show: reads are real, writes succeed and change nothing. */
 export function dryStore(store: RunStore): RunStore {
   return {
-    ...eachCall(store, STORE_READS, (read) => read()),
+    ...eachCall(store, (read) => read()),
     apply: async () => ({ kind: "written" }),
     defer: async () => ({ kind: "written" }),
     deferSkipped: async () => {},

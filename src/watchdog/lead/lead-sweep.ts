@@ -36,9 +36,7 @@ export async function leadSweep(
     { ...timing, installation, holder, progressTimeoutMs },
     signal,
   );
-  if (answer.kind === "held") {
-    return { kind: "lease-held", holder: answer.holder, expiresInMs: answer.expiresInMs };
-  }
+  if (answer.kind === "lease-held") return answer;
   const { term } = answer;
   try {
     const full = request.runIds === null && request.limit === null;

@@ -4,7 +4,7 @@ import { AfterVerdicts } from "../cleanup/after-verdicts.ts";
 import { maintain } from "../cleanup/maintenance.ts";
 import { withDeadline } from "../concurrency/deadline.ts";
 import { LinkedController } from "../concurrency/linked-signal.ts";
-import { endOf, FencedError, LeaseLostError } from "../errors.ts";
+import { endOf, FencedError, LeaseLostError, type StoreUnavailableError } from "../errors.ts";
 import { patientStore, withProgress } from "../port-calls.ts";
 import type { ApiThrottle, Fence } from "../ports.ts";
 import type { Horizon } from "../store-ports.ts";
@@ -94,25 +94,16 @@ export class LeaderSweep {
   }
 
   async #sweep(signal: AbortSignal): Promise<void> {
-    const { backend, clock, log, watch } = this.#deps;
+    const { clock, watch } = this.#deps;
     const { holder, sweep: options } = this.#options;
-    const context = {
-      store: patientStore(this.#deps.store, clock, signal, (failure) => {
-        watch.onStoreTry?.(failure);
-      }),
-      backend,
-      clock,
-      log,
-      options,
-      request: this.#request,
-      holder,
-      fence: this.#fence,
-      query: queryOf(options, this.#request, this.#horizon),
-      outcomes: this.#outcomes,
-      watch,
-    };
-    const backlog = await context.store.backlog(context.query);
-    watch.onBegin?.({ epoch: this.#fence.epoch, backlog });
+    const request = this.#request;
+    const fence = this.#fence;
+    const outcomes = this.#outcomes;
+    const onTry = (failure: StoreUnavailableError | null) => watch.onStoreTry?.(failure);
+    const store = patientStore(this.#deps.store, clock, signal, onTry);
+    const query = queryOf(options, request, this.#horizon);
+    watch.onBegin?.({ epoch: fence.epoch, backlog: await store.backlog(query) });
+    const context = { ...this.#deps, store, options, request, holder, fence, query, outcomes };
     await sweep(context, signal);
   }
 

@@ -7,16 +7,19 @@ import {
 } from "../../rules/timing.ts";
 import { withDeadline } from "../concurrency/deadline.ts";
 import { LeaseLostError, LeaseUnavailableError } from "../errors.ts";
-import type { Clock, Lease, Log } from "../ports.ts";
+import type { Clock, Lease, Log, Random } from "../ports.ts";
 
-export interface LeaseTermDeps {
+export interface LeaseDeps {
   readonly lease: Lease;
   readonly clock: Clock;
+  readonly random: Random;
   readonly log: Log;
 }
 
-export interface LeaseTermOptions extends LeaseTiming {
+export interface LeaseOptions extends LeaseTiming {
   readonly installation: string;
+  /** Who we are, for people: `host/pid/random`. */
+  readonly holder: string;
   /** How long a term may go on without a call of `progress`. */
   readonly progressTimeoutMs: number;
 }
@@ -34,8 +37,8 @@ export interface TermStart {
 export class LeaseTerm {
   /** Names this term and no other: holder and token. */
   readonly value: string;
-  readonly #deps: LeaseTermDeps;
-  readonly #options: LeaseTermOptions;
+  readonly #deps: LeaseDeps;
+  readonly #options: LeaseOptions;
   readonly #parent: AbortSignal;
   readonly #controller = new AbortController();
   #trustedUntilMs: number;
@@ -49,7 +52,7 @@ export class LeaseTerm {
   #failure: unknown;
   #released: Promise<void> | null = null;
 
-  private constructor(deps: LeaseTermDeps, options: LeaseTermOptions, start: TermStart) {
+  private constructor(deps: LeaseDeps, options: LeaseOptions, start: TermStart) {
     this.value = start.value;
     this.#deps = deps;
     this.#options = options;
@@ -60,9 +63,10 @@ export class LeaseTerm {
   }
 
   /** For `acquireTerm`: a term that is held by now, with its renewals under way. */
-  static start(deps: LeaseTermDeps, options: LeaseTermOptions, start: TermStart): LeaseTerm {
+  static start(deps: LeaseDeps, options: LeaseOptions, start: TermStart): LeaseTerm {
     const term = new LeaseTerm(deps, options, start);
-    term.#begin();
+    start.parent.addEventListener("abort", term.#followParent, { once: true });
+    void term.#keep();
     return term;
   }
 
@@ -110,11 +114,6 @@ export class LeaseTerm {
     } catch (error) {
       log.warn({ err: error }, "releasing the lease failed");
     }
-  }
-
-  #begin(): void {
-    this.#parent.addEventListener("abort", this.#followParent, { once: true });
-    void this.#keep();
   }
 
   /** Runs as long as the term; the only place where a renewal's failure arrives. */

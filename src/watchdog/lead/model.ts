@@ -6,6 +6,7 @@ import type { WorkPorts } from "../port-calls.ts";
 import type { Clock, Lease, LeaseKind, Log, Random } from "../ports.ts";
 import type { Leadership } from "../store-ports.ts";
 import type { SweepOptions, SweepWatch } from "../sweep/model.ts";
+import type { LeaseHeld } from "./acquire.ts";
 
 export interface LeadDeps extends WorkPorts {
   readonly lease: Lease;
@@ -31,11 +32,6 @@ export interface LeadOptions {
 
 export type LeadResult =
   | { readonly kind: "swept"; readonly report: SweepReport; readonly error: unknown }
-  /** `expiresInMs` is `null` when the lease never expires by itself. */
-  | {
-      readonly kind: "lease-held";
-      readonly holder: string | null;
-      readonly expiresInMs: number | null;
-    }
+  | LeaseHeld
   | { readonly kind: "other-lease-kind"; readonly noted: LeaseKind }
   | { readonly kind: "already-swept" };

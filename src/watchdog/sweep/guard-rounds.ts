@@ -13,7 +13,7 @@ import type { RunWriter } from "./write-run.ts";
 
 /** A presumption that was seen often enough. */
 export interface Candidate extends Judged<Extract<Verdict, { kind: "fail" }>> {
-  /** As it is to be remembered if the run stays RUNNING. */
+  /** What is noted if the run stays RUNNING. */
   readonly suspicion: SuspicionChange;
 }
 
@@ -34,7 +34,7 @@ const CONTROL_RUNS = 3;
 export class GuardRounds {
   readonly #context: SweepContext;
   readonly #writer: RunWriter;
-  /** Runs that one more observation would confirm, of the whole fleet: a mass has to be seen before its first victim. */
+  /** Runs that one more observation would confirm, of the whole fleet: a mass failure has to be seen before its first verdict. */
   readonly #confirmable: Set<string>;
   readonly #facts: GuardFacts;
   /** Only some runs were asked for: what such a sweep sees is not the measure of what is normal. */
@@ -72,11 +72,13 @@ export class GuardRounds {
     this.#confirmable.delete(runId);
   }
 
-  setAside(candidate: Candidate): void {
+  /** Its outcome is told by a round. */
+  setAside(candidate: Candidate): null {
     this.#confirmable.delete(candidate.run.id);
     this.#confirmed += 1;
     const heardAtMs = this.#context.clock.monotonicMs();
     this.#waiting.push({ ...candidate, heardAtMs, heldFor: null });
+    return null;
   }
 
   async roundWhenDue(signal: AbortSignal): Promise<void> {
@@ -129,7 +131,7 @@ export class GuardRounds {
     return decide(waiting, overdueMs, this.#scene(life), options.guard);
   }
 
-  /** Limited sweeps in a row would each see a few of a mass: what others have ended in the last hour counts with them. */
+  /** Limited sweeps in a row would each see a part of a mass failure: what others have ended in the last hour counts with them. */
   #scene(life: Life): GuardScene {
     const { presumedLastHour, provenLastHour, lastAnswered } = this.#facts;
     const presumed = this.#confirmed + this.#confirmable.size;
@@ -157,7 +159,7 @@ export class GuardRounds {
   }
 
   async #apply(candidate: Waiting, signal: AbortSignal): Promise<RunOutcome> {
-    // Those before it may have taken their time, and so may the wait for a connection.
+    // The writes before it take time, and so does the wait for a connection.
     const check = () => {
       if (!this.#isFresh(candidate)) throw new StaleEvidenceError("the answer grew old");
     };
@@ -198,7 +200,7 @@ export class GuardRounds {
         } catch (error) {
           outcome = this.#writer.threw(run.id, error, signal);
         }
-        if (outcome.action === "error") await this.#writer.remember(outcome, run, signal);
+        if (outcome.action === "error") await this.#writer.noteError(outcome, run, signal);
         this.#context.outcomes.add(outcome);
       },
       signal,
@@ -221,7 +223,7 @@ export class GuardRounds {
   }
 }
 
-/** An answer that told nothing leaves a suspicion as it was. */
+/** An inconclusive answer leaves a suspicion as it was. */
 function isUnderSuspicion(verdict: Verdict): boolean {
   const { kind } = verdict;
   if (kind === "undetermined" || kind === "skip") return true;

@@ -29,6 +29,8 @@ export interface SweepRequest {
   readonly overrideReason: string | null;
 }
 
+export const ALL_RUNS = { runIds: null, limit: null, overrideReason: null } as const;
+
 /** Who wants to know how a sweep goes on: health, a progress bar. Must not throw. */
 export interface SweepWatch {
   onLeadership?(view: LeadershipView): void;

@@ -17,7 +17,7 @@ export class OutcomeCounter {
     this.#onOutcome = onOutcome;
   }
 
-  /** A run about which nobody was asked, because the shared API wants no questions. */
+  /** A run that was skipped because the shared API is blocked. */
   addBlocked(outcome: RunOutcome): void {
     this.#blocked += 1;
     this.add(outcome);
@@ -46,7 +46,7 @@ export class OutcomeCounter {
     };
   }
 
-  /** Part of the skipped ones: left because of the shared API, not because they need nothing. */
+  /** Part of the skipped ones: because the shared API is blocked, not because they need nothing. */
   get blocked(): number {
     return this.#blocked;
   }

@@ -15,10 +15,10 @@ export type ResolvedWrite =
  * A write that returned no row, or whose acknowledgement was lost, is explained by asking, in this order: did we do it
  * (the journal knows), has a newer epoch been handed out, did the row change, or was the write swallowed. A write that
  * got lost with its connection is made once more if the row still is as it was: the guard makes that safe. One that is
- * late twice, while the database answers questions about it, is this run's own trouble: something in the host's tables
- * holds it up, and the other runs need not wait for that. So is one that was late and may not be sent again, because
- * many others were late as well: it has to be remembered, or the run would be among the first again, for ever where
- * only a few rows are the matter.
+ * late twice, while the database answers questions about it, is an error of this run alone: something in the host's
+ * tables holds it up, and the other runs need not wait for that. So is one that was late and may not be sent again,
+ * because many others were late as well: without a note the run would be among the first of the next sweep, again and
+ * again where only a few rows are locked.
  *
  * @param journaled whether the write leaves a journal row, by which it can be recognised.
  * @throws FencedError; StoreUnavailableError when the outcome cannot be found out; what the fence's check throws.
@@ -73,13 +73,13 @@ function explain(
   return facts.rowMatches ? { kind: "unchanged" } : { kind: "lost-race" };
 }
 
-/** More than two runs in a row, with two attempts each, come to by themselves. */
+/** More than two runs in a row can cause, with two attempts each. */
 const LATE_IN_A_ROW = 5;
 
 /**
- * The writes of one sweep that had no answer in time. One of them is its run's own trouble; many, and none in between
- * that was answered, are the database's. No further run is written then, and the sweep ends: each attempt would only be
- * one more statement that the server has to get rid of.
+ * The writes of one sweep that had no answer in time. A single one concerns its run alone; many in a row concern the
+ * database. No further run is written then, and the sweep ends: each attempt would only add a statement that the server
+ * has to cancel.
  */
 export class LateWrites {
   #inARow = 0;

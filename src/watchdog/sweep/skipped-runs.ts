@@ -13,8 +13,10 @@ export class SkippedRuns {
     this.#context = context;
   }
 
-  add(runId: string, reason: string): void {
+  /** Its outcome is told when it has been deferred. */
+  add(runId: string, reason: string): null {
     this.#waiting.set(runId, reason);
+    return null;
   }
 
   async deferWhenMany(): Promise<void> {

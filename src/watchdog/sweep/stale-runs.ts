@@ -42,7 +42,7 @@ function prefetch(
   pageSize: number,
 ): Promise<StalePage> {
   const page = store.stalePage(query, cursor, pageSize);
-  // Whoever stops taking ids leaves this promise alone; its failure is then nobody's business.
+  // When no more ids are taken nobody awaits this promise, and its failure does not matter.
   page.catch(() => {});
   return page;
 }

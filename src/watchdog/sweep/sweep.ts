@@ -3,7 +3,7 @@ import { LinkedController } from "../concurrency/linked-signal.ts";
 import type { Clock } from "../ports.ts";
 import type { Horizon, StaleQuery } from "../store-ports.ts";
 import { GuardRounds } from "./guard-rounds.ts";
-import { RunSweep } from "./handle-run.ts";
+import { handleRun } from "./handle-run.ts";
 import type { SweepContext, SweepOptions, SweepRequest } from "./model.ts";
 import { SkippedRuns } from "./skipped-runs.ts";
 import { runsToSweep } from "./stale-runs.ts";
@@ -24,7 +24,7 @@ export async function sweep(context: SweepContext, signal: AbortSignal): Promise
   const writer = new RunWriter(context);
   const guard = new GuardRounds(context, writer, facts);
   const skipped = new SkippedRuns(context);
-  const one = new RunSweep(context, writer, guard, skipped);
+  const parts = { context, writer, guard, skipped };
 
   using scope = new LinkedController(signal);
   const rounds = repeatRounds(guard, clock, scope);
@@ -33,9 +33,9 @@ export async function sweep(context: SweepContext, signal: AbortSignal): Promise
       runsToSweep(context),
       options.concurrency,
       async (runId, runSignal) => {
-        const outcome = await one.handle(runId, runSignal);
-        if (outcome !== null) outcomes.add(outcome);
-        await skipped.deferWhenMany();
+        const outcome = await handleRun(parts, runId, runSignal);
+        if (outcome === null) await skipped.deferWhenMany();
+        else outcomes.add(outcome);
         await guard.roundWhenDue(runSignal);
       },
       scope.signal,

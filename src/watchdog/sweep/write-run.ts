@@ -12,18 +12,26 @@ import { LateWrites, resolveWrite } from "./resolve-write.ts";
 
 export type TerminalVerdict = Extract<Verdict, { kind: "complete" | "fail" }>;
 
-/** What is said of a run that stays RUNNING, and the outcome it has when that is written. */
+/** What is written about a run that stays RUNNING, and the outcome that it has then. */
 export interface Leaving extends Omit<DeferWrite, "shieldMs" | "notAfterMs"> {
   readonly outcome: Omit<RunOutcome, "runId">;
 }
 
+type Cleanup = Pick<TerminalWrite, "cleanupInMs" | "deletionInMs">;
+const NO_CLEANUP: Cleanup = { cleanupInMs: null, deletionInMs: null };
+
 /** What a sweep writes about a run: it ends, it stays RUNNING and is looked at again, or it could not be handled. */
 export class RunWriter {
   readonly #context: SweepContext;
+  readonly #cleanups: Readonly<Record<Basis, Cleanup>>;
   readonly #late = new LateWrites();
 
   constructor(context: SweepContext) {
+    const { backend, options } = context;
+    const cleanupAfter = (basis: Basis) =>
+      backend.cleans ? planCleanup(basis, options, backend.pause !== undefined) : NO_CLEANUP;
     this.#context = context;
+    this.#cleanups = { proof: cleanupAfter("proof"), presumption: cleanupAfter("presumption") };
   }
 
   /** @param check throws when the verdict may not be written any more; asked where the fence is, before each attempt. */
@@ -40,7 +48,7 @@ export class RunWriter {
       evidence: summarise(evidence),
       holder,
       trigger: request.trigger,
-      ...this.#cleanup(basis),
+      ...this.#cleanups[basis],
       overrideReason: basis === "presumption" ? request.overrideReason : null,
     };
     const action = verdict.kind === "complete" ? "completed" : "failed";
@@ -58,7 +66,7 @@ export class RunWriter {
   async leave({ outcome, ...leaving }: Leaving, signal: AbortSignal): Promise<RunOutcome> {
     const { store } = this.#context;
     const { run } = leaving;
-    const write = { ...leaving, ...this.#lookAt(run) };
+    const write = { ...leaving, ...this.#nextLook(run) };
     const written = { runId: run.id, ...outcome };
     return await this.#write(run, false, (fence) => store.defer(write, fence), written, signal);
   }
@@ -77,12 +85,12 @@ export class RunWriter {
   }
 
   /**
-   * Remembers why a run could not be handled: it is tried again at growing intervals, and costs the others nothing.
+   * Notes why a run could not be handled: it is tried again at growing intervals, and does not delay the others.
    *
    * @param run as it was read; `null` when it could not be.
    * @throws what ends the sweep, or `signal.reason`.
    */
-  async remember(
+  async noteError(
     { runId, reason }: RunOutcome,
     run: RunSnapshot | null,
     signal: AbortSignal,
@@ -130,25 +138,19 @@ export class RunWriter {
         return { runId, action: resolved.kind, basis: null, reason: null, verifyMs };
       case "error": {
         const reason = resolved.cause;
-        // The daemon's report holds counts only: without this line nobody would learn which run it was, and why.
+        // The daemon's report holds counts only: only this line says which run it was, and why.
         log.error({ runId, reason }, "a run could not be handled");
         return { runId, action: "error", basis: null, reason, verifyMs };
       }
     }
   }
 
-  /** No look is put off beyond a hard deadline that is still to come: there the host counts on an end. */
-  #lookAt(run: RunSnapshot): Pick<DeferWrite, "shieldMs" | "notAfterMs"> {
+  /** The next look never comes later than a hard deadline that is still ahead: the host expects an end by then. */
+  #nextLook(run: RunSnapshot): Pick<DeferWrite, "shieldMs" | "notAfterMs"> {
     const { options, request, query } = this.#context;
     const hardDeadlineMs = hardDeadline(run, options.policy);
     const isAhead = hardDeadlineMs > query.horizon.ms;
     const shieldMs = shieldAfterLookMs(request.intervalMs);
     return { shieldMs, notAfterMs: isAhead ? hardDeadlineMs : null };
-  }
-
-  #cleanup(basis: Basis): Pick<TerminalWrite, "cleanupInMs" | "deletionInMs"> {
-    const { backend, options } = this.#context;
-    if (!backend.cleans) return { cleanupInMs: null, deletionInMs: null };
-    return planCleanup(basis, options, backend.pause !== undefined);
   }
 }

@@ -1,6 +1,6 @@
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import { StoreUnavailableError } from "../../../src/watchdog/errors.ts";
-import type { Journal } from "../../../src/watchdog/store-ports.ts";
+import type { Journal } from "../../../src/watchdog/journal-ports.ts";
 import type { SeededRun } from "../../fake-host/seed.ts";
 import { journalWith } from "../../support/stands/journal-double.ts";
 import { cleanupOf, deletions, setDueIn } from "../../support/world/cleanup-rows.ts";

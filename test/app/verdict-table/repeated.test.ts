@@ -14,7 +14,7 @@ interface Stored {
 }
 
 describe("status_detail over several sweeps", () => {
-  it("keeps the first time it was seen of a failure that repeats, and counts on", async () => {
+  it("keeps first_seen_at of a failure that repeats, and counts on", async () => {
     await using world = await createWorld();
     const run = await world.seed();
     world.host.intercept(({ kind }) => (kind === "lookup" ? html(503, "Trouble") : undefined));
@@ -105,7 +105,7 @@ const previousCases: readonly PreviousCase[] = [
     keepsFirst: true,
   },
   {
-    name: "an entry without a time it was first seen",
+    name: "an entry without first_seen_at",
     previous: { fingerprint: FINGERPRINT, count: 2 },
     count: 3,
     keepsFirst: false,
@@ -130,7 +130,7 @@ const previousCases: readonly PreviousCase[] = [
 
 describe("a failure after what somebody else stored", () => {
   for (const { name, previous, count, keepsFirst } of previousCases) {
-    it(`${keepsFirst ? "keeps" : "sets"} the first time it was seen and counts ${count} after ${name}`, async () => {
+    it(`${keepsFirst ? "keeps" : "sets"} first_seen_at and counts ${count} after ${name}`, async () => {
       await using world = await createWorld();
       const run = await world.seed({ statusDetail: previous });
       world.host.intercept(({ kind }) => (kind === "lookup" ? html(503, "Trouble") : undefined));

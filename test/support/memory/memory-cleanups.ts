@@ -1,7 +1,7 @@
 import type { CleanupPlan } from "../../../src/rules/cleanup/cleanup-plan.ts";
 import { CLAIM_MS } from "../../../src/rules/cleanup/cleanup-retry.ts";
+import type { CleanupTask, Journal } from "../../../src/watchdog/journal-ports.ts";
 import type { Fence } from "../../../src/watchdog/ports.ts";
-import type { CleanupTask, Journal } from "../../../src/watchdog/store-ports.ts";
 import type { MemoryDatabase, MemoryRun, MemoryVerdict } from "./memory-database.ts";
 
 const GIVE_UP_AFTER_MS = 24 * 60 * 60_000;

@@ -1,6 +1,6 @@
 import type { CleanupPlan } from "../../../src/rules/cleanup/cleanup-plan.ts";
+import type { CleanupTask, FirstRunTask, Journal } from "../../../src/watchdog/journal-ports.ts";
 import type { Fence } from "../../../src/watchdog/ports.ts";
-import type { CleanupTask, FirstRunTask, Journal } from "../../../src/watchdog/store-ports.ts";
 import { MemoryCleanups, presumedDead } from "./memory-cleanups.ts";
 import type { MemoryDatabase, MemoryVerdict } from "./memory-database.ts";
 

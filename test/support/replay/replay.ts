@@ -86,7 +86,7 @@ export class Replay implements AsyncDisposable {
   readonly #jobs: ReplayJobs;
   readonly #judgedBy: (job: Job) => number;
   readonly #judged = new Set<Job>();
-  readonly #state: WorkerStatus;
+  readonly #status: WorkerStatus;
   readonly #resources: AsyncDisposableStack;
 
   constructor(
@@ -104,7 +104,7 @@ export class Replay implements AsyncDisposable {
     this.#time = time;
     this.#jobs = new ReplayJobs(world);
     this.#judgedBy = options.judgedBy ?? normally;
-    this.#state = new WorkerStatus(systemClock, runtime.schedule, {
+    this.#status = new WorkerStatus(systemClock, runtime.schedule, {
       holder: runtime.options.holder,
       leaseKind: runtime.deps.lease.kind,
       verifyTimeoutMs: runtime.options.verifyTimeoutMs,
@@ -161,7 +161,7 @@ export class Replay implements AsyncDisposable {
       minute,
       report,
       api: apiTraffic(this.host, this.jobs),
-      health: health(this.#state.facts()),
+      health: health(this.#status.facts()),
     };
     this.sweeps.push(swept);
     await this.#check(swept, nowMs);
@@ -188,16 +188,16 @@ export class Replay implements AsyncDisposable {
   async #lead(request: SweepRequest): Promise<SweepReport> {
     const { deps, options } = this.#runtime;
     // A replay may take longer than a scheduler is waited for.
-    this.#state.ticked();
+    this.#status.ticked();
     const result = await leadSweep(
-      { ...deps, backend: this.#backend, watch: this.#state.watch },
+      { ...deps, backend: this.#backend, watch: this.#status.watch },
       options,
       request,
       new AbortController().signal,
     );
     if (result.kind !== "swept") throw new Error(`nothing was swept: ${result.kind}`);
     if (result.error !== null) throw result.error;
-    this.#state.swept(result.report);
+    this.#status.swept(result.report);
     return result.report;
   }
 

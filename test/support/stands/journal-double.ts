@@ -1,4 +1,4 @@
-import type { Journal } from "../../../src/watchdog/store-ports.ts";
+import type { Journal } from "../../../src/watchdog/journal-ports.ts";
 
 /** The real journal, but for the methods that are given. */
 export function journalWith(journal: Journal, methods: Partial<Journal>): Journal {

@@ -1,6 +1,7 @@
 /** A journal with verdicts of the test's choice, the same on PostgreSQL and in memory. */
+
+import type { Journal } from "../../../src/watchdog/journal-ports.ts";
 import type { Fence } from "../../../src/watchdog/ports.ts";
-import type { Journal } from "../../../src/watchdog/store-ports.ts";
 import { FakeClock } from "../memory/fake-clock.ts";
 import { MemoryDatabase } from "../memory/memory-database.ts";
 import { MemoryJournal } from "../memory/memory-journal.ts";

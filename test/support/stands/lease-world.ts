@@ -1,7 +1,7 @@
 import { getEventListeners } from "node:events";
 import { vi } from "vitest";
-import { acquireTerm, type LeaseKeeperOptions } from "../../../src/watchdog/lead/acquire.ts";
-import type { LeaseTerm } from "../../../src/watchdog/lead/lease-term.ts";
+import { acquireTerm } from "../../../src/watchdog/lead/acquire.ts";
+import type { LeaseOptions, LeaseTerm } from "../../../src/watchdog/lead/lease-term.ts";
 import type { Lease, Log } from "../../../src/watchdog/ports.ts";
 import { FakeClock } from "../memory/fake-clock.ts";
 import { MemoryLease } from "../memory/memory-lease.ts";
@@ -10,7 +10,7 @@ export const INSTALLATION = "7d0c1d8e";
 
 export const TIMING = { ttlMs: 15_000, renewMs: 5_000, marginMs: 2_000 } as const;
 
-export const OPTIONS: LeaseKeeperOptions = {
+export const OPTIONS: LeaseOptions = {
   ...TIMING,
   installation: INSTALLATION,
   holder: "host-1/4711/ab12",

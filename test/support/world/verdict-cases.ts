@@ -227,7 +227,7 @@ function asText(value: unknown): string | null {
   return typeof value === "string" ? value : null;
 }
 
-/** Seen for the first time: both times are the same, and written as Python writes them. */
+/** A first entry: both times are the same, and written as Python writes them. */
 function withoutTimes(detail: string | null): string | null {
   const times = /"first_seen_at":("[^"]+(?<!\.000000)\+00:00"),"last_seen_at":\1,/;
   return detail?.replace(times, `"first_seen_at":"${AT}","last_seen_at":"${AT}",`) ?? null;

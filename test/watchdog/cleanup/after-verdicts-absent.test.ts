@@ -40,7 +40,7 @@ describe("AfterVerdicts with a sandbox that the API does not know", () => {
     expect(lines).toMatchObject([
       {
         level: "info",
-        message: "a sandbox is taken for gone",
+        message: "a sandbox is considered deleted",
         fields: { runId: verdict.runId, sandboxId: verdict.sandboxId, note: NOTE },
       },
     ]);

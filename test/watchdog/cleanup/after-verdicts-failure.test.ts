@@ -123,7 +123,7 @@ describe("AfterVerdicts with a deletion that fails", () => {
     afterVerdicts.endSweep();
     await start();
     expect(verdicts.map(({ cleanupState }) => cleanupState)).toEqual(["pending", "done", "done"]);
-    expect(logged()).toEqual(["error work after a verdict failed"]);
+    expect(logged()).toEqual(["error cleaning up a sandbox failed"]);
   });
 });
 

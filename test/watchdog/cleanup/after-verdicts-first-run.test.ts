@@ -123,7 +123,7 @@ describe("AfterVerdicts first runs", () => {
     afterVerdicts.endSweep();
     await start();
     expect([bad.firstRunState, good.firstRunState]).toEqual(["pending", "done"]);
-    expect(logged()).toEqual(["error work after a verdict failed"]);
+    expect(logged()).toEqual(["error recording a first run failed"]);
   });
 
   it("is not held up by a deletion that takes long", async () => {

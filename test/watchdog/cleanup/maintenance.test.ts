@@ -52,7 +52,7 @@ describe("maintain", () => {
       },
       {
         level: "info",
-        message: "sandboxes that the host has left will be deleted",
+        message: "sandboxes that the host did not delete will be deleted",
         fields: { count: 4 },
       },
       {

@@ -21,7 +21,7 @@ describe("acquireTerm", () => {
     await store.acquire(INSTALLATION, "host-2/1/cd34/secret", 15_000);
     await clock.advance(1_000);
     const answer = await acquire();
-    expect(answer).toEqual({ kind: "held", holder: "host-2/1/cd34", expiresInMs: 14_000 });
+    expect(answer).toEqual({ kind: "lease-held", holder: "host-2/1/cd34", expiresInMs: 14_000 });
     expect(calls.release).not.toHaveBeenCalled();
     expect(leftBehind()).toBe(0);
   });
@@ -29,9 +29,9 @@ describe("acquireTerm", () => {
   it("passes on a value without a token, no value, and a lease that never expires", async () => {
     const { calls, acquire } = leaseWorld();
     calls.acquire.mockResolvedValueOnce({ kind: "held", value: "by-hand", expiresInMs: null });
-    expect(await acquire()).toEqual({ kind: "held", holder: "by-hand", expiresInMs: null });
+    expect(await acquire()).toEqual({ kind: "lease-held", holder: "by-hand", expiresInMs: null });
     calls.acquire.mockResolvedValueOnce({ kind: "held", value: null, expiresInMs: 0 });
-    expect(await acquire()).toEqual({ kind: "held", holder: null, expiresInMs: 0 });
+    expect(await acquire()).toEqual({ kind: "lease-held", holder: null, expiresInMs: 0 });
   });
 
   it("counts the trust from before the command was sent", async () => {

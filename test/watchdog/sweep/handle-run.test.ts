@@ -7,7 +7,7 @@ import { sweepStand } from "../../support/stands/sweep-world.ts";
 const EXITED: Evidence = { kind: "exited", exitCode: 0, stdout: "out", stderr: "" };
 const GONE: Evidence = { kind: "gone", reason: "missing" };
 
-describe("RunSweep", () => {
+describe("handleRun", () => {
   it("reads the row again, asks, and writes, in this order", async () => {
     const { db, store, backend, sweep, onProgress } = sweepStand();
     const steps: string[] = [];

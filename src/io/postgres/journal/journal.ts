@@ -1,7 +1,7 @@
 import { eq, sql } from "drizzle-orm";
 import type { CleanupPlan } from "../../../rules/cleanup/cleanup-plan.ts";
+import type { CleanupTask, FirstRunTask, Journal } from "../../../watchdog/journal-ports.ts";
 import type { Fence } from "../../../watchdog/ports.ts";
-import type { CleanupTask, FirstRunTask, Journal } from "../../../watchdog/store-ports.ts";
 import type { Connection } from "../connection/connection.ts";
 import { RowBusyError, StatementRefusedError } from "../connection/errors.ts";
 import type { Database } from "../database.ts";

@@ -1,6 +1,6 @@
 import { describe, expect, it } from "vitest";
+import type { Journal } from "../../../../src/watchdog/journal-ports.ts";
 import type { Fence } from "../../../../src/watchdog/ports.ts";
-import type { Journal } from "../../../../src/watchdog/store-ports.ts";
 import { seedRun } from "../../../fake-host/seed.ts";
 import { createDatabase } from "../../../services/postgres/database.ts";
 import {

@@ -1,7 +1,7 @@
 import { randomUUID } from "node:crypto";
 import { describe, expect, it } from "vitest";
+import type { FirstRunTask } from "../../../../src/watchdog/journal-ports.ts";
 import type { Fence } from "../../../../src/watchdog/ports.ts";
-import type { FirstRunTask } from "../../../../src/watchdog/store-ports.ts";
 import { seedAutomation, seedRun } from "../../../fake-host/seed.ts";
 import { createDatabase } from "../../../services/postgres/database.ts";
 import {
