@@ -8,14 +8,12 @@ import { agentServerBackend } from "../io/openhands/agent-server.ts";
 import { openHandsCloudBackend } from "../io/openhands/cloud.ts";
 import type { Backend, Log } from "../watchdog/ports.ts";
 
-export type OpenBackend = Backend & AsyncDisposable;
-
 /** The backend the configuration names. Connects when it is asked something. */
 export function openBackend(
   config: Config,
   log: Log,
   onBulk: (() => void) | undefined,
-): OpenBackend {
+): Backend & AsyncDisposable {
   const proxy = config.proxy.current;
   const http = new HttpClient({ proxy, clock: systemClock, ...(onBulk && { onBulk }) });
   return Object.assign(chooseBackend(config, http, log), {

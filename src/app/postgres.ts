@@ -6,9 +6,7 @@ import { PostgresJournal } from "../io/postgres/journal/journal.ts";
 import { PostgresLeadership } from "../io/postgres/leadership/leadership.ts";
 import { type MigrateOptions, type MigrateResult, migrate } from "../io/postgres/migrate.ts";
 import { PostgresRunStore } from "../io/postgres/runs/run-store.ts";
-import type { Journal } from "../watchdog/journal-ports.ts";
 import type { Log } from "../watchdog/ports.ts";
-import type { Leadership, RunStore } from "../watchdog/store-ports.ts";
 
 /** A statement that has no answer after this long is given up with its connection. See docs/design.md, SQL rules. */
 const CALL_DEADLINE_MS = 15_000;
@@ -16,14 +14,8 @@ const CLOSE_WITHIN_MS = 2000;
 
 export type { MigrateOptions, MigrateResult } from "../io/postgres/migrate.ts";
 
-export interface Stores extends AsyncDisposable {
-  readonly store: RunStore;
-  readonly leadership: Leadership;
-  readonly journal: Journal;
-}
-
 /** Connects with the first statement. */
-export function openPostgres(config: DatabaseConfig, log: Log): Stores {
+export function openPostgres(config: DatabaseConfig, log: Log) {
   const database = openDatabase(config, config.poolSize, log);
   return {
     store: new PostgresRunStore(database),

@@ -45,8 +45,9 @@ export function openRuntime(
   const resources = new AsyncDisposableStack();
   const { store, leadership, journal } = resources.use(openPostgres(config.database, log));
   const lease = resources.use(openLease(config, log));
+  const { verifyTimeoutMs } = config.sweep;
   const backend = own
-    ? customBackend(own, { log, clock: systemClock, verifyTimeoutMs: config.sweep.verifyTimeoutMs })
+    ? customBackend(own, { log, clock: systemClock, verifyTimeoutMs })
     : resources.use(openBackend(config, log, onBulk));
   const clock = systemClock;
   const random = systemRandom;

@@ -5,6 +5,7 @@ import { dirname, join } from "node:path";
 import { promisify } from "node:util";
 import { afterAll, beforeAll, describe, expect, inject, it } from "vitest";
 import packageJson from "../../package.json" with { type: "json" };
+import { freePort } from "../services/free-port.ts";
 import { Throwaway } from "../services/throwaway.ts";
 import { OLD_NODE, oldNodes, preloaded } from "../support/process/node-program.ts";
 
@@ -141,6 +142,16 @@ describe("the package", () => {
   it("starts as a command", async () => {
     const { stdout } = await node(consumer, [installed("dist", "main.js"), "--version"]);
     expect(stdout).toBe(`${packageJson.version}\n`);
+  });
+
+  it("gets as far as Postgres without any other package", async () => {
+    const env = {
+      DATABASE_URL: `postgres://me:pw@127.0.0.1:${await freePort("127.0.0.1")}/app`,
+      AUTOMATION_OPENHANDS_API_BASE_URL: "http://127.0.0.1",
+      AUTOMATION_SERVICE_KEY: "key",
+    };
+    const ran = node(consumer, [installed("dist", "main.js"), "once"], env);
+    await expect(ran).rejects.toMatchObject({ code: 69 });
   });
 
   it("runs inside another process without touching its V8 flags", async () => {

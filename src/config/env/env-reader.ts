@@ -75,14 +75,9 @@ export class EnvReader {
   }
 
   checkNames(): void {
-    for (const found of unknownNames(this.#env)) {
-      if (found.kind === "typo") {
-        this.#findings.problems.push(
-          `${found.name} is not a setting, did you mean ${found.meant}?`,
-        );
-      } else {
-        this.warn(`${found.name} is not a setting of the watchdog, it is ignored`);
-      }
+    for (const { name, meant } of unknownNames(this.#env)) {
+      if (meant === null) this.warn(`${name} is not a setting of the watchdog, it is ignored`);
+      else this.#findings.problems.push(`${name} is not a setting, did you mean ${meant}?`);
     }
   }
 

@@ -1,9 +1,11 @@
 import { closestMatch } from "leven";
 import { SETTINGS } from "./settings.ts";
 
-export type UnknownName =
-  | { readonly kind: "typo"; readonly name: string; readonly meant: string }
-  | { readonly kind: "unknown"; readonly name: string };
+export interface UnknownName {
+  readonly name: string;
+  /** `null` when it resembles no name of ours. */
+  readonly meant: string | null;
+}
 
 /**
  * Variables that look like ours and are not: every other one with our own prefix, and of those prefixes that we share
@@ -22,11 +24,11 @@ export function unknownNames(
     }
     const relatives = known.filter((other) => other.startsWith(family.prefix));
     const meant = closestMatch(name, relatives, { maxDistance: 2 });
-    if (meant === undefined) return family.users === "we" ? [{ kind: "unknown", name }] : [];
+    if (meant === undefined) return family.users === "we" ? [{ name, meant: null }] : [];
     if (family.users !== "we" && isAnotherWord(name, meant)) return [];
     // Where ours is there as well, this one has to be somebody else's.
     if (family.users === "everybody" && env[meant]) return [];
-    return [{ kind: "typo", name, meant }];
+    return [{ name, meant }];
   });
 }
 
