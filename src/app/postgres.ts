@@ -1,11 +1,11 @@
 import type { DatabaseConfig } from "../config/database.ts";
-import type { DatabaseEndpoint } from "../config/urls/database-url.ts";
 import type { ConnectionOptions } from "../io/postgres/connection/session.ts";
 import { Database } from "../io/postgres/database.ts";
 import { PostgresJournal } from "../io/postgres/journal/journal.ts";
 import { PostgresLeadership } from "../io/postgres/leadership/leadership.ts";
 import { type MigrateOptions, type MigrateResult, migrate } from "../io/postgres/migrate.ts";
 import { PostgresRunStore } from "../io/postgres/runs/run-store.ts";
+import type { PostgresEndpoint } from "../rules/network/endpoints.ts";
 import type { Log } from "../watchdog/ports.ts";
 
 /** A statement that has no answer after this long is given up with its connection. See docs/design.md, SQL rules. */
@@ -39,6 +39,6 @@ export function migrateDatabase(
   return migrate(connectionOptions(config.endpoint.current), options, signal);
 }
 
-function connectionOptions(endpoint: DatabaseEndpoint): ConnectionOptions {
+function connectionOptions(endpoint: PostgresEndpoint): ConnectionOptions {
   return { ...endpoint, callDeadlineMs: CALL_DEADLINE_MS };
 }

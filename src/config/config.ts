@@ -4,6 +4,7 @@
  */
 import { createHash } from "node:crypto";
 import type { GuardPolicy } from "../rules/guard.ts";
+import type { RedisEndpoint } from "../rules/network/endpoints.ts";
 import type { ProxySettings } from "../rules/network/no-proxy.ts";
 import type { LeaseTiming } from "../rules/timing.ts";
 import { type BackendConfig, readBackend } from "./backend.ts";
@@ -13,7 +14,7 @@ import { EnvSecret, type ReloadableSecret } from "./env/reloadable-secret.ts";
 import { type HealthConfig, readHealth } from "./health.ts";
 import { checkLeaseRelations, readLease } from "./lease.ts";
 import { type LogConfig, readLog } from "./log.ts";
-import { type RedisConfig, readRedis } from "./redis.ts";
+import { readRedis } from "./redis.ts";
 import { readSchedule, type ScheduleConfig, shortestIntervalMs } from "./schedule.ts";
 import {
   type CleanupConfig,
@@ -30,7 +31,7 @@ import { readProxy } from "./urls/proxy.ts";
 export interface Config {
   readonly database: DatabaseConfig;
   /** `null`: the lease is kept in Postgres. */
-  readonly redis: ReloadableSecret<RedisConfig> | null;
+  readonly redis: ReloadableSecret<RedisEndpoint> | null;
   readonly schedule: ScheduleConfig;
   readonly lease: LeaseTiming;
   readonly sweep: SweepConfig;

@@ -1,17 +1,12 @@
+import type { PostgresEndpoint } from "../rules/network/endpoints.ts";
 import { type EnvReader, quoted } from "./env/env-reader.ts";
 import { EnvSecret, type ReloadableSecret } from "./env/reloadable-secret.ts";
 import { isHost } from "./urls/connection-url.ts";
-import {
-  BLANK_ENDPOINT,
-  type DatabaseEndpoint,
-  location,
-  plainOnSocket,
-  readDatabaseUrl,
-} from "./urls/database-url.ts";
+import { BLANK_ENDPOINT, location, plainOnSocket, readDatabaseUrl } from "./urls/database-url.ts";
 import { SSL_MODES, sslSetting } from "./urls/ssl-mode.ts";
 
 export interface DatabaseConfig {
-  readonly endpoint: ReloadableSecret<DatabaseEndpoint>;
+  readonly endpoint: ReloadableSecret<PostgresEndpoint>;
   readonly poolSize: number;
   /** Whether a transaction pooler stands in between; `auto` finds out. */
   readonly pooler: "auto" | "on" | "off";
@@ -25,7 +20,7 @@ export function readDatabase(reader: EnvReader): DatabaseConfig {
   };
 }
 
-function readEndpoint(reader: EnvReader): DatabaseEndpoint {
+function readEndpoint(reader: EnvReader): PostgresEndpoint {
   for (const name of ["DATABASE_URL", "AUTOMATION_DB_URL"] as const) {
     const text = reader.secret(name);
     if (text !== null) return readDatabaseUrl(reader, name, text);
@@ -42,7 +37,7 @@ function readEndpoint(reader: EnvReader): DatabaseEndpoint {
 }
 
 /** The host service's own variables, with its defaults: the same environment leads to the same database. */
-function readParts(reader: EnvReader, host: string): DatabaseEndpoint {
+function readParts(reader: EnvReader, host: string): PostgresEndpoint {
   const port = reader.port("AUTOMATION_DB_PORT");
   if (!host.startsWith("/") && !isHost(host)) {
     reader.problem(
@@ -59,7 +54,7 @@ function readParts(reader: EnvReader, host: string): DatabaseEndpoint {
   });
 }
 
-function sslFromParts(reader: EnvReader): DatabaseEndpoint["tls"] {
+function sslFromParts(reader: EnvReader): PostgresEndpoint["tls"] {
   for (const name of ["AUTOMATION_DB_SSL_MODE", "DB_SSL_MODE", "PGSSLMODE"] as const) {
     const word = reader.text(name);
     if (word === null) continue;

@@ -1,3 +1,4 @@
+import type { RedisEndpoint } from "../rules/network/endpoints.ts";
 import type { EnvReader } from "./env/env-reader.ts";
 import { EnvSecret, type ReloadableSecret } from "./env/reloadable-secret.ts";
 import {
@@ -8,23 +9,13 @@ import {
   readConnectionUrl,
 } from "./urls/connection-url.ts";
 
-export interface RedisConfig {
-  readonly host: string;
-  readonly port: number;
-  readonly tls: boolean;
-  readonly user: string | null;
-  readonly password: string | null;
-  /** The number of the logical database. */
-  readonly database: number;
-}
-
 /** `null` without REDIS_URL: the lease is kept in Postgres. */
-export function readRedis(reader: EnvReader): ReloadableSecret<RedisConfig> | null {
+export function readRedis(reader: EnvReader): ReloadableSecret<RedisEndpoint> | null {
   return reader.hasSecret("REDIS_URL") ? new EnvSecret(reader, readUrl) : null;
 }
 
 /** Stands in for an endpoint that could not be read. */
-const BLANK: RedisConfig = {
+const BLANK: RedisEndpoint = {
   host: "",
   port: 0,
   tls: false,
@@ -33,7 +24,7 @@ const BLANK: RedisConfig = {
   database: 0,
 };
 
-function readUrl(reader: EnvReader): RedisConfig {
+function readUrl(reader: EnvReader): RedisEndpoint {
   const text = reader.secret("REDIS_URL");
   if (text === null) return BLANK;
   const example = "redis://:password@host:6379/0";
@@ -50,7 +41,7 @@ function refuseScheme(scheme: string): string | null {
   return `must be a redis:// or rediss:// URL of one endpoint, got ${found}`;
 }
 
-function fromUrl(reader: EnvReader, url: ConnectionUrl): RedisConfig {
+function fromUrl(reader: EnvReader, url: ConnectionUrl): RedisEndpoint {
   if (!isHost(url.host)) {
     reader.problem(
       "REDIS_URL",

@@ -37,13 +37,23 @@ export function withProgress(
   };
 }
 
-const WRITES = new Set<string>([
-  "apply",
-  "defer",
-  "deferSkipped",
-  "noteError",
-  "dropSuspicions",
-] satisfies readonly (keyof RunStore)[]);
+/** A new method does not compile before it is said which of the two it is. */
+const CALLS = {
+  backlog: "read",
+  stalePage: "read",
+  read: "read",
+  guardFacts: "read",
+  controlRuns: "read",
+  facts: "read",
+  apply: "write",
+  defer: "write",
+  deferSkipped: "write",
+  noteError: "write",
+  dropSuspicions: "write",
+} as const satisfies Readonly<Record<keyof RunStore, "read" | "write">>;
+
+type NamesOf<K> = { [N in keyof typeof CALLS]: (typeof CALLS)[N] extends K ? N : never };
+export type StoreWrites = Pick<RunStore, NamesOf<"write">[keyof typeof CALLS]>;
 
 /** About as long as a server takes to restart; a longer outage ends the sweep. */
 const RETRY_AFTER_MS = [250, 1000, 3000];
@@ -61,7 +71,7 @@ export function patientStore(
   onTry: (failure: StoreUnavailableError | null) => void = () => {},
 ): RunStore {
   return eachCall(store, async (call, name) => {
-    if (WRITES.has(name)) return await call();
+    if (CALLS[name as keyof RunStore] === "write") return await call();
     for (let attempt = 0; ; attempt += 1) {
       try {
         const found = await call();

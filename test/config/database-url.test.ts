@@ -1,11 +1,11 @@
 import { describe, expect, it } from "vitest";
-import type { DatabaseEndpoint } from "../../src/config/urls/database-url.ts";
+import type { PostgresEndpoint } from "../../src/rules/network/endpoints.ts";
 import { configWith, problemsWith } from "../support/process/config-env.ts";
 
 interface Good {
   readonly name: string;
   readonly url: string;
-  readonly expected: Partial<DatabaseEndpoint>;
+  readonly expected: Partial<PostgresEndpoint>;
 }
 
 const good: readonly Good[] = [
@@ -97,7 +97,7 @@ const good: readonly Good[] = [
   },
 ];
 
-const ssl: readonly (readonly [string, DatabaseEndpoint["tls"]])[] = [
+const ssl: readonly (readonly [string, PostgresEndpoint["tls"]])[] = [
   ["", "prefer"],
   ["?sslmode=", "prefer"],
   ["?sslmode=disable", "off"],

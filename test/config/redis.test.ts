@@ -1,8 +1,8 @@
 import { describe, expect, it } from "vitest";
-import type { RedisConfig } from "../../src/config/redis.ts";
+import type { RedisEndpoint } from "../../src/rules/network/endpoints.ts";
 import { configWith, problemsWith } from "../support/process/config-env.ts";
 
-const plain: RedisConfig = {
+const plain: RedisEndpoint = {
   host: "redis",
   port: 6379,
   tls: false,
@@ -12,7 +12,7 @@ const plain: RedisConfig = {
 };
 
 describe("REDIS_URL", () => {
-  const good: readonly (readonly [string, RedisConfig])[] = [
+  const good: readonly (readonly [string, RedisEndpoint])[] = [
     ["redis://redis", plain],
     ["redis://redis/", plain],
     ["redis://redis:6380/15", { ...plain, port: 6380, database: 15 }],

@@ -1,3 +1,4 @@
+import type { PostgresEndpoint, TlsMode } from "../../rules/network/endpoints.ts";
 import type { EnvReader } from "../env/env-reader.ts";
 import {
   type ConnectionUrl,
@@ -6,24 +7,12 @@ import {
   isHost,
   readConnectionUrl,
 } from "./connection-url.ts";
-import { SSL_MODES, sslSetting, type TlsMode } from "./ssl-mode.ts";
-
-/** Where Postgres is and who we are there. */
-export interface DatabaseEndpoint {
-  readonly host: string;
-  readonly port: number;
-  /** A Unix socket, used instead of host and port; `null` for TCP. */
-  readonly path: string | null;
-  readonly database: string;
-  readonly user: string;
-  readonly password: string | null;
-  readonly tls: TlsMode;
-}
+import { SSL_MODES, sslSetting } from "./ssl-mode.ts";
 
 export type UrlName = "DATABASE_URL" | "AUTOMATION_DB_URL";
 
 /** Stands in for an endpoint that could not be read. */
-export const BLANK_ENDPOINT: DatabaseEndpoint = {
+export const BLANK_ENDPOINT: PostgresEndpoint = {
   host: "",
   port: 0,
   path: null,
@@ -35,7 +24,7 @@ export const BLANK_ENDPOINT: DatabaseEndpoint = {
 
 const DEFAULT_PORT = 5432;
 
-export function readDatabaseUrl(reader: EnvReader, name: UrlName, text: string): DatabaseEndpoint {
+export function readDatabaseUrl(reader: EnvReader, name: UrlName, text: string): PostgresEndpoint {
   const example = "postgres://user:password@host:5432/database";
   const url = readConnectionUrl(reader, name, text, { example, refuseScheme });
   return url === null ? BLANK_ENDPOINT : fromUrl(reader, name, url);
@@ -47,7 +36,7 @@ function refuseScheme(scheme: string): string | null {
   return `must be a postgres:// or postgresql:// URL, got ${describeScheme(scheme)} (the watchdog works on PostgreSQL only)`;
 }
 
-function fromUrl(reader: EnvReader, name: UrlName, url: ConnectionUrl): DatabaseEndpoint {
+function fromUrl(reader: EnvReader, name: UrlName, url: ConnectionUrl): PostgresEndpoint {
   const { parameters } = url;
   function take(key: string): string | null {
     const value = parameters.get(key);
@@ -105,13 +94,13 @@ function portParameter(reader: EnvReader, name: UrlName, text: string | null): n
 export function location(
   host: string,
   port: number,
-): Pick<DatabaseEndpoint, "host" | "port" | "path"> {
+): Pick<PostgresEndpoint, "host" | "port" | "path"> {
   if (!host.startsWith("/")) return { host, port, path: null };
   const path = host.includes("/.s.PGSQL.") ? host : `${host.replace(/\/$/, "")}/.s.PGSQL.${port}`;
   return { host, port, path };
 }
 
-function whatIsWrong(endpoint: DatabaseEndpoint): string | null {
+function whatIsWrong(endpoint: PostgresEndpoint): string | null {
   const { host, database, user, password } = endpoint;
   if (host === "") return "must name a host, got none (for a Unix socket add ?host=/directory)";
   if (host.includes(",")) return "must name one host, got several (name the primary or a proxy)";
@@ -126,7 +115,7 @@ function whatIsWrong(endpoint: DatabaseEndpoint): string | null {
 }
 
 /** TLS makes no sense on a Unix socket; libpq ignores it there as well. */
-export function plainOnSocket(endpoint: DatabaseEndpoint): DatabaseEndpoint {
+export function plainOnSocket(endpoint: PostgresEndpoint): PostgresEndpoint {
   return endpoint.path === null ? endpoint : { ...endpoint, tls: "off" };
 }
 

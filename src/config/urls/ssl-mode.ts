@@ -1,9 +1,4 @@
-/** `prefer` falls back to plain, `require` verifies nothing; `ca`: certificates in PEM, `null` for the runtime's. */
-export type TlsMode =
-  | "off"
-  | "prefer"
-  | "require"
-  | { readonly verify: "ca" | "full"; readonly ca: string | null };
+import type { TlsMode } from "../../rules/network/endpoints.ts";
 
 /** For messages. */
 export const SSL_MODES = "disable, allow, prefer, require, verify-ca or verify-full";

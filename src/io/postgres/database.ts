@@ -18,9 +18,7 @@ export class Database {
     this.#log = log;
   }
 
-  /**
-   * Runs one statement; see Pool.run for what is thrown.
-   */
+  /** Runs one statement; see Pool.run for what is thrown. */
   async run<T>(
     operation: string,
     work: (connection: Connection) => Promise<T>,
@@ -44,12 +42,14 @@ export class Database {
     return this.run(operation, (connection) => connection.query(statement, params), check);
   }
 
-  /** As `query`, for a statement that looks for runs: one that is late says what it may lack. */
+  /** As `query`, for a statement that looks for runs in the host's tables: one that is late says what it may lack. */
   async scan<Params extends Values<Params>, Row extends object>(
     operation: string,
     statement: Statement<Params, Row>,
     params: Params,
   ): Promise<readonly Row[]> {
+    // Whatever is missing is said at once.
+    await this.columns();
     try {
       return await this.query(operation, statement, params);
     } catch (error) {

@@ -10,8 +10,11 @@ export interface Fenced {
 /** The database's clock as ISO 8601 in UTC with microseconds, as the host writes its own timestamps. */
 export const ISO_NOW = `to_char(now() AT TIME ZONE 'utc', 'YYYY-MM-DD"T"HH24:MI:SS.US"+00:00"')`;
 
-/** A pattern for LIKE: what the host's `error_detail` says of a run that was presumed dead. */
-export const PRESUMED_DEAD = `'${PRESUMED_PREFIX}%'`;
+/** Of a `run`. */
+export const HAS_ENDED = "run.status IN ('COMPLETED', 'FAILED', 'CANCELLED', 'SKIPPED')";
+
+/** Of a `run`, as a presumption of ours leaves it: nobody has changed its end since. */
+export const IS_PRESUMED_DEAD = `run.status = 'FAILED' AND run.error_detail LIKE '${PRESUMED_PREFIX}%'`;
 
 /** No row's id; every other comes after it. */
 export const NIL_UUID = "00000000-0000-0000-0000-000000000000";

@@ -9,6 +9,7 @@
 import { once } from "node:events";
 import { TLSSocket } from "node:tls";
 import { Redis, ReplyError } from "ioredis";
+import type { RedisEndpoint } from "../../rules/network/endpoints.ts";
 import { LeaseUnavailableError } from "../../watchdog/errors.ts";
 import type { Log } from "../../watchdog/ports.ts";
 import { logIn, nameConnection } from "./log-in.ts";
@@ -16,14 +17,7 @@ import { remedyFor } from "./remedy.ts";
 
 const GOODBYE_WITHIN_MS = 1000;
 
-export interface RedisConnectionOptions {
-  readonly host: string;
-  readonly port: number;
-  readonly tls: boolean;
-  readonly user: string | null;
-  readonly password: string | null;
-  /** The number of the logical database. */
-  readonly database: number;
+export interface RedisConnectionOptions extends RedisEndpoint {
   /** How long one command may take. */
   readonly commandTimeoutMs: number;
   /** How long name lookup, TCP, TLS and log-in may take together. */

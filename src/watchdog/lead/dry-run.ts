@@ -1,7 +1,7 @@
 import type { SweepEnd } from "../../rules/exit-code.ts";
 import type { SweepReport } from "../../rules/report.ts";
 import { endOf } from "../errors.ts";
-import { eachCall, patientStore, withProgress } from "../port-calls.ts";
+import { eachCall, patientStore, type StoreWrites, withProgress } from "../port-calls.ts";
 import type { RunStore } from "../store-ports.ts";
 import type { SweepRequest } from "../sweep/model.ts";
 import { makeReport, OutcomeCounter } from "../sweep/report.ts";
@@ -54,12 +54,12 @@ export async function dryRunSweep(
 
 /** A store that judges for show: reads are real, writes succeed and change nothing. */
 export function dryStore(store: RunStore): RunStore {
-  return {
-    ...eachCall(store, (read) => read()),
+  const writes: StoreWrites = {
     apply: async () => ({ kind: "written" }),
     defer: async () => ({ kind: "written" }),
     deferSkipped: async () => {},
     noteError: async () => {},
     dropSuspicions: async () => 0,
   };
+  return { ...eachCall(store, (read) => read()), ...writes };
 }

@@ -1,24 +1,7 @@
 import { once } from "node:events";
 import { connect, isIP, type Socket } from "node:net";
 import { type ConnectionOptions as TlsOptions, connect as tlsConnect } from "node:tls";
-
-/**
- * `prefer` tries TLS without verification and falls back to plain; `require` is TLS without verification; `verify`
- * checks the certificate chain (`ca`) and the host name too (`full`). `ca`: certificates in PEM, `null` for the runtime's
- * authorities.
- */
-export type TlsMode =
-  | "off"
-  | "prefer"
-  | "require"
-  | { readonly verify: "ca" | "full"; readonly ca: string | null };
-
-export interface Address {
-  readonly host: string;
-  readonly port: number;
-  /** A Unix socket, used instead of host and port; `null` for TCP. */
-  readonly path: string | null;
-}
+import type { Address, TlsMode } from "../../../rules/network/endpoints.ts";
 
 /**
  * Connects, with TLS as far as it is wanted. There is no deadline: whoever waits destroys what it was given to hold.

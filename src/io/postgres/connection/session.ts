@@ -1,21 +1,11 @@
 import type { Socket } from "node:net";
 import postgres, { type Sql } from "postgres";
+import type { Address, PostgresEndpoint } from "../../../rules/network/endpoints.ts";
 import { StoreUnavailableError } from "../../../watchdog/errors.ts";
-import {
-  type Address,
-  type BackendKey,
-  brokenOff,
-  dial,
-  requestCancel,
-  type TlsMode,
-} from "./dial.ts";
+import { type BackendKey, brokenOff, dial, requestCancel } from "./dial.ts";
 import type { Statement, Values } from "./statement.ts";
 
-export interface ConnectionOptions extends Address {
-  readonly database: string;
-  readonly user: string;
-  readonly password: string | null;
-  readonly tls: TlsMode;
+export interface ConnectionOptions extends PostgresEndpoint {
   /** After this long a call is given up, its connection destroyed, and its outcome unknown. */
   readonly callDeadlineMs: number;
 }

@@ -2,8 +2,7 @@ import type { CleanupPlan } from "../../../rules/cleanup/cleanup-plan.ts";
 import { CLAIM_MS } from "../../../rules/cleanup/cleanup-retry.ts";
 import { onlyIf, perShape, statement, unprepared } from "../connection/statement.ts";
 import type { HostColumns } from "../host-schema.ts";
-import type { Fenced } from "../sql.ts";
-import { HAS_ENDED, IS_PRESUMED_DEAD } from "./ended-runs.ts";
+import { type Fenced, HAS_ENDED, IS_PRESUMED_DEAD } from "../sql.ts";
 
 /** Sandboxes that no verdict of ours has scheduled for deletion when it was written. */
 

@@ -2,8 +2,7 @@ import { CLAIM_MS } from "../../../rules/cleanup/cleanup-retry.ts";
 import type { CleanupTask } from "../../../watchdog/journal-ports.ts";
 import { onlyIf, perShape, statement } from "../connection/statement.ts";
 import type { HostColumns } from "../host-schema.ts";
-import type { Fenced } from "../sql.ts";
-import { HAS_ENDED, IS_PRESUMED_DEAD } from "./ended-runs.ts";
+import { type Fenced, HAS_ENDED, IS_PRESUMED_DEAD } from "../sql.ts";
 
 interface ClaimParams extends Fenced {
   readonly limit: number;

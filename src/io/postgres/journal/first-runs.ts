@@ -1,8 +1,7 @@
 import type { FirstRunTask } from "../../../watchdog/journal-ports.ts";
 import { onlyIf, perShape, statement, unprepared } from "../connection/statement.ts";
 import type { HostColumns } from "../host-schema.ts";
-import { type Fenced, ISO_NOW } from "../sql.ts";
-import { IS_PRESUMED_DEAD } from "./ended-runs.ts";
+import { type Fenced, IS_PRESUMED_DEAD, ISO_NOW } from "../sql.ts";
 
 interface OpenParams {
   readonly afterAutomation: string;

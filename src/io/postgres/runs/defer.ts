@@ -1,19 +1,11 @@
+import type { SuspicionChange } from "../../../rules/suspicion.ts";
+import type { DeferWrite } from "../../../watchdog/store-ports.ts";
 import { perShape, statement } from "../connection/statement.ts";
 import type { HostColumns } from "../host-schema.ts";
 import { IS_SAME } from "./kept-suspicion.ts";
 import type { GuardParams } from "./write-facts.ts";
 
-interface DeferParams extends GuardParams {
-  readonly deferMs: number;
-  readonly shieldMs: number;
-  readonly notAfterMs: number | null;
-  readonly statusDetail: string | null;
-  readonly presumedTimes: number;
-  readonly presumedReason: string | null;
-  readonly observed: boolean;
-  readonly unknownTimes: number;
-  readonly held: boolean;
-}
+type DeferParams = GuardParams & Omit<DeferWrite, "run" | "suspicion"> & SuspicionChange;
 
 /**
  * Two points in time: our next look, and the deadline that hides the run from others until some time after it, the

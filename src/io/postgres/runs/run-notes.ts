@@ -1,5 +1,5 @@
 import { statement } from "../connection/statement.ts";
-import { FENCE, type Fenced, PRESUMED_DEAD } from "../sql.ts";
+import { FENCE, type Fenced, IS_PRESUMED_DEAD } from "../sql.ts";
 import { IS_SAME, KEPT, kept } from "./kept-suspicion.ts";
 
 /** What a sweep notes beside its verdicts. */
@@ -53,7 +53,6 @@ export const DROP_SUSPICIONS = statement<Fenced, { readonly count: number }>(`
   SELECT count(*) AS count
   FROM forgotten JOIN automation_runs AS run ON run.id = forgotten.run_id
   WHERE forgotten.was_suspected
-    AND run.status = 'FAILED'
-    AND run.error_detail LIKE ${PRESUMED_DEAD}
+    AND ${IS_PRESUMED_DEAD}
     AND NOT EXISTS (SELECT FROM watchdog.verdicts
       WHERE verdicts.run_id = forgotten.run_id AND verdicts.basis <> 'host')`);

@@ -37,7 +37,7 @@ export class PostgresRunStore implements RunStore {
   }
 
   async backlog(query: StaleQuery): Promise<Backlog> {
-    const [row] = await this.#scan("counting stale runs", BACKLOG, queryParams(query));
+    const [row] = await this.#database.scan("counting stale runs", BACKLOG, queryParams(query));
     return row ?? { count: 0, deferred: 0, held: 0, failing: 0, oldestOverdueMs: null };
   }
 
@@ -47,18 +47,18 @@ export class PostgresRunStore implements RunStore {
       case undefined:
       case "due": {
         const due = { ...params, afterAt: cursor?.dueAt ?? "-infinity" };
-        const rows = await this.#scan("reading stale runs", STALE_PAGE, due);
+        const rows = await this.#database.scan("reading stale runs", STALE_PAGE, due);
         const then: PageCursor = { part: "no-deadline", id: null };
         return pageOf(rows, limit, then, ({ dueAt, id }) => ({ part: "due", dueAt, id }));
       }
       case "no-deadline": {
         const what = "reading runs without a deadline";
-        const rows = await this.#scan(what, PAGE_WITHOUT_DEADLINE, params);
+        const rows = await this.#database.scan(what, PAGE_WITHOUT_DEADLINE, params);
         const then = query.includeSuspected ? ({ part: "suspected", id: null } as const) : null;
         return pageOf(rows, limit, then, ({ id }) => ({ part: "no-deadline", id }));
       }
       case "suspected": {
-        const rows = await this.#scan("reading suspected runs", SUSPECTED_PAGE, params);
+        const rows = await this.#database.scan("reading suspected runs", SUSPECTED_PAGE, params);
         return pageOf(rows, limit, null, ({ id }) => ({ part: "suspected", id }));
       }
     }
@@ -82,7 +82,7 @@ export class PostgresRunStore implements RunStore {
     limit: number,
   ): Promise<readonly RunSnapshot[]> {
     const controlRuns = CONTROL_RUNS(await this.#database.columns());
-    const rows = await this.#scan("reading runs that should be alive", controlRuns, {
+    const rows = await this.#database.scan("reading runs that should be alive", controlRuns, {
       ...queryParams(query),
       needsSandboxId: needs.includes("sandboxId"),
       needsBashCommandId: needs.includes("bashCommandId"),
@@ -176,15 +176,6 @@ export class PostgresRunStore implements RunStore {
   ): Promise<readonly Row[]> {
     await this.#database.columns();
     return this.#database.query(operation, statement, params, check);
-  }
-
-  async #scan<P extends Values<P>, Row extends object>(
-    operation: string,
-    statement: Statement<P, Row>,
-    params: P,
-  ): Promise<readonly Row[]> {
-    await this.#database.columns();
-    return this.#database.scan(operation, statement, params);
   }
 }
 

@@ -2,7 +2,7 @@ import { once } from "node:events";
 import { readFileSync } from "node:fs";
 import { connect, createServer } from "node:net";
 import { afterAll, beforeAll, describe, expect, it, vi } from "vitest";
-import type { TlsMode } from "../../../../src/io/postgres/connection/dial.ts";
+import type { TlsMode } from "../../../../src/rules/network/endpoints.ts";
 import { StoreUnavailableError } from "../../../../src/watchdog/errors.ts";
 import { AUTHORITY_FILE, type CertificateName } from "../../../services/certificates.ts";
 import { createDatabase, type TestDatabase } from "../../../services/postgres/database.ts";
