@@ -8,6 +8,7 @@ import {
   DELETION_WITHIN_MS,
   type Deletion,
   DONE,
+  LATE,
   NOT_DONE,
 } from "./tables/deletions.ts";
 import { MINT_FIELDS } from "./tables/fields.ts";
@@ -15,20 +16,21 @@ import { evidenceAt, MINT } from "./tables/places.ts";
 import { GARBLED } from "./tables/protocol.ts";
 
 const TARGET = { sandboxId: "s-1", userId: "user-1", orgId: "org-1" };
-const verifyTimeoutMs = DELETION_WITHIN_MS;
+/** Only what is never complete has to wait for the deadline; a busy machine may need its time for all others. */
+const verifyTimeoutOf = ({ failure }: Deletion) => (failure === LATE ? DELETION_WITHIN_MS : 60_000);
 const client = { limits: DELETION_LIMITS };
 
 interface Deleter {
   readonly name: string;
   readonly call: string;
-  delete(answer: Handler): Promise<CleanupResult>;
+  delete(answer: Handler, verifyTimeoutMs: number): Promise<CleanupResult>;
 }
 
 const deleters: readonly Deleter[] = [
   {
     name: "the sandbox API",
     call: "sandbox_api delete_sandbox",
-    async delete(answer) {
+    async delete(answer, verifyTimeoutMs) {
       const options = { verifyTimeoutMs };
       await using world = await cloudWorld({ routes: { remove: answer }, options, client });
       return await world.backend.cleanup(TARGET, calm());
@@ -37,7 +39,7 @@ const deleters: readonly Deleter[] = [
   {
     name: "the clean-up endpoint",
     call: "verify_endpoint cleanup",
-    async delete(answer) {
+    async delete(answer, verifyTimeoutMs) {
       await using server = await startHttpServer(answer);
       await using opened = openClient(client);
       const backend = genericHttpBackend({
@@ -64,12 +66,16 @@ for (const { name: where, call, delete: send } of deleters) {
   describe(`A deletion at ${where}`, { concurrent: true }, () => {
     for (const deletion of DONE) {
       it(`is done with ${deletion.name}`, async () => {
-        expect(await send(deletion.answer)).toEqual(resultOf(call, deletion));
+        expect(await send(deletion.answer, verifyTimeoutOf(deletion))).toEqual(
+          resultOf(call, deletion),
+        );
       });
     }
     for (const deletion of NOT_DONE) {
       it(`is not done with ${deletion.name}`, async () => {
-        expect(await send(deletion.answer)).toEqual(resultOf(call, deletion));
+        expect(await send(deletion.answer, verifyTimeoutOf(deletion))).toEqual(
+          resultOf(call, deletion),
+        );
       });
     }
   });

@@ -15,7 +15,7 @@ const LIMIT_BYTES = 256 * 1024;
 export const DELETION_LIMITS = { maxAnswerBytes: LIMIT_BYTES };
 /** Long enough for the minting before it, on a busy machine as well. */
 export const DELETION_WITHIN_MS = 1000;
-const LATE = `timed out: no complete answer within ${DELETION_WITHIN_MS} ms`;
+export const LATE = `timed out: no complete answer within ${DELETION_WITHIN_MS} ms`;
 
 const body = `<html>${TENANT_TEXT}</html>`;
 const closed = "connection: close\r\n";
