@@ -1,12 +1,30 @@
 import { Command as Commander, CommanderError, InvalidArgumentError, Option } from "commander";
-import type { Command, MigrateCommand, OnceCommand } from "./commands/command.ts";
+import type {
+  Command,
+  ExplainCommand,
+  HistoryCommand,
+  MigrateCommand,
+  OnceCommand,
+  Output,
+} from "./commands/command.ts";
 import { parseDuration } from "./config/env/env-reader.ts";
+import type { Basis } from "./rules/model.ts";
 import { canonicalRunId, clean } from "./rules/text.ts";
 
-/** `text` is what to print: help and version to stdout (exit code 0), usage errors to stderr (2). */
+/** `text` is what to print: help and version to stdout (exit code 0), usage errors to stderr (2), also as `problems`. */
 export type Parsed =
   | { readonly kind: "command"; readonly command: Command }
-  | { readonly kind: "text"; readonly text: string; readonly exitCode: 0 | 2 };
+  | { readonly kind: "text"; readonly text: string; readonly exitCode: 0 }
+  | {
+      readonly kind: "text";
+      readonly text: string;
+      readonly exitCode: 2;
+      readonly problems: readonly string[];
+    };
+
+const HELP_HINT = "(see run-watchdog --help)";
+/** As wide as a terminal at least is, also where nobody can say how wide it is. */
+const HELP_WIDTH = 80;
 
 /** Pure: from arguments to a command, or to what has to be said instead. */
 export function parseArgv(argv: readonly string[], version: string): Parsed {
@@ -19,39 +37,71 @@ export function parseArgv(argv: readonly string[], version: string): Parsed {
     const write = (chunk: string) => {
       text += chunk;
     };
-    part.exitOverride().configureOutput({ writeOut: write, writeErr: write });
+    const width = () => HELP_WIDTH;
+    part.exitOverride().configureOutput({
+      ...{ writeOut: write, writeErr: write, getOutHelpWidth: width, getErrHelpWidth: width },
+    });
   }
   try {
     // A default command of commander's would take a mistyped one for an argument.
-    program.parse(argv.length === 0 ? ["run"] : [...argv], { from: "user" });
+    program.parse(argv.length === 0 ? ["run"] : [...asOptions(argv, program)], { from: "user" });
   } catch (error) {
     if (!(error instanceof CommanderError)) throw error;
     const asked = error.code === "commander.helpDisplayed" || error.code === "commander.version";
-    return { kind: "text", text, exitCode: asked ? 0 : 2 };
+    return asked ? { kind: "text", text, exitCode: 0 } : usageError(text);
   }
-  return command === null ? { kind: "text", text, exitCode: 2 } : { kind: "command", command };
+  return command === null ? usageError(text) : { kind: "command", command };
+}
+
+function usageError(text: string): Parsed {
+  const told = text.replace(`${HELP_HINT}\n`, "").replace(/^error: /, "");
+  return { kind: "text", text, exitCode: 2, problems: [told.trim().replaceAll(/\s*\n\s*/g, " ")] };
+}
+
+/** In which form a result was asked for, also where the arguments are wrong otherwise. */
+export function outputAsked(argv: readonly string[]): Output {
+  const formats = argv.flatMap((word, index) => {
+    if (word === "--json") return ["json"];
+    if (word === "--output") return argv.slice(index + 1, index + 2);
+    return word.startsWith("--output=") ? [word.slice("--output=".length)] : [];
+  });
+  const last = formats.at(-1);
+  return last === "json" || last === "github" ? last : "human";
+}
+
+/** `help`, `help once` and `version` mean what the options do. */
+function asOptions(argv: readonly string[], { commands }: Commander): readonly string[] {
+  const [word, name] = argv;
+  if (word === "version") return ["--version"];
+  if (word !== "help") return argv;
+  if (name === undefined) return ["--help"];
+  // Without `--help` an unknown one is refused, with a suggestion.
+  return commands.some((command) => command.name() === name) ? [name, "--help"] : [name];
 }
 
 function usage(version: string, found: (command: Command) => void): Commander {
   const program = new Commander("run-watchdog")
     .description("Finds agent runs stuck in RUNNING past their deadline and writes what happened.")
-    .version(version)
-    .showHelpAfterError("(see run-watchdog --help)")
+    .version(version, "-v, --version", "print the version")
+    .helpOption("-h, --help", "print this help, or that of a command")
+    .showHelpAfterError(HELP_HINT)
     .helpCommand(false)
+    .addHelpText("after", examples(["help once", "once --dry-run", "once --output json", "run"]))
     .addHelpText("after", `\n${EXIT_CODES}\nSettings are environment variables, see README.md.`);
 
   program
     .command("run")
     .description("the worker: sweeps on a schedule (also without a command)")
+    .addHelpText("after", examples(["run", "run | tee -a watchdog.log"]))
     .action(() => found({ name: "run" }));
 
   program
     .command("once")
     .description("one sweep, then exit with a code that says how it went")
-    .option("--dry-run", "judge as usual, but take no lease and write nothing", false)
+    .option("--dry-run", "judge as usual, but take no lease and write nothing")
     .option("--run <id...>", "only these runs; those that are not overdue are skipped", uuids)
     .option("--limit <n>", "at most this many runs", positive)
-    .option("--wait <duration>", "how long to wait for the lease, such as 30s or 5m", waitTime, 0)
+    .option("--wait <duration>", "how long to wait for the lease, such as 30s or 5m", waitTime)
     .option(
       "--override-guard <reason>",
       "write every confirmed presumption, whatever the guard says; the journal keeps the reason",
@@ -62,44 +112,170 @@ function usage(version: string, found: (command: Command) => void): Commander {
         .choices(["human", "json", "github"])
         .default("human"),
     )
-    .action(({ run, limit, wait, overrideGuard, ...rest }: OnceOptions) =>
+    .addHelpText(
+      "after",
+      examples([
+        "once --dry-run",
+        "once --run 80d24995-5170-4e0a-8e71-847beba6bbf4",
+        "once --wait 30s --output github",
+        "once --output json | jq .counts",
+        'once --override-guard "the cluster was rebuilt"',
+      ]),
+    )
+    .action(({ dryRun, run, limit, wait, overrideGuard, output }: OnceOptions) =>
       found({
         name: "once",
-        ...rest,
+        dryRun: dryRun ?? false,
+        output,
         runIds: run ?? null,
         limit: limit ?? null,
-        waitMs: wait,
+        waitMs: wait ?? 0,
         overrideReason: overrideGuard ?? null,
+      }),
+    );
+
+  program
+    .command("explain")
+    .description("why a run is where it is, and what a sweep would do with it now; writes nothing")
+    .argument("<run-id>", "the run's id", uuid)
+    .option("--json", "one JSON document", false)
+    .addHelpText(
+      "after",
+      examples([
+        "explain 80d24995-5170-4e0a-8e71-847beba6bbf4",
+        "explain 80d24995-5170-4e0a-8e71-847beba6bbf4 --json | jq .now",
+      ]),
+    )
+    .addHelpText("after", `\n${READER_EXIT_CODES.explain}`)
+    .action((runId: string, { json }: Pick<ExplainCommand, "json">) =>
+      found({ name: "explain", runId, json }),
+    );
+
+  program
+    .command("history")
+    .description("the verdicts in the journal, newest first; writes nothing")
+    .option("--run <id>", "only those on this run", uuid)
+    .option("--since <duration>", "not older than this, such as 24h or 7d", lengthOfTime)
+    .addOption(new Option("--basis <basis>", "only these").choices(["proof", "presumption"]))
+    .addOption(new Option("--outcome <outcome>", "only these").choices(["completed", "failed"]))
+    .option("--overturned", "only presumptions whose run has another end by now", false)
+    .option("--limit <n>", "at most this many, up to 1000", verdictLimit, 50)
+    .option("--json", "one JSON document", false)
+    .addHelpText(
+      "after",
+      examples([
+        "history --since 24h",
+        "history --basis presumption --overturned",
+        "history --run 80d24995-5170-4e0a-8e71-847beba6bbf4",
+        "history --limit 1000 --json | jq '.verdicts[].reason'",
+      ]),
+    )
+    .addHelpText("after", `\n${READER_EXIT_CODES.history}`)
+    .action(({ run, since, basis, outcome, ...rest }: HistoryOptions) =>
+      found({
+        name: "history",
+        ...rest,
+        runId: run ?? null,
+        sinceMs: since ?? null,
+        basis: basis ?? null,
+        outcome: outcome === undefined ? null : OUTCOMES[outcome],
       }),
     );
 
   program
     .command("migrate")
     .description("create or update the worker's own tables; safe from several pods at once")
-    .option("--check", "only list what is missing; exit with 2 if anything is", false)
-    .option("--with-host-tables", "also create the host's tables, for development", false)
-    .action((options: Omit<MigrateCommand, "name">) => found({ name: "migrate", ...options }));
+    .option("--check", "only list what is missing; exit with 2 if anything is")
+    .option("--with-host-tables", "also create the host's tables, for development")
+    .addHelpText("after", examples(["migrate --check", "migrate"]))
+    .action(({ check = false, withHostTables = false }: Partial<MigrateCommand>) =>
+      found({ name: "migrate", check, withHostTables }),
+    );
+
+  program
+    .command("doctor")
+    .description("check every link, from the settings to a look-up; writes nothing")
+    .option("--json", "one JSON document", false)
+    .addHelpText("after", DOCTOR_HELP)
+    .action(({ json }: { readonly json: boolean }) => found({ name: "doctor", json }));
+
+  program
+    .command("config")
+    .description("what is in force and where it came from, without secrets")
+    .option("--json", "one JSON document", false)
+    .addHelpText("after", CONFIG_HELP)
+    .action(({ json }: { readonly json: boolean }) => found({ name: "config", json }));
+
+  program
+    .command("pause")
+    .description("nobody sweeps for a while, whichever worker it is; ends by itself")
+    .requiredOption("--for <duration>", "for how long, such as 30m or 2h; at most 7d", pauseTime)
+    .requiredOption("--reason <text>", "why; shown wherever the pause is", oneLine("why"))
+    .option("--by <name>", "who says so (default: the user of this process)", oneLine("who"))
+    .addHelpText("after", PAUSE_HELP)
+    .action(({ for: forMs, reason, by }: PauseOptions) =>
+      found({ name: "pause", forMs, reason, by: by ?? null }),
+    );
+
+  program
+    .command("resume")
+    .description("end a pause before its time")
+    .option("--by <name>", "who says so (default: the user of this process)", oneLine("who"))
+    .addHelpText("after", RESUME_HELP)
+    .action(({ by }: Pick<PauseOptions, "by">) => found({ name: "resume", by: by ?? null }));
+
+  program
+    .command("status")
+    .description("what the database tells about all workers; needs only SELECT")
+    .option("--json", "one JSON document", false)
+    .addHelpText("after", STATUS_HELP)
+    .action(({ json }: { readonly json: boolean }) => found({ name: "status", json }));
 
   program
     .command("healthcheck")
     .description("ask the worker of this container whether it is alive; exit with 1 if not")
+    .addHelpText("after", examples(["healthcheck"]))
     .action(() => found({ name: "healthcheck" }));
 
+  // Listed, and suggested for what is mistyped: see asOptions.
+  program.command("help [command]").description("print this help, or that of a command");
+  program.command("version").description("print the version");
   return program;
 }
 
 /** As commander names them. */
-interface OnceOptions extends Pick<OnceCommand, "dryRun" | "output"> {
+interface OnceOptions extends Pick<OnceCommand, "output"> {
+  readonly dryRun?: boolean;
   readonly run?: readonly string[];
   readonly limit?: number;
-  readonly wait: number;
+  readonly wait?: number;
   readonly overrideGuard?: string;
 }
 
+/** As commander names them. */
+interface PauseOptions {
+  readonly for: number;
+  readonly reason: string;
+  readonly by?: string;
+}
+
+interface HistoryOptions extends Pick<HistoryCommand, "overturned" | "limit" | "json"> {
+  readonly run?: string;
+  readonly since?: number;
+  readonly basis?: Basis;
+  readonly outcome?: keyof typeof OUTCOMES;
+}
+
+const OUTCOMES = { completed: "COMPLETED", failed: "FAILED" } as const;
+
 function uuids(value: string, before: readonly string[] | undefined): readonly string[] {
+  return [...(before ?? []), uuid(value)];
+}
+
+function uuid(value: string): string {
   const id = canonicalRunId(value);
   if (id === null) throw new InvalidArgumentError("It must be a run's id, a UUID.");
-  return [...(before ?? []), id];
+  return id;
 }
 
 function positive(value: string): number {
@@ -110,10 +286,51 @@ function positive(value: string): number {
   return number;
 }
 
+/** One answer is held in memory, and read by a person. */
+function verdictLimit(value: string): number {
+  const number = positive(value);
+  if (number > 1000) throw new InvalidArgumentError("It must be at most 1000.");
+  return number;
+}
+
+/** As long as Postgres can subtract from now, and longer than any journal is kept. */
+function lengthOfTime(value: string): number {
+  const ms = parseDuration(value);
+  if (!(ms > 0 && ms <= LONGEST_DAYS * 86_400_000)) {
+    throw new InvalidArgumentError(
+      `It must be a duration such as 24h or 7d, at most ${LONGEST_DAYS}d.`,
+    );
+  }
+  return ms;
+}
+
+const LONGEST_DAYS = 36_500;
+
 function waitTime(value: string): number {
   const ms = parseDuration(value);
   if (Number.isNaN(ms)) throw new InvalidArgumentError("It must be a duration such as 30s or 5m.");
   return ms;
+}
+
+const LONGEST_PAUSE_MS = 7 * 86_400_000;
+
+/** A pause that is forgotten must not last: runs keep waiting. */
+function pauseTime(value: string): number {
+  const ms = parseDuration(value);
+  if (ms >= 1000 && ms <= LONGEST_PAUSE_MS) return ms;
+  throw new InvalidArgumentError("It must be a duration from 1s to 7d, such as 30m or 2h.");
+}
+
+const LONGEST_LINE = 200;
+
+function oneLine(what: string): (value: string) => string {
+  return (value) => {
+    const line = clean(value)
+      .replace(/[\p{Cc}\p{Zl}\p{Zp}\s]+/gu, " ")
+      .trim();
+    if (line !== "" && line.length <= LONGEST_LINE) return line;
+    throw new InvalidArgumentError(`It must say ${what}, in at most ${LONGEST_LINE} characters.`);
+  };
 }
 
 function overrideReason(value: string): string {
@@ -122,15 +339,92 @@ function overrideReason(value: string): string {
   return reason;
 }
 
+const DOCTOR_HELP = `
+Examples:
+  run-watchdog doctor
+  run-watchdog doctor --json | jq '.checks[] | select(.result == "failure")'
+
+Exit codes:
+  0    all is well, or only deserves a look (warning)
+  1    a link is broken
+  2    bad usage, or settings that cannot be used; the rest is checked all the same
+`;
+
+const CONFIG_HELP = `
+Examples:
+  run-watchdog config
+  run-watchdog config --json | jq -r .fingerprint
+
+Exit codes:
+  0    the settings can be used
+  2    bad usage, or settings that cannot be used; they are shown all the same
+`;
+
+const PAUSE_HELP = `
+Nothing is swept until then: no verdict, no deletion. A sweep under way writes
+no more. The pause stands in the database, with who asked for it and why, and
+ends by itself.
+
+Examples:
+  run-watchdog pause --for 2h --reason "the sandbox API is being moved"
+  run-watchdog pause --for 30m --reason "looking into INC-17" --by ann
+
+Exit codes: 0 paused, 2 bad usage, schema or rights, 69 database unreachable.
+`;
+
+const RESUME_HELP = `
+Example:
+  run-watchdog resume
+
+Exit codes: 0 not paused any more, also when it was not paused before; 2 bad
+usage, schema or rights, 69 database unreachable.
+`;
+
+const STATUS_HELP = `
+WATCHDOG_SCHEDULE tells how often somebody has to sweep.
+
+Examples:
+  run-watchdog status
+  run-watchdog status --json | jq .reasons
+
+Exit codes:
+  0    all is well, or only the workers' versions or settings differ
+  2    bad usage, configuration or schema
+  3    runs wait that got no answer or could not be handled, it is paused, or
+       nobody has swept for three ticks
+  4    the guard holds verdicts back
+  69   the database is unreachable
+`;
+function examples(lines: readonly string[]): string {
+  return ["", "Examples:", ...lines.map((line) => `  run-watchdog ${line}`)].join("\n");
+}
+
+const READER_EXIT_CODES = {
+  explain: `Exit codes:
+  0    explained
+  2    bad usage, configuration or schema
+  3    neither the host nor the journal knows such a run
+  69   Postgres unreachable, or the login was rejected
+`,
+  history: `Exit codes:
+  0    listed, also when there is nothing to list
+  2    bad usage, configuration or schema
+  69   Postgres unreachable, or the login was rejected
+`,
+};
+
 const EXIT_CODES = `Exit codes:
   0    done
   1    unexpected error, the output could not be written, or the sweep lost its
        lease, its epoch or its database
   2    bad usage, configuration or schema
-  3    a run could not be handled, or was skipped because the backend is not to be
-       asked, or no answer from the backend could be used
-  4    the guard held verdicts back
-  69   Postgres or Redis unreachable, or the login was rejected; nothing was swept
-  75   another worker holds the lease, nothing was swept
+  3    a run could not be handled, got no usable answer, was skipped because the
+       backend is not to be asked, or does not exist; also when such runs of
+       earlier sweeps wait for their next look
+  4    the guard held verdicts back, or holds some of earlier sweeps
+  69   Postgres or Redis unreachable, or the login was rejected, nothing was
+       swept
+  75   another worker holds the lease, or it is paused: nothing was swept, or
+       nothing after the pause began
   143  stopped by SIGTERM (130: SIGINT) after finishing what was in flight
 `;

@@ -5,8 +5,8 @@ import packageJson from "../package.json" with { type: "json" };
 import { keepHeapSmall } from "./app/heap.ts";
 import { fileReader } from "./app/read-file.ts";
 import { type Stdout, watchStdout } from "./app/stdout.ts";
-import { parseArgv } from "./cli.ts";
-import type { Command } from "./commands/command.ts";
+import { outputAsked, parseArgv } from "./cli.ts";
+import type { Command, Output } from "./commands/command.ts";
 import type { ProcessContext } from "./commands/process-context.ts";
 import { ConfigError } from "./config/config.ts";
 import { exitCodeUntold } from "./rules/exit-code.ts";
@@ -49,22 +49,28 @@ function stopRequest(stop: AbortSignal): AbortSignal {
 
 async function obey(process: NodeJS.Process, stdout: Stdout, signal: AbortSignal): Promise<number> {
   const { version } = packageJson;
-  const parsed = parseArgv(process.argv.slice(2), version);
-  if (parsed.kind === "text") {
-    (parsed.exitCode === 0 ? stdout : process.stderr).write(parsed.text);
-    return parsed.exitCode;
-  }
   const { env, stderr, pid, version: nodeVersion } = process;
   const context: ProcessContext = {
     ...{ env, stdout, stderr, hostname: hostname(), pid, version, nodeVersion },
     readFile: fileReader(),
     appendFile: (path, text) => appendFileSync(path, text),
   };
-  try {
-    return await execute(parsed.command, context, signal);
-  } catch (error) {
-    return explain(error, stderr);
+  const argv = process.argv.slice(2);
+  const parsed = parseArgv(argv, version);
+  if (parsed.kind === "command") {
+    try {
+      return await execute(parsed.command, context, signal);
+    } catch (error) {
+      return await explain(error, context, outputAsked(argv));
+    }
   }
+  if (parsed.exitCode === 0) {
+    stdout.write(parsed.text);
+    return 0;
+  }
+  const { tellProblems, writeForPeople } = await import("./commands/told.ts");
+  writeForPeople(stderr, parsed.text);
+  return tellProblems(context, outputAsked(argv), parsed.exitCode, parsed.problems);
 }
 
 async function execute(
@@ -78,19 +84,41 @@ async function execute(
       return (await import("./commands/run.ts")).run(context, signal);
     case "once":
       return (await import("./commands/once.ts")).once(context, command, signal);
+    case "history":
+      return (await import("./commands/history.ts")).history(context, command, signal);
+    case "explain":
+      return (await import("./commands/explain.ts")).explain(context, command, signal);
     case "migrate":
       return (await import("./commands/migrate.ts")).migrate(context, command, signal);
+    case "doctor":
+      return (await import("./commands/doctor.ts")).doctor(context, command, signal);
+    case "config":
+      return (await import("./commands/config.ts")).config(context, command);
+    case "pause":
+      return (await import("./commands/pause.ts")).pause(context, command, signal);
+    case "resume":
+      return (await import("./commands/pause.ts")).resume(context, command, signal);
+    case "status":
+      return (await import("./commands/status.ts")).status(context, command, signal);
     case "healthcheck":
       return (await import("./commands/healthcheck.ts")).healthcheck(context);
   }
 }
 
 /** What went wrong before or instead of the command's own report. */
-function explain(error: unknown, stderr: NodeJS.WriteStream): number {
+async function explain(error: unknown, context: ProcessContext, output: Output): Promise<number> {
   const exitCode = exitCodeOf(error);
   const { message, stack = message } = error instanceof Error ? error : { message: String(error) };
-  stderr.write(`run-watchdog: ${exitCode === 1 ? `unexpected error: ${stack}` : message}\n`);
-  return exitCode;
+  const { tellProblems, writeForPeople } = await import("./commands/told.ts");
+  const { stderr } = context;
+  if (exitCode === 1) stderr.write(`run-watchdog: unexpected error: ${stack}\n`);
+  else writeForPeople(stderr, `run-watchdog: ${message}\n`);
+  return tellProblems(context, output, exitCode, problemsOf(error, exitCode, message));
+}
+
+function problemsOf(error: unknown, exitCode: number, message: string): readonly string[] {
+  if (error instanceof ConfigError || error instanceof StoreSchemaError) return error.problems;
+  return [exitCode === 1 ? `unexpected error: ${message}` : message];
 }
 
 function exitCodeOf(error: unknown): number {

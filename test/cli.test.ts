@@ -1,6 +1,6 @@
 import { describe, expect, it } from "vitest";
-import { parseArgv } from "../src/cli.ts";
-import type { OnceCommand } from "../src/commands/command.ts";
+import { outputAsked, parseArgv } from "../src/cli.ts";
+import type { HistoryCommand, OnceCommand } from "../src/commands/command.ts";
 
 const ID = "0f5a1c9e-3b2d-4e6f-8a7b-123456789abc";
 const OTHER = "1f5a1c9e-3b2d-4e6f-8a7b-123456789abc";
@@ -13,6 +13,17 @@ const ONCE: OnceCommand = {
   waitMs: 0,
   overrideReason: null,
   output: "human",
+};
+
+const HISTORY: HistoryCommand = {
+  name: "history",
+  runId: null,
+  sinceMs: null,
+  basis: null,
+  outcome: null,
+  overturned: false,
+  limit: 50,
+  json: false,
 };
 
 interface Accepted {
@@ -49,16 +60,55 @@ const accepted: readonly Accepted[] = [
       output: "json",
     },
   },
+  {
+    args: "pause --for 2h --reason deploying",
+    command: { name: "pause", forMs: 7_200_000, reason: "deploying", by: null },
+  },
+  {
+    args: "pause --for 1s --reason x --by ann",
+    command: { name: "pause", forMs: 1000, reason: "x", by: "ann" },
+  },
+  {
+    args: "pause --for 7d --reason x",
+    command: { name: "pause", forMs: 604_800_000, reason: "x", by: null },
+  },
+  { args: "resume", command: { name: "resume", by: null } },
+  { args: "resume --by ann", command: { name: "resume", by: "ann" } },
+  { args: "status", command: { name: "status", json: false } },
+  { args: "status --json", command: { name: "status", json: true } },
+  { args: `explain ${ID}`, command: { name: "explain", runId: ID, json: false } },
+  { args: `explain --json ${OTHER}`, command: { name: "explain", runId: OTHER, json: true } },
+  { args: "history", command: HISTORY },
+  { args: "history --json --limit 1000", command: { ...HISTORY, json: true, limit: 1000 } },
+  { args: "history --since 24h", command: { ...HISTORY, sinceMs: 86_400_000 } },
+  { args: "history --since 36500d", command: { ...HISTORY, sinceMs: 36_500 * 86_400_000 } },
+  {
+    args: `history --run ${ID} --basis presumption --outcome failed --overturned`,
+    command: {
+      ...{ ...HISTORY, runId: ID, basis: "presumption", outcome: "FAILED", overturned: true },
+    },
+  },
+  {
+    args: "history --basis proof --outcome completed",
+    command: { ...HISTORY, basis: "proof", outcome: "COMPLETED" },
+  },
   { args: "migrate", command: { name: "migrate", check: false, withHostTables: false } },
   {
     args: "migrate --check --with-host-tables",
     command: { name: "migrate", check: true, withHostTables: true },
   },
+  { args: "doctor", command: { name: "doctor", json: false } },
+  { args: "doctor --json", command: { name: "doctor", json: true } },
+  { args: "config", command: { name: "config", json: false } },
+  { args: "config --json", command: { name: "config", json: true } },
 ];
 
 /** Each complaint names the flag, and what was found or expected. */
 const refused: readonly { readonly args: string; readonly says: readonly string[] }[] = [
   { args: "onse", says: ["unknown command 'onse'", "Did you mean once?"] },
+  { args: "help onse", says: ["unknown command 'onse'", "Did you mean once?"] },
+  { args: "hlep", says: ["unknown command 'hlep'", "Did you mean help?"] },
+  { args: "verison", says: ["unknown command 'verison'", "Did you mean version?"] },
   { args: "migrat", says: ["unknown command 'migrat'", "Did you mean migrate?"] },
   { args: "sweep", says: ["unknown command 'sweep'"] },
   { args: "--dry-run", says: ["unknown option '--dry-run'"] },
@@ -70,6 +120,12 @@ const refused: readonly { readonly args: string; readonly says: readonly string[
   { args: "once --run 17", says: ["--run <id...>", "'17'", "a run's id, a UUID"] },
   { args: `once --run ${ID} x`, says: ["--run <id...>", "'x'", "UUID"] },
   { args: `once --run ${ID}0`, says: ["--run <id...>", `'${ID}0'`, "UUID"] },
+  { args: "pause --for 2h", says: ["--reason <text>"] },
+  { args: "pause --reason x", says: ["--for <duration>"] },
+  { args: "pause --for 999ms --reason x", says: ["'999ms'", "from 1s to 7d"] },
+  { args: "pause --for 8d --reason x", says: ["'8d'", "from 1s to 7d"] },
+  { args: "pause --for long --reason x", says: ["'long'", "from 1s to 7d"] },
+  { args: `pause --for 1h --reason ${"x".repeat(201)}`, says: ["say why", "200 characters"] },
   { args: "once --limit 0", says: ["--limit <n>", "'0'", "at least 1"] },
   { args: "once --limit -1", says: ["--limit <n>"] },
   { args: "once --limit 1.5", says: ["--limit <n>", "'1.5'", "whole number"] },
@@ -79,8 +135,39 @@ const refused: readonly { readonly args: string; readonly says: readonly string[
   { args: "once --wait 5", says: ["--wait <duration>", "'5'", "30s or 5m"] },
   { args: "once --wait soon", says: ["--wait <duration>", "'soon'", "30s or 5m"] },
   { args: "once --output yaml", says: ["--output <format>", "'yaml'", "human, json, github"] },
+  { args: "explain", says: ["missing required argument 'run-id'"] },
+  { args: "explain 17", says: ["run-id", "'17'", "a run's id, a UUID"] },
+  { args: `explain ${ID} ${OTHER}`, says: ["too many arguments", "explain"] },
+  { args: "history --limit 1001", says: ["--limit <n>", "'1001'", "at most 1000"] },
+  { args: "history --limit 0", says: ["--limit <n>", "'0'", "at least 1"] },
+  { args: "history --since 36501d", says: ["--since <duration>", "at most 36500d"] },
+  { args: "history --since 0s", says: ["--since <duration>", "'0s'", "24h or 7d"] },
+  { args: "history --since today", says: ["--since <duration>", "24h or 7d"] },
+  { args: "history --basis host", says: ["--basis <basis>", "proof, presumption"] },
+  { args: "history --outcome dead", says: ["--outcome <outcome>", "completed, failed"] },
+  { args: "history --run x", says: ["--run <id>", "'x'", "UUID"] },
   { args: "migrate --checks", says: ["unknown option '--checks'", "Did you mean --check?"] },
 ];
+
+/** The empty one is the program itself. */
+const COMMANDS = ["", "run", "once", "migrate", "healthcheck"];
+
+describe("outputAsked", () => {
+  for (const { args, output } of [
+    { args: "once", output: "human" },
+    { args: "once --output json", output: "json" },
+    { args: "once --output=github", output: "github" },
+    { args: "once --output json --output github", output: "github" },
+    { args: "once --output yaml", output: "human" },
+    { args: "once --limit x --output json", output: "json" },
+    { args: "once --output", output: "human" },
+    { args: "explain --json", output: "json" },
+  ]) {
+    it(`is ${output} for "${args}"`, () => {
+      expect(outputAsked(args.split(" "))).toBe(output);
+    });
+  }
+});
 
 describe("parseArgv", () => {
   for (const { args, command } of accepted) {
@@ -99,13 +186,43 @@ describe("parseArgv", () => {
     });
   }
 
-  it("prints the version alone", () => {
-    expect(parse("--version")).toEqual({ kind: "text", text: "1.2.3\n", exitCode: 0 });
+  for (const args of ["--version", "-v", "version"]) {
+    it(`prints the version alone for "${args}"`, () => {
+      expect(parse(args)).toEqual({ kind: "text", text: "1.2.3\n", exitCode: 0 });
+    });
+  }
+
+  for (const args of ["help", "help once", "help migrate"]) {
+    it(`prints for "${args}" what the option prints`, () => {
+      const [, name = ""] = args.split(" ");
+      expect(helpOf(args)).toBe(helpOf(`${name} --help`.trim()));
+    });
+  }
+
+  for (const command of COMMANDS) {
+    it(`explains "${command}" with examples that it understands, within 80 columns`, () => {
+      const help = helpOf(`${command} --help`.trim());
+      expect(help.split("\n").filter((line) => line.length > 80)).toEqual([]);
+      const examples = Array.from(help.matchAll(/^ {2}run-watchdog (.*)$/gm), ([, args]) => args);
+      expect(examples.length).toBeGreaterThan(0);
+      for (const example of examples) {
+        const [args = ""] = (example ?? "").split(" | ");
+        const words = Array.from(args.matchAll(/"([^"]*)"|(\S+)/g), ([, a, b]) => a ?? b ?? "");
+        expect(parseArgv(words, "1.2.3"), args).not.toMatchObject({ exitCode: 2 });
+      }
+    });
+  }
+
+  it("says what is wrong with the arguments in one line as well", () => {
+    expect(parse("once --dryrun")).toMatchObject({
+      exitCode: 2,
+      problems: ["unknown option '--dryrun' (Did you mean --dry-run?)"],
+    });
   });
 
   it("lists every command and every exit code in its help", () => {
     const help = helpOf("--help");
-    for (const command of ["run", "once", "migrate", "healthcheck"]) {
+    for (const command of ["run", "once", "migrate", "doctor", "config", "healthcheck"]) {
       expect(help).toMatch(new RegExp(`^  ${command}\\b`, "m"));
     }
     for (const code of [0, 1, 2, 3, 4, 69, 75, 143]) {
@@ -114,12 +231,31 @@ describe("parseArgv", () => {
     expect(help).toContain("130");
   });
 
+  for (const [command, codes] of [
+    ["explain", [0, 2, 3, 69]],
+    ["history", [0, 2, 69]],
+  ] as const) {
+    it(`shows examples and every exit code in the help of ${command}`, () => {
+      const help = helpOf(`${command} --help`);
+      expect(help).toMatch(new RegExp(`^  run-watchdog ${command} `, "m"));
+      for (const code of codes) expect(help).toMatch(new RegExp(`^  ${code} `, "m"));
+      for (const line of help.split("\n")) expect(line.length, line).toBeLessThanOrEqual(80);
+    });
+  }
+
   it("lists every flag in the help of once", () => {
     const help = helpOf("once --help");
     for (const flag of ["--dry-run", "--run", "--limit", "--wait", "--output"]) {
       expect(help).toContain(flag);
     }
     expect(help).toContain("--override-guard <reason>");
+  });
+
+  it.each(["doctor", "config"])("has examples and exit codes in the help of %s", (command) => {
+    const help = helpOf(`${command} --help`);
+    expect(help).toContain(`run-watchdog ${command} --json | jq`);
+    expect(help).toMatch(/^ {2}0 {4}/m);
+    expect(help).toMatch(/^ {2}2 {4}/m);
   });
 
   it("keeps the words of an override's reason, without what a journal cannot hold", () => {
@@ -148,3 +284,31 @@ function helpOf(args: string): string {
   expect(parsed).toMatchObject({ kind: "text", exitCode: 0 });
   return parsed.kind === "text" ? parsed.text : "";
 }
+
+describe("parseArgv of what is shown in one line everywhere", () => {
+  const reasonOf = (reason: string) => parseArgv(["pause", "--for", "1h", "--reason", reason], "1");
+
+  it("makes one line of it, without what no database holds", () => {
+    expect(reasonOf(" moving\n\tthe\u2028API\0 ")).toMatchObject({
+      command: { reason: "moving the API" },
+    });
+  });
+
+  it("refuses an empty one", () => {
+    expect(reasonOf(" \n ")).toMatchObject({ kind: "text", exitCode: 2 });
+  });
+});
+
+describe("the help of pause, resume and status", () => {
+  it.each(["pause", "resume", "status"])(
+    "of %s has examples and exit codes in 80 columns",
+    (name) => {
+      const parsed = parseArgv([name, "--help"], "1");
+      if (parsed.kind !== "text") throw new Error("no help");
+      expect(parsed.exitCode).toBe(0);
+      expect(parsed.text).toContain(`  run-watchdog ${name}`);
+      expect(parsed.text).toContain("Exit codes:");
+      expect(parsed.text.split("\n").filter((line) => line.length > 80)).toEqual([]);
+    },
+  );
+});

@@ -43,6 +43,17 @@ const PROVED_BY: Readonly<Record<string, readonly string[]>> = {
   ],
   "clocks differ": ["replays/clocks-five-minutes-apart.test.ts"],
   "two workers lead": ["races/two-watchdogs.test.ts", "app/cleanup/shared.test.ts"],
+  "somebody pauses all workers": [
+    "races/pause.test.ts",
+    "process/pause/pause.test.ts",
+    "watchdog/lead/pause.test.ts",
+    "watchdog/worker/worker-pause.test.ts",
+  ],
+  "a worker observes": [
+    "process/pause/observe.test.ts",
+    "watchdog/worker/worker-observe.test.ts",
+    "io/postgres/without-memory.test.ts",
+  ],
   "a worker is killed": ["process/takeover/takeover.test.ts", "app/cleanup/resume.test.ts"],
   "the log cannot be written": ["io/log-sink.test.ts", "process/unwritable-output.test.ts"],
   "the platform's own watchdog is parked": ["app/cleanup/stamped.test.ts"],

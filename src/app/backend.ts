@@ -4,24 +4,41 @@ import { systemClock } from "../io/clock.ts";
 import { genericHttpBackend } from "../io/generic-http/generic-http.ts";
 import type { Secret } from "../io/http/call.ts";
 import { HttpClient } from "../io/http/client.ts";
+import { type OnCall, observed } from "../io/http/observed.ts";
 import { agentServerBackend } from "../io/openhands/agent-server.ts";
 import { openHandsCloudBackend } from "../io/openhands/cloud.ts";
+import type { OpenTelemetry } from "../io/tracing.ts";
 import type { Backend, Log } from "../watchdog/ports.ts";
+
+/** The part of the configuration that says who is asked, and how. */
+export type BackendSettings = Pick<Config, "backend" | "sweep" | "proxy">;
 
 /** The backend the configuration names. Connects when it is asked something. */
 export function openBackend(
-  config: Config,
+  config: BackendSettings,
   log: Log,
-  onBulk: (() => void) | undefined,
+  onBulk?: (() => void) | undefined,
+  onCall?: OnCall | undefined,
+  tracing?: OpenTelemetry | undefined,
 ): Backend & AsyncDisposable {
   const proxy = config.proxy.current;
-  const http = new HttpClient({ proxy, clock: systemClock, ...(onBulk && { onBulk }) });
-  return Object.assign(chooseBackend(config, http, log), {
+  const http = new HttpClient({
+    proxy,
+    clock: systemClock,
+    ...(tracing && { tracing }),
+    ...(onBulk && { onBulk }),
+  });
+  const asked = onCall === undefined ? http : observed(http, systemClock, onCall);
+  return Object.assign(chooseBackend(config, asked, log), {
     [Symbol.asyncDispose]: () => http.close(),
   });
 }
 
-function chooseBackend({ backend, sweep }: Config, http: HttpClient, log: Log): Backend {
+function chooseBackend(
+  { backend, sweep }: BackendSettings,
+  http: Pick<HttpClient, "request">,
+  log: Log,
+): Backend {
   const { concurrency, apiConcurrency, verifyTimeoutMs } = sweep;
   const shared = { http, clock: systemClock, concurrency, verifyTimeoutMs };
   switch (backend.kind) {

@@ -1,9 +1,16 @@
 import { type Config, ConfigError } from "../config/config.ts";
 import { withoutAddresses } from "../io/health/addresses.ts";
 import { probe } from "../io/health/probe.ts";
-import { type Answer, type HealthServer, openHealthServer } from "../io/health/server.ts";
+import {
+  type Answer,
+  type HealthServer,
+  openHealthServer,
+  type TextAnswer,
+} from "../io/health/server.ts";
+import { isInForce, type Pause } from "../rules/fleet/pause.ts";
 import { type DependencyStatus, health, liveness, readiness } from "../rules/health.ts";
-import type { SweepReport } from "../rules/report.ts";
+import { remedyFor } from "../rules/remedy.ts";
+import type { SweepReport, Waiting, WaitingCause } from "../rules/report.ts";
 import type { Log, SharedApi } from "../watchdog/ports.ts";
 import type { WorkerFacts } from "../watchdog/worker/worker-status.ts";
 
@@ -21,27 +28,63 @@ export interface Build {
   readonly fingerprint: string;
 }
 
+export interface StatusPage {
+  readonly html: string;
+  /** The value of the header. */
+  readonly contentSecurityPolicy: string;
+}
+
+/** Text, as its content type says. */
+export interface MetricsPage {
+  readonly contentType: string;
+  page(): Promise<string>;
+}
+
 /**
  * The health endpoint, or `null` when it is off.
  *
+ * @param page what is shown at `/`, from facts without addresses.
  * @throws ConfigError when it cannot listen: a worker that nobody can ask would look dead, or like the one that can.
  */
 export async function openHealth(
   config: Config,
   build: Build,
   workerFacts: () => WorkerFacts,
+  page: (facts: WorkerFacts) => StatusPage,
+  metrics: MetricsPage,
   log: Log,
 ): Promise<HealthServer | null> {
   const { host, port } = config.health;
   if (port === null) return null;
   try {
-    const routes = healthAnswers(config, build, workerFacts);
+    const routes = {
+      "/": () => pageAnswer(page(forAnybody(workerFacts(), config))),
+      ...healthAnswers(config, build, workerFacts),
+      "/metrics": () => metricsAnswer(metrics),
+    };
     const server = await openHealthServer({ host, port, routes });
     log.info({ url: server.url }, "health endpoint is up");
     return server;
   } catch (error) {
     throw new ConfigError([cannotListen(host, port, error)], { cause: error });
   }
+}
+
+/** 200 whatever the status: people shall see the page, and not what stands between makes of a 503. */
+function pageAnswer({ html, contentSecurityPolicy }: StatusPage): TextAnswer {
+  return {
+    status: 200,
+    text: html,
+    headers: {
+      "content-type": "text/html; charset=utf-8",
+      "content-security-policy": contentSecurityPolicy,
+      "referrer-policy": "no-referrer",
+    },
+  };
+}
+
+async function metricsAnswer({ contentType, page }: MetricsPage): Promise<TextAnswer> {
+  return { status: 200, text: await page(), headers: { "content-type": contentType } };
 }
 
 function cannotListen(host: string, port: number, error: unknown): string {
@@ -98,7 +141,15 @@ function forAnybody(facts: WorkerFacts, { database, redis }: Config): WorkerFact
   const known = [host, path, redis?.current.host].filter((part) => part != null);
   const shown = (status: DependencyStatus): DependencyStatus =>
     typeof status === "string" ? status : { problem: withoutAddresses(status.problem, known) };
-  return { ...facts, postgres: shown(facts.postgres), lease: shown(facts.lease) };
+  const said = (text: string | null) => text && withoutAddresses(text, known);
+  const { ownLastSweep } = facts;
+  return {
+    ...facts,
+    postgres: shown(facts.postgres),
+    lease: shown(facts.lease),
+    lastFailure: said(facts.lastFailure),
+    ownLastSweep: ownLastSweep && { ...ownLastSweep, message: said(ownLastSweep.message) },
+  };
 }
 
 function livezAnswer(facts: WorkerFacts): Answer {
@@ -117,6 +168,8 @@ function healthAnswer(facts: WorkerFacts, build: Build): Answer {
   const body = {
     status,
     reasons,
+    mode: facts.observes ? "observe" : "live",
+    paused: pauseAnswer(facts.lastPause),
     role: facts.role,
     holder: facts.holder,
     lease: {
@@ -144,12 +197,28 @@ function healthAnswer(facts: WorkerFacts, build: Build): Answer {
       oldestOverdueSeconds: backlog && Math.round((backlog.oldestOverdueMs ?? 0) / 1000),
       cleanups: facts.ownLastSweep?.cleanups.pending ?? null,
     },
+    waiting: facts.waiting && waitingAnswer(facts.waiting),
     guard: { heldFor: facts.heldFor },
     api: facts.api && apiAnswer(facts.api),
     configuration: build.fingerprint,
     build: { version: build.version, node: build.node },
   };
   return { status: status === "failing" ? 503 : 200, body };
+}
+
+function pauseAnswer(pause: Pause | null): object | null {
+  if (!isInForce(pause)) return null;
+  const { until, by, reason } = pause;
+  return { until, by, reason };
+}
+
+function waitingAnswer({ causes, failures, ...counts }: Waiting): object {
+  const withRemedy = ({ cause, count }: WaitingCause) => ({
+    cause,
+    count,
+    remedy: remedyFor(cause),
+  });
+  return { ...counts, causes: causes.map(withRemedy), failures: failures.map(withRemedy) };
 }
 
 function apiAnswer({ breaker, blockedReason, throttle }: SharedApi): object {

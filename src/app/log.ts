@@ -7,7 +7,8 @@ export function openProcessLog(
   { format, level }: LogConfig,
   stream: { isTTY?: boolean },
   fd: 1 | 2,
+  colours = false,
 ): Log & AsyncDisposable {
   const pretty = format === null ? stream.isTTY === true : format === "pretty";
-  return openLog({ level, pretty, fd });
+  return openLog({ level, pretty, colours, fd });
 }

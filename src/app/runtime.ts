@@ -2,9 +2,14 @@ import { randomBytes } from "node:crypto";
 import { type Config, configFingerprint } from "../config/config.ts";
 import { systemClock, systemRandom } from "../io/clock.ts";
 import { customBackend } from "../io/custom-backend/custom-backend.ts";
+import type { OnCall } from "../io/http/observed.ts";
+import type { PoolUse } from "../io/postgres/connection/pool.ts";
 import { PostgresLease } from "../io/postgres/leadership/lease.ts";
 import { RedisLease } from "../io/redis/lease.ts";
 import { cronSchedule } from "../io/schedule.ts";
+import { OpenTelemetry } from "../io/tracing.ts";
+import type { FigureReads } from "../watchdog/figure-ports.ts";
+import type { JournalReader } from "../watchdog/journal-ports.ts";
 import type { LeadDeps } from "../watchdog/lead/model.ts";
 import type { Backend, Lease, Log, Schedule } from "../watchdog/ports.ts";
 import type { WorkerOptions } from "../watchdog/worker/worker.ts";
@@ -23,9 +28,12 @@ export interface ProcessFacts {
 /** Everything the work needs, opened; closing it closes what was opened last first. */
 export interface Runtime extends AsyncDisposable {
   readonly deps: Omit<LeadDeps, "watch">;
+  readonly reader: JournalReader;
   readonly schedule: Schedule;
   readonly options: WorkerOptions;
   readonly build: Build;
+  readonly figures: FigureReads;
+  readonly poolUse: () => PoolUse;
 }
 
 export interface RuntimeExtras {
@@ -33,6 +41,10 @@ export interface RuntimeExtras {
   readonly backend?: Backend | undefined;
   /** Called each time that some 16 MiB of answers have come in and are garbage by now. */
   readonly onBulk?: (() => void) | undefined;
+  /** Nothing is going to be written, as with the mode `observe`. */
+  readonly observes?: boolean | undefined;
+  /** Told of every call to the configured backend. */
+  readonly onCall?: OnCall | undefined;
 }
 
 /** Opens nothing that could fail because something is away: connections come with the first use. */
@@ -40,27 +52,36 @@ export function openRuntime(
   config: Config,
   facts: ProcessFacts,
   log: Log,
-  { backend: own, onBulk }: RuntimeExtras = {},
+  { backend: own, onBulk, onCall, observes = config.mode === "observe" }: RuntimeExtras = {},
 ): Runtime {
   const resources = new AsyncDisposableStack();
-  const { store, leadership, journal } = resources.use(openPostgres(config.database, log));
+  const { store, leadership, journal, fleet, reader, figures, poolUse } = resources.use(
+    openPostgres(config.database, log, observes ? "read" : "write"),
+  );
   const lease = resources.use(openLease(config, log));
   const { verifyTimeoutMs } = config.sweep;
+  const tracing = new OpenTelemetry(facts.version, log);
+  // The process may end right after.
+  resources.defer(() => tracing.flush());
   const backend = own
     ? customBackend(own, { log, clock: systemClock, verifyTimeoutMs })
-    : resources.use(openBackend(config, log, onBulk));
+    : resources.use(openBackend(config, log, onBulk, onCall, tracing));
   const clock = systemClock;
   const random = systemRandom;
   const holder = `${facts.hostname}/${facts.pid}/${randomBytes(2).toString("hex")}`;
+  const build = {
+    version: facts.version,
+    node: facts.nodeVersion,
+    fingerprint: configFingerprint(config),
+  };
   return {
-    deps: { store, leadership, journal, lease, backend, clock, random, log },
+    deps: { store, leadership, journal, fleet, lease, backend, clock, random, log, tracing },
+    reader,
+    figures,
+    poolUse,
     schedule: cronSchedule(config.schedule.pattern, clock),
-    options: workerOptions(config, holder),
-    build: {
-      version: facts.version,
-      node: facts.nodeVersion,
-      fingerprint: configFingerprint(config),
-    },
+    options: { ...workerOptions(config, holder), ...build, observes },
+    build,
     [Symbol.asyncDispose]: () => resources.disposeAsync(),
   };
 }
@@ -90,7 +111,10 @@ function openLease({ redis, database: options, lease }: Config, log: Log): Lease
 const PROGRESS_TIMEOUT_MS = 60_000;
 const CLEANUP_TAIL_MS = 30_000;
 
-function workerOptions(config: Config, holder: string): WorkerOptions {
+function workerOptions(
+  config: Config,
+  holder: string,
+): Omit<WorkerOptions, "observes" | "version" | "fingerprint"> {
   const { apiConcurrency, verifyTimeoutMs, ...sweep } = config.sweep;
   const { journalRetentionMs, ...delays } = config.cleanup;
   const policy = { ...config.verdict, unverifiableAfterMs: config.guard.unverifiableAfterMs };

@@ -1,4 +1,5 @@
 /** What was asked for on the command line. */
+import type { Basis } from "../rules/model.ts";
 
 export type Output = "human" | "json" | "github";
 
@@ -21,8 +22,62 @@ export interface MigrateCommand {
   readonly withHostTables: boolean;
 }
 
+export interface DoctorCommand {
+  readonly name: "doctor";
+  readonly json: boolean;
+}
+
+export interface ConfigCommand {
+  readonly name: "config";
+  readonly json: boolean;
+}
+
+export interface PauseCommand {
+  readonly name: "pause";
+  readonly forMs: number;
+  /** On one line. */
+  readonly reason: string;
+  /** Who says so; `null`: the user of the process. */
+  readonly by: string | null;
+}
+
+export interface ResumeCommand {
+  readonly name: "resume";
+  readonly by: string | null;
+}
+
+export interface StatusCommand {
+  readonly name: "status";
+  readonly json: boolean;
+}
+
+export interface HistoryCommand {
+  readonly name: "history";
+  /** `null` where it does not matter. */
+  readonly runId: string | null;
+  readonly sinceMs: number | null;
+  readonly basis: Basis | null;
+  readonly outcome: "COMPLETED" | "FAILED" | null;
+  readonly overturned: boolean;
+  readonly limit: number;
+  readonly json: boolean;
+}
+
+export interface ExplainCommand {
+  readonly name: "explain";
+  readonly runId: string;
+  readonly json: boolean;
+}
+
 export type Command =
   | { readonly name: "run" }
   | { readonly name: "healthcheck" }
+  | DoctorCommand
+  | ConfigCommand
   | OnceCommand
-  | MigrateCommand;
+  | MigrateCommand
+  | PauseCommand
+  | ResumeCommand
+  | StatusCommand
+  | HistoryCommand
+  | ExplainCommand;

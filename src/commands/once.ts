@@ -2,28 +2,31 @@ import { youngCollector } from "../app/heap.ts";
 import { openProcessLog } from "../app/log.ts";
 import { openRuntime, type Runtime } from "../app/runtime.ts";
 import { parseConfig } from "../config/config.ts";
-import { githubReport, githubSummary } from "../report/github.ts";
-import { humanReport } from "../report/human.ts";
-import { jsonReport } from "../report/json.ts";
+import { wantsColours } from "../report/colours.ts";
 import { noProgress, type Progress, progressBar } from "../report/progress.ts";
-import { exitCodeUntold, type SweepEnd } from "../rules/exit-code.ts";
+import type { SweepEnd } from "../rules/exit-code.ts";
+import { clockProblem } from "../rules/health.ts";
 import { leaseKeyOf } from "../rules/lease-key.ts";
-import type { SweepReport } from "../rules/report.ts";
+import type { SweepReport, Waiting } from "../rules/report.ts";
 import {
   endOf,
   LeaseUnavailableError,
   StoreSchemaError,
   StoreUnavailableError,
+  saidBy,
 } from "../watchdog/errors.ts";
+import type { LeaseHeld } from "../watchdog/lead/acquire.ts";
 import { dryRunSweep } from "../watchdog/lead/dry-run.ts";
 import { leadSweep } from "../watchdog/lead/lead-sweep.ts";
 import type { LeadResult } from "../watchdog/lead/model.ts";
 import type { Log } from "../watchdog/ports.ts";
-import type { LeadershipView } from "../watchdog/store-ports.ts";
+import { quietLog } from "../watchdog/quiet-log.ts";
+import { type LeadershipView, skewOf } from "../watchdog/store-ports.ts";
 import type { SweepRequest, SweepWatch } from "../watchdog/sweep/model.ts";
 import { makeReport } from "../watchdog/sweep/report.ts";
 import type { OnceCommand } from "./command.ts";
 import type { ProcessContext } from "./process-context.ts";
+import { tellReport } from "./told.ts";
 
 /**
  * One sweep. Prints its report to stdout, whatever came of it.
@@ -33,22 +36,26 @@ import type { ProcessContext } from "./process-context.ts";
  */
 export async function once(
   context: ProcessContext,
-  command: OnceCommand,
+  asked: OnceCommand,
   signal: AbortSignal,
 ): Promise<number> {
   const { env, readFile, stderr } = context;
   const { config, warnings } = parseConfig(env, readFile);
-  await using log = openProcessLog(config.log, stderr, 2);
+  await using log = openProcessLog(config.log, stderr, 2, wantsColours(stderr, env));
   for (const warning of warnings) log.warn({}, warning);
+  const command = { ...asked, dryRun: asked.dryRun || config.mode === "observe" };
 
   signal.addEventListener("abort", () => log.info({}, "stopping, writes in flight end first"));
-  await using runtime = openRuntime(config, context, log, { onBulk: youngCollector() });
+  await using runtime = openRuntime(config, context, log, {
+    onBulk: youngCollector(),
+    observes: command.dryRun,
+  });
   const showsBar = command.output === "human" && stderr.isTTY;
   const progress = showsBar ? progressBar(stderr) : noProgress;
   try {
     const report = await sweepOnce(runtime, command, progress, log, signal);
     progress.stop();
-    return print(context, command, report);
+    return tellReport(context, command.output, report);
   } finally {
     progress.stop();
   }
@@ -66,8 +73,15 @@ async function sweepOnce(
   let installation = "*";
   const onLeadership = (view: LeadershipView) => {
     installation = view.installation;
+    const clock = clockProblem("Postgres", skewOf(view, runtime.deps.clock.now()));
+    if (clock !== null) log.warn({}, clock);
   };
-  const deps = { ...runtime.deps, watch: { ...watchFor(progress, command), onLeadership } };
+  const deps = {
+    ...runtime.deps,
+    // On a terminal the report tells of the runs, and lines would break the bar.
+    log: progress === noProgress ? log : quietLog(log),
+    watch: { ...watchFor(progress, command), onLeadership },
+  };
   const intervalMs = schedule.intervalMs();
   const request: SweepRequest = { trigger: "once", intervalMs, runIds, limit, overrideReason };
   try {
@@ -82,43 +96,63 @@ async function sweepOnce(
       if (result.kind === "swept") return result.report;
       const leftMs = waitUntilMs - deps.clock.monotonicMs();
       if (result.kind !== "lease-held" || leftMs <= 0) {
-        return refused(runtime, result, installation, log);
+        return await refused(runtime, result, installation, log);
       }
       if (attempt === 1) log.info(result, "waiting for the lease");
       await deps.clock.sleep(Math.min(LOOK_AGAIN_MS, leftMs), signal);
     }
   } catch (error) {
     const end = whyNothing(error, signal);
-    if (end.kind !== "interrupted") log.error({ err: error }, "nothing was swept");
-    return emptyReport(runtime, command.dryRun, end);
+    if (end.kind === "interrupted") return emptyReport(runtime, command.dryRun, end);
+    log.error({ err: error }, "nothing was swept");
+    return emptyReport(
+      runtime,
+      command.dryRun,
+      end,
+      `${whoFailed(runtime, error)}${saidBy(error)}`,
+    );
   }
 }
 
 /** Somebody else may be done long before the lease would run out. */
 const LOOK_AGAIN_MS = 1000;
 
-function refused(
+async function refused(
   runtime: Runtime,
   result: Exclude<LeadResult, { kind: "swept" }>,
   installation: string,
   log: Log,
-): SweepReport {
+): Promise<SweepReport> {
   if (result.kind === "other-lease-kind") {
     throw new StoreSchemaError(
       `other workers of this database use the ${result.noted} lease: give all of them the same REDIS_URL, or none`,
     );
   }
-  if (result.kind === "lease-held") {
-    const { holder, expiresInMs } = result;
-    log.warn({ holder, expiresInMs }, "another worker holds the lease");
-    if (expiresInMs === null) {
-      log.error(
-        { holder, key: leaseKeyOf(installation) },
-        "the lease has no expiry, delete its key",
-      );
-    }
+  if (result.kind === "paused") {
+    log.warn(result.pause, "paused, nothing is swept");
+    const waiting = await runtime.deps.store.waiting().catch(() => null);
+    return emptyReport(runtime, false, result, undefined, waiting);
   }
-  return emptyReport(runtime, false, { kind: "lease-held" });
+  if (result.kind === "already-swept") return emptyReport(runtime, false, { kind: "lease-held" });
+  const { holder, expiresInMs } = result;
+  const key = leaseKeyOf(installation);
+  log.warn({ holder, expiresInMs }, "another worker holds the lease");
+  if (expiresInMs === null) log.error({ holder, key }, "the lease has no expiry, delete its key");
+  const waiting = await runtime.deps.store.waiting().catch(() => null);
+  return emptyReport(runtime, false, { kind: "lease-held" }, whoHolds(result, key), waiting);
+}
+
+function whoHolds({ holder, expiresInMs }: LeaseHeld, key: string): string {
+  const who = `another worker holds the lease${holder === null ? "" : `: ${holder}`}`;
+  if (expiresInMs === null) return `${who}, its key ${key} has no expiry: delete it`;
+  if (expiresInMs === 0) return "another worker held the lease, it is free again";
+  return `${who}, for up to ${Math.ceil(expiresInMs / 1000)} s unless it renews it`;
+}
+
+function whoFailed({ deps }: Runtime, error: unknown): string {
+  if (error instanceof StoreUnavailableError) return "Postgres: ";
+  if (!(error instanceof LeaseUnavailableError)) return "";
+  return deps.lease.kind === "redis" ? "Redis: " : "Postgres: ";
 }
 
 function whyNothing(error: unknown, signal: AbortSignal): SweepEnd {
@@ -130,7 +164,13 @@ function whyNothing(error: unknown, signal: AbortSignal): SweepEnd {
   return { kind: "failed" };
 }
 
-function emptyReport({ deps, options }: Runtime, dryRun: boolean, end: SweepEnd): SweepReport {
+function emptyReport(
+  { deps, options }: Runtime,
+  dryRun: boolean,
+  end: SweepEnd,
+  failure?: string,
+  waiting: Waiting | null = null,
+): SweepReport {
   return makeReport({
     end,
     dryRun,
@@ -139,6 +179,8 @@ function emptyReport({ deps, options }: Runtime, dryRun: boolean, end: SweepEnd)
     epoch: null,
     startedAtMs: deps.clock.now().getTime(),
     durationMs: 0,
+    waiting,
+    ...(failure === undefined ? {} : { failure }),
   });
 }
 
@@ -150,33 +192,4 @@ function watchFor(progress: Progress, { runIds, limit }: OnceCommand): SweepWatc
     },
     onOutcome: () => progress.advance(),
   };
-}
-
-/** @returns the exit code: of the report, unless a part of it could not be written. */
-function print(
-  { stdout, stderr, env, appendFile }: ProcessContext,
-  { output }: OnceCommand,
-  report: SweepReport,
-): number {
-  switch (output) {
-    case "human":
-      stdout.write(humanReport(report));
-      return report.exitCode;
-    case "json":
-      stdout.write(jsonReport(report));
-      return report.exitCode;
-    case "github":
-      stdout.write(githubReport(report));
-  }
-  try {
-    const summaryPath = env["GITHUB_STEP_SUMMARY"];
-    if (summaryPath) appendFile(summaryPath, githubSummary(report));
-    return report.exitCode;
-  } catch (error) {
-    const why = error instanceof Error ? error.message : String(error);
-    stderr.write(
-      `run-watchdog: the summary could not be written to GITHUB_STEP_SUMMARY: ${why} (the sweep itself ended with exit code ${report.exitCode})\n`,
-    );
-    return exitCodeUntold(report.exitCode);
-  }
 }

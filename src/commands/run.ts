@@ -1,9 +1,13 @@
 import { openHealth } from "../app/health.ts";
 import { youngCollector } from "../app/heap.ts";
 import { openProcessLog } from "../app/log.ts";
+import { workerMetrics } from "../app/metrics.ts";
 import { openRuntime } from "../app/runtime.ts";
 import { parseConfig } from "../config/config.ts";
+import { wantsColours } from "../report/colours.ts";
+import { statusPage } from "../report/page/page.ts";
 import { Worker } from "../watchdog/worker/worker.ts";
+import type { WorkerFacts } from "../watchdog/worker/worker-status.ts";
 import type { ProcessContext } from "./process-context.ts";
 
 /**
@@ -14,18 +18,28 @@ import type { ProcessContext } from "./process-context.ts";
 export async function run(context: ProcessContext, signal: AbortSignal): Promise<number> {
   const { env, readFile, stdout } = context;
   const { config, warnings } = parseConfig(env, readFile);
-  await using log = openProcessLog(config.log, stdout, 1);
+  await using log = openProcessLog(config.log, stdout, 1, wantsColours(stdout, env));
   for (const warning of warnings) log.warn({}, warning);
 
-  await using runtime = openRuntime(config, context, log, { onBulk: youngCollector() });
-  const { deps, options, schedule, build } = runtime;
-  const worker = new Worker({ ...deps, schedule }, options);
-  await using health = await openHealth(config, build, () => worker.facts(), log);
+  const metrics = workerMetrics();
+  const { hooks, onCall, contentType } = metrics;
+  await using runtime = openRuntime(config, context, log, { onBulk: youngCollector(), onCall });
+  const { deps, options, schedule, build, figures, poolUse } = runtime;
+  const store = metrics.timed(deps.store, deps.clock);
+  const worker = new Worker({ ...deps, store, schedule, hooks, figures }, options);
+  const page = (facts: WorkerFacts) => statusPage(facts, build);
+  const shown = {
+    contentType,
+    page: () =>
+      metrics.page({ build, facts: worker.facts(), sight: worker.sight(), pool: poolUse() }),
+  };
+  await using health = await openHealth(config, build, () => worker.facts(), page, shown, log);
   log.info(
     {
       holder: options.holder,
       lease: deps.lease.kind,
       backend: deps.backend.name,
+      mode: config.mode,
       schedule: config.schedule.pattern,
       nextSweepAt: schedule.nextAt(),
       health: health?.url ?? "off",

@@ -11,6 +11,7 @@ import { type BackendConfig, readBackend } from "./backend.ts";
 import { type DatabaseConfig, readDatabase } from "./database.ts";
 import { type Env, EnvReader } from "./env/env-reader.ts";
 import { EnvSecret, type ReloadableSecret } from "./env/reloadable-secret.ts";
+import type { VariableName } from "./env/settings.ts";
 import { type HealthConfig, readHealth } from "./health.ts";
 import { checkLeaseRelations, readLease } from "./lease.ts";
 import { type LogConfig, readLog } from "./log.ts";
@@ -32,6 +33,8 @@ export interface Config {
   readonly database: DatabaseConfig;
   /** `null`: the lease is kept in Postgres. */
   readonly redis: ReloadableSecret<RedisEndpoint> | null;
+  /** `observe`: judges, logs and counts, and writes nothing. */
+  readonly mode: "live" | "observe";
   readonly schedule: ScheduleConfig;
   readonly lease: LeaseTiming;
   readonly sweep: SweepConfig;
@@ -78,10 +81,32 @@ export function parseConfig(
   options: ParseOptions = {},
 ): Parsed<Config> {
   const reader = new EnvReader(env, readFile);
+  return finished(reader, readConfig(reader, options));
+}
+
+/** Everything that was found, for whoever shows it: with problems there is no configuration, but all else is known. */
+export interface ExaminedConfig {
+  readonly config: Config | null;
+  readonly problems: readonly string[];
+  readonly warnings: readonly string[];
+  /** The variables that were asked for. */
+  readonly asked: ReadonlySet<VariableName>;
+}
+
+/** As `parseConfig`, and does not throw. */
+export function examineConfig(env: Env, readFile: (path: string) => string): ExaminedConfig {
+  const reader = new EnvReader(env, readFile);
+  const config = readConfig(reader, {});
+  const { problems, warnings, asked } = reader;
+  return { config: problems.length > 0 ? null : frozen(config), problems, warnings, asked };
+}
+
+function readConfig(reader: EnvReader, options: ParseOptions): Config {
   const isOwn = options.backend === "own";
   const config: Config = {
     database: readDatabase(reader),
     redis: readRedis(reader),
+    mode: reader.choice("WATCHDOG_MODE"),
     schedule: readSchedule(reader),
     lease: readLease(reader),
     sweep: readSweep(reader),
@@ -96,7 +121,7 @@ export function parseConfig(
   checkLeaseRelations(reader, config.lease);
   warnWhenTicksMissDeferredRuns(reader, config);
   reader.checkNames();
-  return finished(reader, config);
+  return config;
 }
 
 /**

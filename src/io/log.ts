@@ -9,6 +9,8 @@ export interface LogOptions {
   /** pino's names, or `silent`. */
   readonly level: string;
   readonly pretty: boolean;
+  /** For readable lines only. */
+  readonly colours: boolean;
   /** File descriptor: 1 for stdout, 2 for stderr. */
   readonly fd: 1 | 2;
 }
@@ -19,7 +21,12 @@ export interface LogOptions {
  */
 export function openLog(options: LogOptions): Logger & AsyncDisposable {
   const formatted = options.pretty
-    ? prettyFactory({ translateTime: "SYS:HH:MM:ss.l" })
+    ? prettyFactory({
+        translateTime: "SYS:HH:MM:ss.l",
+        colorize: options.colours,
+        singleLine: true,
+        errorLikeObjectKeys: [],
+      })
     : (line: string) => line;
   const sink = new LogSink(options.fd, (dropped) => {
     // Whatever the level: who reads a log must know what it lacks.

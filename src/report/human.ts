@@ -1,104 +1,193 @@
 import type { Action } from "../rules/model.ts";
-import type { RunOutcome, SweepCounts, SweepReport } from "../rules/report.ts";
+import { remedyFor } from "../rules/remedy.ts";
+import type { SweepCounts, SweepReport, SweepStatus } from "../rules/report.ts";
+import { groupRuns, type RunGroup, whatHappened } from "./groups.ts";
+import { type Paint, plain, type Tone } from "./paint.ts";
+import { nothingDue, unfinished, untold } from "./waiting-words.ts";
+import { count, counted, duration, wrapped } from "./words.ts";
 
-const MAX_RUNS_SHOWN = 40;
+/** One group may be all that is wrong: a few of its runs are enough to look at. */
+const MAX_RUNS_SHOWN = 6;
+const MAX_GROUPS_SHOWN = 20;
 
-/** For people: what happened in one line, then counts, then the runs that were ended or need a look. */
-export function humanReport(report: SweepReport): string {
-  const lines = [headline(report)];
-  lines.push(...countLines(report.counts));
-  const { done, pending, abandoned } = report.cleanups;
-  if (done + pending + abandoned > 0) {
-    lines.push(`  sandboxes     ${done} deleted, ${pending} pending, ${abandoned} abandoned`);
+/** For people, at most 80 columns: what happened in one line, then counts, then the runs by what became of them. */
+export function humanReport(report: SweepReport, paint: Paint = plain): string {
+  const { dryRun } = report;
+  const tone = toneOf(report.status);
+  const lines = wrapped(headline(report), 0, 2).map((line) => paint(tone, line));
+  lines.push(...countLines(report, paint));
+  const groups = groupRuns(report.runs);
+  for (const group of groups.slice(0, MAX_GROUPS_SHOWN)) {
+    lines.push("", ...groupLines(group, dryRun, paint));
   }
-  if (report.counts.held > 0) lines.push("", ...HELD);
-  const shown = worthShowing(report.runs);
-  if (shown.length > 0) lines.push("", ...shown.slice(0, MAX_RUNS_SHOWN).map(runLine));
-  const more = shown.length - MAX_RUNS_SHOWN;
-  if (more > 0) lines.push(`  ... and ${more} more (--output json shows up to 1,000)`);
+  const more = groups.length - MAX_GROUPS_SHOWN;
+  if (more > 0) lines.push("", `  and ${counted(more, "more reason")}`);
+  const others = untold(report, groups);
+  if (others.length > 0) lines.push("", ...others.flatMap((other) => wrapped(other, 2, 4)));
+  if (report.status === "held") lines.push("", ...HELD);
+  const leftOut = somethingLeftOut(report, groups);
+  if (leftOut !== null) lines.push("", ...wrapped(leftOut, 2).map((line) => paint("quiet", line)));
   return `${lines.join("\n")}\n`;
 }
 
-/** What is counted, explained for somebody who sees it for the first time. */
-const COUNTED: readonly (readonly [keyof SweepCounts, string, string])[] = [
-  ["completed", "completed", "exit code 0, set to COMPLETED"],
-  ["failed", "failed", "set to FAILED"],
-  ["deferred", "deferred", "alive or starting, asked again later"],
-  ["suspected", "suspected", "looks dead, must be observed again"],
-  ["undetermined", "undetermined", "inconclusive answer, asked again later"],
-  ["lostRace", "lost race", "changed in the meantime, left alone"],
-  ["busy", "busy", "being written by another client, left alone"],
-  ["held", "held", "held back by the guard"],
-  ["skipped", "skipped", "the backend was not asked"],
-  ["errors", "errors", "could not be handled"],
+/** What is counted, explained for somebody who sees it for the first time; what a dry run says comes last. */
+export const COUNTED: readonly (readonly [
+  keyof SweepCounts,
+  name: string,
+  meaning: string,
+  dryMeaning: string,
+])[] = [
+  [
+    "completed",
+    "completed",
+    "exit code 0, set to COMPLETED",
+    "exit code 0, would be set to COMPLETED",
+  ],
+  ["failed", "failed", "set to FAILED", "would be set to FAILED"],
+  [
+    "deferred",
+    "deferred",
+    "alive or starting, asked again later",
+    "alive or starting, would be asked again later",
+  ],
+  [
+    "suspected",
+    "suspected",
+    "looks dead, must be observed again",
+    "looks dead, would have to be observed again",
+  ],
+  [
+    "undetermined",
+    "undetermined",
+    "inconclusive answer, asked again later",
+    "inconclusive answer, would be asked again later",
+  ],
+  [
+    "lostRace",
+    "lost race",
+    "changed in the meantime, left alone",
+    "changed in the meantime, would be left alone",
+  ],
+  [
+    "busy",
+    "busy",
+    "being written by another client, left alone",
+    "being written by another client, would be left alone",
+  ],
+  ["held", "held", "held back by the guard", "would be held back by the guard"],
+  ["skipped", "skipped", "the backend was not asked", "the backend was not asked"],
+  ["errors", "errors", "could not be handled", "could not be handled"],
 ];
 
 const HELD = [
-  "  Held runs stay RUNNING. Check the backend first. If they really are dead, override the guard:",
+  "  Held runs stay RUNNING. Check the backend first. If they really are dead,",
+  "  override the guard:",
   '  run-watchdog once --override-guard "<why they are dead>"',
 ];
 
-function headline(report: SweepReport): string {
+/** The report in one sentence. */
+export function headline(report: SweepReport): string {
   const { counts, durationMs } = report;
-  const took = `${(durationMs / 1000).toFixed(1)} s`;
+  const took = duration(durationMs);
   // Runs that were only named are in no need of anything.
   const stale = counts.stale - counts.skipped;
-  const swept = `swept ${runs(stale)} in ${took}`;
+  const swept = `${report.dryRun ? "judged" : "swept"} ${runs(stale)} in ${took}`;
   const dry = report.dryRun ? "dry run, nothing was written: " : "";
   switch (report.status) {
     case "lease-held":
-      return "nothing was swept: another worker holds the lease";
+      return `nothing was swept: ${report.message ?? "another worker holds the lease"}`;
+    case "paused":
+      return `${stale === 0 ? "nothing was swept" : `stopped after ${took}, ${runs(stale)} handled`}: ${report.message}`;
     case "unavailable":
-      return "nothing was swept: Postgres or the lease store cannot be reached (the log says more)";
+      return `nothing was swept: ${report.message ?? "Postgres or the lease store did not serve"}`;
     case "interrupted":
       return `${dry}stopped by a signal after ${took}, ${runs(counts.stale)} handled, the next sweep does the rest`;
     case "error":
-      return `${dry}the sweep failed after ${took}, ${runs(counts.stale)} handled (the log says why)`;
+      return `${dry}the sweep failed after ${took}, ${runs(counts.stale)} handled: ${report.message ?? "unexpectedly"}`;
     case "ok":
-      return `${dry}${stale === 0 ? `no stale runs found in ${took}` : swept}`;
     case "partial":
-      return `${dry}${swept}, ${whatIsMissing(counts)}`;
-    case "held":
-      return `${dry}${swept}, ${counts.held} held back by the guard`;
+    case "held": {
+      const found = stale > 0 ? swept : (nothingDue(report) ?? `no stale runs found in ${took}`);
+      return `${dry}${found}${unfinished(report)}`;
+    }
   }
 }
 
-function whatIsMissing({ errors, skipped }: SweepCounts): string {
-  if (errors > 0) return `${errors} could not be handled`;
-  return skipped > 0 ? `${skipped} skipped` : "no answer from the backend could be used";
-}
-
-function countLines(counts: SweepCounts): readonly string[] {
-  return COUNTED.filter(([key]) => counts[key] > 0).map(
-    ([key, name, meaning]) => `  ${name.padEnd(13)} ${String(counts[key]).padEnd(6)} ${meaning}`,
+function countLines({ counts, cleanups, dryRun }: SweepReport, paint: Paint): readonly string[] {
+  const lines = COUNTED.filter(([key]) => counts[key] > 0).map(
+    ([key, name, did, would]) =>
+      `  ${name.padEnd(13)} ${count(counts[key]).padStart(6)}  ${paint("quiet", dryRun ? would : did)}`,
   );
+  const { done, pending, abandoned } = cleanups;
+  if (done + pending + abandoned > 0) {
+    const cleaned = `deleted, ${count(pending)} pending, ${count(abandoned)} abandoned`;
+    lines.push(
+      `  ${"sandboxes".padEnd(13)} ${count(done).padStart(6)}  ${paint("quiet", cleaned)}`,
+    );
+  }
+  return lines;
 }
 
-/** What somebody has to look at comes first, whatever the order in which runs ended. */
-const SHOWN: readonly Action[] = [
-  "error",
-  "held",
-  "undetermined",
-  "skipped",
-  "suspected",
-  "failed",
-  "completed",
-];
-
-function worthShowing(outcomes: readonly RunOutcome[]): readonly RunOutcome[] {
-  return outcomes
-    .filter(({ action }) => SHOWN.includes(action))
-    .toSorted((a, b) => SHOWN.indexOf(a.action) - SHOWN.indexOf(b.action));
+function groupLines(group: RunGroup, dryRun: boolean, paint: Paint): readonly string[] {
+  const what = `${count(group.runIds.length)} ${whatHappened(group.action, dryRun)}`;
+  const [first = "", ...rest] = wrapped(group.why === "" ? what : `${what}: ${group.why}`, 2, 4);
+  const shown = group.runIds.slice(0, MAX_RUNS_SHOWN);
+  const more = group.runIds.length - shown.length;
+  return [
+    first.replace(what, () => paint(TONES[group.action], what)),
+    ...rest,
+    ...remedyLines(group),
+    // As many as fit, and each of them whole: ids are there to be copied.
+    ...wrapped(shown.join("  "), 4),
+    ...(more > 0 ? [paint("quiet", `    and ${count(more)} more`)] : []),
+  ];
 }
 
-function runLine({ runId, action, basis, reason, verifyMs }: RunOutcome): string {
-  const why = [reason, basis === "presumption" ? "presumed" : null].filter((part) => part !== null);
-  const took = verifyMs === null ? "" : `${verifyMs} ms`;
-  // One line each: a reader such as GitHub takes commands from the start of a line.
-  const text = why.join(", ").replace(/\p{Cc}+/gu, " ");
-  return `  ${runId}  ${action.padEnd(12)} ${took.padStart(8)}  ${text}`.trimEnd();
+function remedyLines({ cause }: RunGroup): readonly string[] {
+  const remedy = cause === null ? null : remedyFor(cause);
+  return remedy === null ? [] : wrapped(`what to do: ${remedy}`, 4, 6);
 }
 
-function runs(count: number): string {
-  return count === 1 ? "1 stale run" : `${count} stale runs`;
+const TONES: Readonly<Record<Action, Tone>> = {
+  error: "bad",
+  held: "look",
+  undetermined: "look",
+  skipped: "look",
+  suspected: "look",
+  failed: "good",
+  completed: "good",
+  deferred: "quiet",
+  "lost-race": "quiet",
+  busy: "quiet",
+};
+
+function somethingLeftOut(report: SweepReport, groups: readonly RunGroup[]): string | null {
+  if (report.runsOmitted > 0) {
+    const listed = counted(report.runs.length, "run");
+    return `Reasons are those of the first ${listed}; --output json lists their ids.`;
+  }
+  const isWhole =
+    groups.length <= MAX_GROUPS_SHOWN &&
+    groups.every(({ runIds }) => runIds.length <= MAX_RUNS_SHOWN);
+  return isWhole ? null : "--output json lists up to 1,000 runs.";
+}
+
+function toneOf(status: SweepStatus): Tone {
+  switch (status) {
+    case "ok":
+      return "good";
+    case "error":
+    case "unavailable":
+      return "bad";
+    case "partial":
+    case "held":
+    case "lease-held":
+    case "paused":
+    case "interrupted":
+      return "look";
+  }
+}
+
+function runs(number: number): string {
+  return counted(number, "stale run");
 }

@@ -68,15 +68,23 @@ export function decide<T>(
   return { apply, hold, reason };
 }
 
-export function isMassFailure(
-  { presumed, answered }: GuardScene,
+export function isMassFailure(scene: GuardScene, policy: GuardPolicy): boolean {
+  return scene.presumed > mostNormal(scene, policy);
+}
+
+/** More presumptions than this are a mass failure. */
+export function mostNormal(
+  { answered }: Pick<GuardScene, "answered">,
   { min, ratio }: GuardPolicy,
-): boolean {
-  return presumed > Math.max(min, ratio * answered);
+): number {
+  return Math.max(min, ratio * answered);
 }
 
 /** Grows with the fleet: in a large one more runs get lost every hour although nothing is wrong. */
-function hourlyCap({ provenLastHour }: GuardScene, { perHour, ratio }: GuardPolicy): number {
+export function hourlyCap(
+  { provenLastHour }: Pick<GuardScene, "provenLastHour">,
+  { perHour, ratio }: GuardPolicy,
+): number {
   return Math.max(perHour, Math.floor(ratio * provenLastHour));
 }
 

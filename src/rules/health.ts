@@ -1,4 +1,7 @@
 /** What the process tells about itself. Pure: from facts in memory to answers. Times are monotonic milliseconds. */
+import { whatIsWrong } from "./cause.ts";
+import { isInForce, type Pause, pauseText } from "./fleet/pause.ts";
+import type { Waiting } from "./report.ts";
 
 export type DependencyStatus = "unknown" | "ok" | { readonly problem: string };
 
@@ -23,6 +26,10 @@ export interface HealthFacts {
   readonly progressAtMs: number | null;
   readonly verifyTimeoutMs: number;
   readonly fleet: FleetFacts | null;
+  /** The last one as of now, also when it is over; `null` when there never was one. */
+  readonly lastPause: Pause | null;
+  /** Nothing is written: this worker only shows what it would do. */
+  readonly observes: boolean;
   /** The leadership row names workers with this other kind of lease. */
   readonly otherLeaseKind: string | null;
   /** The key of a lease that has no expiry and will never become free; `null` when there is none. */
@@ -33,8 +40,12 @@ export interface HealthFacts {
   readonly heldFor: string | null;
   /** Why the shared API is not asked now; `null` when it is. */
   readonly apiRefusal: string | null;
-  /** Runs whose handling failed at the last attempt, as the last sweep found them when it began. */
-  readonly failingRuns: number;
+  /** Runs that wait for their next look, as the database shows them to every replica; `null` before the first read. */
+  readonly waiting: Waiting | null;
+  /** What ended the last sweep, if it was our own and failed. */
+  readonly lastFailure: string | null;
+  /** How far the clock of Postgres is ahead of ours; `null` before it was read. */
+  readonly clockSkewMs: number | null;
   /** Runs that were suspected or held here and that another watchdog has ended since; 0 when there was none lately. */
   readonly endedElsewhere: number;
 }
@@ -92,18 +103,19 @@ export function health(facts: HealthFacts): Health {
     );
   }
   const degraded = [...readiness(facts).reasons];
+  if (isInForce(facts.lastPause)) degraded.push(pauseText(facts.lastPause));
+  if (facts.observes) {
+    degraded.push("observing: nothing is written, because WATCHDOG_MODE is observe");
+  }
   if (facts.otherLeaseKind !== null) {
     degraded.push(
       `other workers use the ${facts.otherLeaseKind} lease: give all of them the same REDIS_URL, or none`,
     );
   }
-  degraded.push(...sweepProblems(facts.lastSweep, facts.heldFor));
+  degraded.push(...sweepProblems(facts));
   if (facts.apiRefusal !== null) degraded.push(`the backend is not asked: ${facts.apiRefusal}`);
-  if (facts.failingRuns > 0) {
-    degraded.push(
-      `runs that cannot be handled: ${facts.failingRuns}, watchdog.suspicions.error_cause says why`,
-    );
-  }
+  const clock = facts.clockSkewMs === null ? null : clockProblem("Postgres", facts.clockSkewMs);
+  if (clock !== null) degraded.push(clock);
   if (facts.endedElsewhere > 0) {
     degraded.push(
       `another watchdog ends runs: ${facts.endedElsewhere} that were suspected or held here, in the last hour`,
@@ -115,27 +127,48 @@ export function health(facts: HealthFacts): Health {
 
 /**
  * Neither finish nor progress, as far as the fleet's row told. Where there never was any, or the row could not be read
- * yet, the start of the process counts; a restart alone must not make an outage look mended.
+ * yet, the start of the process counts; a restart alone must not make an outage look mended. While it was paused nobody
+ * was to sweep.
  */
-function nobodyHasSwept(facts: HealthFacts): boolean {
-  const { nowMs, startedAtMs, fleet } = facts;
+export function nobodyHasSwept(facts: HealthFacts): boolean {
+  const { nowMs, startedAtMs, fleet, lastPause } = facts;
   const agesMs = [fleet?.sinceFinishMs, fleet?.sinceProgressMs].filter((age) => age != null);
   const lastAtMs =
     fleet === null || agesMs.length === 0 ? startedAtMs : fleet.seenAtMs - Math.min(...agesMs);
-  return nowMs - lastAtMs > facts.patienceMs;
+  const pausedUntilMs = lastPause === null ? lastAtMs : nowMs + lastPause.leftMs;
+  return nowMs - Math.max(lastAtMs, pausedUntilMs) > facts.patienceMs;
 }
 
-function sweepProblems(lastSweep: string | null, heldFor: string | null): readonly string[] {
-  switch (lastSweep) {
-    case "error":
-      return ["the last sweep failed, the log says why"];
-    case "partial":
-      return ["the last sweep could not handle some runs, or the backend gave no usable answer"];
-    case "held":
-      return [`holding: ${heldFor ?? "the guard did not let verdicts through"}`];
-    default:
-      return [];
-  }
+/** The runs themselves, until they are judged; before they were counted, what the last sweep came to. */
+function sweepProblems({
+  lastSweep,
+  lastFailure,
+  heldFor,
+  waiting,
+}: HealthFacts): readonly string[] {
+  const failed =
+    lastSweep === "error" ? [`the last sweep failed: ${lastFailure ?? "unexpectedly"}`] : [];
+  const isHolding = waiting === null ? lastSweep === "held" : waiting.held > 0;
+  const holding = isHolding
+    ? [`holding: ${heldFor ?? "the guard did not let verdicts through"}`]
+    : [];
+  if (waiting !== null) return [...failed, ...holding, ...whatIsWrong(waiting)];
+  if (lastSweep !== "partial") return [...failed, ...holding];
+  return ["the last sweep could not handle some runs, or the backend gave no usable answer"];
+}
+
+/** Reading a clock takes a moment, and clocks that are kept well differ by less. */
+const CLOCK_SLACK_MS = 5000;
+
+/**
+ * What to say of a clock that is off; `null` for one that is not. Nothing is decided by it: it makes logs hard to read.
+ *
+ * @param skewMs how far it is ahead of ours.
+ */
+export function clockProblem(whose: string, skewMs: number): string | null {
+  if (Math.abs(skewMs) <= CLOCK_SLACK_MS) return null;
+  const direction = skewMs > 0 ? "ahead of" : "behind";
+  return `the clock of ${whose} is ${seconds(Math.abs(skewMs))} ${direction} this worker's, check their time service`;
 }
 
 function dependencyProblems(name: string, status: DependencyStatus): readonly string[] {

@@ -11,6 +11,8 @@ export interface RunSnapshot {
   readonly stale: boolean;
   /** As PostgreSQL writes it into JSON, with microseconds: guards compare it exactly. */
   readonly timeoutAt: string | null;
+  /** The deadline that it had before anybody deferred it, Unix milliseconds with fractions. */
+  readonly firstDeadlineMs: number;
   readonly sandboxId: string | null;
   readonly bashCommandId: string | null;
   /** `coalesce(started_at, created_at)`, written like `timeoutAt`: which attempt it is that the row is about. */

@@ -9,6 +9,8 @@ export interface SuspicionChange {
   readonly observed: boolean;
   /** Inconclusive answers in a row; 0 ends the series. */
   readonly unknownTimes: number;
+  /** Why the last answer was inconclusive, in fixed vocabulary; `null` when it was not. */
+  readonly unknownCause: string | null;
   /** The guard holds the verdict back, since the first time it did. */
   readonly held: boolean;
 }
@@ -19,6 +21,7 @@ export const CLEARED: SuspicionChange = {
   presumedReason: null,
   observed: false,
   unknownTimes: 0,
+  unknownCause: null,
   held: false,
 };
 
@@ -35,9 +38,15 @@ export function observation(
 }
 
 /** An inconclusive answer neither counts as an observation nor clears one. */
-export function inconclusive(before: Suspicion | null): SuspicionChange {
+export function inconclusive(before: Suspicion | null, unknownCause: string): SuspicionChange {
   const { presumedTimes, presumedReason, unknownTimes } = before ?? CLEARED;
-  return { ...CLEARED, presumedTimes, presumedReason, unknownTimes: unknownTimes + 1 };
+  return {
+    ...CLEARED,
+    presumedTimes,
+    presumedReason,
+    unknownTimes: unknownTimes + 1,
+    unknownCause,
+  };
 }
 
 const SHIELD_MARGIN_MS = 60_000;

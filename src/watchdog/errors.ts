@@ -19,6 +19,14 @@ export class LateWritesError extends StoreUnavailableError {}
 /** A table, column or privilege is missing, or the schema is older than the program. The message names the remedy. */
 export class StoreSchemaError extends Error {
   override readonly name = "StoreSchemaError";
+  /** The message in parts: one for each thing that is wrong. */
+  readonly problems: readonly string[];
+
+  constructor(message: string | readonly string[], options?: ErrorOptions) {
+    const problems = typeof message === "string" ? [message] : message;
+    super(problems.join("; "), options);
+    this.problems = problems;
+  }
 }
 
 /** The lease store could not be reached, or an answer did not come in time. */
@@ -69,6 +77,22 @@ export function endsTheSweep(error: unknown): boolean {
   );
 }
 
+const NAMED = [
+  StoreUnavailableError,
+  StoreSchemaError,
+  LeaseUnavailableError,
+  LeaseLostError,
+  FencedError,
+  StaleEvidenceError,
+  StopRequestedError,
+] as const;
+
+/** A name that is ours, or OpenTelemetry's word for all others: those may hold anything. */
+export function errorTypeOf(error: unknown): string {
+  const type = NAMED.find((named) => error instanceof named);
+  return type?.name ?? "_OTHER";
+}
+
 /**
  * Does one piece of work whose failure does not keep others from being done.
  *
@@ -88,6 +112,20 @@ export async function isolated(
     if (signal.aborted || (endsTheSweep(error) && !late)) throw error;
     onTrouble(error);
   }
+}
+
+/**
+ * What an error says to whoever reads a report. The message of one that nobody expected may hold anything, so that only
+ * its kind is told.
+ */
+export function saidBy(error: unknown): string {
+  if (!(error instanceof Error)) return "an unexpected error";
+  if (!endsTheSweep(error) && !(error instanceof LeaseUnavailableError)) {
+    return /^\w{1,40}$/.test(error.name) ? `an unexpected ${error.name}` : "an unexpected error";
+  }
+  const { cause } = error;
+  const why = error instanceof LeaseLostError && cause instanceof LeaseUnavailableError;
+  return why ? `${error.message}: ${cause.message}` : error.message;
 }
 
 /** How a sweep ended that threw: because it was asked to stop, or because it could not go on. */

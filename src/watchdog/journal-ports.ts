@@ -1,5 +1,7 @@
 /** What the work needs from the journal, the table of verdicts. The promises of ports.ts hold here as well. */
 import type { CleanupPlan } from "../rules/cleanup/cleanup-plan.ts";
+import type { JournaledVerdict, RunRecord } from "../rules/history/journal.ts";
+import type { Basis } from "../rules/model.ts";
 import type { Fence } from "./ports.ts";
 
 export interface CleanupTask {
@@ -82,6 +84,39 @@ export interface Journal {
    * were due, the oldest first, but not those of kept sandboxes. Returns how many, at most `limit`.
    */
   adoptOverdueStamps(limit: number, fence: Fence): Promise<number>;
+  /**
+   * Notes presumptions of the time given whose run has another end by now: a late callback, or somebody's hand. A run
+   * that is gone, or began anew since, says nothing. Returns how many are new, at most `limit`.
+   */
+  markOverturned(withinMs: number, limit: number, fence: Fence): Promise<number>;
   /** Removes verdicts older than that, except those with something left to do. Returns how many, at most `limit`. */
   prune(olderThanMs: number, limit: number, fence: Fence): Promise<number>;
+}
+
+/** `null` where it does not matter. */
+export interface VerdictQuery {
+  readonly runId: string | null;
+  /** Not older than this. */
+  readonly sinceMs: number | null;
+  readonly basis: Basis | null;
+  readonly outcome: "COMPLETED" | "FAILED" | null;
+  /** Only presumptions whose run has another end by now. */
+  readonly overturned: boolean;
+  readonly limit: number;
+}
+
+export const ALL_VERDICTS = {
+  ...{ runId: null, sinceMs: null, basis: null, outcome: null, overturned: false },
+} as const;
+
+/**
+ * What people ask about the past. SELECT on the tables is enough for it.
+ *
+ * @throws StoreUnavailableError, StoreSchemaError.
+ */
+export interface JournalReader {
+  /** Newest first. Sandboxes that were taken over from the host are no verdicts, and not among them. */
+  verdicts(query: VerdictQuery): Promise<readonly JournaledVerdict[]>;
+  /** @returns `null` when the host has no such run. */
+  run(runId: string, nullDeadlineAfterMs: number): Promise<RunRecord | null>;
 }

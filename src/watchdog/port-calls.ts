@@ -40,6 +40,7 @@ export function withProgress(
 /** A new method does not compile before it is said which of the two it is. */
 const CALLS = {
   backlog: "read",
+  waiting: "read",
   stalePage: "read",
   read: "read",
   guardFacts: "read",

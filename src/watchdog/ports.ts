@@ -53,6 +53,35 @@ export interface Log {
   error(fields: object, message: string): void;
 }
 
+/** Of a span: ids, numbers and fixed words; never an address, a secret or a tenant's text. */
+export type SpanAttributes = Readonly<Record<string, string | number | boolean>>;
+
+export interface SpanStart {
+  readonly name: string;
+  /** `client`: another system is asked, and nothing below is ours to tell; `internal`: there may be spans below it. */
+  readonly kind: "internal" | "client";
+  readonly attributes: SpanAttributes;
+}
+
+export interface SpanEnd {
+  readonly attributes?: SpanAttributes;
+  /** In fixed vocabulary; `null` when the work did what it was for. */
+  readonly errorType: string | null;
+}
+
+export interface Tracer {
+  /**
+   * Does the work inside a span, once, whatever becomes of the span: the result and what is thrown are those of the
+   * work.
+   */
+  span<T>(start: SpanStart, work: () => Promise<T>, endOf: (result: T) => SpanEnd): Promise<T>;
+}
+
+export interface Tracing {
+  /** Looks whether anybody listens; `null` when nobody does. Never rejects. */
+  tracer(): Promise<Tracer | null>;
+}
+
 /** The right to write: an epoch and the trust that it still holds. */
 export interface Fence {
   readonly epoch: number;

@@ -1,5 +1,8 @@
 /** What the work needs from Postgres. The promises of ports.ts hold here as well. */
+
+import type { Pause } from "../rules/fleet/pause.ts";
 import type { RunSnapshot, Trigger, Verdict } from "../rules/model.ts";
+import type { Waiting } from "../rules/report.ts";
 import type { SuspicionChange } from "../rules/suspicion.ts";
 import type { ApiThrottle, Fence, LeaseKind, RunIdName } from "./ports.ts";
 
@@ -61,6 +64,12 @@ export interface Deferral {
   readonly deferMs: number;
   /** From our next look until the deadline that is set, the shield. A deadline is never moved back. */
   readonly shieldMs: number;
+}
+
+/** Of runs that were not asked about. */
+export interface SkippedDeferral extends Deferral {
+  /** Why, by run id, as `notAskedCause` words it; noted where no better cause is. */
+  readonly causes?: Readonly<Record<string, string>>;
 }
 
 export interface DeferWrite extends Deferral {
@@ -127,6 +136,12 @@ export interface GuardFacts {
 export interface RunStore {
   /** All stale runs, counted. */
   backlog(query: StaleQuery): Promise<Backlog>;
+  /**
+   * Runs that an earlier look left RUNNING, with what is known of each as it is now. Needs only SELECT.
+   *
+   * @param after leaves out those whose next look comes before: a sweep at that horizon takes them up.
+   */
+  waiting(after?: Horizon): Promise<Waiting>;
   /** Runs still RUNNING past their deadline at the horizon; at most `limit` a page. */
   stalePage(query: StaleQuery, cursor: PageCursor | null, limit: number): Promise<StalePage>;
   /** `null` when there is no such run. */
@@ -136,7 +151,7 @@ export interface RunStore {
   /** Moves the deadline of a run that stays RUNNING and notes its suspicion, in one statement, under the same guard. */
   defer(write: DeferWrite, fence: Fence): Promise<WriteResult>;
   /**
-   * Defers those of the given runs that are still stale, in one statement, and notes nothing else about them. Rows that
+   * Defers those of the given runs that are still stale, in one statement, and notes nothing but why. Rows that
    * another transaction is writing are left alone, and all of them when Postgres refuses one. Their original deadlines
    * are kept like those of other deferred runs.
    *
@@ -146,7 +161,7 @@ export interface RunStore {
   deferSkipped(
     runIds: readonly string[],
     query: StaleQuery,
-    deferral: Deferral,
+    deferral: SkippedDeferral,
     fence: Fence,
   ): Promise<void>;
   /**
@@ -183,7 +198,14 @@ export interface LeadershipView {
   readonly sinceFinishMs: number | null;
   /** What the last full sweep came to, as its report says it; `null` when there is none. */
   readonly lastStatus: string | null;
+  /** The last one, also when it is over; `null` when there never was one. */
+  readonly lastPause: Pause | null;
   readonly readAt: string;
+}
+
+/** How far the clock of Postgres is ahead of ours, milliseconds; right after the row was read. */
+export function skewOf({ readAt }: LeadershipView, now: Date): number {
+  return Date.parse(readAt) - now.getTime();
 }
 
 export interface EpochRequest {
@@ -209,6 +231,7 @@ export type EpochAnswer =
       /** What the shared API had asked the leader before us for. */
       readonly throttle: ApiThrottle;
     }
+  | { readonly kind: "paused"; readonly pause: Pause }
   | { readonly kind: "already-swept" }
   | { readonly kind: "other-lease-kind"; readonly noted: LeaseKind }
   /** Postgres lease only: the row no longer names us, or the lease has run out. */

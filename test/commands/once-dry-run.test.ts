@@ -67,11 +67,13 @@ describe("once --dry-run", () => {
     expect(parseDocument(stdout)).toMatchObject({ status: "partial", counts: { undetermined: 1 } });
   });
 
-  it("says in words that nothing was written", async () => {
+  it("says in words that nothing was written, and what would be", async () => {
     await using world = await createWorld();
     await seedMixed(world);
     const { stdout } = await onceInProcess(world.env, ["--dry-run"]);
-    expect(stdout).toMatch(/^dry run, nothing was written: swept 4 stale runs in /);
+    expect(stdout).toMatch(/^dry run, nothing was written: judged 4 stale runs in /);
+    expect(stdout).toMatch(/^ {2}1 would be set to COMPLETED: exit_code=0$/m);
+    expect(stdout).not.toMatch(/[^e] set to (COMPLETED|FAILED)/);
   });
 });
 

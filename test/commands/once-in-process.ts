@@ -14,6 +14,8 @@ export interface OnceOptions {
   readonly appendFile?: (path: string, text: string) => void;
   /** Pretends that stderr is a terminal. */
   readonly terminal?: boolean;
+  /** Told everything that has been written to stderr, each time that something is. */
+  readonly onStderr?: (text: string) => void;
 }
 
 /** `run-watchdog once` inside the test's own process, from its arguments to its exit code; it logs nothing. */
@@ -27,7 +29,7 @@ export async function onceInProcess(
     throw new Error(`not a command: ${args.join(" ")}`);
   }
   const stdout = new Captured(false);
-  const stderr = new Captured(options.terminal === true);
+  const stderr = new Captured(options.terminal === true, options.onStderr);
   const files = new Map<string, string>();
   const exitCode = await once(
     {
@@ -55,7 +57,7 @@ class Captured {
   text = "";
   readonly stream: NodeJS.WriteStream;
 
-  constructor(isTTY: boolean) {
+  constructor(isTTY: boolean, onText: (text: string) => void = () => {}) {
     const done = () => true;
     // Nobody asks it for more than this.
     this.stream = {
@@ -63,6 +65,7 @@ class Captured {
       columns: 120,
       write: (chunk: string) => {
         this.text += chunk;
+        onText(this.text);
         return true;
       },
       cursorTo: done,

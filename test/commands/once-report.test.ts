@@ -75,23 +75,28 @@ describe("once --output human", () => {
     const runId = await seedExited(world, 7);
     const { stdout, stderr } = await onceInProcess(world.env, []);
     const lines = stdout.trimEnd().split("\n");
-    expect(lines[0]).toMatch(/^swept 1 stale run in \d+\.\d s$/);
-    expect(lines.at(-1)).toMatch(new RegExp(`^  ${runId}  failed +\\d+ ms  exit_code=7$`));
+    expect(lines[0]).toMatch(/^swept 1 stale run in \d.* (s|min)$/);
+    expect(lines.slice(-2)).toEqual(["  1 set to FAILED: exit_code=7", `    ${runId}`]);
     expect(stderr).toBe("");
   });
 });
 
 describe("once --output github", () => {
-  it("annotates and appends the same report to the job's summary", async () => {
+  it("annotates, and appends tables to the job's summary and figures to its outputs", async () => {
     await using world = await createWorld();
-    await seedExited(world, 7);
-    const env = { ...world.env, GITHUB_STEP_SUMMARY: "/summary.md" };
-    const { stdout, files } = await onceInProcess(env, ["--output", "github"]);
-    const [annotation, ...rest] = stdout.split("\n");
-    expect(annotation).toMatch(/^::notice title=run-watchdog::swept 1 stale run in/);
-    expect(files.get("/summary.md")).toBe(
-      `### run-watchdog\n\n\`\`\`text\n${rest.join("\n")}\`\`\`\n`,
+    const runId = await seedExited(world, 7);
+    const { exitCode, stdout, files } = await onceInProcess(
+      { ...world.env, GITHUB_STEP_SUMMARY: "/summary.md", GITHUB_OUTPUT: "/outputs" },
+      ["--output", "github"],
     );
+    expect(exitCode).toBe(0);
+    const [annotation, group] = stdout.split("\n");
+    expect(annotation).toMatch(/^::notice title=run-watchdog::swept 1 stale run in/);
+    expect(group).toBe(`::notice title=run-watchdog::1 run set to FAILED: exit_code=7%0A${runId}`);
+    const summary = files.get("/summary.md");
+    expect(summary).toMatch(/^### run-watchdog: swept 1 stale run in \d.* (s|min)\n/);
+    expect(summary).toContain(`| set to FAILED | 1 | \`exit_code=7\` |  | \`${runId}\` |\n`);
+    expect(files.get("/outputs")).toMatch(/^status=ok\nexit-code=0\nmessage=\nstale=1\n/);
   });
 
   it("appends nothing without a summary to append to", async () => {
@@ -100,22 +105,24 @@ describe("once --output github", () => {
     expect([...files]).toEqual([]);
   });
 
-  it("says so and exits with 1 when the summary cannot be written", async () => {
-    await using world = await createWorld();
-    const env = { ...world.env, GITHUB_STEP_SUMMARY: "/summary.md" };
-    const { exitCode, stdout, stderr } = await onceInProcess(env, ["--output", "github"], {
-      appendFile: () => {
-        throw new Error("EACCES: permission denied");
-      },
+  for (const name of ["GITHUB_STEP_SUMMARY", "GITHUB_OUTPUT"]) {
+    it(`says so and exits with 1 when ${name} cannot be written`, async () => {
+      await using world = await createWorld();
+      const env = { ...world.env, [name]: "/refused" };
+      const { exitCode, stdout, stderr } = await onceInProcess(env, ["--output", "github"], {
+        appendFile: () => {
+          throw new Error("EACCES: permission denied");
+        },
+      });
+      expect(exitCode).toBe(1);
+      expect(stdout).toMatch(/^::notice/);
+      expect(stderr).toContain(`${name}: EACCES: permission denied (the command itself ended`);
     });
-    expect(exitCode).toBe(1);
-    expect(stdout).toMatch(/^::notice/);
-    expect(stderr).toContain("GITHUB_STEP_SUMMARY: EACCES: permission denied (the sweep itself");
-  });
+  }
 
-  it("writes no summary in another format", async () => {
+  it("writes neither summary nor outputs in another format", async () => {
     await using world = await createWorld();
-    const env = { ...world.env, GITHUB_STEP_SUMMARY: "/summary.md" };
+    const env = { ...world.env, GITHUB_STEP_SUMMARY: "/summary.md", GITHUB_OUTPUT: "/outputs" };
     const { files } = await onceInProcess(env, ["--output", "json"]);
     expect([...files]).toEqual([]);
   });

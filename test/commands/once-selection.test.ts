@@ -16,13 +16,40 @@ describe("once --run", () => {
     expect((await world.row(other)).status).toBe("RUNNING");
   });
 
+  it("skips a run that is not past its deadline and one that has ended, which is no failure", async () => {
+    await using world = await createWorld();
+    const early = await world.seed({ overdueMs: -60_000 });
+    const ended = await world.seed({ status: "COMPLETED" });
+    const report = await once(world, ["--run", early.id, ended.id]);
+    expect(report).toMatchObject({ exitCode: 0, status: "ok", counts: { stale: 2, skipped: 2 } });
+  });
+
+  for (const mode of [[], ["--dry-run"]]) {
+    it(`exits with 3 for a run that never was, and says so: ${["once", ...mode].join(" ")}`, async () => {
+      await using world = await createWorld();
+      const args = [...mode, "--run", randomUUID()];
+      const { exitCode, stdout } = await onceInProcess(world.env, args);
+      expect(exitCode).toBe(3);
+      expect(stdout.replaceAll(/\s+/g, " ")).toContain(", 1 of the named runs does not exist ");
+      expect(stdout).toContain(": no such run\n");
+    });
+  }
+
+  it("takes up the others when one of the named runs never was", async () => {
+    await using world = await createWorld();
+    const id = await gone(world);
+    const report = await once(world, ["--run", randomUUID(), id]);
+    expect(report).toMatchObject({ exitCode: 3, status: "partial", counts: { failed: 1 } });
+    expect((await world.row(id)).status).toBe("FAILED");
+  });
+
   it("skips a run that is not past its deadline, one that has ended and one that never was", async () => {
     await using world = await createWorld();
     const early = await world.seed({ overdueMs: -60_000 });
     const ended = await world.seed({ status: "COMPLETED" });
     const unknown = randomUUID();
     const report = await once(world, ["--run", early.id, ended.id, unknown]);
-    expect(report).toMatchObject({ exitCode: 0, counts: { stale: 3, skipped: 3 } });
+    expect(report).toMatchObject({ exitCode: 3, counts: { stale: 3, skipped: 3 } });
     const reasons = new Map(report.runs.map(({ runId, reason }) => [runId, reason]));
     expect(Object.fromEntries(reasons)).toEqual({
       [early.id]: "RUNNING, not past its deadline",

@@ -25,6 +25,7 @@ describe("parseConfig", () => {
           pooler: "auto",
         },
         redis: null,
+        mode: "live",
         schedule: { pattern: "* * * * *" },
         lease: { ttlMs: 15_000, renewMs: 5_000, marginMs: 2_000 },
         sweep: {

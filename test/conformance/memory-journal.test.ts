@@ -4,6 +4,8 @@ import { describeDeferred } from "./journal/deferred.ts";
 import { describeFirstRuns } from "./journal/first-runs.ts";
 import { describeClaims, describeSharedSandboxes } from "./journal/journal.ts";
 import { describeOverdueStamps } from "./journal/overdue.ts";
+import { describeOverturned } from "./journal/overturned.ts";
+import { describeHistory } from "./journal/reader.ts";
 import { describeStamps } from "./journal/stamps.ts";
 import { describeAdoption, describeNotes, describePruning } from "./journal/upkeep.ts";
 
@@ -17,3 +19,5 @@ describe("the in-memory journal and deferred deletions", () => describeDeferred(
 describe("the in-memory journal's stamps", () => describeStamps(open));
 describe("the in-memory journal and overdue stamps", () => describeOverdueStamps(open));
 describe("the in-memory journal's pruning", () => describePruning(open));
+describe("the in-memory journal, read later", () => describeHistory(open));
+describe("MemoryJournal.markOverturned", () => describeOverturned(open));

@@ -1,5 +1,7 @@
 import { describe } from "vitest";
 import { memoryStoreStand as open } from "../support/memory/memory-store-stand.ts";
+import { describePauses, describeWorkers } from "./fleet.ts";
+import { describeRecords } from "./journal/records.ts";
 import { describeThrottle } from "./leadership.ts";
 import { describeDeferrals } from "./runs/deferrals.ts";
 import { describeBacklog, describeGuardFacts } from "./runs/guard.ts";
@@ -8,6 +10,7 @@ import { describePages } from "./runs/pages.ts";
 import { describeControlRuns, describeReads } from "./runs/reads.ts";
 import { describeShields } from "./runs/shields.ts";
 import { describeSkipped } from "./runs/skipped.ts";
+import { describeWaiting } from "./runs/waiting.ts";
 import { describeLostWrites, describeVerdicts } from "./runs/writes.ts";
 
 describe("the pages of the in-memory store", () => describePages(open));
@@ -22,5 +25,9 @@ describe("a failure in the in-memory store", () => describeFailures(open));
 describe("the in-memory store, forgetting", () => describeForgetting(open));
 describe("the in-memory store under a fence", () => describeFencedNotes(open));
 describe("what the in-memory store tells a guard", () => describeGuardFacts(open));
+describe("the waiting runs of the in-memory store", () => describeWaiting(open));
 describe("the backlog of the in-memory store", () => describeBacklog(open));
 describe("the in-memory leadership row", () => describeThrottle(open));
+describe("a pause in memory", () => describePauses(open));
+describe("the in-memory list of workers", () => describeWorkers(open));
+describe("a single run and its past in the in-memory store", () => describeRecords(open));

@@ -15,6 +15,7 @@ it("a sweep that hangs fails the probe and is named, one that moves on is legal 
     leaseKind: "postgres",
     verifyTimeoutMs: 30_000,
     api: null,
+    observes: false,
   });
   state.watch.onBegin?.({ epoch: 1, backlog: BACKLOG });
   for (let minutes = 0; minutes < 10; minutes += 1) {

@@ -17,7 +17,7 @@ const PROGRAM = `
   import { openLog } from ${JSON.stringify(MODULE)};
   const { FORMAT, LINES } = process.env;
   process.stdout.on("error", () => undefined);
-  const log = openLog({ level: "error", pretty: FORMAT === "pretty", fd: 1 });
+  const log = openLog({ level: "error", pretty: FORMAT === "pretty", colours: false, fd: 1 });
   for (let n = 0; n < Number(LINES); n += 1) log.error({ n }, "one of many lines that say very little");
   process.send("logged");
   await once(process, "message");

@@ -35,32 +35,32 @@ const floods: readonly Flood[] = [
   {
     kind: "one-byte-chunks",
     action: "undetermined",
-    reason: `${SEARCH} answered in more than 100000 pieces`,
+    reason: `${SEARCH}: answered in too many pieces`,
   },
   {
     kind: "large-chunks",
     action: "undetermined",
-    reason: `${SEARCH} answered with more than 16777216 bytes`,
+    reason: `${SEARCH}: answered with too many bytes`,
   },
   {
     kind: "many-elements",
     action: "undetermined",
-    reason: `${SEARCH} answered with more than 524288 bytes besides long texts`,
+    reason: `${SEARCH}: answered with too many bytes besides long texts`,
   },
   {
     kind: "endless-extension",
     action: "undetermined",
-    reason: `${SEARCH} answered with more than 20971520 bytes`,
+    reason: `${SEARCH}: answered with too many bytes`,
   },
   {
     kind: "interim-answers",
     action: "undetermined",
-    reason: `${SEARCH} answered with more than 100 interim answers`,
+    reason: `${SEARCH}: answered with too many interim answers`,
   },
   {
     kind: "endless-headers",
     action: "undetermined",
-    reason: `${SEARCH} transport error: UND_ERR_HEADERS_OVERFLOW`,
+    reason: `${SEARCH}: transport error: UND_ERR_HEADERS_OVERFLOW`,
   },
 ];
 

@@ -44,7 +44,13 @@ const FACE = `
   export async function embed(backend: face.Backend, signal: AbortSignal): Promise<number> {
     const parsed: face.Parsed<face.Config> = parseConfig({}, () => "", { backend: "own" });
     const migrated: face.MigrateResult = await migrate(parsed.config, signal, { check: true });
-    await using watchdog: face.Watchdog = createWatchdog(parsed.config, { backend, name: "host" });
+    const hooks: face.WatchdogHooks = {
+      onOutcome: ({ runId }: face.RunOutcome) => runId,
+      onHold: async (reason: string) => console.log(reason),
+      onSweep({ status }: face.SweepReport): void { console.log(status) },
+    };
+    const options: face.WatchdogOptions = { backend, name: "host", ...hooks };
+    await using watchdog: face.Watchdog = createWatchdog(parsed.config, options);
     const selection: face.SweepOnceOptions = { dryRun: true, runIds: [], limit: 1, overrideReason: "x" };
     const report: face.SweepReport | null = await watchdog.sweepOnce(signal, selection);
     const facts: face.WorkerFacts = watchdog.facts();
@@ -125,6 +131,7 @@ describe("the package", () => {
   it("names every package that is bundled, with its licence", async () => {
     const text = await readFile(installed("dist", "THIRD-PARTY-LICENSES"), "utf8");
     for (const name of [
+      "@opentelemetry/api",
       "commander",
       "drizzle-orm",
       "ioredis",

@@ -1,6 +1,8 @@
 import { describe, expect, it } from "vitest";
 import { StopRequestedError } from "../../src/watchdog/errors.ts";
+import type { LeadDeps } from "../../src/watchdog/lead/model.ts";
 import { cancelRun, completeRun, dispatchPhaseTwo } from "../fake-host/callback.ts";
+import { journalWith } from "../support/stands/journal-double.ts";
 import { seedExited } from "../support/world/proven-runs.ts";
 import { createWorld, type World } from "../support/world/world.ts";
 import { atPoint } from "./interleavings.ts";
@@ -128,8 +130,12 @@ describe("the wish to delete a sandbox", () => {
     await using world = await createWorld();
     const run = await seedExited(world, 1);
     const stop = new AbortController();
-    // The sweep ends between its write and the clean-up.
-    const replace = atPoint(POINT, async () => stop.abort(new StopRequestedError("SIGTERM")));
+    // The sweep ends between its write and the clean-up, whatever pass over the journal was just about to begin.
+    const ends = atPoint(POINT, async () => stop.abort(new StopRequestedError("SIGTERM")));
+    const replace = (deps: LeadDeps) => ({
+      ...ends(deps),
+      journal: journalWith(deps.journal, { claimCleanups: async () => [] }),
+    });
     expect(await world.sweep({ replace, signal: stop.signal })).toMatchObject({
       status: "interrupted",
     });

@@ -66,6 +66,7 @@ export function atPoint(point: Point, interfere: (runId: string) => Promise<unkn
 export function storeWith(store: RunStore, changed: Partial<RunStore>): RunStore {
   return {
     backlog: (...args) => store.backlog(...args),
+    waiting: (...args) => store.waiting(...args),
     stalePage: (...args) => store.stalePage(...args),
     read: (...args) => store.read(...args),
     apply: (...args) => store.apply(...args),

@@ -25,6 +25,7 @@ describe("a mass stop of 1,000 sandboxes that is real", () => {
         status: "degraded",
         reasons: [
           expect.stringMatching(/^holding: a mass: 1000 presumptions, 10\d\d runs answered$/),
+          expect.stringMatching(/^1000 held back by the guard, .*once --override-guard$/),
         ],
       });
       await replay.jumpToMinute(Math.floor(HARD_DEADLINE + DAY));

@@ -1,4 +1,11 @@
-import type { RunOutcome, SweepCounts, SweepReport } from "../../src/rules/report.ts";
+import {
+  countsOf,
+  NOBODY_WAITS,
+  type RunOutcome,
+  type SweepCounts,
+  type SweepReport,
+  type WaitingCounts,
+} from "../../src/rules/report.ts";
 
 export const NO_COUNTS: SweepCounts = {
   stale: 0,
@@ -14,6 +21,8 @@ export const NO_COUNTS: SweepCounts = {
   errors: 0,
 };
 
+export const NONE_WAITING: WaitingCounts = countsOf(NOBODY_WAITS);
+
 /** A sweep that found nothing, with these changes. */
 export function aReport(changes: Partial<SweepReport> = {}): SweepReport {
   return {
@@ -28,6 +37,8 @@ export function aReport(changes: Partial<SweepReport> = {}): SweepReport {
     finishedAt: "2026-01-01T00:00:00.412Z",
     durationMs: 412,
     counts: NO_COUNTS,
+    waiting: NONE_WAITING,
+    message: null,
     cleanups: { done: 0, pending: 0, abandoned: 0 },
     runs: [],
     runsOmitted: 0,

@@ -1,5 +1,6 @@
 import { describe, expect, it } from "vitest";
 import { type HealthFacts, health, liveness, readiness } from "../../src/rules/health.ts";
+import { NOBODY_WAITS } from "../../src/rules/report.ts";
 
 const MINUTE_MS = 60_000;
 const NOW_MS = 10_000_000;
@@ -18,12 +19,16 @@ const WELL: HealthFacts = {
   progressAtMs: null,
   verifyTimeoutMs: VERIFY_TIMEOUT_MS,
   fleet: { seenAtMs: NOW_MS, sinceFinishMs: MINUTE_MS, sinceProgressMs: MINUTE_MS },
+  lastPause: null,
+  observes: false,
   otherLeaseKind: null,
   endlessLeaseKey: null,
   lastSweep: "ok",
   heldFor: null,
   apiRefusal: null,
-  failingRuns: 0,
+  waiting: null,
+  lastFailure: null,
+  clockSkewMs: 0,
   endedElsewhere: 0,
 };
 
@@ -165,13 +170,69 @@ describe("health", () => {
     expect(health(paused)).toEqual({ status: "degraded", reasons });
   });
 
-  it("is degraded from the first run that cannot be handled", () => {
-    expect(health(facts({ failingRuns: 0 })).status).toBe("ok");
-    expect(health(facts({ failingRuns: 1 }))).toEqual({
+  it("is degraded from the first run that cannot be handled, and says why with the remedy", () => {
+    const failures = [{ cause: "ending a run: SQLSTATE P0001, raised by a trigger", count: 1 }];
+    expect(health(facts({ waiting: { ...NOBODY_WAITS, failing: 1, failures } }))).toEqual({
       status: "degraded",
-      reasons: ["runs that cannot be handled: 1, watchdog.suspicions.error_cause says why"],
+      reasons: [
+        "1 x ending a run: SQLSTATE P0001, raised by a trigger, check the triggers and policies of automation_runs",
+      ],
     });
   });
+
+  it("is degraded from the first run without an answer, whatever the last sweep was, and says why", () => {
+    const causes = [
+      { cause: "service_api mint_api_key: HTTP 401", count: 20 },
+      { cause: "not asked: service_api keeps refusing one owner", count: 2 },
+    ];
+    const waiting = { ...NOBODY_WAITS, unanswered: 25, causes };
+    const reasons = [
+      "20 x service_api mint_api_key: HTTP 401, check AUTOMATION_SERVICE_KEY",
+      "2 x not asked: service_api keeps refusing one owner",
+      "3 more without an answer",
+    ];
+    for (const lastSweep of ["ok", "partial", null]) {
+      expect(health(facts({ lastSweep, waiting }))).toEqual({ status: "degraded", reasons });
+    }
+  });
+
+  it("is degraded while verdicts are held, also by a sweep of somebody else", () => {
+    const waiting = { ...NOBODY_WAITS, held: 7 };
+    const held = "7 held back by the guard, if they are dead run-watchdog once --override-guard";
+    expect(health(facts({ waiting }))).toEqual({
+      status: "degraded",
+      reasons: ["holding: the guard did not let verdicts through", held],
+    });
+    expect(health(facts({ waiting, heldFor: "no sign of life from any run" })).reasons).toEqual([
+      "holding: no sign of life from any run",
+      held,
+    ]);
+  });
+
+  it("makes nothing of runs that are alive or suspected, and of a bad sweep after which all is judged", () => {
+    const waiting = { ...NOBODY_WAITS, alive: 3, suspected: 2 };
+    for (const lastSweep of ["ok", "partial", "held"]) {
+      expect(health(facts({ lastSweep, waiting }))).toEqual({ status: "ok", reasons: [] });
+    }
+  });
+
+  it("says what ended the last sweep", () => {
+    const failed = facts({ lastSweep: "error", lastFailure: "no progress for 60 s" });
+    const reasons = ["the last sweep failed: no progress for 60 s"];
+    expect(health(failed)).toEqual({ status: "degraded", reasons });
+  });
+
+  for (const [skewMs, reason] of [
+    [5000, null],
+    [-5000, null],
+    [5001, "the clock of Postgres is 5 s ahead of this worker's, check their time service"],
+    [-300_000, "the clock of Postgres is 300 s behind this worker's, check their time service"],
+  ] as const) {
+    it(`says ${reason === null ? "nothing" : "so"} when the clock of Postgres is off by ${skewMs} ms`, () => {
+      const reasons = reason === null ? [] : [reason];
+      expect(health(facts({ clockSkewMs: skewMs })).reasons).toEqual(reasons);
+    });
+  }
 
   it("puts what fails before what is merely degraded", () => {
     const both = facts({
@@ -244,4 +305,32 @@ describe("nobody has swept", () => {
   function finished(sinceFinishMs: number): HealthFacts {
     return facts({ fleet: { seenAtMs: NOW_MS, sinceFinishMs, sinceProgressMs: null } });
   }
+});
+
+describe("health in a pause and while observing", () => {
+  const LAST = { until: "2026-01-01T02:00:00Z", reason: "moving the API", by: "ann@host" };
+  const paused = (leftMs: number, changes: Partial<HealthFacts> = {}) =>
+    health(facts({ lastPause: { ...LAST, leftMs }, ...changes }));
+  const LONG_AGO = { seenAtMs: NOW_MS, sinceFinishMs: 60 * MINUTE_MS, sinceProgressMs: null };
+
+  it("is degraded to the last millisecond, with until when, by whom and why", () => {
+    expect(paused(1)).toEqual({
+      status: "degraded",
+      reasons: ["paused until 2026-01-01T02:00:00Z by ann@host: moving the API"],
+    });
+    expect(paused(0)).toEqual({ status: "ok", reasons: [] });
+  });
+
+  it("misses nobody's sweep while it is paused, nor for three ticks after", () => {
+    expect(paused(1, { fleet: LONG_AGO }).status).toBe("degraded");
+    expect(paused(-3 * MINUTE_MS, { fleet: LONG_AGO }).status).toBe("ok");
+    expect(paused(-3 * MINUTE_MS - 1, { fleet: LONG_AGO }).status).toBe("failing");
+  });
+
+  it("is degraded while nothing is written because the worker observes", () => {
+    expect(health(facts({ observes: true }))).toEqual({
+      status: "degraded",
+      reasons: ["observing: nothing is written, because WATCHDOG_MODE is observe"],
+    });
+  });
 });

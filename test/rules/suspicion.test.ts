@@ -17,6 +17,7 @@ describe("observation", () => {
       presumedReason: "sandbox missing",
       observed: true,
       unknownTimes: 0,
+      unknownCause: null,
       held: false,
     });
   });
@@ -53,15 +54,21 @@ describe("observation", () => {
   });
 });
 
+const CAUSE = "sandbox_api get_sandbox answered 502";
+
 describe("inconclusive", () => {
   it("counts from the first answer that told nothing", () => {
-    expect(inconclusive(null)).toEqual({ ...CLEARED, unknownTimes: 1 });
-    expect(inconclusive(suspicion({ unknownTimes: 1 })).unknownTimes).toBe(2);
+    expect(inconclusive(null, CAUSE)).toEqual({
+      ...CLEARED,
+      unknownTimes: 1,
+      unknownCause: CAUSE,
+    });
+    expect(inconclusive(suspicion({ unknownTimes: 1 }), CAUSE).unknownTimes).toBe(2);
   });
 
   it("neither counts as an observation nor clears one", () => {
     const before = suspicion({ presumedTimes: 1, presumedReason: "sandbox missing" });
-    const { presumedTimes, presumedReason, observed } = inconclusive(before);
+    const { presumedTimes, presumedReason, observed } = inconclusive(before, CAUSE);
     expect({ presumedTimes, presumedReason, observed }).toEqual({
       presumedTimes: 1,
       presumedReason: "sandbox missing",

@@ -1,5 +1,40 @@
 import { describe, expect, it, vi } from "vitest";
-import { isolated, StoreSchemaError, StoreUnavailableError } from "../../src/watchdog/errors.ts";
+import {
+  errorTypeOf,
+  FencedError,
+  isolated,
+  LateWritesError,
+  LeaseLostError,
+  LeaseUnavailableError,
+  StopRequestedError,
+  StoreSchemaError,
+  StoreUnavailableError,
+  saidBy,
+} from "../../src/watchdog/errors.ts";
+
+describe("saidBy", () => {
+  const cause = new LeaseUnavailableError("renewing failed: ECONNREFUSED");
+  it.each([
+    [new StoreUnavailableError("connecting failed"), "connecting failed"],
+    [new LeaseUnavailableError("connecting failed"), "connecting failed"],
+    [new FencedError("a newer epoch was handed out"), "a newer epoch was handed out"],
+    [new LeaseLostError("not renewed in time"), "not renewed in time"],
+    [
+      new LeaseLostError("not renewed in time", { cause }),
+      "not renewed in time: renewing failed: ECONNREFUSED",
+    ],
+  ])("repeats %s, with what it came from", (error, said) => {
+    expect(saidBy(error)).toBe(said);
+  });
+
+  it.each([
+    [new TypeError("tenant"), "an unexpected TypeError"],
+    [Object.assign(new Error("tenant"), { name: "tenant text" }), "an unexpected error"],
+    ["tenant", "an unexpected error"],
+  ])("tells of %s no more than its kind", (error, said) => {
+    expect(saidBy(error)).toBe(said);
+  });
+});
 
 describe("isolated", () => {
   const own: readonly (readonly [string, Error])[] = [
@@ -27,5 +62,20 @@ describe("isolated", () => {
     const error = new TypeError("odd");
     const work = isolated(() => Promise.reject(error), vi.fn(), AbortSignal.abort());
     await expect(work).rejects.toBe(error);
+  });
+});
+
+describe("errorTypeOf", () => {
+  it("names the errors that are ours, and a kind of one of them as that one", () => {
+    expect(errorTypeOf(new LeaseLostError("gone"))).toBe("LeaseLostError");
+    expect(errorTypeOf(new StopRequestedError("SIGTERM"))).toBe("StopRequestedError");
+    expect(errorTypeOf(new LateWritesError("late"))).toBe("StoreUnavailableError");
+  });
+
+  it("tells nothing of any other, whatever name it gives itself", () => {
+    const named = Object.assign(new Error("text"), { name: "a tenant's text" });
+    for (const error of [named, new TypeError("odd"), "text", undefined]) {
+      expect(errorTypeOf(error)).toBe("_OTHER");
+    }
   });
 });

@@ -59,6 +59,11 @@ export class EnvReader {
     return this.#findings.warnings;
   }
 
+  /** The variables that were asked for: one that never was has no effect. */
+  get asked(): ReadonlySet<VariableName> {
+    return this.#findings.asked;
+  }
+
   /** `text` follows the name: "must …, got …". */
   problem(name: VariableName, text: string): void {
     this.#findings.failed.add(name);
@@ -188,6 +193,7 @@ export class EnvReader {
   }
 
   #text(name: SettingName): string | null {
+    this.#findings.asked.add(name);
     return (this.#env[name] ?? "").trim() || null;
   }
 
@@ -204,6 +210,7 @@ export class EnvReader {
   }
 
   #sourcesOf(name: SecretName): { readonly inline: string | null; readonly path: string | null } {
+    this.#findings.asked.add(name);
     return {
       inline: this.#env[name] || null,
       path: (this.#env[`${name}_FILE`] ?? "").trim() || null,
@@ -216,10 +223,11 @@ interface Findings {
   readonly problems: string[];
   readonly warnings: string[];
   readonly failed: Set<VariableName>;
+  readonly asked: Set<VariableName>;
 }
 
 function noFindings(): Findings {
-  return { problems: [], warnings: [], failed: new Set() };
+  return { problems: [], warnings: [], failed: new Set(), asked: new Set() };
 }
 
 /** `500ms`, `30s`, `5m`, `24h`, `90d` in milliseconds; NaN for anything else. */

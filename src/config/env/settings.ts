@@ -38,6 +38,11 @@ export const SETTINGS = {
   WATCHDOG_DB_POOLER: choice("auto", ["auto", "on", "off"]),
 
   // Schedule and lease
+  /**
+   * `observe` judges, logs and counts as usual and writes nothing: `run` and `once` show what they would do, with nothing
+   * but `SELECT` on the platform's two tables. `live` writes.
+   */
+  WATCHDOG_MODE: choice("live", ["live", "observe"]),
   /** A cron pattern in UTC: five fields, or six with seconds first. */
   WATCHDOG_SCHEDULE: text("* * * * *"),
   /** `redis://` or `rediss://` with one endpoint. Without it the lease is kept in Postgres. */

@@ -11,14 +11,24 @@ export interface Answer {
   readonly body: object;
 }
 
+/** Text of another kind than JSON. */
+export interface TextAnswer {
+  readonly status: number;
+  readonly text: string;
+  /** With its `content-type`. */
+  readonly headers: Readonly<Record<string, string>>;
+}
+
 export interface HealthServerOptions {
   /** `::` for all addresses: IPv6 and IPv4, or IPv4 alone where there is no IPv6. */
   readonly host: string;
   /** 0 takes any free port. */
   readonly port: number;
   /** Path to answer; called per request, so it must only look at memory. */
-  readonly routes: Readonly<Record<string, () => Answer>>;
+  readonly routes: Readonly<Record<string, Route>>;
 }
+
+export type Route = () => Answer | TextAnswer | Promise<TextAnswer>;
 
 export interface HealthServer extends AsyncDisposable {
   /** Where it listens, for people: `http://127.0.0.1:9464`. */
@@ -27,7 +37,7 @@ export interface HealthServer extends AsyncDisposable {
 
 /** @throws when the address cannot be used, such as EADDRINUSE. */
 export async function openHealthServer(options: HealthServerOptions): Promise<HealthServer> {
-  const server = createServer((request, response) => {
+  const server = createServer(async (request, response) => {
     request.resume();
     const path = (request.url ?? "/").split("?", 1)[0] ?? "/";
     const route = Object.hasOwn(options.routes, path) ? options.routes[path] : undefined;
@@ -38,7 +48,7 @@ export async function openHealthServer(options: HealthServerOptions): Promise<He
       response.setHeader("allow", "GET, HEAD");
       send(response, { status: 405, body: { error: "only GET" } });
     } else {
-      send(response, answerOf(route));
+      send(response, await answerOf(route));
     }
   });
   limitConnections(server);
@@ -71,22 +81,31 @@ function limitConnections(server: Server): void {
 }
 
 /** No request may take the worker down. */
-function answerOf(route: () => Answer): Answer {
+async function answerOf(route: Route): Promise<Answer | TextAnswer> {
   try {
-    return route();
+    return await route();
   } catch {
     return { status: 500, body: { error: "this answer could not be made" } };
   }
 }
 
-function send(response: ServerResponse, answer: Answer): void {
-  response.writeHead(answer.status, {
-    "content-type": "application/json; charset=utf-8",
+function send(response: ServerResponse, answer: Answer | TextAnswer): void {
+  const { status, text, headers } = "text" in answer ? answer : asText(answer);
+  response.writeHead(status, {
+    ...headers,
     "cache-control": "no-store",
     "x-content-type-options": "nosniff",
     connection: "close",
   });
-  response.end(`${JSON.stringify(answer.body, null, 2)}\n`);
+  response.end(text);
+}
+
+function asText({ status, body }: Answer): TextAnswer {
+  return {
+    status,
+    text: `${JSON.stringify(body, null, 2)}\n`,
+    headers: { "content-type": "application/json; charset=utf-8" },
+  };
 }
 
 function close(server: Server): Promise<void> {

@@ -86,6 +86,13 @@ export function transportFailed(call: CallName, code: string): CannotTell {
   return { kind: "unreachable", failure: failureOf(call, "transport", `transport error: ${code}`) };
 }
 
+/** Codes and names are fixed words of Node's, OpenSSL's and undici's; an error's message can carry an address. */
+export function errorCode(error: unknown): string {
+  if (!(error instanceof Error)) return "unknown";
+  const code = "code" in error && typeof error.code === "string" ? error.code : error.name;
+  return /^\w{1,60}$/.test(code) ? code : "unknown";
+}
+
 /** `what` goes on after source and operation: `answered with something that is not JSON`. */
 export function malformed(call: CallName, what: string): CannotTell {
   return { kind: "malformed", failure: failureOf(call, "unknown", what) };

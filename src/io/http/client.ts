@@ -12,6 +12,7 @@ import { ForbiddenAddressError, guardLookup } from "./address-guard.ts";
 import {
   type Answer,
   type CannotTell,
+  errorCode,
   type HttpAnswer,
   malformed,
   timedOut,
@@ -28,6 +29,7 @@ import {
   parseRetryAfter,
   readJson,
 } from "./response.ts";
+import { type Listener, spanEndOf, spanOf } from "./spans.ts";
 
 export interface HttpClientOptions {
   /** `null`: every connection is direct. */
@@ -40,6 +42,7 @@ export interface HttpClientOptions {
   readonly connectTimeoutMs?: number;
   /** Called each time that `BULK_BYTES` more have come in: about as many bytes of garbage are in memory. */
   readonly onBulk?: () => void;
+  readonly tracing?: Listener;
 }
 
 const BULK_BYTES = 16 * 1024 * 1024;
@@ -68,6 +71,7 @@ export class HttpClient {
   readonly #routes: Routes;
   readonly #guardedLookup: LookupFunction;
   readonly #onBulk: HttpClientOptions["onBulk"];
+  readonly #tracing: HttpClientOptions["tracing"];
   #bulkBytes = 0;
 
   constructor(options: HttpClientOptions) {
@@ -76,6 +80,7 @@ export class HttpClient {
     this.#connectTimeoutMs = connectTimeoutMs;
     this.#limits = { ...LIMITS, ...options.limits };
     this.#onBulk = options.onBulk;
+    this.#tracing = options.tracing;
     const { maxAnswerBytes: maxBytes } = this.#limits;
     const wire = { maxBytes, onReceived: (bytes: number) => this.#received(bytes) };
     this.#routes = new Routes({ proxy, lookup, connectTimeoutMs, wire });
@@ -83,7 +88,18 @@ export class HttpClient {
   }
 
   /** Takes no longer than what is left of the budget. Rejects with `signal.reason`, at once, and with nothing else. */
-  async request(call: HttpCall, budget: CallBudget, signal: AbortSignal): Promise<HttpAnswer> {
+  request(call: HttpCall, budget: CallBudget, signal: AbortSignal): Promise<HttpAnswer> {
+    const tracer = this.#tracing?.current;
+    const ask = () => this.#ask(call, budget, signal);
+    return tracer ? tracer.span(spanOf(call), ask, spanEndOf) : ask();
+  }
+
+  /** Ends all calls in flight; later calls fail. */
+  async close(): Promise<void> {
+    await this.#routes.destroy();
+  }
+
+  async #ask(call: HttpCall, budget: CallBudget, signal: AbortSignal): Promise<HttpAnswer> {
     signal.throwIfAborted();
     if (budget.leftMs === 0) return timedOut(call, "complete answer", budget.totalMs);
     if (call.guarded && isForbiddenHost(call.url)) return malformed(call, FORBIDDEN_ADDRESS);
@@ -98,11 +114,6 @@ export class HttpClient {
     } finally {
       budget.spend(this.#clock.monotonicMs() - sentMs);
     }
-  }
-
-  /** Ends all calls in flight; later calls fail. */
-  async close(): Promise<void> {
-    await this.#routes.destroy();
   }
 
   #received(bytes: number): void {
@@ -166,11 +177,4 @@ export class HttpClient {
 function hasAnswer({ expects }: HttpCall, statusCode: number): boolean {
   if (expects === "nothing") return false;
   return statusCode < 300 || (statusCode === 404 && expects === "json-or-404");
-}
-
-/** Codes and names are fixed words of Node's, OpenSSL's and undici's; an error's message can carry an address. */
-function errorCode(error: unknown): string {
-  if (!(error instanceof Error)) return "unknown";
-  const code = "code" in error && typeof error.code === "string" ? error.code : error.name;
-  return /^\w{1,60}$/.test(code) ? code : "unknown";
 }

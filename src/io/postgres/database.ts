@@ -2,20 +2,24 @@ import { isDeepStrictEqual } from "node:util";
 import { StoreSchemaError, StoreUnavailableError } from "../../watchdog/errors.ts";
 import type { Log } from "../../watchdog/ports.ts";
 import type { Connection } from "./connection/connection.ts";
-import { Pool, type PoolOptions } from "./connection/pool.ts";
+import { Pool, type PoolOptions, type PoolUse } from "./connection/pool.ts";
 import type { Statement, Values } from "./connection/statement.ts";
-import { type FoundSchema, type HostColumns, inspectSchema } from "./host-schema.ts";
+import { type Access, type FoundSchema, type HostColumns, inspectSchema } from "./host-schema.ts";
+import { withoutMemory } from "./without-memory.ts";
 
 /** The pool, and what is known of the tables behind it until a statement finds that it is no longer so. */
 export class Database {
   readonly #pool: Pool;
   readonly #log: Log;
+  readonly #access: Access;
   #columns: Promise<HostColumns> | null = null;
   #known: FoundSchema | null = null;
 
-  constructor(options: PoolOptions, log: Log) {
+  /** @param access `read`: nothing is going to be written, so less has to be there. */
+  constructor(options: PoolOptions, log: Log, access: Access = "write") {
     this.#pool = new Pool(options, log);
     this.#log = log;
+    this.#access = access;
   }
 
   /** Runs one statement; see Pool.run for what is thrown. */
@@ -39,7 +43,8 @@ export class Database {
     params: Params,
     check?: () => void,
   ): Promise<readonly Row[]> {
-    return this.run(operation, (connection) => connection.query(statement, params), check);
+    const asked = this.#known?.remembers === false ? withoutMemory(statement) : statement;
+    return this.run(operation, (connection) => connection.query(asked, params), check);
   }
 
   /** As `query`, for a statement that looks for runs in the host's tables: one that is late says what it may lack. */
@@ -70,6 +75,18 @@ export class Database {
     return this.#columns ?? this.inspect();
   }
 
+  /** Whether this worker's user may write the list of workers. Looked up with the columns, and said once when not. */
+  async listsWorkers(): Promise<boolean> {
+    await this.columns();
+    return this.#known?.listsWorkers === true;
+  }
+
+  /** Whether our own tables can be read; see `columns`. */
+  async remembers(): Promise<boolean> {
+    await this.columns();
+    return this.#known?.remembers === true;
+  }
+
   /** Looks them up again. */
   inspect(): Promise<HostColumns> {
     const looking = this.#inspect();
@@ -81,12 +98,16 @@ export class Database {
   }
 
   async #inspect(): Promise<HostColumns> {
-    const found = await inspectSchema(this.#pool);
+    const found = await inspectSchema(this.#pool, this.#access);
     if (this.#known === null || !isDeepStrictEqual(found, this.#known)) {
       this.#known = found;
       for (const warning of found.warnings) this.#log.warn({}, warning);
     }
     return this.#known.columns;
+  }
+
+  get poolUse(): PoolUse {
+    return this.#pool.use;
   }
 
   /** Gives what is under way `graceMs` to end; later calls are rejected. */

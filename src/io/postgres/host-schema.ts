@@ -17,12 +17,29 @@ export interface HostColumns {
   readonly updatedAt: boolean;
 }
 
+/** Whoever only looks needs nothing but SELECT, and no table of our own. */
+export type Access = "write" | "read";
+
 export interface FoundSchema {
   readonly columns: HostColumns;
+  /** Whether our own tables can be read. Always true with access to write. */
+  readonly remembers: boolean;
+  /** Whether workers can be listed. */
+  readonly listsWorkers: boolean;
   /** What the worker can do without, with its remedy. */
   readonly warnings: readonly string[];
   /** What may help a scan for runs that takes too long; `null` when nothing is known to be lacking. */
   readonly scanAdvice: string | null;
+}
+
+/** What is missing or wrong. */
+export interface SchemaProblem {
+  readonly about: "version" | "own tables" | "host tables" | "privileges";
+  readonly found: string;
+  /** `null` where what was found says it. */
+  readonly remedy: string | null;
+  /** What the database user lacks, as in GRANT. */
+  readonly grants?: readonly string[];
 }
 
 /**
@@ -30,11 +47,29 @@ export interface FoundSchema {
  *
  * @throws StoreSchemaError naming everything that is missing, with its remedy.
  */
-export async function inspectSchema(pool: Pool): Promise<FoundSchema> {
+export async function inspectSchema(pool: Pool, access: Access): Promise<FoundSchema> {
+  const { problems, found } = await surveySchema(pool, access);
+  if (problems.length > 0) throw new StoreSchemaError(problems.map(inWords));
+  return found;
+}
+
+/** The same, for whoever wants to know of the rest as well when something is missing. Needs no privilege on any table. */
+export async function surveySchema(
+  pool: Pick<Pool, "run">,
+  access: Access,
+): Promise<{ readonly problems: readonly SchemaProblem[]; readonly found: FoundSchema }> {
   const [row] = await pool.run("reading the schema", (connection) => connection.query(INSPECT, {}));
   if (row === undefined) throw new StoreSchemaError("reading the schema returned nothing");
-  const problems = findProblems(row);
-  if (problems.length > 0) throw new StoreSchemaError(problems.join("; "));
+  const writes = access === "write";
+  const remembers = writes || row.own_readable;
+  return { problems: findProblems(row, writes, remembers), found: foundIn(row, writes, remembers) };
+}
+
+function inWords({ found, remedy }: SchemaProblem): string {
+  return remedy === null ? found : `${found}: ${remedy}`;
+}
+
+function foundIn(row: InspectedRow, writes: boolean, remembers: boolean): FoundSchema {
   const has = new Set(row.host_columns);
   return {
     columns: {
@@ -44,8 +79,12 @@ export async function inspectSchema(pool: Pool): Promise<FoundSchema> {
       presetMetadata: has.has("automations.preset_metadata"),
       updatedAt: has.has("automations.updated_at"),
     },
+    remembers,
+    listsWorkers: row.lists_workers,
     warnings: [
-      ...(row.stamp === null ? [] : STAMP_WARNINGS[row.stamp]),
+      ...(row.stamp === null || !writes ? [] : STAMP_WARNINGS[row.stamp]),
+      ...(row.lists_workers || !writes ? [] : [NOT_LISTED]),
+      ...(remembers ? [] : [NOT_REMEMBERED]),
       ...(row.scan_index === "missing" ? [SCAN_ADVICE.missing] : []),
     ],
     scanAdvice: SCAN_ADVICE[row.scan_index],
@@ -66,6 +105,12 @@ const STAMP_WARNINGS = {
   ],
 } as const;
 
+const NOT_LISTED =
+  "this worker is not listed for `run-watchdog status`; the database user lacks privileges: grant it SELECT, INSERT, UPDATE, DELETE on watchdog.workers";
+
+const NOT_REMEMBERED =
+  "the worker's own tables are missing or cannot be read, so nothing is known from earlier sweeps and everything is judged from one observation: run `run-watchdog migrate`, or grant USAGE on schema watchdog and SELECT on its tables";
+
 const SCAN_ADVICE = {
   there: null,
   missing:
@@ -85,7 +130,9 @@ interface InspectedRow {
   /** As `table.column`, like those of our own. */
   readonly host_columns: readonly string[];
   readonly own_columns: readonly string[];
-  readonly missing_privileges: readonly string[];
+  readonly own_readable: boolean;
+  readonly lists_workers: boolean;
+  readonly missing_privileges: readonly { readonly name: string; readonly to: Access }[];
   readonly runs_are_fixed: boolean;
   /** `null`: there is none. */
   readonly stamp: keyof typeof STAMP_WARNINGS | null;
@@ -95,49 +142,61 @@ interface InspectedRow {
 const OWN_TABLES = [leadership, suspicions, verdicts];
 const MIN_VERSION = 140_000;
 
-function findProblems(row: InspectedRow): readonly string[] {
-  const problems: string[] = [];
+function findProblems(
+  row: InspectedRow,
+  writes: boolean,
+  remembers: boolean,
+): readonly SchemaProblem[] {
+  const problems: SchemaProblem[] = [];
+  const about = "host tables";
   if (row.version < MIN_VERSION) {
-    problems.push(`PostgreSQL must be 14 or newer, found ${Math.trunc(row.version / 10_000)}`);
+    const found = `PostgreSQL must be 14 or newer, found ${Math.trunc(row.version / 10_000)}`;
+    problems.push({ about: "version", found, remedy: null });
   }
-  problems.push(...ownProblems(row.own_columns));
+  if (remembers) problems.push(...ownProblems(row.own_columns));
   for (const { table, exists, missing } of row.host_tables) {
     if (!exists) {
-      problems.push(
-        `the host's table ${table} is missing: point DATABASE_URL at the host's database, or create an updatable view of that name`,
-      );
+      const remedy =
+        "point DATABASE_URL at the host's database, or create an updatable view of that name";
+      problems.push({ about, found: `the host's table ${table} is missing`, remedy });
     } else if (missing.length > 0) {
       const names = missing.join(", ");
-      problems.push(`${table} lacks the columns ${names}: update the host or complete the view`);
+      const remedy = "update the host or complete the view";
+      problems.push({ about, found: `${table} lacks the columns ${names}`, remedy });
     }
   }
-  if (row.runs_are_fixed) {
-    problems.push("automation_runs cannot be updated: make it an updatable view");
+  if (writes && row.runs_are_fixed) {
+    const remedy = "make it an updatable view";
+    problems.push({ about, found: "automation_runs cannot be updated", remedy });
   }
-  if (row.missing_privileges.length > 0) {
-    const grants = row.missing_privileges.join(", ");
-    problems.push(`the database user lacks privileges: grant it ${grants}`);
+  const missing = row.missing_privileges.filter(({ to }) => writes || to === "read");
+  if (missing.length > 0) {
+    const grants = missing.map(({ name }) => name);
+    const remedy = `grant it ${grants.join(", ")}`;
+    const found = "the database user lacks privileges";
+    problems.push({ about: "privileges", found, remedy, grants });
   }
   return problems;
 }
 
-function ownProblems(found: readonly string[]): readonly string[] {
+function ownProblems(columnsThere: readonly string[]): readonly SchemaProblem[] {
+  const about = "own tables";
+  const remedy = "run `run-watchdog migrate`";
   const missingTables = OWN_TABLES.map(getTableName).filter(
-    (table) => !found.some((column) => column.startsWith(`${table}.`)),
+    (table) => !columnsThere.some((column) => column.startsWith(`${table}.`)),
   );
   if (missingTables.length > 0) {
     const names = missingTables.map((table) => `watchdog.${table}`).join(", ");
-    return [`the worker's tables are missing (${names}): run \`run-watchdog migrate\``];
+    return [{ about, found: `the worker's tables are missing (${names})`, remedy }];
   }
   const columns = OWN_TABLES.flatMap((table) =>
     Object.values(getTableColumns(table)).map(({ name }) => `${getTableName(table)}.${name}`),
   );
-  const missing = columns.filter((column) => !found.includes(column));
+  const missing = columns.filter((column) => !columnsThere.includes(column));
   if (missing.length === 0) return [];
   const names = missing.map((column) => `watchdog.${column}`).join(", ");
-  return [
-    `the worker's tables are older than this version (${names} missing): run \`run-watchdog migrate\``,
-  ];
+  const found = `the worker's tables are older than this version (${names} missing)`;
+  return [{ about, found, remedy }];
 }
 
 /** Tables are found as the worker's own statements find them: through the search path. */
@@ -155,20 +214,20 @@ const INSPECT = statement<Record<never, never>, InspectedRow>(`
     SELECT c.relname::text, c.oid
     FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
     WHERE n.nspname = 'watchdog' AND c.relname IN ('leadership', 'suspicions', 'verdicts')
-  ), lacking(privilege) AS (
-    SELECT 'USAGE on schema watchdog'
+  ), lacking(name, "to") AS (
+    SELECT 'USAGE on schema watchdog', 'write'
     FROM pg_namespace n
     WHERE n.nspname = 'watchdog' AND NOT has_schema_privilege(n.oid, 'USAGE')
     UNION ALL
-    SELECT p || ' on watchdog.' || own.name
+    SELECT p || ' on watchdog.' || own.name, 'write'
     FROM own, unnest(ARRAY['SELECT', 'INSERT', 'UPDATE', 'DELETE']) p
     WHERE (p IN ('SELECT', 'UPDATE') OR own.name <> 'leadership')
       AND NOT has_table_privilege(own.oid, p)
     UNION ALL
-    SELECT 'SELECT on ' || host.name
+    SELECT 'SELECT on ' || host.name, 'read'
     FROM host WHERE host.oid IS NOT NULL AND NOT has_table_privilege(host.oid, 'SELECT')
     UNION ALL
-    SELECT 'UPDATE (' || string_agg(c.name, ', ' ORDER BY c.name) || ') on ' || c.table_name
+    SELECT 'UPDATE (' || string_agg(c.name, ', ' ORDER BY c.name) || ') on ' || c.table_name, 'write'
     FROM host_column c
     WHERE (c.table_name, c.name) IN (
         ('automation_runs', 'status'), ('automation_runs', 'error_detail'),
@@ -202,7 +261,15 @@ const INSPECT = statement<Record<never, never>, InspectedRow>(`
     to_jsonb(ARRAY(SELECT own.name || '.' || a.attname
       FROM own JOIN pg_attribute a ON a.attrelid = own.oid
       WHERE a.attnum > 0 AND NOT a.attisdropped)) AS own_columns,
-    to_jsonb(ARRAY(SELECT privilege FROM lacking)) AS missing_privileges,
+    to_jsonb(ARRAY(SELECT to_jsonb(lacking) FROM lacking)) AS missing_privileges,
+    (SELECT count(*) = 3 AND bool_and(has_table_privilege(own.oid, 'SELECT'))
+     FROM own, pg_namespace n
+     WHERE n.nspname = 'watchdog' AND has_schema_privilege(n.oid, 'USAGE')) IS TRUE
+      AS own_readable,
+    (SELECT bool_and(has_table_privilege(c.oid, p))
+     FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace,
+       unnest(ARRAY['SELECT', 'INSERT', 'UPDATE', 'DELETE']) p
+     WHERE n.nspname = 'watchdog' AND c.relname = 'workers') IS TRUE AS lists_workers,
     -- 4: UPDATE, by itself or through INSTEAD OF triggers.
     EXISTS (SELECT FROM host WHERE name = 'automation_runs'
       AND pg_relation_is_updatable(oid, true) & 4 = 0) AS runs_are_fixed,

@@ -119,6 +119,11 @@ async function runFile(tx: TransactionSql, path: string): Promise<void> {
   }
 }
 
+/** The migrations that this version knows, in their order. */
+export function knownMigrations(): readonly string[] {
+  return readTags(findFolder());
+}
+
 function readTags(folder: string): readonly string[] {
   const journal: unknown = JSON.parse(readFileSync(join(folder, JOURNAL), "utf8"));
   const entries: unknown = Reflect.get(Object(journal), "entries");

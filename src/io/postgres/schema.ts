@@ -36,9 +36,34 @@ export const leadership = watchdog.table(
     /** What the shared API asked for: a new leader keeps to it. */
     apiPausedUntil: instant("api_paused_until"),
     apiConcurrency: integer("api_concurrency"),
+    /** Until then nobody sweeps, because a person said so; past or null: it is not paused. */
+    pausedUntil: instant("paused_until"),
+    pauseReason: text("pause_reason"),
+    pausedBy: text("paused_by"),
   },
   (table) => [check("leadership_single", sql`${table.single}`)],
 );
+
+/** One row per pause and per early end of one: what people did to the worker, for whoever asks later. */
+export const pauses = watchdog.table("pauses", {
+  id: bigint("id", { mode: "number" }).primaryKey().generatedAlwaysAsIdentity(),
+  at: instant("at").notNull(),
+  /** `null`: a pause was ended. */
+  until: instant("until"),
+  reason: text("reason"),
+  by: text("by").notNull(),
+});
+
+/** One row per worker that was seen lately: which replicas there are, and whether they are configured alike. */
+export const workers = watchdog.table("workers", {
+  holder: text("holder").primaryKey(),
+  version: text("version").notNull(),
+  /** Of the configuration, without secrets. */
+  fingerprint: text("fingerprint").notNull(),
+  leaseKind: text("lease_kind").notNull(),
+  startedAt: instant("started_at").notNull(),
+  seenAt: instant("seen_at").notNull(),
+});
 
 /** The journal: one row per terminal verdict, written by the statement that ended the run, and per sandbox taken over. */
 export const verdicts = watchdog.table(
@@ -71,9 +96,12 @@ export const verdicts = watchdog.table(
     overrideReason: text("override_reason"),
     cleanupAttempts: integer("cleanup_attempts").notNull().default(0),
     cleanupError: text("cleanup_error"),
+    /** When it was noticed that the run has another end by now: a late callback, or somebody's hand. */
+    overturnedAt: instant("overturned_at"),
   },
   (table) => [
     index("verdicts_run_id").on(table.runId),
+    index("verdicts_decided_at").on(table.decidedAt, table.id),
     index("verdicts_basis_decided_at").on(table.basis, table.decidedAt),
     index("verdicts_cleanup_pending")
       .on(table.cleanupNextAt)
@@ -107,6 +135,8 @@ export const suspicions = watchdog.table(
     presumedLastAt: instant("presumed_last_at"),
     unknownTimes: integer("unknown_times").notNull().default(0),
     unknownSince: instant("unknown_since"),
+    /** Why the last answer was inconclusive, in fixed vocabulary: who was asked for what, and what came. */
+    unknownCause: text("unknown_cause"),
     errorTimes: integer("error_times").notNull().default(0),
     errorCause: text("error_cause"),
     /** Until then no sweep takes the run up. */

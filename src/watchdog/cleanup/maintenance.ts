@@ -1,5 +1,6 @@
 import { type CleanupDelays, planCleanup } from "../../rules/cleanup/cleanup-plan.ts";
 import { isolated } from "../errors.ts";
+import type { Fleet } from "../fleet-ports.ts";
 import type { Journal } from "../journal-ports.ts";
 import type { Backend, Fence, Log } from "../ports.ts";
 import type { RunStore } from "../store-ports.ts";
@@ -7,13 +8,20 @@ import type { RunStore } from "../store-ports.ts";
 export interface MaintenanceDeps {
   readonly journal: Pick<
     Journal,
-    "adoptLateSandboxes" | "adoptOverdueStamps" | "closeOverturnedFirstRuns" | "prune"
+    | "adoptLateSandboxes"
+    | "adoptOverdueStamps"
+    | "closeOverturnedFirstRuns"
+    | "markOverturned"
+    | "prune"
   >;
   readonly store: Pick<RunStore, "dropSuspicions">;
+  readonly fleet: Pick<Fleet, "forgetWorkers">;
   readonly backend: Pick<Backend, "cleans" | "pause">;
   readonly log: Log;
   /** Told how many suspected or held runs somebody else has ended as timed out; not called for none. */
   readonly onEndedElsewhere: (count: number) => void;
+  /** Told how many presumptions have turned out wrong since the last sweep; not called for none. */
+  readonly onOverturned: (count: number) => void;
 }
 
 /** A sandbox whose run named it late is treated as after any presumption. */
@@ -24,8 +32,9 @@ export interface MaintenanceOptions extends CleanupDelays {
 
 /**
  * What a sweep does once for the worker's own tables: it schedules the deletion of sandboxes that were named late or
- * that the host did not delete, closes the first outcomes of overturned presumptions, and removes the suspicions of ended
- * runs and old verdicts. A step that fails is left to the next sweep.
+ * that the host did not delete, closes the first outcomes of overturned presumptions and notes which those are, and
+ * removes the suspicions of ended runs, old verdicts and workers that are gone. A step that fails is left to the next
+ * sweep.
  *
  * @throws what ends the sweep, or `signal.reason`.
  */
@@ -39,7 +48,9 @@ export async function maintain(
     "late sandboxes": () => adopt(deps, options, fence),
     "the host's stamps": () => adoptStamps(deps, fence),
     "first runs": async () => void (await deps.journal.closeOverturnedFirstRuns(fence)),
+    "overturned verdicts": () => markOverturned(deps, fence),
     suspicions: () => forget(deps, fence),
+    workers: async () => void (await deps.fleet.forgetWorkers(GONE_AFTER_MS, fence)),
     journal: () => prune(deps, options.journalRetentionMs, fence, signal),
   };
   for (const [step, work] of Object.entries(steps)) {
@@ -47,6 +58,8 @@ export async function maintain(
     await isolated(work, (err) => deps.log.warn({ err, step }, "maintenance failed"), signal);
   }
 }
+
+const GONE_AFTER_MS = 86_400_000;
 
 async function adopt(deps: MaintenanceDeps, delays: CleanupDelays, fence: Fence): Promise<void> {
   const { cleans, pause } = deps.backend;
@@ -65,6 +78,18 @@ async function adoptStamps(deps: MaintenanceDeps, fence: Fence): Promise<void> {
   if (!cleans || pause === undefined) return;
   const count = await deps.journal.adoptOverdueStamps(STAMPS_AT_ONCE, fence);
   if (count > 0) deps.log.info({ count }, "sandboxes that the host did not delete will be deleted");
+}
+
+/** A callback later than that is none any more. */
+const OVERTURNED_WITHIN_MS = 7 * 24 * 60 * 60_000;
+const OVERTURNED_AT_ONCE = 1000;
+
+async function markOverturned(deps: MaintenanceDeps, fence: Fence): Promise<void> {
+  const { journal, log, onOverturned } = deps;
+  const count = await journal.markOverturned(OVERTURNED_WITHIN_MS, OVERTURNED_AT_ONCE, fence);
+  if (count === 0) return;
+  log.info({ count }, "runs that were presumed dead have another end by now");
+  onOverturned(count);
 }
 
 async function forget(deps: MaintenanceDeps, fence: Fence): Promise<void> {

@@ -9,7 +9,17 @@ import { withDeadline } from "../concurrency/deadline.ts";
 import { forEachConcurrently } from "../concurrency/for-each-concurrently.ts";
 import { isolated } from "../errors.ts";
 import type { CleanupTask, Journal } from "../journal-ports.ts";
-import type { Backend, CleanupResult, Clock, Fence, Log, PauseResult, Random } from "../ports.ts";
+import type {
+  Backend,
+  CleanupResult,
+  Clock,
+  Fence,
+  Log,
+  PauseResult,
+  Random,
+  Tracer,
+} from "../ports.ts";
+import { inCleanupSpan } from "../tracing.ts";
 
 export interface CleanupDeps {
   readonly journal: Journal;
@@ -17,6 +27,7 @@ export interface CleanupDeps {
   readonly clock: Clock;
   readonly random: Random;
   readonly log: Log;
+  readonly tracer?: Tracer | null;
 }
 
 interface Claim {
@@ -116,18 +127,21 @@ export class Cleanups {
   }
 
   /** A backend that rejects, against its promise, or ignores its signal counts as one that failed. */
-  async #ask<Result>(
+  async #ask<Result extends { readonly kind: string }>(
     task: CleanupTask,
     untilMs: number,
     signal: AbortSignal,
     send: (scope: AbortSignal) => Promise<Result>,
   ): Promise<Result | Failed> {
-    const { clock, log } = this.#deps;
+    const { clock, log, tracer } = this.#deps;
     const leftMs = untilMs - clock.monotonicMs();
     if (leftMs <= 0) return failed(TOO_LATE);
+    const name = task.pauseWithinMs === null ? "delete" : "pause";
     try {
-      const answer = await withDeadline(clock, leftMs, send, signal);
-      return answer.kind === "done" ? answer.value : failed(TOO_LATE);
+      return await inCleanupSpan(tracer, name, task.runId, async () => {
+        const answer = await withDeadline(clock, leftMs, send, signal);
+        return answer.kind === "done" ? answer.value : failed(TOO_LATE);
+      });
     } catch (error) {
       signal.throwIfAborted();
       log.error({ err: error, sandboxId: task.sandboxId }, "the backend rejected");

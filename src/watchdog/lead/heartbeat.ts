@@ -8,7 +8,7 @@ const BEAT_EVERY_MS = 5000;
 
 export interface HeartbeatDeps {
   readonly clock: Clock;
-  readonly leadership: Pick<Leadership, "progress">;
+  readonly leadership: Pick<Leadership, "progress" | "read">;
   readonly log: Log;
   /** Monotonic: when a call of a port last came to an end. */
   readonly progressedAtMs: () => number;
@@ -16,8 +16,9 @@ export interface HeartbeatDeps {
 }
 
 /**
- * Keeps the leadership row fresh while the sweep moves on, and learns there of a newer epoch, which ends the scope. A
- * stricter throttle is passed on at once: this process may be gone in a moment. Ends with the scope; never rejects.
+ * Keeps the leadership row fresh while the sweep moves on, and learns there of a newer epoch, which ends the scope. One
+ * that does not move on only looks: what it waits for is aborted then. A stricter throttle is passed on at once: this
+ * process may be gone in a moment. Ends with the scope; never rejects.
  */
 export async function heartbeat(
   { clock, leadership, log, progressedAtMs, throttle }: HeartbeatDeps,
@@ -26,17 +27,26 @@ export async function heartbeat(
 ): Promise<void> {
   let toldAtMs = clock.monotonicMs();
   let told = throttle();
+  let lookedAtMs = toldAtMs;
+  const isDue = (sinceMs: number) => clock.monotonicMs() - sinceMs >= BEAT_EVERY_MS;
+  async function tell(): Promise<boolean> {
+    toldAtMs = clock.monotonicMs();
+    lookedAtMs = toldAtMs;
+    told = throttle();
+    return await leadership.progress(fence, told);
+  }
+  async function look(): Promise<boolean> {
+    lookedAtMs = clock.monotonicMs();
+    return (await leadership.read()).epoch === fence.epoch;
+  }
   while (!scope.signal.aborted) {
     try {
       await clock.sleep(LOOK_EVERY_MS, scope.signal);
-      const due = clock.monotonicMs() - toldAtMs >= BEAT_EVERY_MS;
-      const moved = progressedAtMs() > toldAtMs;
-      if (!(due && moved) && !isStricter(throttle(), told)) continue;
-      toldAtMs = clock.monotonicMs();
-      told = throttle();
-      if (!(await leadership.progress(fence, told))) {
-        scope.abort(new FencedError("a newer epoch was handed out"));
-      }
+      let isOurs = true;
+      const moved = isDue(toldAtMs) && progressedAtMs() > toldAtMs;
+      if (moved || isStricter(throttle(), told)) isOurs = await tell();
+      else if (isDue(lookedAtMs)) isOurs = await look();
+      if (!isOurs) scope.abort(new FencedError("a newer epoch was handed out"));
     } catch (error) {
       if (!scope.signal.aborted) log.debug({ err: error }, "noting progress failed");
     }

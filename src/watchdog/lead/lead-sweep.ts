@@ -2,8 +2,9 @@
  * A sweep from the lease to the report. Redis or the leadership row elects, Postgres fences: the epoch is taken after
  * the lease, trust in the lease is checked again after that, and every write checks both.
  */
-
+import { isInForce } from "../../rules/fleet/pause.ts";
 import type { SweepRequest } from "../sweep/model.ts";
+import { inSweepSpan, traced } from "../tracing.ts";
 import { acquireTerm } from "./acquire.ts";
 import { LeaderSweep } from "./leader-sweep.ts";
 import type { LeadDeps, LeadOptions, LeadResult } from "./model.ts";
@@ -20,8 +21,12 @@ export async function leadSweep(
   request: SweepRequest,
   signal: AbortSignal,
 ): Promise<LeadResult> {
+  // Not between the epoch and the first write: what it takes to load is taken from the lease there.
+  const tracer = deps.tracing ? await deps.tracing.tracer() : null;
   const view = await deps.leadership.read();
   deps.watch.onLeadership?.(view);
+  // Without the lease nobody is kept from the work that goes on when the pause is over.
+  if (isInForce(view.lastPause)) return { kind: "paused", pause: view.lastPause };
   // A dead fleet of the other kind is taken over: 2 TTL for its lease, one interval for its next sweep.
   const otherKindAfterMs = 2 * options.lease.ttlMs + request.intervalMs;
   const { leaseKind: noted, sinceProgressMs } = view;
@@ -57,7 +62,9 @@ export async function leadSweep(
     if (epoch.kind !== "begun") return epoch;
     // What the API asked the leader before us for still holds.
     deps.backend.api?.restore(epoch.throttle);
-    return await new LeaderSweep(deps, options, request, term, epoch, full).run(signal);
+    const leader = new LeaderSweep(traced(deps, tracer), options, request, term, epoch, full);
+    const about = { epoch: epoch.epoch, trigger: request.trigger };
+    return await inSweepSpan(tracer, about, () => leader.run(signal));
   } finally {
     await term.release();
   }

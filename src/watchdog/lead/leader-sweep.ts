@@ -1,23 +1,34 @@
 import type { SweepEnd } from "../../rules/exit-code.ts";
-import type { RunOutcome, SweepReport } from "../../rules/report.ts";
+import { isInForce, type Pause } from "../../rules/fleet/pause.ts";
+import type { RunOutcome, SweepReport, Waiting } from "../../rules/report.ts";
 import { AfterVerdicts } from "../cleanup/after-verdicts.ts";
 import { maintain } from "../cleanup/maintenance.ts";
 import { withDeadline } from "../concurrency/deadline.ts";
 import { LinkedController } from "../concurrency/linked-signal.ts";
-import { endOf, FencedError, LeaseLostError, type StoreUnavailableError } from "../errors.ts";
+import {
+  endOf,
+  FencedError,
+  LeaseLostError,
+  type StoreUnavailableError,
+  saidBy,
+} from "../errors.ts";
 import { patientStore, withProgress } from "../port-calls.ts";
-import type { ApiThrottle, Fence } from "../ports.ts";
+import type { ApiThrottle, Fence, Tracer } from "../ports.ts";
 import type { Horizon } from "../store-ports.ts";
 import type { SweepRequest } from "../sweep/model.ts";
 import { makeReport, OutcomeCounter } from "../sweep/report.ts";
 import { queryOf, sweep } from "../sweep/sweep.ts";
 import { heartbeat } from "./heartbeat.ts";
 import type { LeaseTerm } from "./lease-term.ts";
-import type { LeadDeps, LeadOptions, LeadResult } from "./model.ts";
+import type { LeadDeps, LeadOptions, Swept } from "./model.ts";
+
+interface LeaderDeps extends LeadDeps {
+  readonly tracer: Tracer | null;
+}
 
 /** A sweep whose lease and epoch are ours. */
 export class LeaderSweep {
-  readonly #deps: LeadDeps;
+  readonly #deps: LeaderDeps;
   readonly #options: LeadOptions;
   readonly #request: SweepRequest;
   readonly #term: LeaseTerm;
@@ -28,9 +39,10 @@ export class LeaderSweep {
   readonly #afterVerdicts: AfterVerdicts;
   readonly #begunAtMs: number;
   #progressedAtMs = 0;
+  #waiting: Waiting | null = null;
 
   constructor(
-    deps: LeadDeps,
+    deps: LeaderDeps,
     options: LeadOptions,
     request: SweepRequest,
     term: LeaseTerm,
@@ -51,7 +63,7 @@ export class LeaderSweep {
     this.#begunAtMs = deps.clock.monotonicMs();
   }
 
-  async run(stop: AbortSignal): Promise<LeadResult> {
+  async run(stop: AbortSignal): Promise<Swept> {
     const { log, watch } = this.#deps;
     let error: unknown = null;
     let end: SweepEnd = { kind: "finished" };
@@ -60,15 +72,40 @@ export class LeaderSweep {
       // Taking the epoch may have outlasted the trust.
       this.#term.check();
       await this.#sweepAndClean();
+      await this.#countWaiting();
       if (this.#full && !(await this.#finish())) {
         throw new FencedError("a newer epoch was handed out before the sweep ended");
       }
     } catch (caught) {
       error = caught;
       end = endOf(stop);
+      const pause = caught instanceof FencedError ? await this.#pause() : null;
+      if (pause !== null) end = { kind: "paused", pause };
+      if (end.kind === "interrupted" || end.kind === "paused")
+        await this.#countWaiting().catch(() => {});
     }
     if (end.kind === "failed") log.error({ err: error, epoch: this.#fence.epoch }, "sweep failed");
-    return { kind: "swept", report: await this.#report(end), error };
+    const report = await this.#report(end, error);
+    watch.onSweep?.(report);
+    return { kind: "swept", report, error };
+  }
+
+  async #countWaiting(): Promise<void> {
+    const { store, watch } = this.#deps;
+    this.#waiting = await store.waiting();
+    watch.onWaiting?.(this.#waiting);
+  }
+
+  /** A pause takes the epoch away, as a new leader does. `null` where it was a leader, or nobody can say. */
+  async #pause(): Promise<Pause | null> {
+    const { leadership, watch } = this.#deps;
+    try {
+      const view = await leadership.read();
+      watch.onLeadership?.(view);
+      return isInForce(view.lastPause) ? view.lastPause : null;
+    } catch {
+      return null;
+    }
   }
 
   /** Three loops side by side; when the sweep cannot go on, the others end with it. */
@@ -117,9 +154,10 @@ export class LeaderSweep {
     const { log, watch } = this.#deps;
     const { journalRetentionMs, sweep: delays } = this.#options;
     const onEndedElsewhere = (count: number) => watch.onEndedElsewhere?.(count);
+    const onOverturned = (count: number) => watch.onOverturned?.(count);
     try {
       await maintain(
-        { ...this.#deps, onEndedElsewhere },
+        { ...this.#deps, onEndedElsewhere, onOverturned },
         { ...delays, journalRetentionMs },
         this.#fence,
         signal,
@@ -145,7 +183,7 @@ export class LeaderSweep {
     return this.#deps.backend.api?.throttle ?? UNTHROTTLED;
   }
 
-  async #report(end: SweepEnd): Promise<SweepReport> {
+  async #report(end: SweepEnd, error: unknown = null): Promise<SweepReport> {
     const { journal, clock } = this.#deps;
     // Without a database there is nothing to count; the report says then that the sweep failed.
     const pending = end.kind === "failed" ? 0 : await journal.pendingCleanups().catch(() => 0);
@@ -160,6 +198,9 @@ export class LeaderSweep {
       durationMs: clock.monotonicMs() - this.#begunAtMs,
       outcomes: this.#outcomes,
       cleanups: { done, pending, abandoned },
+      waiting: this.#waiting,
+      named: this.#request.runIds !== null,
+      ...(end.kind === "failed" ? { failure: saidBy(error) } : {}),
     });
   }
 }

@@ -1,9 +1,11 @@
 /** What a sweep from the lease to the report needs, and comes to. */
+import type { Pause } from "../../rules/fleet/pause.ts";
 import type { SweepReport } from "../../rules/report.ts";
 import type { LeaseTiming } from "../../rules/timing.ts";
 import type { CleanupSlots } from "../cleanup/after-verdicts.ts";
+import type { Fleet } from "../fleet-ports.ts";
 import type { WorkPorts } from "../port-calls.ts";
-import type { Clock, Lease, LeaseKind, Log, Random } from "../ports.ts";
+import type { Clock, Lease, LeaseKind, Log, Random, Tracing } from "../ports.ts";
 import type { Leadership } from "../store-ports.ts";
 import type { SweepOptions, SweepWatch } from "../sweep/model.ts";
 import type { LeaseHeld } from "./acquire.ts";
@@ -11,10 +13,12 @@ import type { LeaseHeld } from "./acquire.ts";
 export interface LeadDeps extends WorkPorts {
   readonly lease: Lease;
   readonly leadership: Leadership;
+  readonly fleet: Fleet;
   readonly clock: Clock;
   readonly random: Random;
   readonly log: Log;
   readonly watch: SweepWatch;
+  readonly tracing?: Tracing;
 }
 
 export interface LeadOptions {
@@ -30,8 +34,15 @@ export interface LeadOptions {
   readonly cleanupTailMs: number;
 }
 
+export interface Swept {
+  readonly kind: "swept";
+  readonly report: SweepReport;
+  readonly error: unknown;
+}
+
 export type LeadResult =
-  | { readonly kind: "swept"; readonly report: SweepReport; readonly error: unknown }
+  | Swept
   | LeaseHeld
   | { readonly kind: "other-lease-kind"; readonly noted: LeaseKind }
+  | { readonly kind: "paused"; readonly pause: Pause }
   | { readonly kind: "already-swept" };

@@ -125,10 +125,12 @@ export class GuardRounds {
   }
 
   #verdictOn(waiting: readonly Waiting[], life: Life) {
-    const { options, request, query } = this.#context;
+    const { options, request, query, watch } = this.#context;
     if (request.overrideReason !== null) return { apply: waiting, hold: [], reason: null };
     const overdueMs = ({ run }: Waiting) => query.horizon.ms - hardDeadline(run, options.policy);
-    return decide(waiting, overdueMs, this.#scene(life), options.guard);
+    const scene = this.#scene(life);
+    watch.onScene?.(scene);
+    return decide(waiting, overdueMs, scene, options.guard);
   }
 
   /** Limited sweeps in a row would each see a part of a mass failure: what others have ended in the last hour counts with them. */
@@ -164,7 +166,7 @@ export class GuardRounds {
       if (!this.#isFresh(candidate)) throw new StaleEvidenceError("the answer grew old");
     };
     try {
-      const outcome = await this.#writer.end(candidate, signal, check);
+      const outcome = await this.#writer.end(candidate, signal, check, candidate.suspicion);
       if (outcome.action === "failed") this.#appliedLastHour += 1;
       return outcome;
     } catch (error) {

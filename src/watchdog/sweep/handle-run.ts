@@ -1,5 +1,6 @@
-import type { RunSnapshot, Verdict } from "../../rules/model.ts";
-import type { RunOutcome } from "../../rules/report.ts";
+import { causeOf } from "../../rules/cause.ts";
+import type { Evidence, RunSnapshot, Verdict } from "../../rules/model.ts";
+import { NO_SUCH_RUN, type RunOutcome, UNKNOWN_CAUSE } from "../../rules/report.ts";
 import { askAgainInMs, CLEARED, inconclusive, observation } from "../../rules/suspicion.ts";
 import { judge } from "../../rules/verdict.ts";
 import type { GuardRounds } from "./guard-rounds.ts";
@@ -18,7 +19,7 @@ export interface SweepParts {
  * What happens to one run, from its id to its outcome, or to the place where it waits for one.
  *
  * @param signal aborts when the sweep cannot go on; nothing is written any more then.
- * @returns `null` when the guard or the collector of skipped runs will tell the outcome.
+ * @returns `null` when the outcome has been told, or the guard or the collector of skipped runs will tell it.
  * @throws what ends the sweep. Any other error is the run's outcome.
  */
 export async function handleRun(
@@ -47,12 +48,17 @@ function notStale(
   { context, guard }: SweepParts,
   runId: string,
   run: RunSnapshot | null,
-): RunOutcome {
+): RunOutcome | null {
   guard.leftAlone(runId);
   const named = context.request.runIds !== null;
-  const state = run === null ? "no such run" : `${run.status}, not past its deadline`;
+  const state = run === null ? NO_SUCH_RUN : `${run.status}, not past its deadline`;
   const action = named ? "skipped" : "lost-race";
-  return { runId, action, basis: null, reason: named ? state : null, verifyMs: null };
+  const reason = named ? state : null;
+  const outcome: RunOutcome = { runId, action, basis: null, reason, verifyMs: null };
+  if (run !== null || !named) return outcome;
+  // Whoever mistyped an id must not be told that all is well.
+  context.outcomes.addUnserved(outcome);
+  return null;
 }
 
 async function ask(
@@ -73,7 +79,7 @@ async function act(
   signal: AbortSignal,
 ): Promise<RunOutcome | null> {
   const { context, writer, guard, skipped } = parts;
-  const { run, verdict, verifyMs } = judged;
+  const { run, evidence, verdict, verifyMs } = judged;
   const { deferMs } = context.options;
   const { reason } = verdict;
   guard.heard(judged);
@@ -91,9 +97,10 @@ async function act(
     }
     case "undetermined": {
       const { statusDetail } = verdict;
-      const suspicion = inconclusive(run.suspicion);
+      const cause = causeIn(evidence);
+      const suspicion = inconclusive(run.suspicion, cause);
       const againInMs = askAgainInMs(suspicion.unknownTimes, deferMs);
-      const outcome = { action: "undetermined", basis: null, reason, verifyMs } as const;
+      const outcome = { action: "undetermined", basis: null, reason: cause, verifyMs } as const;
       const leaving = { run, deferMs: againInMs, statusDetail, suspicion, outcome };
       return await writer.leave(leaving, signal);
     }
@@ -108,15 +115,19 @@ async function presume(
   judged: Judged<Extract<Verdict, { kind: "fail" }>>,
   signal: AbortSignal,
 ): Promise<RunOutcome | null> {
-  const { run, verdict, verifyMs } = judged;
+  const { run, evidence, verdict, verifyMs } = judged;
   const { basis, reason, needsConfirmation } = verdict;
   const { deferMs, guard: policy } = context.options;
   const suspicion = needsConfirmation
     ? observation(run.suspicion, reason, deferMs)
-    : inconclusive(run.suspicion);
+    : inconclusive(run.suspicion, causeIn(evidence));
   if (!needsConfirmation || suspicion.presumedTimes >= policy.confirmations) {
     return guard.setAside({ ...judged, suspicion });
   }
   const outcome = { action: "suspected", basis, reason, verifyMs } as const;
   return await writer.leave({ run, deferMs, statusDetail: null, suspicion, outcome }, signal);
+}
+
+function causeIn(evidence: Evidence): string {
+  return "failure" in evidence ? causeOf(evidence.failure) : UNKNOWN_CAUSE;
 }

@@ -1,8 +1,8 @@
 /** What one sweep is asked for, works with, and tells. */
 import type { CleanupDelays } from "../../rules/cleanup/cleanup-plan.ts";
-import type { GuardPolicy } from "../../rules/guard.ts";
+import type { GuardPolicy, GuardScene } from "../../rules/guard.ts";
 import type { Evidence, RunSnapshot, Trigger, Verdict, VerdictPolicy } from "../../rules/model.ts";
-import type { RunOutcome } from "../../rules/report.ts";
+import type { RunOutcome, SweepReport, Waiting } from "../../rules/report.ts";
 import type { StoreUnavailableError } from "../errors.ts";
 import type { Backend, Clock, Fence, Log } from "../ports.ts";
 import type { Backlog, LeadershipView, RunStore, StaleQuery } from "../store-ports.ts";
@@ -40,12 +40,53 @@ export interface SweepWatch {
   onOutcome?(outcome: RunOutcome): void;
   /** The guard holds verdicts back, and why. */
   onHold?(reason: string): void;
+  /** What the guard knows each time that it decides. */
+  onScene?(scene: GuardScene): void;
+  /** The sweep has ended; also a dry run. */
+  onSweep?(report: SweepReport): void;
   /** Another watchdog has ended so many runs that were suspected or held here. */
   onEndedElsewhere?(count: number): void;
+  /** So many presumptions have turned out wrong. */
+  onOverturned?(count: number): void;
+  /** The runs that wait, counted when the sweep has ended. */
+  onWaiting?(waiting: Waiting): void;
   /** A call of a port came to an end. */
   onProgress?(): void;
   /** After every read of runs: `null` when Postgres answered. */
   onStoreTry?(failure: StoreUnavailableError | null): void;
+}
+
+/** What others may be told besides the worker's own status. */
+export type SweepHooks = Pick<
+  SweepWatch,
+  "onOutcome" | "onHold" | "onSweep" | "onEndedElsewhere" | "onOverturned"
+>;
+
+/** Tells both, `watch` first. */
+export function withHooks(watch: SweepWatch, hooks: SweepHooks): SweepWatch {
+  return {
+    ...watch,
+    onOutcome(outcome) {
+      watch.onOutcome?.(outcome);
+      hooks.onOutcome?.(outcome);
+    },
+    onHold(reason) {
+      watch.onHold?.(reason);
+      hooks.onHold?.(reason);
+    },
+    onSweep(report) {
+      watch.onSweep?.(report);
+      hooks.onSweep?.(report);
+    },
+    onEndedElsewhere(count) {
+      watch.onEndedElsewhere?.(count);
+      hooks.onEndedElsewhere?.(count);
+    },
+    onOverturned(count) {
+      watch.onOverturned?.(count);
+      hooks.onOverturned?.(count);
+    },
+  };
 }
 
 /** What all parts of one pass over the stale runs work with. */
@@ -62,7 +103,7 @@ export interface SweepContext {
   readonly query: StaleQuery;
   /** Told about each run once, when it has ended. */
   readonly outcomes: OutcomeCounter;
-  readonly watch: Pick<SweepWatch, "onBegin" | "onHold">;
+  readonly watch: Pick<SweepWatch, "onBegin" | "onHold" | "onScene">;
 }
 
 /** A run about which the backend was asked. */

@@ -1,3 +1,4 @@
+import { notAskedCause } from "../../rules/cause.ts";
 import { shieldAfterLookMs } from "../../rules/suspicion.ts";
 import type { SweepContext } from "./model.ts";
 
@@ -31,11 +32,13 @@ export class SkippedRuns {
     this.#waiting = new Map();
     // Behind those that were deferred before them.
     const deferMs = options.deferMs + this.#deferred * MICROSECOND_MS;
-    const deferral = { deferMs, shieldMs: shieldAfterLookMs(request.intervalMs) };
+    const why = [...runs].map(([runId, reason]) => [runId, notAskedCause(reason)]);
+    const causes = Object.fromEntries(why);
+    const deferral = { deferMs, shieldMs: shieldAfterLookMs(request.intervalMs), causes };
     await store.deferSkipped([...runs.keys()], query, deferral, fence);
     this.#deferred += runs.size;
     for (const [runId, reason] of runs) {
-      outcomes.addBlocked({ runId, action: "skipped", basis: null, reason, verifyMs: null });
+      outcomes.addUnserved({ runId, action: "skipped", basis: null, reason, verifyMs: null });
     }
   }
 }

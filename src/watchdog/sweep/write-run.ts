@@ -2,13 +2,14 @@ import { planCleanup } from "../../rules/cleanup/cleanup-plan.ts";
 import { summarise } from "../../rules/evidence.ts";
 import type { Basis, RunSnapshot, Verdict } from "../../rules/model.ts";
 import type { RunOutcome } from "../../rules/report.ts";
-import { askAgainInMs, shieldAfterLookMs } from "../../rules/suspicion.ts";
+import { askAgainInMs, type SuspicionChange, shieldAfterLookMs } from "../../rules/suspicion.ts";
 import { hardDeadline } from "../../rules/verdict.ts";
-import { endsTheSweep } from "../errors.ts";
+import { endsTheSweep, saidBy } from "../errors.ts";
 import type { Fence } from "../ports.ts";
 import type { DeferWrite, TerminalWrite, WriteResult } from "../store-ports.ts";
 import type { Judged, SweepContext } from "./model.ts";
 import { LateWrites, resolveWrite } from "./resolve-write.ts";
+import { type LoggedVerdict, logVerdict, timesSeen } from "./verdict-log.ts";
 
 export type TerminalVerdict = Extract<Verdict, { kind: "complete" | "fail" }>;
 
@@ -34,11 +35,15 @@ export class RunWriter {
     this.#cleanups = { proof: cleanupAfter("proof"), presumption: cleanupAfter("presumption") };
   }
 
-  /** @param check throws when the verdict may not be written any more; asked where the fence is, before each attempt. */
+  /**
+   * @param check throws when the verdict may not be written any more; asked where the fence is, before each attempt.
+   * @param suspicion what a presumption was seen as.
+   */
   async end(
     { run, verdict, evidence, verifyMs }: Judged<TerminalVerdict>,
     signal: AbortSignal,
     check: () => void = () => {},
+    suspicion: SuspicionChange | null = null,
   ): Promise<RunOutcome> {
     const { store, holder, request } = this.#context;
     const { basis, reason } = verdict;
@@ -53,7 +58,7 @@ export class RunWriter {
     };
     const action = verdict.kind === "complete" ? "completed" : "failed";
     const outcome = { runId: run.id, action, basis, reason, verifyMs } as const;
-    return await this.#write(
+    const told = await this.#write(
       run,
       true,
       (fence) => store.apply(write, fence),
@@ -61,6 +66,13 @@ export class RunWriter {
       signal,
       check,
     );
+    if (told === outcome) {
+      const ended = verdict.kind === "complete" ? "COMPLETED" : "FAILED";
+      const seen = basis === "proof" ? 1 : timesSeen(run, suspicion);
+      const cleanup = this.#cleanups[basis];
+      this.#log({ run, outcome: ended, basis, reason, seen, cleanup });
+    }
+    return told;
   }
 
   async leave({ outcome, ...leaving }: Leaving, signal: AbortSignal): Promise<RunOutcome> {
@@ -68,7 +80,24 @@ export class RunWriter {
     const { run } = leaving;
     const write = { ...leaving, ...this.#nextLook(run) };
     const written = { runId: run.id, ...outcome };
-    return await this.#write(run, false, (fence) => store.defer(write, fence), written, signal);
+    const told = await this.#write(
+      run,
+      false,
+      (fence) => store.defer(write, fence),
+      written,
+      signal,
+    );
+    const { action, basis, reason } = told;
+    if (told === written && (action === "suspected" || action === "held")) {
+      const seen = timesSeen(run, leaving.suspicion);
+      this.#log({ run, outcome: action, basis, reason, seen, cleanup: null });
+    }
+    return told;
+  }
+
+  #log(verdict: LoggedVerdict): void {
+    const { log, query } = this.#context;
+    logVerdict(log, verdict, query.horizon.ms);
   }
 
   /**
@@ -79,9 +108,7 @@ export class RunWriter {
   threw(runId: string, error: unknown, signal: AbortSignal): RunOutcome {
     if (signal.aborted || endsTheSweep(error)) throw error;
     this.#context.log.error({ err: error, runId }, "a run could not be handled");
-    // The message may hold anything, so it stays in the log.
-    const reason = "unexpected error, the log says why";
-    return { runId, action: "error", basis: null, reason, verifyMs: null };
+    return { runId, action: "error", basis: null, reason: saidBy(error), verifyMs: null };
   }
 
   /**

@@ -1,21 +1,39 @@
-import { type DependencyStatus, type HealthFacts, MISSED_TICKS } from "../../rules/health.ts";
+import type { Pause } from "../../rules/fleet/pause.ts";
+import {
+  type DependencyStatus,
+  type FleetFacts,
+  type HealthFacts,
+  MISSED_TICKS,
+} from "../../rules/health.ts";
 import { leaseKeyOf } from "../../rules/lease-key.ts";
-import type { SweepReport } from "../../rules/report.ts";
+import type {
+  PastHold,
+  PastVerdict,
+  SweepReport,
+  SweepSummary,
+  Waiting,
+} from "../../rules/report.ts";
 import {
   LeaseLostError,
   LeaseUnavailableError,
   StoreSchemaError,
   StoreUnavailableError,
 } from "../errors.ts";
+import type { SeenWorker } from "../fleet-ports.ts";
 import type { Clock, LeaseKind, Schedule, SharedApi } from "../ports.ts";
-import type { Backlog, LeadershipView } from "../store-ports.ts";
+import { type Backlog, type LeadershipView, skewOf } from "../store-ports.ts";
 import type { SweepWatch } from "../sweep/model.ts";
+import { SweepMemory } from "./sweep-memory.ts";
 
-export type Role = "sweeping" | "standby" | "idle";
+export type Role = "sweeping" | "observing" | "standby" | "idle";
 
 /** What the process knows, for `/health`: facts for the rules, and more for people. */
 export interface WorkerFacts extends HealthFacts {
+  /** When the facts were collected; wall time. */
+  readonly at: Date;
   readonly role: Role;
+  /** Postgres answers, and its tables cannot be used as they are. */
+  readonly schemaProblem: boolean;
   readonly holder: string;
   readonly leaseKind: LeaseKind;
   /** Who holds the lease and until when, as far as the last attempt showed; wall time. */
@@ -28,6 +46,14 @@ export interface WorkerFacts extends HealthFacts {
   readonly api: SharedApi | null;
   /** As this process's last sweep found it when it began. */
   readonly backlog: (Backlog & { readonly countedAt: Date }) | null;
+  /** As of now, those that were seen last first; `null` where they could not be read yet. */
+  readonly replicas: readonly SeenWorker[] | null;
+  /** This process's sweeps, oldest first, at most 60. */
+  readonly recentSweeps: readonly SweepSummary[];
+  /** This process's verdicts, newest first, at most 20. */
+  readonly recentVerdicts: readonly PastVerdict[];
+  /** Of this process's last sweep that held runs back, with at most 5 of them. */
+  readonly lastHold: PastHold | null;
 }
 
 export interface WorkerIdentity {
@@ -35,6 +61,8 @@ export interface WorkerIdentity {
   readonly leaseKind: LeaseKind;
   readonly verifyTimeoutMs: number;
   readonly api: SharedApi | null;
+  /** It only shows what it would do, and writes nothing. */
+  readonly observes: boolean;
 }
 
 /** How long after the last such run another watchdog is reported. */
@@ -48,6 +76,7 @@ export class WorkerStatus {
   readonly #startedAtMs: number;
   #nextTickAtMs = 0;
   #postgres: DependencyStatus = "unknown";
+  #schemaProblem = false;
   #lease: DependencyStatus = "unknown";
   #role: Role = "idle";
   #progressAtMs: number | null = null;
@@ -58,7 +87,13 @@ export class WorkerStatus {
   #ownLastSweep: SweepReport | null = null;
   #heldFor: string | null = null;
   #backlog: WorkerFacts["backlog"] = null;
+  /** When the last observation moved on or ended. */
+  #observedAtMs: number | null = null;
+  #waiting: Waiting | null = null;
+  #clockSkewMs: number | null = null;
   #endedElsewhere: { readonly count: number; readonly atMs: number } | null = null;
+  #replicas: { readonly readAtMs: number; readonly workers: readonly SeenWorker[] } | null = null;
+  readonly #memory = new SweepMemory();
 
   constructor(clock: Clock, schedule: Schedule, identity: WorkerIdentity) {
     this.#clock = clock;
@@ -72,6 +107,7 @@ export class WorkerStatus {
     const fleet = this.#fleet;
     return {
       ...this.#identity,
+      at: this.#clock.now(),
       nowMs: this.#clock.monotonicMs(),
       startedAtMs: this.#startedAtMs,
       postgres: this.#postgres,
@@ -79,11 +115,8 @@ export class WorkerStatus {
       patienceMs: this.#schedule.sinceTickMs(MISSED_TICKS),
       nextTickAtMs: this.#nextTickAtMs,
       progressAtMs: this.#progressAtMs,
-      fleet: fleet && {
-        seenAtMs: fleet.seenAtMs,
-        sinceFinishMs: fleet.view.sinceFinishMs,
-        sinceProgressMs: fleet.view.sinceProgressMs,
-      },
+      fleet: this.#fleetFacts,
+      lastPause: this.#lastPause,
       otherLeaseKind: this.#otherLeaseKind,
       endlessLeaseKey: this.#endlessLeaseKey,
       lastSweep: this.#ownSweepIsLast
@@ -91,9 +124,13 @@ export class WorkerStatus {
         : (fleet?.view.lastStatus ?? null),
       heldFor: this.#ownSweepIsLast ? this.#heldFor : null,
       apiRefusal: this.#identity.api?.blockedReason ?? null,
-      failingRuns: this.#backlog?.failing ?? 0,
+      waiting: this.#waiting,
+      lastFailure:
+        this.#ownLastSweep?.status === "error" ? (this.#ownLastSweep.message ?? null) : null,
+      clockSkewMs: this.#clockSkewMs,
       endedElsewhere: this.#endedElsewhereLately,
       role: this.#role,
+      schemaProblem: this.#postgres !== "ok" && this.#schemaProblem,
       leaseHolder:
         this.#role === "sweeping" ? this.#identity.holder : (this.#heldBy?.holder ?? null),
       leaseExpiresAt: this.#leaseExpiresAt,
@@ -101,7 +138,44 @@ export class WorkerStatus {
       ownLastSweep: this.#ownLastSweep,
       leadership: fleet?.view ?? null,
       backlog: this.#backlog,
+      replicas: this.#replicasNow,
+      recentSweeps: this.#memory.sweeps,
+      recentVerdicts: this.#memory.verdicts,
+      lastHold: this.#memory.hold,
     };
+  }
+
+  /** Nobody's sweeps but its own matter to one that observes: there may be no others yet. */
+  get #fleetFacts(): FleetFacts | null {
+    if (this.#identity.observes) {
+      const seenAtMs = this.#observedAtMs;
+      return seenAtMs === null ? null : { seenAtMs, sinceFinishMs: 0, sinceProgressMs: 0 };
+    }
+    const fleet = this.#fleet;
+    return (
+      fleet && {
+        seenAtMs: fleet.seenAtMs,
+        sinceFinishMs: fleet.view.sinceFinishMs,
+        sinceProgressMs: fleet.view.sinceProgressMs,
+      }
+    );
+  }
+
+  /** As of now: it runs down by itself. */
+  get #lastPause(): Pause | null {
+    const pause = this.#fleet?.view.lastPause ?? null;
+    if (this.#fleet === null || pause === null) return null;
+    return { ...pause, leftMs: pause.leftMs - (this.#clock.monotonicMs() - this.#fleet.seenAtMs) };
+  }
+
+  get #replicasNow(): readonly SeenWorker[] | null {
+    if (this.#replicas === null) return null;
+    const sinceMs = this.#clock.monotonicMs() - this.#replicas.readAtMs;
+    return this.#replicas.workers.map(({ upMs, seenAgoMs, ...worker }) => ({
+      ...worker,
+      upMs: upMs + sinceMs,
+      seenAgoMs: seenAgoMs + sinceMs,
+    }));
   }
 
   /** Whether Postgres and the lease store answered at the last try. */
@@ -155,7 +229,13 @@ export class WorkerStatus {
       this.#lease = { problem: error.message };
     } else if (error instanceof StoreUnavailableError || error instanceof StoreSchemaError) {
       this.#postgres = { problem: error.message };
+      this.#schemaProblem = error instanceof StoreSchemaError;
     }
+  }
+
+  /** As the database shows them to every replica. */
+  waits(waiting: Waiting): void {
+    this.#waiting = waiting;
   }
 
   standby(holder: string | null, expiresInMs: number | null): void {
@@ -185,27 +265,44 @@ export class WorkerStatus {
     this.#fleet = { seenAtMs: this.#clock.monotonicMs(), view };
   }
 
+  sawReplicas(workers: readonly SeenWorker[]): void {
+    this.#replicas = { readAtMs: this.#clock.monotonicMs(), workers };
+  }
+
+  /** What has changed since the row was read. */
+  #seeAgain(changes: Partial<LeadershipView>): void {
+    this.#observedAtMs = this.#clock.monotonicMs();
+    if (this.#fleet === null) return;
+    this.#see({ ...this.#fleet.view, lastPause: this.#lastPause, ...changes });
+  }
+
   swept(report: SweepReport): void {
     this.idle();
     this.#ownLastSweep = report;
-    if (report.exitCode !== 1 && this.#fleet !== null) {
-      this.#see({ ...this.#fleet.view, sinceFinishMs: 0, sinceProgressMs: 0 });
+    this.#memory.swept(report, this.#heldFor);
+    if (report.exitCode !== 1 && report.status !== "paused") {
+      this.#seeAgain({ sinceFinishMs: 0, sinceProgressMs: 0 });
     }
   }
 
   /** Notes what happens inside a sweep. */
   readonly watch: SweepWatch = {
-    onLeadership: (view) => this.#see(view),
+    onLeadership: (view) => {
+      this.#see(view);
+      this.#clockSkewMs = skewOf(view, this.#clock.now());
+    },
+    onWaiting: (waiting) => this.waits(waiting),
     onTerm: (trustedUntilMs) => {
       this.#trustedUntilMs = trustedUntilMs;
     },
     onBegin: ({ backlog }) => {
-      this.#become("sweeping");
+      this.#become(this.#identity.observes ? "observing" : "sweeping");
       this.#heldFor = null;
       this.#backlog = { ...backlog, countedAt: this.#clock.now() };
       this.#progressAtMs = this.#clock.monotonicMs();
       this.storesAnswered();
     },
+    onOutcome: (outcome) => this.#memory.ended(outcome, this.#clock.now()),
     onHold: (reason) => {
       this.#heldFor = reason;
     },
@@ -223,7 +320,7 @@ export class WorkerStatus {
     },
     onProgress: () => {
       this.#progressAtMs = this.#clock.monotonicMs();
-      if (this.#fleet !== null) this.#see({ ...this.#fleet.view, sinceProgressMs: 0 });
+      this.#seeAgain({ sinceProgressMs: 0 });
     },
   };
 }

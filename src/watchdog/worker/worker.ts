@@ -1,19 +1,34 @@
-import type { SweepReport } from "../../rules/report.ts";
+import { isInForce } from "../../rules/fleet/pause.ts";
 import { leaseContendInMs } from "../../rules/timing.ts";
 import { withDeadline } from "../concurrency/deadline.ts";
+import type { FigureReads } from "../figure-ports.ts";
+import type { SeenWorker } from "../fleet-ports.ts";
+import { dryRunSweep } from "../lead/dry-run.ts";
 import { leadSweep } from "../lead/lead-sweep.ts";
 import type { LeadDeps, LeadOptions, LeadResult } from "../lead/model.ts";
 import type { Schedule } from "../ports.ts";
-import { ALL_RUNS } from "../sweep/model.ts";
+import { ALL_RUNS, type SweepHooks, type SweepWatch, withHooks } from "../sweep/model.ts";
+import { type FleetSight, FleetWatch } from "./fleet-watch.ts";
+import { SweepLog } from "./sweep-log.ts";
 import { TroubleLog } from "./trouble-log.ts";
+import { WorkerListing } from "./worker-listing.ts";
 import { type WorkerFacts, WorkerStatus } from "./worker-status.ts";
 
 export interface WorkerDeps extends Omit<LeadDeps, "watch"> {
   readonly schedule: Schedule;
+  /** Told of sweeps besides the worker itself. Must not throw. */
+  readonly hooks?: SweepHooks;
+  /** Asked with every tick, and after a sweep; left out where nobody wants to know of the fleet. */
+  readonly figures?: FigureReads;
 }
 
 export interface WorkerOptions extends LeadOptions {
   readonly verifyTimeoutMs: number;
+  /** Judges, logs and counts, and writes nothing: no lease, no epoch, no row of its own. */
+  readonly observes: boolean;
+  readonly version: string;
+  /** Of the configuration. */
+  readonly fingerprint: string;
 }
 
 /**
@@ -25,34 +40,57 @@ export class Worker {
   readonly #options: WorkerOptions;
   readonly #status: WorkerStatus;
   readonly #troubleLog: TroubleLog;
+  readonly #watch: SweepWatch;
+  readonly #fleet: FleetWatch | null;
+  readonly #sweepLog: SweepLog;
   /** Resolves at the next tick; a new one is made whenever ticks are to be waited for. */
   #tick = Promise.withResolvers<void>();
   #lastEpoch: number | null = null;
   /** How often in a row a lease was refused that is free. */
   #freeRefusals = 0;
+  #isPaused = false;
+  /** `null`: it observes, and writes not even that. */
+  readonly #listing: WorkerListing | null;
 
   constructor(deps: WorkerDeps, options: WorkerOptions) {
     this.#deps = deps;
     this.#options = options;
+    const onWorkers = (workers: readonly SeenWorker[]) => this.#status.sawReplicas(workers);
+    this.#listing = options.observes
+      ? null
+      : new WorkerListing({ ...deps, onWorkers }, options, deps.lease.kind);
     this.#troubleLog = new TroubleLog(deps.log);
+    this.#sweepLog = new SweepLog(deps.log, deps.clock);
     this.#status = new WorkerStatus(deps.clock, deps.schedule, {
       holder: options.holder,
       leaseKind: deps.lease.kind,
       verifyTimeoutMs: options.verifyTimeoutMs,
       api: deps.backend.api ?? null,
+      observes: options.observes,
     });
+    this.#watch = withHooks(this.#status.watch, deps.hooks ?? {});
+    const { figures } = deps;
+    this.#fleet = figures ? new FleetWatch({ ...deps, figures }, options.sweep) : null;
   }
 
   facts(): WorkerFacts {
     return this.#status.facts();
   }
 
+  /** The fleet, as of the last time that the database told; `null` before that. */
+  sight(): FleetSight | null {
+    return this.#fleet?.sight ?? null;
+  }
+
   /** Runs until the signal aborts and everything in flight has ended. Never rejects. */
   async run(signal: AbortSignal): Promise<void> {
     const stopTicking = this.#deps.schedule.start(() => {
       this.#status.ticked();
+      this.#listing?.seen();
       this.#tick.resolve();
+      this.#fleet?.look();
     });
+    this.#fleet?.look();
     try {
       while (!signal.aborted) {
         if (!this.#status.ready) await this.#probe();
@@ -61,6 +99,7 @@ export class Worker {
       }
     } finally {
       stopTicking();
+      await this.#fleet?.end();
       await this.#leave();
     }
   }
@@ -84,17 +123,17 @@ export class Worker {
   async #attempt(signal: AbortSignal): Promise<LeadResult | null> {
     const { schedule } = this.#deps;
     try {
-      const result = await leadSweep(
-        { ...this.#deps, watch: this.#status.watch },
-        this.#options,
-        { trigger: "cron", intervalMs: schedule.intervalMs(), ...ALL_RUNS },
-        signal,
-      );
+      const deps = { ...this.#deps, watch: this.#watch };
+      const request = { trigger: "cron", intervalMs: schedule.intervalMs(), ...ALL_RUNS } as const;
+      const result: LeadResult = this.#options.observes
+        ? { kind: "swept", ...(await dryRunSweep(deps, this.#options, request, signal, "info")) }
+        : await leadSweep(deps, this.#options, request, signal);
       if (bothStoresServed(result)) {
         this.#status.storesAnswered();
         this.#troubleLog.served();
       }
       this.#note(result);
+      if (result.kind !== "swept") await this.#lookAtWaiting();
       return result;
     } catch (error) {
       if (signal.aborted) return null;
@@ -106,15 +145,21 @@ export class Worker {
   }
 
   #note(result: LeadResult): void {
+    this.#noteResult(result);
+    this.#notePause();
+  }
+
+  #noteResult(result: LeadResult): void {
     const isFree = result.kind === "lease-held" && result.expiresInMs === 0;
     this.#freeRefusals = isFree ? this.#freeRefusals + 1 : 0;
     switch (result.kind) {
       case "swept":
         this.#lastEpoch = result.report.epoch;
         this.#status.swept(result.report);
+        this.#fleet?.look();
         if (result.report.exitCode === 1) this.#status.failed(result.error);
         this.#troubleLog.nothingOdd();
-        this.#logReport(result.report);
+        this.#sweepLog.swept(result.report);
         return;
       case "lease-held":
         this.#status.standby(result.holder, result.expiresInMs);
@@ -127,12 +172,27 @@ export class Worker {
         this.#troubleLog.odd("warn", { noted }, message);
         return;
       }
+      case "paused":
+        this.#status.idle();
+        return;
       case "already-swept":
         this.#status.idle();
         this.#troubleLog.nothingOdd();
         this.#deps.log.debug({}, "this tick was swept already");
         return;
     }
+  }
+
+  /** Said when it begins, changes and ends. A sweep on its way may have been the one to find out. */
+  #notePause(): void {
+    const { lastPause } = this.#status.facts();
+    if (isInForce(lastPause)) {
+      const { until, by, reason } = lastPause;
+      this.#troubleLog.odd("warn", { until, by, reason }, "paused, nothing is swept");
+    } else if (this.#isPaused) {
+      this.#deps.log.info({}, "the pause is over");
+    }
+    this.#isPaused = isInForce(lastPause);
   }
 
   #logStandby(holder: string | null, expiresInMs: number | null): void {
@@ -148,20 +208,22 @@ export class Worker {
     }
   }
 
-  #logReport(report: SweepReport): void {
-    const { runs: _, ...summary } = report;
-    const { completed, failed } = report.counts;
-    const changed = completed + failed + report.cleanups.done > 0;
-    const level = report.exitCode === 0 ? (changed ? "info" : "debug") : "warn";
-    this.#deps.log[level](summary, "sweep finished");
+  /** Whoever sweeps, each replica tells the same of the runs. */
+  async #lookAtWaiting(): Promise<void> {
+    this.#status.waits(await this.#deps.store.waiting());
   }
 
   /** Asks both stores, so that readiness does not wait for the first tick. */
   async #probe(): Promise<void> {
     const { leadership, lease } = this.#deps;
     try {
-      this.#status.watch.onLeadership?.(await leadership.read());
-      await lease.ping();
+      if (this.#options.observes) {
+        await leadership.horizon();
+      } else {
+        this.#status.watch.onLeadership?.(await leadership.read());
+        await lease.ping();
+      }
+      await this.#lookAtWaiting();
       this.#status.storesAnswered();
       this.#troubleLog.answered();
     } catch (error) {
@@ -182,22 +244,28 @@ export class Worker {
     }
   }
 
-  /** Lets workers with another kind of lease take over at once. Bounded: leaving must not take long. */
+  /**
+   * Lets workers with another kind of lease take over at once, and is not listed any more. Bounded: leaving must not take
+   * long.
+   */
   async #leave(): Promise<void> {
-    if (this.#lastEpoch === null) return;
     const { leadership, clock, log } = this.#deps;
-    const clearing = leadership.clearLeaseKind(this.#lastEpoch);
+    const epoch = this.#lastEpoch;
+    const leaving = Promise.all([
+      epoch === null ? null : leadership.clearLeaseKind(epoch),
+      this.#listing?.leave(),
+    ]);
     try {
-      await withDeadline(clock, LEAVE_WITHIN_MS, () => clearing, new AbortController().signal);
+      await withDeadline(clock, LEAVE_WITHIN_MS, () => leaving, new AbortController().signal);
     } catch (error) {
-      log.debug({ err: error }, "clearing the kind of lease failed");
+      log.debug({ err: error }, "taking leave of the fleet failed");
     }
   }
 }
 
-/** With another kind of lease noted, the lease store was not asked. */
+/** With another kind of lease noted, and in a pause, the lease store was not asked. */
 function bothStoresServed(result: LeadResult): boolean {
-  if (result.kind === "other-lease-kind") return false;
+  if (result.kind === "other-lease-kind" || result.kind === "paused") return false;
   return result.kind !== "swept" || result.report.exitCode !== 1;
 }
 

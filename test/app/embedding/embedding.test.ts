@@ -56,4 +56,20 @@ describe("createWatchdog", () => {
 
     expect(await watchdog.sweepOnce(new AbortController().signal)).toBeNull();
   });
+
+  it("explains a run with a backend of the host's own, and writes nothing", async () => {
+    await using world = await createWorld();
+    const run = await world.seed();
+    const { config } = parseConfig(world.env, () => "");
+    await using watchdog = createWatchdog(config, { backend: backendThatSays(7) });
+    const { signal } = new AbortController();
+
+    expect(await watchdog.explain(run.id.toUpperCase(), signal)).toMatchObject({
+      runId: run.id,
+      now: { outcome: { action: "failed", reason: "exit_code=7" } },
+    });
+    expect(await world.row(run.id)).toMatchObject({ status: "RUNNING" });
+    expect(await watchdog.explain(crypto.randomUUID(), signal)).toBeNull();
+    await expect(watchdog.explain("17", signal)).rejects.toThrow(TypeError);
+  });
 });

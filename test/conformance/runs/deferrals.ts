@@ -74,12 +74,13 @@ export function describeDeferrals(open: () => Promise<StoreStand>): void {
     for (const times of [1, 2]) {
       await stand.pass(2 * HOUR_MS);
       const { suspicion } = await read(stand, id);
-      await leave(stand, id, inconclusive(suspicion));
+      await leave(stand, id, inconclusive(suspicion, "no answer"));
       expect(await stand.remembered(id)).toMatchObject({
         presumedTimes: 1,
         presumedLast: 120 * times,
         unknownTimes: times,
         unknownSince: 120 * (times - 1),
+        unknownCause: "no answer",
       });
     }
   });
@@ -116,10 +117,10 @@ export function describeDeferrals(open: () => Promise<StoreStand>): void {
   it("starts to count inconclusive answers anew after a conclusive one", async () => {
     await using stand = await open();
     const id = await stand.add();
-    await leave(stand, id, inconclusive(null));
+    await leave(stand, id, inconclusive(null, "no answer"));
     await stand.pass(2 * HOUR_MS);
     await leave(stand, id, CLEARED);
-    await leave(stand, id, inconclusive(null));
+    await leave(stand, id, inconclusive(null, "no answer"));
     expect(await stand.remembered(id)).toMatchObject({ unknownTimes: 1, unknownSince: 0 });
   });
 
@@ -127,7 +128,7 @@ export function describeDeferrals(open: () => Promise<StoreStand>): void {
     await using stand = await open();
     const id = await stand.add();
     await fail(stand, id);
-    await leave(stand, id, inconclusive(null));
+    await leave(stand, id, inconclusive(null, "no answer"));
     expect(await stand.remembered(id)).toMatchObject({
       unknownTimes: 1,
       errorTimes: 0,

@@ -125,7 +125,7 @@ export function describeBacklog(open: () => Promise<StoreStand>): void {
     await using stand = await open();
     await stand.add({ overdueMin: 10 });
     await leave(stand, await stand.add({ overdueMin: 50 }));
-    await leave(stand, await stand.add({ overdueMin: 30 }), inconclusive(null));
+    await leave(stand, await stand.add({ overdueMin: 30 }), inconclusive(null, "no answer"));
     expect(await figures(stand)).toEqual({ ...NONE, count: 1, deferred: 2, oldest: 50 });
   });
 

@@ -51,7 +51,7 @@ export function describePages(open: () => Promise<StoreStand>): void {
 
   const notSuspected: readonly (readonly [string, (stand: StoreStand, id: string) => unknown])[] = [
     ["was seen alive", (stand, id) => leave(stand, id)],
-    ["gave no answer", (stand, id) => leave(stand, id, inconclusive(null))],
+    ["gave no answer", (stand, id) => leave(stand, id, inconclusive(null, "no answer"))],
     [
       "has ended since",
       async (stand, id) => {

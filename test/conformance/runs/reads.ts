@@ -38,7 +38,7 @@ export function describeReads(open: () => Promise<StoreStand>): void {
   it("shows since when nothing could be learned, and failures", async () => {
     await using stand = await open();
     const id = await stand.add();
-    await leave(stand, id, inconclusive(null));
+    await leave(stand, id, inconclusive(null, "no answer"));
     await stand.pass(HOUR_MS);
     await fail(stand, id);
     const { suspicion } = await read(stand, id);
@@ -133,7 +133,10 @@ export function describeControlRuns(open: () => Promise<StoreStand>): void {
     ["has no command", (stand) => stand.add({ overdueMin: -60, bashCommandId: null })],
     ["has an empty command id", (stand) => stand.add({ overdueMin: -60, bashCommandId: "" })],
     ["is presumed dead", async (stand) => leave(stand, await stand.add(), PRESUMED)],
-    ["gave no answer", async (stand) => leave(stand, await stand.add(), inconclusive(null))],
+    [
+      "gave no answer",
+      async (stand) => leave(stand, await stand.add(), inconclusive(null, "no answer")),
+    ],
     [
       "could not be handled",
       async (stand) => {

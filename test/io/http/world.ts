@@ -58,6 +58,7 @@ export function runOf(overrides: Partial<RunSnapshot> = {}): RunSnapshot {
     stale: true,
     timeoutAt: "2026-08-22 10:00:00.123456+00",
     beganAt: null,
+    firstDeadlineMs: 0,
     sandboxId: SANDBOX_ID,
     bashCommandId: COMMAND_ID,
     beganAtMs: 0,

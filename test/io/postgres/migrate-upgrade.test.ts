@@ -89,10 +89,10 @@ function shapeOf({ sql }: TestDatabase): Promise<unknown> {
 /** What the first version's tables hold, in their own columns. */
 async function rowsOf({ sql }: TestDatabase): Promise<unknown> {
   return sql`
-    SELECT (SELECT json_agg(to_jsonb(v) - ARRAY['cleanup_due_at', 'cleanup_stamp_at'])
+    SELECT (SELECT json_agg(to_jsonb(v) - ARRAY['cleanup_due_at', 'cleanup_stamp_at', 'overturned_at'])
        FROM watchdog.verdicts v) AS verdicts,
       (SELECT json_agg(r ORDER BY r.id) FROM automation_runs r) AS runs,
-      (SELECT to_jsonb(l) - ARRAY['api_paused_until', 'api_concurrency']
+      (SELECT to_jsonb(l) - ARRAY['api_paused_until', 'api_concurrency', 'paused_until', 'pause_reason', 'paused_by']
        FROM watchdog.leadership l) AS leadership`;
 }
 

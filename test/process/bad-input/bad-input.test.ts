@@ -1,5 +1,7 @@
 /** What the program says to wrong arguments and wrong variables: all of it, on stderr, with exit code 2. */
 import { describe, expect, it } from "vitest";
+import { githubJob } from "../../support/process/github-job.ts";
+import { parseProblems } from "../../support/process/report-document.ts";
 import { runOnce } from "../../support/process/worker-process.ts";
 
 const MINIMAL = {
@@ -17,16 +19,30 @@ describe("wrong arguments", () => {
     expect(stderr).toContain("Did you mean once?");
   });
 
-  it("leave stdout empty even when it was to be JSON", async () => {
-    const { code, stdout, stderr } = await runOnce({}, [
-      "once",
-      "--output",
-      "json",
-      "--limit",
-      "0",
-    ]);
-    expect({ code, stdout }).toEqual({ code: 2, stdout: "" });
+  it("are one document on stdout when it was to be JSON, and explained on stderr as well", async () => {
+    const args = ["once", "--output", "json", "--limit", "0"];
+    const { code, stdout, stderr } = await runOnce({}, args);
+    expect(code).toBe(2);
+    expect(parseProblems(stdout)).toEqual({
+      version: 1,
+      status: "unusable",
+      exitCode: 2,
+      problems: [expect.stringContaining("option '--limit <n>' argument '0' is invalid")],
+    });
     expect(stderr).toContain("--limit <n>");
+  });
+
+  it("are an annotation for GitHub, with its outputs and summary", async () => {
+    await using job = await githubJob();
+    const args = ["once", "--output", "github", "--limit", "0"];
+    const { code, stdout, stderr } = await runOnce(job.env, args);
+    expect(code).toBe(2);
+    expect(stdout).toMatch(
+      /^::error title=run-watchdog::option '--limit <n>' argument '0' [^\n]*\n$/,
+    );
+    expect(stderr).toContain("--limit <n>");
+    expect(await job.outputs()).toBe("status=unusable\nexit-code=2\n");
+    expect(await job.summary()).toContain("- `option '--limit <n>' argument '0'");
   });
 });
 
@@ -71,9 +87,13 @@ describe("wrong variables", () => {
   for (const args of [["run"], ["once", "--output", "json"]]) {
     it(`are all named at once by ${args[0]}, with what was expected and found`, async () => {
       const { code, stdout, stderr } = await runOnce(wrong, args);
-      expect({ code, stdout }).toEqual({ code: 2, stdout: "" });
+      expect(code).toBe(2);
       const problems = stderr.split("\n").filter((line) => line.startsWith("  "));
       expect(problems).toHaveLength(10);
+      if (args.includes("json")) {
+        const told = parseProblems(stdout).problems;
+        expect(told.map((problem) => `  ${problem}`)).toEqual(problems);
+      } else expect(stdout).toBe("");
       for (const [name, text] of [
         ["DATABASE_URL", "must be a postgres:// or postgresql:// URL, got"],
         ["REDIS_URL", "must be a redis:// or rediss:// URL of one endpoint, got a Sentinel"],
@@ -96,6 +116,21 @@ describe("wrong variables", () => {
       expect(stderr).not.toContain("hunter2");
     });
   }
+
+  it("are an annotation each for GitHub, with its outputs and summary", async () => {
+    await using job = await githubJob();
+    const { code, stdout } = await runOnce({ ...wrong, ...job.env }, [
+      "once",
+      "--output",
+      "github",
+    ]);
+    expect(code).toBe(2);
+    expect(stdout.match(/^::error title=run-watchdog::\w+ /gm)).toHaveLength(10);
+    expect(await job.outputs()).toBe("status=unusable\nexit-code=2\n");
+    const summary = await job.summary();
+    expect(summary.match(/^- `\w+ /gm)).toHaveLength(10);
+    expect(`${stdout}${summary}`).not.toContain("hunter2");
+  });
 
   it("are told when nothing is set at all", async () => {
     const { code, stdout, stderr } = await runOnce({}, ["once"]);

@@ -2,6 +2,7 @@
 import { randomBytes } from "node:crypto";
 import { describe, expect, it } from "vitest";
 import { redisUrl } from "../../services/redis/redis.ts";
+import { parseProblems } from "../../support/process/report-document.ts";
 import { runOnce } from "../../support/process/worker-process.ts";
 import { createWorld, type World } from "../../support/world/world.ts";
 
@@ -43,6 +44,11 @@ describe("once exits with 2", () => {
     await world.database.sql`ALTER TABLE automations DROP timeout`;
     const stderr = await expectRefused(world.env, "run `run-watchdog migrate`");
     expect(stderr).toContain("automations lacks the columns timeout");
+    const { stdout } = await runOnce(world.env, JSON_ARGS);
+    expect(parseProblems(stdout).problems).toEqual([
+      expect.stringContaining("run `run-watchdog migrate`"),
+      expect.stringContaining("automations lacks the columns timeout"),
+    ]);
   });
 
   it("without privileges, naming what to grant", async () => {
@@ -151,8 +157,10 @@ describe("a schema newer than the program", () => {
 
 async function expectRefused(env: World["env"], says: string): Promise<string> {
   const { code, stdout, stderr } = await runOnce(env, JSON_ARGS);
-  expect({ code, stdout }, stderr).toEqual({ code: 2, stdout: "" });
+  expect(code, stderr).toBe(2);
   expect(stderr).toContain(says);
+  const { problems } = parseProblems(stdout);
+  expect(stderr).toContain(`run-watchdog: ${problems.join("; ")}\n`);
   expect(stderr).not.toMatch(/^ {4}at /m);
   return stderr;
 }

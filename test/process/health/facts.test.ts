@@ -1,5 +1,6 @@
 /** What /health tells, as the fleet sees it from two replicas. */
 import { describe, expect, it, vi } from "vitest";
+import { NOBODY_WAITS } from "../../../src/rules/report.ts";
 import { freePort } from "../../services/free-port.ts";
 import { redisUrl } from "../../services/redis/redis.ts";
 import { askHealth, untilNotReady, untilReady } from "../../support/process/ask-health.ts";
@@ -9,7 +10,8 @@ import {
   OTHER_HOLDER,
   releaseRedisLease,
 } from "../../support/process/held-lease.ts";
-import { startWorker, type WorkerProcess } from "../../support/process/worker-process.ts";
+import { shiftedClock } from "../../support/process/shifted-clock.ts";
+import { runOnce, startWorker, type WorkerProcess } from "../../support/process/worker-process.ts";
 import { holdLookups } from "../../support/world/end-of-runs.ts";
 import { createWorld } from "../../support/world/world.ts";
 
@@ -27,6 +29,8 @@ describe("/health", () => {
     expect(body).toEqual({
       status: "ok",
       reasons: [],
+      mode: "live",
+      paused: null,
       role: "idle",
       holder: up["holder"],
       lease: { kind: "postgres", holder: null, expiresAt: null },
@@ -44,6 +48,7 @@ describe("/health", () => {
         oldestOverdueSeconds: null,
         cleanups: null,
       },
+      waiting: { ...NOBODY_WAITS },
       guard: { heldFor: null },
       api: { breaker: "closed", refusal: null, pausedForSeconds: 0, concurrency: null },
       configuration: expect.stringMatching(/^[0-9a-f]{12}$/),
@@ -100,26 +105,43 @@ describe("/health", () => {
     const mend = world.host.intercept(() => ({ status: 503 }));
     const env = { ...world.env, ...EVERY_SECOND, WATCHDOG_DEFER: "1s" };
     await using worker = await startWorker(env);
-    await until(worker, { status: "degraded", reasons: [expect.stringMatching(/the backend/)] });
+    const reasons = ["1 x service_api mint_api_key: HTTP 503, look into its own log"];
+    await until(worker, { status: "degraded", reasons });
     mend();
     await until(worker, { status: "ok", reasons: [] });
   });
 
-  it("says no more of its own bad sweep when somebody else has swept after it", async () => {
+  it("says on every replica which runs got no answer and why, until they are judged", async () => {
     await using world = await createWorld();
     const { sql } = world.database;
     await world.seed();
     world.host.intercept(() => ({ status: 503 }));
     // Time enough to take the lease between two sweeps.
     const env = { ...world.env, WATCHDOG_SCHEDULE: "*/4 * * * * *" };
+    const reasons = ["1 x service_api mint_api_key: HTTP 503, look into its own log"];
     await using worker = await startWorker(env);
-    await until(worker, { role: "idle", reasons: [expect.stringMatching(/the backend/)] });
+    await until(worker, { role: "idle", status: "degraded", reasons });
     await holdPostgresLease(sql);
     // However long this takes, it is not too long ago.
     await sql`UPDATE watchdog.leadership SET sweep_finished_at = now() + interval '1 hour'`;
-    await until(worker, { status: "degraded", role: "standby" });
-    await sql`UPDATE watchdog.leadership SET epoch = epoch + 1, last_report = '{"status":"ok"}'`;
-    await until(worker, { status: "ok", role: "standby" });
+    await using other = await startWorker(env);
+    for (const each of [worker, other]) {
+      const waiting = { unanswered: 1, causes: [{ count: 1, remedy: "look into its own log" }] };
+      await until(each, { status: "degraded", role: "standby", reasons, waiting });
+    }
+    await sql`UPDATE automation_runs SET status = 'COMPLETED'`;
+    for (const each of [worker, other]) await until(each, { status: "ok", role: "standby" });
+  });
+
+  it("says that the clock of Postgres is another one, and by how much", async () => {
+    await using world = await createWorld();
+    const env = { ...world.env, ...NEVER, ...shiftedClock(300_000) };
+    await using worker = await startWorker(env);
+    const reason = /^the clock of Postgres is (299|30\d) s behind this worker's/;
+    await until(worker, { status: "degraded", reasons: [expect.stringMatching(reason)] });
+    const { code, stderr } = await runOnce({ ...world.env, ...shiftedClock(-300_000) }, ["once"]);
+    expect(code).toBe(0);
+    expect(stderr).toMatch(/the clock of Postgres is (299|30\d) s ahead of this worker's/);
   });
 
   it("is 503 with the remedy while the lease's key has no expiry", async () => {

@@ -69,7 +69,8 @@ describe("what the program tells after runs of every kind", () => {
       expect.arrayContaining(["leadership", "suspicions", "verdicts"]),
     );
     for (const [name, rows] of tables) {
-      expect(rows, name).toMatch(/\S/);
+      // A worker that has stopped is not listed, and nobody has paused any.
+      if (name !== "workers" && name !== "pauses") expect(rows, name).toMatch(/\S/);
       expect(leaksIn(rows), name).toEqual([]);
     }
   });

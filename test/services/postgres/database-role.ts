@@ -19,7 +19,14 @@ export const WORKER_GRANTS = [
   "UPDATE (preset_metadata, updated_at) ON automations TO",
   "USAGE ON SCHEMA watchdog TO",
   "SELECT, UPDATE ON watchdog.leadership TO",
-  "SELECT, INSERT, UPDATE, DELETE ON watchdog.suspicions, watchdog.verdicts TO",
+  "SELECT, INSERT, UPDATE, DELETE ON watchdog.suspicions, watchdog.verdicts, watchdog.workers TO",
+];
+
+/** What whoever only looks needs: of the host's tables, and of our own where there are any. */
+export const READER_GRANTS = ["SELECT ON automation_runs, automations TO"];
+export const MEMORY_GRANTS = [
+  "USAGE ON SCHEMA watchdog TO",
+  "SELECT ON ALL TABLES IN SCHEMA watchdog TO",
 ];
 
 /** @param grants `<privileges> ON <object> TO`, each for the new user. */

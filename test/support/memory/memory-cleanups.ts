@@ -7,7 +7,7 @@ import type { MemoryDatabase, MemoryRun, MemoryVerdict } from "./memory-database
 const GIVE_UP_AFTER_MS = 24 * 60 * 60_000;
 const ADOPT_WITHIN_MS = 60 * 60_000;
 const OVERDUE_AFTER_MS = 5 * 60_000;
-const ENDS = ["COMPLETED", "FAILED", "CANCELLED", "SKIPPED"];
+export const ENDS = ["COMPLETED", "FAILED", "CANCELLED", "SKIPPED"];
 
 /** The part of the journal's model that is about sandboxes. */
 export class MemoryCleanups
@@ -220,6 +220,7 @@ export class MemoryCleanups
       cleanupError: null,
       firstRunState: "none",
       overrideReason: null,
+      overturnedAtMs: null,
     });
   }
 

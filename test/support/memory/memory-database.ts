@@ -40,6 +40,9 @@ export interface MemoryVerdict {
   cleanupError: string | null;
   firstRunState: "none" | "pending" | "done";
   readonly overrideReason: string | null;
+  /** What was remembered of the run until then. */
+  readonly suspicion?: MemorySuspicion | null;
+  overturnedAtMs: number | null;
 }
 
 /** A row of `suspicions`. */
@@ -56,6 +59,7 @@ export interface MemorySuspicion {
   presumedLastAtMs: number | null;
   unknownTimes: number;
   unknownSinceMs: number | null;
+  unknownCause: string | null;
   errorTimes: number;
   errorCause: string | null;
   errorRetryAtMs: number | null;
@@ -73,6 +77,26 @@ export interface MemoryLeadershipRow {
   lastReport: object | null;
   apiPausedUntilMs: number | null;
   apiConcurrency: number | null;
+  pausedUntilMs: number | null;
+  pauseReason: string | null;
+  pausedBy: string | null;
+}
+
+/** A row of the journal of pauses. */
+export interface MemoryPause {
+  readonly untilMs: number | null;
+  readonly reason: string | null;
+  readonly by: string;
+}
+
+/** A row of `workers`. */
+export interface MemoryWorker {
+  readonly holder: string;
+  readonly version: string;
+  readonly fingerprint: string;
+  readonly leaseKind: LeaseKind;
+  readonly startedAtMs: number;
+  readonly seenAtMs: number;
 }
 
 /** The tables that the in-memory stores share, with the clock's wall time as the database's. */
@@ -93,7 +117,13 @@ export class MemoryDatabase {
     lastReport: null,
     apiPausedUntilMs: null,
     apiConcurrency: null,
+    pausedUntilMs: null,
+    pauseReason: null,
+    pausedBy: null,
   };
+  readonly pauses: MemoryPause[] = [];
+  /** By the holder. */
+  readonly workers = new Map<string, MemoryWorker>();
   /** Runs and automations whose row somebody else is writing. */
   readonly locked = new Set<string>();
   readonly #clock: Clock;
@@ -161,6 +191,7 @@ export class MemoryDatabase {
       cleanupError: null,
       firstRunState: "none",
       overrideReason: null,
+      overturnedAtMs: null,
       ...verdict,
     };
     this.verdicts.push(added);
@@ -184,6 +215,7 @@ export class MemoryDatabase {
       presumedLastAtMs: null,
       unknownTimes: 0,
       unknownSinceMs: null,
+      unknownCause: null,
       errorTimes: 0,
       errorCause: null,
       errorRetryAtMs: null,

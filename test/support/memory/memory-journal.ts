@@ -1,7 +1,7 @@
 import type { CleanupPlan } from "../../../src/rules/cleanup/cleanup-plan.ts";
 import type { CleanupTask, FirstRunTask, Journal } from "../../../src/watchdog/journal-ports.ts";
 import type { Fence } from "../../../src/watchdog/ports.ts";
-import { MemoryCleanups, presumedDead } from "./memory-cleanups.ts";
+import { ENDS, MemoryCleanups, presumedDead } from "./memory-cleanups.ts";
 import type { MemoryDatabase, MemoryVerdict } from "./memory-database.ts";
 
 /** The model of the journal: what is still to be done about ended runs, from the verdicts in memory. */
@@ -103,6 +103,22 @@ export class MemoryJournal implements Journal {
         row.firstRunState = "done";
       }
     }
+  }
+
+  async markOverturned(withinMs: number, limit: number, fence: Fence): Promise<number> {
+    fence.check();
+    if (this.#db.leadership.epoch !== fence.epoch) return 0;
+    const sinceMs = this.#db.nowMs() - withinMs;
+    const overturned = this.#db.verdicts.filter((row) => {
+      if (row.basis !== "presumption" || row.overturnedAtMs !== null) return false;
+      const run = this.#db.runs.get(row.runId);
+      const hasEnded = run !== undefined && ENDS.includes(run.status);
+      const isSame = hasEnded && run.beganAtMs <= row.decidedAtMs;
+      return row.decidedAtMs > sinceMs && isSame && presumedDead(this.#db, row.runId) === null;
+    });
+    const marked = overturned.slice(0, limit);
+    for (const row of marked) row.overturnedAtMs = this.#db.nowMs();
+    return marked.length;
   }
 
   async prune(olderThanMs: number, limit: number, fence: Fence): Promise<number> {

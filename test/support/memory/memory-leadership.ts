@@ -1,3 +1,4 @@
+import { isInForce } from "../../../src/rules/fleet/pause.ts";
 import { holderOf } from "../../../src/rules/lease-key.ts";
 import type { ApiThrottle, Fence } from "../../../src/watchdog/ports.ts";
 import type {
@@ -8,6 +9,7 @@ import type {
   LeadershipView,
 } from "../../../src/watchdog/store-ports.ts";
 import type { MemoryDatabase } from "./memory-database.ts";
+import { pauseOf } from "./memory-fleet.ts";
 
 export const INSTALLATION = "7d0c1d8e";
 
@@ -31,6 +33,7 @@ export class MemoryLeadership implements Leadership {
       sinceProgressMs: this.#since(row.progressedAtMs),
       sinceFinishMs: this.#since(row.sweepFinishedAtMs),
       lastStatus: statusOf(row.lastReport),
+      lastPause: pauseOf(this.#db),
       readAt: this.#db.nowText(),
     };
   }
@@ -38,6 +41,8 @@ export class MemoryLeadership implements Leadership {
   async begin(request: EpochRequest, check: () => void): Promise<EpochAnswer> {
     check();
     const row = this.#db.leadership;
+    const pause = pauseOf(this.#db);
+    if (isInForce(pause)) return { kind: "paused", pause };
     const { leaseKind, full, trigger, intervalMs, otherKindAfterMs } = request;
     const sinceProgressMs = this.#since(row.progressedAtMs);
     if (row.leaseKind !== null && row.leaseKind !== leaseKind && sinceProgressMs !== null) {

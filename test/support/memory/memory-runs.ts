@@ -60,6 +60,7 @@ export class MemoryRuns {
       status: row.status,
       stale: this.isStale(row),
       timeoutAt: timeoutText(row),
+      firstDeadlineMs: Math.min(this.known(row)?.firstDeadlineAtMs ?? Infinity, this.deadline(row)),
       beganAt: instantText(row.beganAtMs),
       sandboxId: row.sandboxId,
       bashCommandId: row.bashCommandId,

@@ -2,6 +2,8 @@ import { complete, MIN_MS, minutes, type StoreStand } from "../stands/store-stan
 import { noCheck } from "../stands/stores.ts";
 import { FakeClock } from "./fake-clock.ts";
 import { MemoryDatabase, type MemoryRun } from "./memory-database.ts";
+import { MemoryFleet } from "./memory-fleet.ts";
+import { MemoryJournalReader } from "./memory-journal-reader.ts";
 import { MemoryLeadership } from "./memory-leadership.ts";
 import { MemoryStore } from "./memory-store.ts";
 
@@ -13,6 +15,8 @@ export async function memoryStoreStand(): Promise<StoreStand> {
   return {
     store: new MemoryStore(db),
     leadership: new MemoryLeadership(db),
+    fleet: new MemoryFleet(db),
+    reader: new MemoryJournalReader(db),
     fence: { epoch: db.takeEpoch(), check: noCheck },
     async add(seed = {}) {
       const { overdueMin, beganMin, ...run } = complete(db.runs.size + 1, seed);
@@ -53,6 +57,8 @@ export async function memoryStoreStand(): Promise<StoreStand> {
         .filter((row) => row.runId === runId)
         .map(({ reason, overrideReason }) => ({ reason, overrideReason }));
     },
+    pauses: async () =>
+      db.pauses.map(({ untilMs, ...pause }) => ({ ...pause, until: ago(untilMs) })),
     pass: (ms) => clock.advance(ms),
     async whileLocked(runId, work) {
       db.locked.add(runId);

@@ -1,21 +1,29 @@
 import type { RunSnapshot } from "../../../src/rules/model.ts";
+import {
+  UNKNOWN_CAUSE,
+  UNKNOWN_FAILURE,
+  type Waiting,
+  type WaitingCause,
+  type WaitingState,
+} from "../../../src/rules/report.ts";
 import type { SuspicionChange } from "../../../src/rules/suspicion.ts";
 import type { Fence, RunIdName } from "../../../src/watchdog/ports.ts";
 import type {
   Backlog,
-  Deferral,
   DeferWrite,
   FailedRun,
   GuardFacts,
+  Horizon,
   PageCursor,
   RunStore,
+  SkippedDeferral,
   StalePage,
   StaleQuery,
   TerminalWrite,
   WriteFacts,
   WriteResult,
 } from "../../../src/watchdog/store-ports.ts";
-import type { MemoryDatabase, MemoryRun } from "./memory-database.ts";
+import type { MemoryDatabase, MemoryRun, MemorySuspicion } from "./memory-database.ts";
 import { instantText, MemoryRuns, remembered, timeoutText } from "./memory-runs.ts";
 
 const HOUR_MS = 3_600_000;
@@ -49,6 +57,27 @@ export class MemoryStore implements RunStore {
       held: rows.filter(({ known }) => known !== null && known.heldSinceMs !== null).length,
       failing: rows.filter(({ known }) => known !== null && known.errorTimes > 0).length,
       oldestOverdueMs: overdueMs.length === 0 ? null : Math.max(...overdueMs),
+    };
+  }
+
+  async waiting(after?: Horizon): Promise<Waiting> {
+    const rows = [...this.#db.runs.values()].flatMap((row) => {
+      const known = row.status === "RUNNING" ? remembered(this.#db, row) : null;
+      if (known === null) return [];
+      const isTakenUp = (nextLookAtMs(row, known) ?? Infinity) < (after?.ms ?? -Infinity);
+      return isTakenUp ? [] : [{ row, known, state: stateOf(known) }];
+    });
+    const of = (state: WaitingState) => rows.filter((each) => each.state === state);
+    const looks = rows.flatMap(({ row, known }) => nextLookAtMs(row, known) ?? []);
+    return {
+      alive: of("alive").length,
+      suspected: of("suspected").length,
+      held: of("held").length,
+      unanswered: of("unanswered").length,
+      failing: of("failing").length,
+      nextLookAt: looks.length === 0 ? null : new Date(Math.min(...looks)).toISOString(),
+      causes: grouped(of("unanswered").map(({ known }) => known.unknownCause ?? UNKNOWN_CAUSE)),
+      failures: grouped(of("failing").map(({ known }) => known.errorCause ?? UNKNOWN_FAILURE)),
     };
   }
 
@@ -133,6 +162,7 @@ export class MemoryStore implements RunStore {
     row.completedAtMs = nowMs;
     row.errorDetail = failed?.errorDetail ?? row.errorDetail;
     row.statusDetail = failed?.statusDetail ?? "null";
+    const suspicion = remembered(this.#db, row);
     this.#db.suspicions.delete(run.id);
     const cleans = cleanupInMs !== null && Boolean(run.sandboxId) && !run.keepAlive;
     const stampAtMs = cleans && deletionInMs !== null ? nowMs + deletionInMs : null;
@@ -159,6 +189,8 @@ export class MemoryStore implements RunStore {
       cleanupError: null,
       firstRunState: run.firstRunOpen ? "pending" : "none",
       overrideReason: write.overrideReason,
+      suspicion,
+      overturnedAtMs: null,
     });
     return { kind: "written" };
   }
@@ -180,7 +212,7 @@ export class MemoryStore implements RunStore {
   async deferSkipped(
     runIds: readonly string[],
     query: StaleQuery,
-    { deferMs, shieldMs }: Deferral,
+    { deferMs, shieldMs, causes = {} }: SkippedDeferral,
     fence: Fence,
   ): Promise<void> {
     fence.check();
@@ -191,10 +223,14 @@ export class MemoryStore implements RunStore {
       .filter((row) => runIds.includes(row.id) && !this.#db.locked.has(row.id) && runs.isStale(row))
       .sort((a, b) => runs.dueAtMs(a) - runs.dueAtMs(b) || (a.id < b.id ? -1 : 1));
     for (const [index, row] of waiting.entries()) {
-      const kept = remembered(this.#db, row) ?? { firstDeadlineAtMs: runs.deadline(row) };
+      const kept: Partial<MemorySuspicion> = remembered(this.#db, row) ?? {
+        firstDeadlineAtMs: runs.deadline(row),
+      };
       const lookAtMs = query.horizon.ms + deferMs + (index + 1) / 1000;
       const { timeoutAtMs, ...shield } = this.#shield(row, lookAtMs, shieldMs);
-      this.#db.suspect(row.id, { ...kept, ...shield, notedAtMs: this.#db.nowMs() });
+      const unknownCause = kept.unknownCause ?? causes[row.id] ?? null;
+      const notedAtMs = this.#db.nowMs();
+      this.#db.suspect(row.id, { ...kept, ...shield, unknownCause, notedAtMs });
       row.timeoutAtMs = timeoutAtMs;
     }
   }
@@ -252,7 +288,7 @@ export class MemoryStore implements RunStore {
   ): void {
     const nowMs = this.#db.nowMs();
     const known = remembered(this.#db, row);
-    const { presumedTimes, presumedReason, unknownTimes } = change;
+    const { presumedTimes, presumedReason, unknownTimes, unknownCause } = change;
     const lastAtMs = change.observed ? nowMs : (known?.presumedLastAtMs ?? null);
     this.#db.suspect(row.id, {
       firstDeadlineAtMs: known?.firstDeadlineAtMs ?? row.timeoutAtMs ?? nowMs,
@@ -262,6 +298,7 @@ export class MemoryStore implements RunStore {
       presumedReason,
       presumedLastAtMs: presumedTimes === 0 ? null : lastAtMs,
       unknownTimes,
+      unknownCause,
       unknownSinceMs: unknownTimes === 0 ? null : (known?.unknownSinceMs ?? nowMs),
       heldSinceMs: change.held ? (known?.heldSinceMs ?? nowMs) : null,
     });
@@ -292,6 +329,29 @@ export class MemoryStore implements RunStore {
       row.bashCommandId === run.bashCommandId;
     return matches ? row : null;
   }
+}
+
+function stateOf(known: MemorySuspicion): WaitingState {
+  const { heldSinceMs, errorTimes, unknownTimes, unknownCause, presumedTimes } = known;
+  if (heldSinceMs !== null) return "held";
+  if (errorTimes > 0) return "failing";
+  if (unknownTimes > 0 || unknownCause !== null) return "unanswered";
+  return presumedTimes > 0 ? "suspected" : "alive";
+}
+
+function grouped(causes: readonly string[]): readonly WaitingCause[] {
+  return [...Map.groupBy(causes, (cause) => cause)]
+    .map(([cause, { length: count }]) => ({ cause, count }))
+    .sort((a, b) => b.count - a.count || (a.cause < b.cause ? -1 : 1))
+    .slice(0, 20);
+}
+
+/** `null` for a run without a deadline that nobody has deferred. */
+function nextLookAtMs(row: MemoryRun, known: MemorySuspicion): number | null {
+  const isShielded = known.lookAtMs !== null && known.shieldAtMs === row.timeoutAtMs;
+  const dueAtMs = isShielded ? known.lookAtMs : row.timeoutAtMs;
+  if (dueAtMs === null) return known.errorRetryAtMs;
+  return Math.max(dueAtMs, known.errorRetryAtMs ?? dueAtMs);
 }
 
 const ANSWERED = ["completed", "failed", "deferred", "suspected", "held"];

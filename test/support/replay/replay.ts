@@ -109,6 +109,7 @@ export class Replay implements AsyncDisposable {
       leaseKind: runtime.deps.lease.kind,
       verifyTimeoutMs: runtime.options.verifyTimeoutMs,
       api: backend.api ?? null,
+      observes: false,
     });
     this.#resources = resources;
   }

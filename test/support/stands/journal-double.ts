@@ -13,6 +13,7 @@ export function journalWith(journal: Journal, methods: Partial<Journal>): Journa
     firstRunDone: (...args) => journal.firstRunDone(...args),
     adoptLateSandboxes: (...args) => journal.adoptLateSandboxes(...args),
     adoptOverdueStamps: (...args) => journal.adoptOverdueStamps(...args),
+    markOverturned: (...args) => journal.markOverturned(...args),
     prune: (...args) => journal.prune(...args),
     ...methods,
   };

@@ -1,14 +1,16 @@
 /** A journal with verdicts of the test's choice, the same on PostgreSQL and in memory. */
 
-import type { Journal } from "../../../src/watchdog/journal-ports.ts";
+import type { Journal, JournalReader } from "../../../src/watchdog/journal-ports.ts";
 import type { Fence } from "../../../src/watchdog/ports.ts";
 import { FakeClock } from "../memory/fake-clock.ts";
 import { MemoryDatabase } from "../memory/memory-database.ts";
 import { MemoryJournal } from "../memory/memory-journal.ts";
+import { MemoryJournalReader } from "../memory/memory-journal-reader.ts";
 import { noCheck } from "./stores.ts";
 
 export interface JournalStand extends AsyncDisposable {
   readonly journal: Journal;
+  readonly reader: JournalReader;
   /** Of the newest epoch. */
   readonly fence: Fence;
   /** A verdict and the run it ended, whose id is returned. */
@@ -25,6 +27,8 @@ export interface JournalStand extends AsyncDisposable {
   /** The host's automation keeps its sandboxes from now on. */
   keepSandboxes(runId: string): Promise<void>;
   entry(runId: string): Promise<JournalEntry | null>;
+  /** Whether its verdict is noted as overturned. */
+  overturned(runId: string): Promise<boolean>;
   /** `preset_metadata` of the run's automation. */
   preset(runId: string): Promise<string | null>;
   firstRunState(runId: string): Promise<string | null>;
@@ -59,6 +63,8 @@ export interface RunChanges {
   readonly sandboxId?: string | null;
   /** Milliseconds from now to the host's stamp; `null` takes it away. */
   readonly stampInMs?: number | null;
+  /** The host starts the run anew in its row. */
+  readonly restarted?: true;
 }
 
 export interface JournalEntry {
@@ -104,6 +110,7 @@ export async function memoryJournalStand(): Promise<JournalStand> {
   const db = new MemoryDatabase(clock);
   return {
     journal: new MemoryJournal(db),
+    reader: new MemoryJournalReader(db),
     fence: { epoch: db.takeEpoch(), check: noCheck },
     async verdict(seed = {}) {
       const { errorDetail, dueInMs, attempts, deletionInMs, deletionDueInMs, ...rest } =
@@ -134,11 +141,12 @@ export async function memoryJournalStand(): Promise<JournalStand> {
     },
     bases: async (runId) =>
       db.verdicts.filter((row) => row.runId === runId).map(({ basis }) => basis),
-    async changeRun(runId, { stampInMs, ...changes }) {
+    async changeRun(runId, { stampInMs, restarted, ...changes }) {
       const sandboxCleanupDueAtMs = stampInMs == null ? null : db.nowMs() + stampInMs;
       db.change(runId, {
         ...changes,
         ...(stampInMs === undefined ? {} : { sandboxCleanupDueAtMs }),
+        ...(restarted === undefined ? {} : { beganAtMs: db.nowMs() }),
       });
     },
     removeRun: async (runId) => void db.runs.delete(runId),
@@ -157,6 +165,10 @@ export async function memoryJournalStand(): Promise<JournalStand> {
         sandboxId,
         dueInS: cleanupNextAtMs === null ? null : tens((cleanupNextAtMs - db.nowMs()) / 1000),
       };
+    },
+    async overturned(runId) {
+      const row = db.verdicts.find((verdict) => verdict.runId === runId);
+      return (row?.overturnedAtMs ?? null) !== null;
     },
     async preset(runId) {
       const { automationId = "" } = db.verdicts.find((verdict) => verdict.runId === runId) ?? {};

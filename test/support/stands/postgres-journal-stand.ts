@@ -18,6 +18,7 @@ export async function postgresJournalStand(): Promise<PostgresJournalStand> {
   return {
     sql,
     journal: stores.journal,
+    reader: stores.reader,
     fence,
     async verdict(seed = {}) {
       const { outcome: status, errorDetail, sandboxId, ...rest } = complete(seed);
@@ -63,7 +64,8 @@ export async function postgresJournalStand(): Promise<PostgresJournalStand> {
         SELECT basis FROM watchdog.verdicts WHERE run_id = ${runId} ORDER BY id`;
       return rows.map(({ basis }) => basis);
     },
-    async changeRun(runId, { status, errorDetail, sandboxId, stampInMs }) {
+    async changeRun(runId, { status, errorDetail, sandboxId, stampInMs, restarted }) {
+      if (restarted) await sql`UPDATE automation_runs SET started_at = now() WHERE id = ${runId}`;
       if (stampInMs !== undefined) {
         await sql`
           UPDATE automation_runs SET sandbox_cleanup_due_at = ${inMs(stampInMs)}
@@ -89,6 +91,11 @@ export async function postgresJournalStand(): Promise<PostgresJournalStand> {
       return row === undefined
         ? null
         : { ...row, dueInS: row.dueInS === null ? null : tens(row.dueInS) };
+    },
+    async overturned(runId) {
+      const rows = await sql`
+        SELECT FROM watchdog.verdicts WHERE run_id = ${runId} AND overturned_at IS NOT NULL`;
+      return rows.length > 0;
     },
     async preset(runId) {
       const [row] = await sql<{ preset: string | null }[]>`
@@ -117,7 +124,8 @@ export async function postgresJournalStand(): Promise<PostgresJournalStand> {
           cleanup_stamp_at = cleanup_stamp_at - ${ms}::float8 * interval '1 millisecond'`;
       await sql`
         UPDATE automation_runs
-        SET sandbox_cleanup_due_at = sandbox_cleanup_due_at - ${ms}::float8 * interval '1 millisecond'`;
+        SET sandbox_cleanup_due_at = sandbox_cleanup_due_at - ${ms}::float8 * interval '1 millisecond',
+          started_at = started_at - ${ms}::float8 * interval '1 millisecond'`;
     },
     takeOver: () => takeEpoch(stores),
     [Symbol.asyncDispose]: () => opened.disposeAsync(),

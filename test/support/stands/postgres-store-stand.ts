@@ -5,6 +5,7 @@ import {
   complete,
   MIN_MS,
   minutes,
+  type StoredPause,
   type StoredSuspicion,
   type StoredVerdict,
   type StoreStand,
@@ -23,6 +24,8 @@ export async function postgresStoreStand(): Promise<StoreStand & { readonly sql:
     sql,
     store: stores.store,
     leadership: stores.leadership,
+    fleet: stores.fleet,
+    reader: stores.reader,
     fence,
     async add(seed = {}) {
       number += 1;
@@ -73,7 +76,7 @@ export async function postgresStoreStand(): Promise<StoreStand & { readonly sql:
           ${ago("first_deadline_at")} AS "firstDeadline", ${ago("noted_at")} AS noted,
           presumed_times AS "presumedTimes", presumed_reason AS "presumedReason",
           ${ago("presumed_last_at")} AS "presumedLast", unknown_times AS "unknownTimes",
-          ${ago("unknown_since")} AS "unknownSince", error_times AS "errorTimes",
+          ${ago("unknown_since")} AS "unknownSince", unknown_cause AS "unknownCause", error_times AS "errorTimes",
           error_cause AS "errorCause", ${ago("error_retry_at")} AS "errorRetry",
           ${ago("held_since")} AS "heldSince", ${ago("look_at")} AS look,
           ${ago("shield_at")} AS shield
@@ -96,6 +99,11 @@ export async function postgresStoreStand(): Promise<StoreStand & { readonly sql:
         SELECT reason, override_reason AS "overrideReason"
         FROM watchdog.verdicts WHERE run_id = ${runId} ORDER BY id`;
       return [...rows];
+    },
+    async pauses() {
+      const rows = await sql<StoredPause[]>`
+        SELECT ${ago("until")} AS until, reason, by FROM watchdog.pauses ORDER BY id`;
+      return rows.map((row) => ({ ...row, until: minutes(row.until) }));
     },
     async pass(ms) {
       for (const [table, columns] of Object.entries(TIMES)) {
@@ -134,5 +142,7 @@ const TIMES = {
     "sweep_finished_at",
     "progressed_at",
     "api_paused_until",
+    "paused_until",
   ],
+  "watchdog.workers": ["started_at", "seen_at"],
 };

@@ -1,4 +1,7 @@
 /** Runs and what is remembered of them, the same on PostgreSQL and in memory. */
+
+import type { Fleet } from "../../../src/watchdog/fleet-ports.ts";
+import type { JournalReader } from "../../../src/watchdog/journal-ports.ts";
 import type { Fence } from "../../../src/watchdog/ports.ts";
 import type { Leadership, RunStore, StaleQuery } from "../../../src/watchdog/store-ports.ts";
 import { DAY_MS } from "./stores.ts";
@@ -6,6 +9,8 @@ import { DAY_MS } from "./stores.ts";
 export interface StoreStand extends AsyncDisposable {
   readonly store: RunStore;
   readonly leadership: Leadership;
+  readonly fleet: Fleet;
+  readonly reader: JournalReader;
   /** Of the newest epoch. */
   readonly fence: Fence;
   /** A run that is RUNNING and a minute overdue, unless told otherwise; ids ascend in the order of adding. */
@@ -17,6 +22,8 @@ export interface StoreStand extends AsyncDisposable {
   remembered(runId: string): Promise<StoredSuspicion | null>;
   /** Reason, and why a person let it pass. */
   verdicts(runId: string): Promise<readonly StoredVerdict[]>;
+  /** The journal of pauses. */
+  pauses(): Promise<readonly StoredPause[]>;
   /** Lets so much time go by. */
   pass(ms: number): Promise<void>;
   /** Somebody else is writing the run's row while `work` goes on. */
@@ -66,6 +73,7 @@ export interface StoredSuspicion {
   readonly presumedLast: number | null;
   readonly unknownTimes: number;
   readonly unknownSince: number | null;
+  readonly unknownCause: string | null;
   readonly errorTimes: number;
   readonly errorCause: string | null;
   readonly errorRetry: number | null;
@@ -77,6 +85,13 @@ export interface StoredSuspicion {
 export interface StoredVerdict {
   readonly reason: string;
   readonly overrideReason: string | null;
+}
+
+/** As above. */
+export interface StoredPause {
+  readonly until: number | null;
+  readonly reason: string | null;
+  readonly by: string;
 }
 
 export const MIN_MS = 60_000;
@@ -92,6 +107,7 @@ export const NOTHING: Omit<StoredSuspicion, "sandboxId" | "bashCommandId" | "fir
   presumedLast: null,
   unknownTimes: 0,
   unknownSince: null,
+  unknownCause: null,
   errorTimes: 0,
   errorCause: null,
   errorRetry: null,

@@ -91,6 +91,8 @@ async function tourSuspicions(stores: TestStores, sql: Sql): Promise<void> {
     (await store.controlRuns(query, ["sandboxId", "bashCommandId"], 1)).map(({ id }) => id),
   ).toEqual([alive.id]);
   expect(await store.backlog(query)).toMatchObject({ deferred: 2, held: 0, failing: 1 });
+  const waiting = { suspected: 1, failing: 1, nextLookAt: expect.stringMatching(/Z$/) };
+  expect(await store.waiting()).toMatchObject(waiting);
   await sql`UPDATE automation_runs SET status = 'CANCELLED'`;
   await store.dropSuspicions(fence);
   expect(await sql`SELECT FROM watchdog.suspicions`).toHaveLength(0);

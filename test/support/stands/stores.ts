@@ -4,7 +4,10 @@ import type { Sql } from "postgres";
 import type { PoolOptions } from "../../../src/io/postgres/connection/pool.ts";
 import type { ConnectionOptions } from "../../../src/io/postgres/connection/session.ts";
 import { Database } from "../../../src/io/postgres/database.ts";
+import { PostgresFleet } from "../../../src/io/postgres/fleet/fleet.ts";
+import type { Access } from "../../../src/io/postgres/host-schema.ts";
 import { PostgresJournal } from "../../../src/io/postgres/journal/journal.ts";
+import { PostgresJournalReader } from "../../../src/io/postgres/journal/journal-reader.ts";
 import { PostgresLeadership } from "../../../src/io/postgres/leadership/leadership.ts";
 import { PostgresRunStore } from "../../../src/io/postgres/runs/run-store.ts";
 import type { RunSnapshot } from "../../../src/rules/model.ts";
@@ -23,6 +26,8 @@ export interface TestStores extends AsyncDisposable {
   readonly store: PostgresRunStore;
   readonly leadership: PostgresLeadership;
   readonly journal: PostgresJournal;
+  readonly fleet: PostgresFleet;
+  readonly reader: PostgresJournalReader;
   /** Every message that was logged, in order. */
   readonly logged: readonly string[];
 }
@@ -31,6 +36,7 @@ export interface TestStores extends AsyncDisposable {
 export function openStores(
   connection: ConnectionOptions,
   options: Partial<PoolOptions> = {},
+  access: Access = "write",
 ): TestStores {
   const logged: string[] = [];
   const note = (_: object, message: string) => void logged.push(message);
@@ -38,12 +44,15 @@ export function openStores(
   const database = new Database(
     { endpoint: () => connection, size: 4, pooler: "auto", ...options },
     log,
+    access,
   );
   return {
     database,
     store: new PostgresRunStore(database),
     leadership: new PostgresLeadership(database),
     journal: new PostgresJournal(database),
+    fleet: new PostgresFleet(database),
+    reader: new PostgresJournalReader(database),
     logged,
     [Symbol.asyncDispose]: () => database.close(1000),
   };

@@ -11,6 +11,7 @@ import { OutcomeCounter } from "../../../src/watchdog/sweep/report.ts";
 import { queryOf, sweep } from "../../../src/watchdog/sweep/sweep.ts";
 import { FakeClock } from "../memory/fake-clock.ts";
 import { MemoryDatabase } from "../memory/memory-database.ts";
+import { MemoryFleet } from "../memory/memory-fleet.ts";
 import { MemoryJournal } from "../memory/memory-journal.ts";
 import { MemoryLeadership } from "../memory/memory-leadership.ts";
 import { MemoryLease } from "../memory/memory-lease.ts";
@@ -79,6 +80,7 @@ export function sweepWorld() {
     store: new MemoryStore(db),
     journal: new MemoryJournal(db),
     leadership: new MemoryLeadership(db),
+    fleet: new MemoryFleet(db),
     lease: new MemoryLease(clock),
     backend: new ScriptedBackend(),
     random: { token: () => `token-${++tokens}`, fraction: () => 0 },

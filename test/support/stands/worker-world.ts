@@ -1,5 +1,7 @@
+import { vi } from "vitest";
 import type { Clock, Schedule } from "../../../src/watchdog/ports.ts";
 import { Worker } from "../../../src/watchdog/worker/worker.ts";
+import { NO_FIGURES } from "./figures.ts";
 import { OPTIONS, sweepWorld } from "./sweep-world.ts";
 
 export const INTERVAL_MS = 60_000;
@@ -42,14 +44,25 @@ export class ManualSchedule implements Schedule {
 }
 
 /** A worker with everything it needs in memory, not running yet. */
-export function workerWorld() {
+export function workerWorld({ observes = false } = {}) {
   const world = sweepWorld();
   const { clock, deps, stop } = world;
   const schedule = new ManualSchedule(clock);
-  const worker = new Worker({ ...deps, schedule }, { ...OPTIONS, verifyTimeoutMs: 30_000 });
+  const figures = vi.fn(async () => ({ ...NO_FIGURES, nowMs: clock.now().getTime() }));
+  const worker = new Worker(
+    { ...deps, schedule, figures: { figures } },
+    {
+      ...OPTIONS,
+      verifyTimeoutMs: 30_000,
+      observes,
+      version: "1.2.3",
+      fingerprint: "0123456789ab",
+    },
+  );
   let state: "not begun" | "running" | "ended" = "not begun";
   return Object.assign(world, {
     schedule,
+    figures,
     worker,
     facts: () => worker.facts(),
     async run(): Promise<void> {

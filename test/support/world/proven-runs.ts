@@ -22,7 +22,8 @@ export async function seedProvenRuns(world: World): Promise<ProvenRuns> {
   return {
     async expectSwept(report) {
       expect(report).toMatchObject({
-        status: "ok",
+        // The one that got no answer waits for its next look.
+        status: "partial",
         counts: { completed: 1, failed: 1, deferred: 1, undetermined: 1 },
         cleanups: { done: 2, pending: 0 },
       });

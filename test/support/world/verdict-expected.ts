@@ -143,7 +143,12 @@ export function undetermined(unanswered: Unanswered, asked: string): Expected {
     operation,
     ...(status === undefined ? {} : { status_code: status }),
   };
-  return stillRunning("undetermined", message, asked, JSON.stringify(detail));
+  // Numbers that vary are left out, so that the same trouble always has the same words.
+  const what = (unanswered.what ?? "")
+    .replace(/ within .*/, "")
+    .replace(/ more than \d+ /, " too many ");
+  const cause = `${source} ${operation}: ${status === undefined ? what : `HTTP ${status}`}`;
+  return stillRunning("undetermined", cause, asked, JSON.stringify(detail));
 }
 
 const FIRST_SEEN = { first_seen_at: AT, last_seen_at: AT, count: 1 } as const;

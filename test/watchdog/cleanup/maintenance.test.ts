@@ -7,7 +7,9 @@ const STEPS = [
   "adoptLateSandboxes",
   "adoptOverdueStamps",
   "closeOverturnedFirstRuns",
+  "markOverturned",
   "dropSuspicions",
+  "forgetWorkers",
   "prune",
 ] as const;
 const FENCE = { epoch: 7, check() {} };
@@ -16,13 +18,16 @@ const STOP = new Error("stopping");
 describe("maintain", () => {
   it("does each step once, with its limits", async () => {
     const { run, adoptLateSandboxes, adoptOverdueStamps, lines, ...others } = setup();
-    const { closeOverturnedFirstRuns, dropSuspicions, prune } = others;
+    const { closeOverturnedFirstRuns, markOverturned, dropSuspicions } = others;
+    const { forgetWorkers, prune } = others;
     await run();
     const plan = { cleanupInMs: 300_000, deletionInMs: 3_600_000 };
     expect(adoptLateSandboxes.mock.calls).toEqual([[plan, FENCE]]);
     expect(adoptOverdueStamps.mock.calls).toEqual([[1000, FENCE]]);
     expect(closeOverturnedFirstRuns.mock.calls).toEqual([[FENCE]]);
+    expect(markOverturned.mock.calls).toEqual([[7 * 86_400_000, 1000, FENCE]]);
     expect(dropSuspicions.mock.calls).toEqual([[FENCE]]);
+    expect(forgetWorkers.mock.calls).toEqual([[86_400_000, FENCE]]);
     expect(prune.mock.calls).toEqual([[90_000, 1000, FENCE]]);
     expect(lines).toEqual([]);
   });
@@ -30,7 +35,13 @@ describe("maintain", () => {
   it("schedules no deletion with a backend that cannot delete", async () => {
     const { run, steps } = setup({ cleans: false });
     await run();
-    expect(steps).toEqual(["closeOverturnedFirstRuns", "dropSuspicions", "prune"]);
+    expect(steps).toEqual([
+      "closeOverturnedFirstRuns",
+      "markOverturned",
+      "dropSuspicions",
+      "forgetWorkers",
+      "prune",
+    ]);
   });
 
   it("lets a backend that cannot pause wait as long, and takes nothing over from the host", async () => {
@@ -73,6 +84,17 @@ describe("maintain", () => {
     const quiet = setup();
     await quiet.run();
     expect(quiet.onEndedElsewhere).not.toHaveBeenCalled();
+  });
+
+  it("tells of presumptions that turned out wrong, and of none when there was none", async () => {
+    const { run, lines, onOverturned } = setup({ overturned: 2 });
+    await run();
+    expect(onOverturned.mock.calls).toEqual([[2]]);
+    const message = "runs that were presumed dead have another end by now";
+    expect(lines).toEqual([{ level: "info", message, fields: { count: 2 } }]);
+    const quiet = setup();
+    await quiet.run();
+    expect(quiet.onOverturned).not.toHaveBeenCalled();
   });
 
   it("prunes on after full batches, and no more after one that is not", async () => {
@@ -133,6 +155,7 @@ interface Script {
   readonly adopted?: number;
   readonly overdue?: number;
   readonly endedElsewhere?: number;
+  readonly overturned?: number;
   /** By each batch; none after the last of them. */
   readonly removed?: readonly number[];
   /** Happens while the step's statement is under way. */
@@ -141,7 +164,7 @@ interface Script {
 
 function setup(script: Script = {}) {
   const { cleans = true, pauses = true, adopted = 0, overdue = 0, endedElsewhere = 0 } = script;
-  const { removed = [], during = () => {} } = script;
+  const { overturned = 0, removed = [], during = () => {} } = script;
   const steps: Step[] = [];
   const begin = (step: Step) => {
     steps.push(step);
@@ -161,23 +184,34 @@ function setup(script: Script = {}) {
       begin("closeOverturnedFirstRuns");
       return 0;
     }),
+    markOverturned: vi.fn(async () => {
+      begin("markOverturned");
+      return overturned;
+    }),
     dropSuspicions: vi.fn(async () => {
       begin("dropSuspicions");
       return endedElsewhere;
+    }),
+    forgetWorkers: vi.fn(async () => {
+      begin("forgetWorkers");
+      return 0;
     }),
     prune: vi.fn(async () => {
       begin("prune");
       return batches.shift() ?? 0;
     }),
     onEndedElsewhere: vi.fn(),
+    onOverturned: vi.fn(),
   };
   const lines: Logged[] = [];
   const deps = {
     journal: doubles,
     store: doubles,
+    fleet: doubles,
     backend: { cleans, ...(pauses ? { pause: async () => ({ kind: "paused" }) as const } : {}) },
     log: recordTo(lines),
     onEndedElsewhere: doubles.onEndedElsewhere,
+    onOverturned: doubles.onOverturned,
   };
   const options = {
     cleanupDelayMs: 300_000,

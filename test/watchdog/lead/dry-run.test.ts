@@ -31,6 +31,8 @@ describe("dryRunSweep", () => {
       ...real,
       dryRun: true,
       epoch: null,
+      // Nothing was written that could be looked at again.
+      waiting: { ...real.waiting, nextLookAt: null },
       cleanups: { done: 0, pending: 0, abandoned: 0 },
     });
   });
@@ -80,7 +82,8 @@ describe("dryRunSweep", () => {
     const { report } = await running;
     expect(report).toMatchObject({ status: "interrupted", exitCode: 130, counts: { stale: 2 } });
     expect(backend.aborted).toEqual(["run-00002"]);
-    expect(logged()).toEqual([]);
+    // A verdict for show is no event.
+    expect(logged()).toEqual(["debug dry run, would be: run ended"]);
   });
 
   it("reports and logs what ended it", async () => {

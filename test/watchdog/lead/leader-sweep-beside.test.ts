@@ -62,7 +62,7 @@ describe("LeaderSweep clean-up", () => {
     backend.says(db.add().id, EXITED);
     vi.spyOn(journal, "claimCleanups").mockRejectedValue(AWAY);
     expect(reportOf(await lead())).toMatchObject({ status: "ok", cleanups: { pending: 1 } });
-    expect(logged()).toEqual(["warn clean-up goes on in the next sweep"]);
+    expect(logged()).toEqual(["info run ended", "warn clean-up goes on in the next sweep"]);
   });
 
   it("is cut short by a stop, which interrupts the sweep that waits for it", async () => {
@@ -156,7 +156,7 @@ describe("LeaderSweep and the fleet", () => {
     held[1]?.answer(EXITED);
     await clock.advance(0);
     expect(reportOf(await swept).status).toBe("ok");
-    expect(logged()).toEqual(["debug noting progress failed"]);
+    expect(logged()).toEqual(["info run ended", "debug noting progress failed", "info run ended"]);
   });
 
   it("leaves nothing that waits behind", async () => {

@@ -48,6 +48,15 @@ describe("LeaderSweep that reaches its end", () => {
           skipped: 0,
           errors: 0,
         },
+        waiting: {
+          alive: 1,
+          suspected: 0,
+          held: 0,
+          unanswered: 0,
+          failing: 0,
+          nextLookAt: "2026-01-01T00:00:45.000Z",
+        },
+        message: null,
         cleanups: { done: 1, pending: 1, abandoned: 0 },
         runs: [
           { runId: running.id, action: "deferred", basis: null, reason: "running", verifyMs: 0 },
@@ -112,6 +121,7 @@ describe("LeaderSweep that reaches its end", () => {
       "defer",
       "dropSuspicions",
       "guardFacts",
+      "markOverturned",
       "openFirstRuns",
       "openFirstRuns",
       "pendingCleanups",
@@ -121,6 +131,7 @@ describe("LeaderSweep that reaches its end", () => {
       "stalePage",
       "stalePage",
       "verify",
+      "waiting",
     ]);
     expect(watch.onProgress).toHaveBeenCalledTimes(ended().length);
   });

@@ -267,7 +267,8 @@ describe("the rounds of the guard", () => {
     await swept;
     expect(actions()).toEqual({ held: 2 });
     expect(onHold.mock.calls).toEqual([["no sign of life from any run"]]);
-    expect(logged()).toEqual(["warn the guard holds verdicts back"]);
+    const held = "info run held back by the guard";
+    expect(logged()).toEqual(["warn the guard holds verdicts back", held, held]);
   });
 
   it("see life that a run showed while control samples were asked", async () => {

@@ -35,7 +35,7 @@ describe("RunSweep writes", () => {
     {
       name: "defers one that nobody can tell about, and says why",
       evidence: { kind: "unreachable", failure: failure() },
-      outcome: { action: "undetermined", basis: null, reason: failure().message },
+      outcome: { action: "undetermined", basis: null, reason: "sandbox_api get_sandbox: HTTP 429" },
       row: { status: "RUNNING", statusDetail: expect.stringContaining('"count":1') },
     },
   ];

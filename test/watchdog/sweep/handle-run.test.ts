@@ -5,6 +5,17 @@ import type { MemoryRun } from "../../support/memory/memory-database.ts";
 import { sweepStand } from "../../support/stands/sweep-world.ts";
 
 const EXITED: Evidence = { kind: "exited", exitCode: 0, stdout: "out", stderr: "" };
+const REJECTED: Evidence = {
+  kind: "unreachable",
+  failure: {
+    source: "service_api",
+    operation: "mint_api_key",
+    kind: "unknown",
+    statusCode: 401,
+    message: "service_api mint_api_key returned HTTP 401",
+    retryAfterMs: null,
+  },
+};
 const GONE: Evidence = { kind: "gone", reason: "missing" };
 
 describe("handleRun", () => {
@@ -110,6 +121,14 @@ describe("handleRun", () => {
     await sweep();
     expect(db.runs.get(id)?.status).toBe("RUNNING");
     expect(outcomes).toMatchObject([{ action: "busy", basis: null, reason: null, verifyMs: 0 }]);
+  });
+
+  it("notes why a run got no answer, in the words that group it", async () => {
+    const { db, store, backend, sweep } = sweepStand();
+    backend.says(db.add().id, REJECTED);
+    await sweep();
+    const causes = [{ cause: "service_api mint_api_key: HTTP 401", count: 1 }];
+    expect(await store.waiting()).toMatchObject({ unanswered: 1, causes });
   });
 
   it("measures how long the backend took", async () => {

@@ -37,10 +37,10 @@ describe("OutcomeCounter", () => {
   it("counts a run about which nobody was asked apart, and with all others", () => {
     const counter = new OutcomeCounter();
     counter.add(outcome("a", "skipped"));
-    counter.addBlocked(outcome("b", "skipped"));
-    counter.addBlocked(outcome("c", "skipped"));
+    counter.addUnserved(outcome("b", "skipped"));
+    counter.addUnserved(outcome("c", "skipped"));
     expect(counter.counts).toMatchObject({ stale: 3, skipped: 3 });
-    expect(counter.blocked).toBe(2);
+    expect(counter.unserved).toBe(2);
     expect(counter.runs).toHaveLength(3);
   });
 

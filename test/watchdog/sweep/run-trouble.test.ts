@@ -63,7 +63,7 @@ describe("a run that cannot be handled", () => {
     vi.spyOn(backend, "verify").mockRejectedValue(new TypeError("tenant's text"));
     await sweep();
     const { errorCause } = db.suspicions.get(poisoned.id) ?? {};
-    expect(errorCause).toBe("unexpected error, the log says why");
+    expect(errorCause).toBe("an unexpected TypeError");
     expect(lines).toHaveLength(3);
   });
 

@@ -125,7 +125,7 @@ describe("sweep with a run that cannot be handled", () => {
       const ids = Array.from({ length: 4 }, () => stand.db.add().id);
       breakIt(stand, ids[0] ?? "");
       await stand.sweep({ concurrency: 1 });
-      const wanted = reason ?? "unexpected error, the log says why";
+      const wanted = reason ?? "an unexpected TypeError";
       expect(stand.outcomes).toMatchObject([
         { runId: ids[0], action: "error", basis: null, reason: wanted },
         ...ids.slice(1).map((runId) => ({ runId, action: "deferred" })),

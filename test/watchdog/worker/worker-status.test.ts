@@ -1,5 +1,6 @@
 import { describe, expect, it } from "vitest";
 import { health } from "../../../src/rules/health.ts";
+import { NOBODY_WAITS } from "../../../src/rules/report.ts";
 import {
   LeaseLostError,
   LeaseUnavailableError,
@@ -9,6 +10,7 @@ import {
 import type { SharedApi } from "../../../src/watchdog/ports.ts";
 import type { LeadershipView } from "../../../src/watchdog/store-ports.ts";
 import { WorkerStatus } from "../../../src/watchdog/worker/worker-status.ts";
+import { anOutcome, aReport, NO_COUNTS } from "../../report/a-report.ts";
 import { FakeClock } from "../../support/memory/fake-clock.ts";
 import { reportOf, sweepWorld } from "../../support/stands/sweep-world.ts";
 import { ManualSchedule } from "../../support/stands/worker-world.ts";
@@ -23,6 +25,7 @@ const VIEW: LeadershipView = {
   sinceProgressMs: 50_000,
   sinceFinishMs: 60_000,
   lastStatus: null,
+  lastPause: null,
   readAt: "2026-01-01T00:00:00.000000+00:00",
 };
 
@@ -33,9 +36,12 @@ describe("WorkerStatus facts", () => {
   it("begin with nothing known", async () => {
     const { clock, state } = await setup();
     expect(state.facts()).toEqual({
+      at: clock.now(),
       holder: "host-1/4711/ab12",
       leaseKind: "redis",
       verifyTimeoutMs: 30_000,
+      observes: false,
+      lastPause: null,
       nowMs: 10_000,
       startedAtMs: 10_000,
       postgres: "unknown",
@@ -47,16 +53,23 @@ describe("WorkerStatus facts", () => {
       api: null,
       apiRefusal: null,
       heldFor: null,
-      failingRuns: 0,
+      waiting: null,
+      lastFailure: null,
+      clockSkewMs: null,
       endedElsewhere: 0,
       otherLeaseKind: null,
       endlessLeaseKey: null,
       lastSweep: null,
       role: "idle",
+      schemaProblem: false,
       leaseHolder: null,
       leaseExpiresAt: null,
       nextSweepAt: new Date(clock.now().getTime() + 50_000),
       ownLastSweep: null,
+      replicas: null,
+      recentSweeps: [],
+      recentVerdicts: [],
+      lastHold: null,
       leadership: null,
       backlog: null,
     });
@@ -115,14 +128,30 @@ describe("WorkerStatus facts", () => {
 
   it("tell why the guard holds, until the next sweep begins", async () => {
     const { state } = await setup();
-    state.watch.onBegin?.({ epoch: 3, backlog: { ...EMPTY, failing: 2 } });
+    state.watch.onBegin?.({ epoch: 3, backlog: EMPTY });
     state.watch.onHold?.("no sign of life from any run");
-    expect(state.facts()).toMatchObject({
-      heldFor: "no sign of life from any run",
-      failingRuns: 2,
-    });
+    expect(state.facts()).toMatchObject({ heldFor: "no sign of life from any run" });
     state.watch.onBegin?.({ epoch: 4, backlog: EMPTY });
-    expect(state.facts()).toMatchObject({ heldFor: null, failingRuns: 0 });
+    expect(state.facts()).toMatchObject({ heldFor: null });
+  });
+
+  it("tell of the sweeps of this process, of what they held and why, and of what they ended and when", async () => {
+    const { clock, state } = await setup();
+    const outcome = anOutcome("11111111-1111-4111-8111-111111111111");
+    state.watch.onBegin?.({ epoch: 3, backlog: EMPTY });
+    state.watch.onOutcome?.(outcome);
+    const decidedAt = clock.now();
+    await clock.advance(1000);
+    state.watch.onHold?.("a mass");
+    const held = anOutcome("22222222-2222-4222-8222-222222222222", { action: "held" });
+    state.swept(aReport({ epoch: 3, counts: { ...NO_COUNTS, held: 1 }, runs: [outcome, held] }));
+    state.watch.onBegin?.({ epoch: 4, backlog: EMPTY });
+    state.swept(aReport({ epoch: 4 }));
+    expect(state.facts()).toMatchObject({
+      recentSweeps: [{ epoch: 3 }, { epoch: 4 }],
+      recentVerdicts: [{ decidedAt, outcome }],
+      lastHold: { reason: "a mass", runIds: [held.runId] },
+    });
   });
 
   it("tell of runs that another watchdog ended, all of an hour together, for an hour after the last", async () => {
@@ -139,6 +168,26 @@ describe("WorkerStatus facts", () => {
     expect(health(state.facts()).reasons).toContain(
       "another watchdog ends runs: 1 that were suspected or held here, in the last hour",
     );
+  });
+
+  it("tell how far the clock of Postgres is ahead, as of the last read of its row", async () => {
+    const { clock, state } = await setup();
+    const readAt = new Date(clock.now().getTime() + 300_000).toISOString();
+    state.watch.onLeadership?.({ ...VIEW, readAt });
+    state.watch.onProgress?.();
+    await clock.advance(1000);
+    expect(state.facts().clockSkewMs).toBe(300_000);
+  });
+
+  it("tell which runs wait, as they were counted last, and what ended our own sweep", async () => {
+    const { state } = await setup();
+    const waiting = { ...NOBODY_WAITS, held: 1 };
+    state.watch.onWaiting?.(waiting);
+    expect(state.facts()).toMatchObject({ waiting, lastFailure: null });
+    state.waits(NOBODY_WAITS);
+    const report = reportOf(await sweepWorld().lead());
+    state.swept({ ...report, epoch: 9, status: "error", exitCode: 1, message: "no progress" });
+    expect(state.facts()).toMatchObject({ waiting: NOBODY_WAITS, lastFailure: "no progress" });
   });
 
   it("tell how the fleet's last sweep ended when somebody else made it", async () => {
@@ -297,10 +346,11 @@ describe("WorkerStatus and health", () => {
   ];
   for (const { name, agoMs, status } of ages) {
     it(name, async () => {
-      const { state } = await setup();
+      const { clock, state } = await setup();
       state.storesAnswered();
       state.standby("host-2/1/cd34", 9_000);
-      state.watch.onLeadership?.({ ...VIEW, sinceProgressMs: agoMs, sinceFinishMs: null });
+      const readAt = clock.now().toISOString();
+      state.watch.onLeadership?.({ ...VIEW, readAt, sinceProgressMs: agoMs, sinceFinishMs: null });
       expect(health(state.facts()).status).toBe(status);
     });
   }
@@ -309,7 +359,8 @@ describe("WorkerStatus and health", () => {
     const { clock, state } = await setup();
     state.storesAnswered();
     state.standby("host-2/1/cd34", 9_000);
-    state.watch.onLeadership?.({ ...VIEW, sinceProgressMs: 100_000, sinceFinishMs: null });
+    const readAt = clock.now().toISOString();
+    state.watch.onLeadership?.({ ...VIEW, readAt, sinceProgressMs: 100_000, sinceFinishMs: null });
     await clock.advance(49_999);
     expect(health(state.facts()).status).toBe("ok");
     await clock.advance(1);
@@ -318,7 +369,7 @@ describe("WorkerStatus and health", () => {
 });
 
 /** A state that begins ten seconds after a full minute. */
-async function setup(api: SharedApi | null = null) {
+async function setup(api: SharedApi | null = null, observes = false) {
   const clock = new FakeClock();
   await clock.advance(10_000);
   const identity = {
@@ -326,6 +377,7 @@ async function setup(api: SharedApi | null = null) {
     leaseKind: "redis",
     verifyTimeoutMs: 30_000,
     api,
+    observes,
   } as const;
   return { clock, state: new WorkerStatus(clock, new ManualSchedule(clock), identity) };
 }

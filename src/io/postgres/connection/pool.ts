@@ -13,6 +13,17 @@ export interface PoolOptions {
   readonly pooler: "auto" | "on" | "off";
 }
 
+/** How busy a pool is at this moment. */
+export interface PoolUse {
+  /** Places, whether there is a session in them or not. */
+  readonly size: number;
+  readonly inUse: number;
+  /** Calls that wait for a place. */
+  readonly waiting: number;
+  /** Sessions that were given up and that the server may still have. */
+  readonly leftBehind: number;
+}
+
 interface Waiter {
   serve(connection: Connection): void;
   refuse(why: (operation: string) => Error): void;
@@ -79,6 +90,15 @@ export class Pool {
     await within(graceMs, "closing", this.#idleAgain.promise).catch(() => {});
     this.#left.close();
     await Promise.all(this.#all.map((connection) => connection.close()));
+  }
+
+  get use(): PoolUse {
+    return {
+      size: this.#all.length,
+      inUse: this.#inUse,
+      waiting: this.#waiting.length,
+      leftBehind: this.#left.count,
+    };
   }
 
   get #inUse(): number {

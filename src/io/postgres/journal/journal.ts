@@ -15,6 +15,7 @@ import {
   OPEN_FIRST_RUNS,
   RECORD_FIRST_RUN,
 } from "./first-runs.ts";
+import { MARK_OVERTURNED } from "./overturned.ts";
 import { PRUNE } from "./prune.ts";
 
 const COUNT_PENDING = statement<Record<never, never>, { readonly count: number }>(`
@@ -103,6 +104,12 @@ export class PostgresJournal implements Journal {
     if (!host.sandboxCleanupDueAt) return 0;
     const adopt = ADOPT_OVERDUE(host);
     return (await this.#fenced("looking for overdue stamps", fence, adopt, { limit })).length;
+  }
+
+  async markOverturned(withinMs: number, limit: number, fence: Fence): Promise<number> {
+    const params = { withinMs, limit };
+    const operation = "noting overturned verdicts";
+    return (await this.#fenced(operation, fence, MARK_OVERTURNED, params)).length;
   }
 
   async prune(olderThanMs: number, limit: number, fence: Fence): Promise<number> {

@@ -1,3 +1,4 @@
+import type { Pause } from "../../../rules/fleet/pause.ts";
 import type { ApiThrottle } from "../../../watchdog/ports.ts";
 import type { EpochRequest, Horizon, LeadershipView } from "../../../watchdog/store-ports.ts";
 import { statement } from "../connection/statement.ts";
@@ -9,7 +10,18 @@ interface Begun extends Horizon, ApiThrottle {
   readonly alreadySwept: boolean;
   readonly otherKind: boolean;
   readonly noted: string | null;
+  /** `null` when it is not paused. */
+  readonly pause: Pause | null;
 }
+
+/** Of a row of the table; an instant without an end, which only a hand can have written, is a very late one. */
+const PAUSED_UNTIL = `least(greatest(paused_until, now() - interval '100 years'), now() + interval '100 years')`;
+
+export const LAST_PAUSE = `CASE WHEN paused_until IS NOT NULL THEN json_build_object(
+      'until', to_char(${PAUSED_UNTIL} AT TIME ZONE 'utc', 'YYYY-MM-DD"T"HH24:MI:SS"Z"'),
+      'reason', coalesce(pause_reason, 'no reason was given'),
+      'by', coalesce(paused_by, 'somebody'),
+      'leftMs', ceil(extract(epoch FROM ${PAUSED_UNTIL} - now()) * 1000)) END`;
 
 /**
  * The row is locked first, and everything a refusal depends on is computed from what is locked: the UPDATE and the
@@ -26,7 +38,9 @@ export const BEGIN = statement<Omit<EpochRequest, "holder">, Begun>(`
         false) AS other_kind,
       coalesce(:leaseKind::text <> 'postgres'
         OR holder = :leaseValue::text AND lease_expires_at > now(),
-        false) AS holds_lease
+        false) AS holds_lease,
+      coalesce(paused_until > now(), false) AS paused,
+      ${LAST_PAUSE} AS last_pause
     FROM watchdog.leadership
     FOR NO KEY UPDATE
   ), begun AS (
@@ -40,7 +54,7 @@ export const BEGIN = statement<Omit<EpochRequest, "holder">, Begun>(`
       sweep_finished_at = CASE WHEN :full::boolean THEN NULL ELSE l.sweep_finished_at END,
       progressed_at = CASE WHEN :full::boolean THEN now() ELSE l.progressed_at END
     FROM current
-    WHERE NOT current.already_swept AND NOT current.other_kind AND current.holds_lease
+    WHERE NOT current.paused AND NOT current.already_swept AND NOT current.other_kind AND current.holds_lease
     RETURNING l.epoch, l.api_paused_until, l.api_concurrency
   )
   SELECT begun.epoch,
@@ -50,7 +64,8 @@ export const BEGIN = statement<Omit<EpochRequest, "holder">, Begun>(`
     extract(epoch FROM now()) * 1000 AS ms,
     current.already_swept AS "alreadySwept",
     current.other_kind AS "otherKind",
-    current.lease_kind AS noted
+    current.lease_kind AS noted,
+    CASE WHEN current.paused THEN current.last_pause END AS pause
   FROM current LEFT JOIN begun ON true`);
 
 type LeadershipRow = Omit<LeadershipView, "leaseKind"> & { readonly leaseKind: string | null };
@@ -63,12 +78,15 @@ export const READ = statement<Record<never, never>, LeadershipRow>(`
     extract(epoch FROM now() - progressed_at) * 1000 AS "sinceProgressMs",
     extract(epoch FROM now() - sweep_finished_at) * 1000 AS "sinceFinishMs",
     last_report ->> 'status' AS "lastStatus",
+    ${LAST_PAUSE} AS "lastPause",
     ${ISO_NOW} AS "readAt"
   FROM watchdog.leadership`);
 
-export const HORIZON = statement<Record<never, never>, Horizon>(`
-  SELECT ${ISO_NOW} AS text, extract(epoch FROM now()) * 1000 AS ms
-  FROM watchdog.leadership`);
+/** Also tells where there is no row, and where there is no such table. */
+export const HORIZON = statement<Record<never, never>, Horizon & { readonly hasRow: boolean }>(`
+  SELECT ${ISO_NOW} AS text, extract(epoch FROM now()) * 1000 AS ms,
+    leadership.epoch IS NOT NULL AS "hasRow"
+  FROM (VALUES (1)) AS one LEFT JOIN watchdog.leadership ON true`);
 
 interface ProgressParams extends ApiThrottle, Fenced {
   /** JSON, when the sweep has ended. */

@@ -42,21 +42,24 @@ export class PostgresLeadership implements Leadership {
   async begin(request: EpochRequest, check: () => void): Promise<EpochAnswer> {
     const [answer] = await this.#query("taking an epoch", BEGIN, request, check);
     if (answer === undefined) throw new StoreSchemaError(NO_ROW);
-    const { epoch, text, ms, pausedForMs, concurrency, alreadySwept, otherKind } = answer;
+    const { epoch, text, ms, pausedForMs, concurrency, alreadySwept, otherKind, pause } = answer;
     if (epoch !== null) {
       const throttle = { pausedForMs, concurrency };
       return { kind: "begun", epoch, horizon: { text, ms }, throttle };
     }
+    if (pause !== null) return { kind: "paused", pause };
     const noted = asLeaseKind(answer.noted);
     if (otherKind && noted !== null) return { kind: "other-lease-kind", noted };
     return { kind: alreadySwept ? "already-swept" : "lease-lost" };
   }
 
   async horizon(): Promise<Horizon> {
-    await this.#database.columns();
+    // As above: there may be tables of our own by now.
+    await this.#database.inspect();
     const [found] = await this.#query("reading the database's clock", HORIZON, {});
-    if (found === undefined) throw new StoreSchemaError(NO_ROW);
-    return found;
+    const isLost = found?.hasRow === false && (await this.#database.remembers());
+    if (found === undefined || isLost) throw new StoreSchemaError(NO_ROW);
+    return { text: found.text, ms: found.ms };
   }
 
   progress(fence: Fence, throttle: ApiThrottle): Promise<boolean> {
@@ -98,7 +101,7 @@ export class PostgresLeadership implements Leadership {
   }
 }
 
-const NO_ROW = "watchdog.leadership has no row: run `run-watchdog migrate`";
+export const NO_ROW = "watchdog.leadership has no row: run `run-watchdog migrate`";
 
 function asLeaseKind(text: string | null): LeaseKind | null {
   return text === "redis" || text === "postgres" ? text : null;

@@ -1,6 +1,6 @@
 import { statement } from "../connection/statement.ts";
 import { FENCE, type Fenced } from "../sql.ts";
-import { KEPT, kept } from "./kept-suspicion.ts";
+import { IS_SAME, KEPT, kept } from "./kept-suspicion.ts";
 import { DEADLINE, HORIZON, IS_SHIELDED, type QueryParams } from "./run-conditions.ts";
 
 interface DeferSkippedParams extends QueryParams, Fenced {
@@ -8,6 +8,8 @@ interface DeferSkippedParams extends QueryParams, Fenced {
   readonly ids: string;
   readonly deferMs: number;
   readonly shieldMs: number;
+  /** A JSON object: why, by run id. */
+  readonly causes: string;
 }
 
 const DUE_AT = `coalesce(
@@ -52,7 +54,8 @@ export const DEFER_SKIPPED = statement<DeferSkippedParams, object>(`
         suspicion.shield_at) AS is_ours
   )
   INSERT INTO watchdog.suspicions AS s (
-    run_id, sandbox_id, bash_command_id, began_at, first_deadline_at, noted_at, look_at, shield_at)
+    run_id, sandbox_id, bash_command_id, began_at, first_deadline_at, noted_at,
+    unknown_cause, look_at, shield_at)
   SELECT
     id AS run_id,
     sandbox_id AS sandbox_id,
@@ -60,11 +63,15 @@ export const DEFER_SKIPPED = statement<DeferSkippedParams, object>(`
     began_at AS began_at,
     first_deadline_at AS first_deadline_at,
     now() AS noted_at,
+    :causes::text::json ->> id::text AS unknown_cause,
     CASE WHEN is_ours THEN look_at END AS look_at,
     CASE WHEN is_ours THEN timeout_at END AS shield_at
   FROM deferred
   ON CONFLICT (run_id) DO UPDATE SET
     ${KEPT},
+    -- What came of the last question says more than why there was none.
+    unknown_cause = CASE WHEN ${IS_SAME}
+      THEN coalesce(s.unknown_cause, excluded.unknown_cause) ELSE excluded.unknown_cause END,
     ${kept("error_times", "error_cause", "error_retry_at")},
     look_at = excluded.look_at,
     shield_at = excluded.shield_at`);

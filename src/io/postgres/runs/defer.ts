@@ -47,7 +47,8 @@ export const DEFER = perShape(({ statusDetail }: HostColumns) =>
     )
     INSERT INTO watchdog.suspicions AS s (
       run_id, sandbox_id, bash_command_id, began_at, first_deadline_at, noted_at,
-      presumed_times, presumed_reason, presumed_last_at, unknown_times, unknown_since, held_since,
+      presumed_times, presumed_reason, presumed_last_at, unknown_times, unknown_since,
+      unknown_cause, held_since,
       look_at, shield_at)
     SELECT
       id AS run_id,
@@ -62,6 +63,7 @@ export const DEFER = perShape(({ statusDetail }: HostColumns) =>
       CASE WHEN :observed::boolean AND :presumedTimes::int > 0 THEN now() END AS presumed_last_at,
       :unknownTimes::int AS unknown_times,
       CASE WHEN :unknownTimes::int > 0 THEN now() END AS unknown_since,
+      :unknownCause::text AS unknown_cause,
       CASE WHEN :held::boolean THEN now() END AS held_since,
       CASE WHEN is_ours THEN look_at END AS look_at,
       CASE WHEN is_ours THEN timeout_at END AS shield_at
@@ -81,6 +83,7 @@ export const DEFER = perShape(({ statusDetail }: HostColumns) =>
       unknown_times = excluded.unknown_times,
       unknown_since = CASE WHEN ${IS_SAME} AND excluded.unknown_since IS NOT NULL
         THEN coalesce(s.unknown_since, excluded.unknown_since) ELSE excluded.unknown_since END,
+      unknown_cause = excluded.unknown_cause,
       error_times = excluded.error_times,
       error_cause = excluded.error_cause,
       error_retry_at = excluded.error_retry_at,

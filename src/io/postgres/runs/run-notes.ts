@@ -35,7 +35,7 @@ export const NOTE_ERROR = statement<NoteErrorParams, object>(`
     error_times = CASE WHEN ${IS_SAME} THEN s.error_times + 1 ELSE excluded.error_times END,
     error_cause = excluded.error_cause,
     error_retry_at = excluded.error_retry_at,
-    ${kept("look_at", "shield_at")}`);
+    ${kept("unknown_cause", "look_at", "shield_at")}`);
 
 export const DROP_SUSPICIONS = statement<Fenced, { readonly count: number }>(`
   WITH orphan AS MATERIALIZED (

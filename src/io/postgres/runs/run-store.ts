@@ -1,13 +1,15 @@
 import type { RunSnapshot } from "../../../rules/model.ts";
+import { NOBODY_WAITS, type Waiting } from "../../../rules/report.ts";
 import type { Fence, RunIdName } from "../../../watchdog/ports.ts";
 import type {
   Backlog,
-  Deferral,
   DeferWrite,
   FailedRun,
   GuardFacts,
+  Horizon,
   PageCursor,
   RunStore,
+  SkippedDeferral,
   StalePage,
   StaleQuery,
   TerminalWrite,
@@ -26,6 +28,7 @@ import type { QueryParams } from "./run-conditions.ts";
 import { DROP_SUSPICIONS, NOTE_ERROR } from "./run-notes.ts";
 import { PAGE_WITHOUT_DEADLINE, STALE_PAGE, SUSPECTED_PAGE } from "./run-pages.ts";
 import { CONTROL_RUNS, READ, toSnapshot } from "./snapshots.ts";
+import { WAITING } from "./waiting.ts";
 import { type GuardParams, WRITE_FACTS } from "./write-facts.ts";
 
 /** Stale runs, what is remembered of them, and the guarded writes to them. Each method is one autocommit statement. */
@@ -39,6 +42,12 @@ export class PostgresRunStore implements RunStore {
   async backlog(query: StaleQuery): Promise<Backlog> {
     const [row] = await this.#database.scan("counting stale runs", BACKLOG, queryParams(query));
     return row ?? { count: 0, deferred: 0, held: 0, failing: 0, oldestOverdueMs: null };
+  }
+
+  async waiting(after?: Horizon): Promise<Waiting> {
+    const params = { after: after?.text ?? null };
+    const [row] = await this.#database.scan("counting waiting runs", WAITING, params);
+    return row ?? NOBODY_WAITS;
   }
 
   async stalePage(query: StaleQuery, cursor: PageCursor | null, limit: number): Promise<StalePage> {
@@ -106,11 +115,16 @@ export class PostgresRunStore implements RunStore {
   async deferSkipped(
     runIds: readonly string[],
     query: StaleQuery,
-    { deferMs, shieldMs }: Deferral,
+    { deferMs, shieldMs, causes = {} }: SkippedDeferral,
     fence: Fence,
   ): Promise<void> {
     const ids = `{${runIds.join(",")}}`;
-    const params = { ...queryParams(query), ids, deferMs, shieldMs, epoch: fence.epoch };
+    const { epoch } = fence;
+    const params = {
+      ...queryParams(query),
+      ...{ ids, deferMs, shieldMs, epoch },
+      causes: JSON.stringify(causes),
+    };
     try {
       await this.#note("deferring runs that were not asked about", DEFER_SKIPPED, params, fence);
     } catch (error) {

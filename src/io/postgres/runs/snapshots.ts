@@ -5,6 +5,7 @@ import { ISO_NOW, toMillis } from "../sql.ts";
 import {
   BEGAN,
   counted,
+  DEADLINE,
   HORIZON,
   IS_ABOUT_THIS,
   IS_DUE,
@@ -28,6 +29,8 @@ function snapshot(host: HostColumns): string {
       (run.status = 'RUNNING' AND (${IS_DUE}
         OR :includeSuspected::boolean AND s.run_id IS NOT NULL)) IS TRUE AS stale,
       to_json(run.timeout_at) #>> '{}' AS "timeoutAt",
+      extract(epoch FROM least(${counted("first_deadline_at")}, ${DEADLINE})) * 1000
+        AS "firstDeadlineMs",
       run.sandbox_id AS "sandboxId",
       run.bash_command_id AS "bashCommandId",
       to_json(${BEGAN}) #>> '{}' AS "beganAt",

@@ -54,6 +54,23 @@ describe("Pool", () => {
     expect(new Set(pids).size).toBe(3);
   });
 
+  it("tells how many of its places are in use, and how many calls wait for one", async () => {
+    await using world = await setup(2);
+    const gate = Promise.withResolvers<void>();
+    const begun = Array.from({ length: 2 }, () => Promise.withResolvers<void>());
+    const calls = [0, 1, 2].map((index) =>
+      world.pool.run("waiting", async () => {
+        begun[index]?.resolve();
+        await gate.promise;
+      }),
+    );
+    await Promise.all(begun.map(({ promise }) => promise));
+    expect(world.pool.use).toEqual({ size: 2, inUse: 2, waiting: 1, leftBehind: 0 });
+    gate.resolve();
+    await Promise.all(calls);
+    expect(world.pool.use).toEqual({ size: 2, inUse: 0, waiting: 0, leftBehind: 0 });
+  });
+
   it("sends nothing when the check refuses, and gives the connection to the next call", async () => {
     await using world = await setup(1);
     const reason = new Error("the lease is lost");

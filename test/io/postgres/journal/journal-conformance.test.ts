@@ -3,6 +3,8 @@ import { describeDeferred } from "../../../conformance/journal/deferred.ts";
 import { describeFirstRuns } from "../../../conformance/journal/first-runs.ts";
 import { describeClaims, describeSharedSandboxes } from "../../../conformance/journal/journal.ts";
 import { describeOverdueStamps } from "../../../conformance/journal/overdue.ts";
+import { describeOverturned } from "../../../conformance/journal/overturned.ts";
+import { describeHistory } from "../../../conformance/journal/reader.ts";
 import { describeStamps } from "../../../conformance/journal/stamps.ts";
 import {
   describeAdoption,
@@ -20,3 +22,5 @@ describe("PostgresJournal and deferred deletions", () => describeDeferred(open))
 describe("PostgresJournal and the host's stamps", () => describeStamps(open));
 describe("PostgresJournal.adoptOverdueStamps", () => describeOverdueStamps(open));
 describe("PostgresJournal.prune", () => describePruning(open));
+describe("PostgresJournalReader.verdicts", () => describeHistory(open));
+describe("PostgresJournal.markOverturned", () => describeOverturned(open));

@@ -26,6 +26,7 @@ describe("PostgresLeadership", () => {
       sinceProgressMs: null,
       sinceFinishMs: null,
       lastStatus: null,
+      lastPause: null,
       readAt: expect.stringMatching(/\+00:00$/),
     });
     await using elsewhere = await setup();

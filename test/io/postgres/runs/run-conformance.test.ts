@@ -1,4 +1,5 @@
 import { describe } from "vitest";
+import { describeRecords } from "../../../conformance/journal/records.ts";
 import { describeThrottle } from "../../../conformance/leadership.ts";
 import { describeDeferrals } from "../../../conformance/runs/deferrals.ts";
 import { describeBacklog, describeGuardFacts } from "../../../conformance/runs/guard.ts";
@@ -11,6 +12,7 @@ import { describePages } from "../../../conformance/runs/pages.ts";
 import { describeControlRuns, describeReads } from "../../../conformance/runs/reads.ts";
 import { describeShields } from "../../../conformance/runs/shields.ts";
 import { describeSkipped } from "../../../conformance/runs/skipped.ts";
+import { describeWaiting } from "../../../conformance/runs/waiting.ts";
 import { describeLostWrites, describeVerdicts } from "../../../conformance/runs/writes.ts";
 import { postgresStoreStand as open } from "../../../support/stands/postgres-store-stand.ts";
 
@@ -26,5 +28,7 @@ describe("a failure in PostgresRunStore", () => describeFailures(open));
 describe("PostgresRunStore, forgetting", () => describeForgetting(open));
 describe("PostgresRunStore under a fence", () => describeFencedNotes(open));
 describe("what PostgresRunStore tells a guard", () => describeGuardFacts(open));
+describe("the waiting runs of PostgresRunStore", () => describeWaiting(open));
 describe("the backlog of PostgresRunStore", () => describeBacklog(open));
 describe("PostgresLeadership", () => describeThrottle(open));
+describe("PostgresJournalReader and a single run", () => describeRecords(open));

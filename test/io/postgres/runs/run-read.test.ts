@@ -46,6 +46,7 @@ describe("PostgresRunStore.read", () => {
       status: "RUNNING",
       stale: true,
       timeoutAt: "2026-03-01T11:00:00.000007+00:00",
+      firstDeadlineMs: 1_772_362_800_000.007,
       sandboxId,
       bashCommandId,
       beganAt: "2026-03-01T10:00:00.123+00:00",

@@ -38,7 +38,7 @@ describe("the text of a statement that inserts a row", () => {
 
   it("writes every column that a verdict is born with", () => {
     const [, columns = ""] = /INSERT INTO watchdog.verdicts \(([^)]+)\)/.exec(verdict.text) ?? [];
-    const later = ["id", "cleanup_attempts", "cleanup_error"];
+    const later = ["id", "cleanup_attempts", "cleanup_error", "overturned_at"];
     const born = columnsOf(verdicts).filter((name) => !later.includes(name));
     expect(columns.trim().split(/,\s*/).sort()).toEqual(born.sort());
   });

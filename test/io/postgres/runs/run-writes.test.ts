@@ -65,6 +65,7 @@ describe("PostgresRunStore.apply", () => {
         reason: "sandbox gone",
         evidence: { kind: "gone", reason: "no-record" },
         override_reason: null,
+        overturned_at: null,
         sandbox_id: seeded.sandboxId,
         cleanup_state: "pending",
         cleanup_attempts: 0,

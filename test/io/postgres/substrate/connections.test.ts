@@ -113,7 +113,7 @@ describe("a whole sweep", () => {
     // As idle_session_timeout does it, at a moment of our choice.
     const endSessions = () => admin`
       SELECT pg_terminate_backend(pid, 20000) FROM pg_stat_activity
-      WHERE datname = current_database() AND application_name = 'run-watchdog'`;
+      WHERE datname = current_database() AND application_name = 'run-watchdog' AND state = 'idle'`;
     const report = await world.sweep({
       replace: atPoint("between the answer and the write", endSessions),
     });

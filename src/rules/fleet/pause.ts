@@ -1,0 +1,20 @@
+/** A person's word that nobody sweeps for a while. */
+export interface Pause {
+  /** ISO 8601, UTC. */
+  readonly until: string;
+  /** As the person gave it, on one line. */
+  readonly reason: string;
+  /** Who said so, for people. */
+  readonly by: string;
+  /** By the database's clock when it was read; 0 or less when it is over. */
+  readonly leftMs: number;
+}
+
+export function isInForce(pause: Pause | null): pause is Pause {
+  return pause !== null && pause.leftMs > 0;
+}
+
+/** The same words everywhere: health, log, report, status. */
+export function pauseText({ until, reason, by }: Pause): string {
+  return `paused until ${until} by ${by}: ${reason}`;
+}

@@ -1,0 +1,164 @@
+import { describe, expect, it } from "vitest";
+import { type GaugeFacts, gaugesOf } from "../../src/app/gauges.ts";
+import { NOBODY_WAITS } from "../../src/rules/report.ts";
+import type { SharedApi } from "../../src/watchdog/ports.ts";
+import type { FleetSight } from "../../src/watchdog/worker/fleet-watch.ts";
+import type { WorkerFacts } from "../../src/watchdog/worker/worker-status.ts";
+import { NO_FIGURES } from "../support/stands/figures.ts";
+import { workerWorld } from "../support/stands/worker-world.ts";
+
+describe("the gauges", () => {
+  it("leave out what is not known yet", () => {
+    const names = new Set(shown({}).map((line) => line.split(/[{ ]/)[0]));
+    expect(names).toContain("watchdog_build_info");
+    for (const name of ["waiting_runs", "epoch", "last_sweep_age_seconds", "clock_skew_seconds"]) {
+      expect(names).not.toContain(`watchdog_${name}`);
+    }
+  });
+
+  it("show the runs that wait by state, and the fleet's figures in seconds", () => {
+    const waiting = { ...NOBODY_WAITS, held: 7, failing: 1 };
+    const figures = {
+      ...NO_FIGURES,
+      epoch: 12,
+      overdueRuns: 9,
+      oldestOverdueMs: 90_500,
+      pendingRuns: 2,
+    };
+    const lines = shown({
+      facts: { ...facts(), waiting },
+      sight: sightOf({ figures, clockSkewMs: -6500 }),
+    });
+    expect(lines).toEqual(
+      expect.arrayContaining([
+        'watchdog_waiting_runs{state="held"} 7',
+        'watchdog_waiting_runs{state="failing"} 1',
+        'watchdog_waiting_runs{state="alive"} 0',
+        "watchdog_epoch{} 12",
+        "watchdog_overdue_runs{} 9",
+        "watchdog_oldest_overdue_seconds{} 90.5",
+        "watchdog_oldest_pending_seconds{} 0",
+        "watchdog_pending_runs{} 2",
+        'watchdog_clock_skew_seconds{peer="postgres"} -6.5',
+      ]),
+    );
+  });
+
+  it("show at most 20 causes, and the rest as other", () => {
+    const causes = Array.from({ length: 25 }, (_, index) => ({
+      cause: `cause ${index}`,
+      count: 2,
+    }));
+    const waiting = { ...NOBODY_WAITS, unanswered: 50, causes };
+    const lines = shown({ facts: { ...facts(), waiting }, sight: sightOf({}) });
+    const unanswered = lines.filter((line) => line.startsWith("watchdog_unanswered_runs"));
+    expect(unanswered).toHaveLength(21);
+    expect(unanswered[0]).toBe('watchdog_unanswered_runs{cause="cause 0"} 2');
+    expect(unanswered[20]).toBe('watchdog_unanswered_runs{cause="other"} 10');
+  });
+
+  it("show no other when every run has a cause of those", () => {
+    const waiting = { ...NOBODY_WAITS, unanswered: 2, causes: [{ cause: "a cause", count: 2 }] };
+    const lines = shown({ facts: { ...facts(), waiting }, sight: sightOf({}) });
+    expect(lines.filter((line) => line.includes('"other"'))).toEqual([]);
+  });
+
+  it("show the fleet's figures for three ticks and a minute after they were read, then their age alone", () => {
+    const seen = sightOf({});
+    const { patienceMs } = facts();
+    const at = (ageMs: number) =>
+      shown({
+        sight: seen,
+        facts: { ...facts(), waiting: NOBODY_WAITS, nowMs: seen.seenAtMs + ageMs },
+      });
+    expect(at(patienceMs + 60_000)).toEqual(
+      expect.arrayContaining([
+        "watchdog_overdue_runs{} 0",
+        'watchdog_waiting_runs{state="held"} 0',
+      ]),
+    );
+    const old = at(patienceMs + 60_001);
+    expect(old.filter((line) => line.startsWith("watchdog_overdue_runs"))).toEqual([]);
+    expect(old.filter((line) => line.startsWith("watchdog_waiting_runs"))).toEqual([]);
+    expect(old).toContain(`watchdog_fleet_seen_age_seconds{} ${(patienceMs + 60_001) / 1000}`);
+  });
+
+  it("count the time since the last sign of a sweep from when the row was read", () => {
+    const nowMs = facts().nowMs + 4000;
+    const fleet = { seenAtMs: nowMs - 4000, sinceFinishMs: 90_000, sinceProgressMs: 60_000 };
+    const lines = shown({ facts: { ...facts(), nowMs, fleet } });
+    expect(lines).toContain("watchdog_last_sweep_age_seconds{} 64");
+  });
+
+  it("tell a missing schema from a Postgres that is away, and that nobody sweeps", () => {
+    const well = shown({ facts: { ...facts(), postgres: "ok", lease: "ok" } });
+    expect(well).toContain("watchdog_postgres_up{} 1");
+    expect(well).toContain("watchdog_schema_usable{} 1");
+    expect(well).toContain("watchdog_lease_store_up{} 1");
+    expect(well).toContain("watchdog_nobody_sweeps{} 0");
+    const postgres = { problem: "the worker's tables are missing" };
+    const ill = shown({
+      facts: {
+        ...facts(),
+        ...{ postgres, schemaProblem: true, lease: { problem: "away" } },
+        ...{ endlessLeaseKey: "a key", nowMs: facts().nowMs + 3_600_000 },
+      },
+    });
+    expect(ill).toContain("watchdog_postgres_up{} 0");
+    expect(ill).toContain("watchdog_schema_usable{} 0");
+    expect(ill).toContain("watchdog_lease_store_up{} 0");
+    expect(ill).toContain("watchdog_lease_endless{} 1");
+    expect(ill).toContain("watchdog_nobody_sweeps{} 1");
+    expect(ill).toContain('watchdog_health{status="failing"} 1');
+  });
+
+  it("show breaker and pause of an API that is shared, the API's clock, and the pool", () => {
+    const api: SharedApi = {
+      breaker: "half-open",
+      throttle: { pausedForMs: 1500, concurrency: null },
+      blockedReason: null,
+      restore() {},
+    };
+    const pool = { size: 8, inUse: 3, waiting: 2, leftBehind: 1 };
+    const lines = shown({ facts: { ...facts(), api }, pool, apiClockSkewMs: 8000 });
+    expect(lines).toEqual(
+      expect.arrayContaining([
+        'watchdog_breaker{state="half-open"} 1',
+        'watchdog_breaker{state="open"} 0',
+        "watchdog_api_paused_seconds{} 1.5",
+        'watchdog_clock_skew_seconds{peer="backend"} 8',
+        'watchdog_pool_connections{state="used"} 3',
+        'watchdog_pool_connections{state="free"} 5',
+        'watchdog_pool_connections{state="left_behind"} 1',
+        "watchdog_pool_waiting_calls{} 2",
+      ]),
+    );
+    const none = shown({ facts: { ...facts(), api: null } });
+    expect(none.filter((line) => line.startsWith("watchdog_breaker"))).toEqual([]);
+  });
+});
+
+function facts(): WorkerFacts {
+  return workerWorld().facts();
+}
+
+function sightOf(changes: Partial<FleetSight>): FleetSight {
+  const { nowMs: seenAtMs } = facts();
+  return { seenAtMs, figures: NO_FIGURES, clockSkewMs: 0, ...changes };
+}
+
+/** As in the text format, all labels in braces. */
+function shown(changes: Partial<GaugeFacts>): readonly string[] {
+  const known: GaugeFacts = {
+    build: { version: "1.2.3", node: "v24", fingerprint: "abc" },
+    facts: facts(),
+    sight: null,
+    pool: { size: 8, inUse: 0, waiting: 0, leftBehind: 0 },
+    apiClockSkewMs: null,
+    ...changes,
+  };
+  return gaugesOf(known).map(({ name, value, labels = {} }) => {
+    const pairs = Object.entries(labels).map(([label, text]) => `${label}="${text}"`);
+    return `${name}{${pairs.join(",")}} ${value}`;
+  });
+}

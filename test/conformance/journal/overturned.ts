@@ -1,0 +1,79 @@
+import { expect, it } from "vitest";
+import type { JournalStand, RunChanges } from "../../support/stands/journal-stand.ts";
+
+const DAY_MS = 86_400_000;
+const PRESUMED = { basis: "presumption", cleanupState: "none" } as const;
+const CALLBACK = { status: "COMPLETED", errorDetail: null } as const;
+
+/** What every journal promises about presumptions that turn out wrong. */
+export function describeOverturned(open: () => Promise<JournalStand>): void {
+  const mark = ({ journal, fence }: JournalStand, limit = 10) =>
+    journal.markOverturned(DAY_MS, limit, fence);
+
+  const ends: readonly (readonly [string, RunChanges])[] = [
+    ["a late callback said that it is COMPLETED", CALLBACK],
+    ["a late callback said why it FAILED", { errorDetail: "exit_code=1" }],
+    ["it FAILED and says no more why", { errorDetail: null }],
+    ["somebody CANCELLED it", { status: "CANCELLED" }],
+  ];
+  for (const [what, changes] of ends) {
+    it(`notes once that ${what}`, async () => {
+      await using stand = await open();
+      const [stands, runId] = [await stand.verdict(PRESUMED), await stand.verdict(PRESUMED)];
+      await stand.changeRun(runId, changes);
+      expect(await mark(stand)).toBe(1);
+      expect(await stand.overturned(runId)).toBe(true);
+      expect(await stand.overturned(stands)).toBe(false);
+      expect(await mark(stand)).toBe(0);
+    });
+  }
+
+  it("notes nothing of a proof, whatever became of its run", async () => {
+    await using stand = await open();
+    const runId = await stand.verdict({ basis: "proof", cleanupState: "none" });
+    await stand.changeRun(runId, CALLBACK);
+    expect(await mark(stand)).toBe(0);
+  });
+
+  it("notes nothing of a run that is gone, that is RUNNING again, or that began anew", async () => {
+    await using stand = await open();
+    await stand.removeRun(await stand.verdict(PRESUMED));
+    await stand.changeRun(await stand.verdict(PRESUMED), { status: "RUNNING" });
+    await stand.pass(1000);
+    await stand.changeRun(await stand.verdict(PRESUMED), CALLBACK);
+    const restarted = await stand.verdict(PRESUMED);
+    await stand.pass(1000);
+    await stand.changeRun(restarted, { ...CALLBACK, restarted: true });
+    expect(await mark(stand)).toBe(1);
+    expect(await stand.overturned(restarted)).toBe(false);
+  });
+
+  it("looks at verdicts of the time that is asked for, and at no older ones", async () => {
+    await using stand = await open();
+    const old = await stand.verdict(PRESUMED);
+    await stand.pass(60_000);
+    const young = await stand.verdict(PRESUMED);
+    await stand.pass(DAY_MS - 30_000);
+    for (const runId of [old, young]) await stand.changeRun(runId, CALLBACK);
+    expect(await mark(stand)).toBe(1);
+    expect(await stand.overturned(young)).toBe(true);
+  });
+
+  it("notes at most so many at once, and the others later", async () => {
+    await using stand = await open();
+    for (let index = 0; index < 3; index += 1) {
+      await stand.changeRun(await stand.verdict(PRESUMED), CALLBACK);
+    }
+    expect(await mark(stand, 2)).toBe(2);
+    expect(await mark(stand, 2)).toBe(1);
+  });
+
+  it("notes nothing under an older epoch", async () => {
+    await using stand = await open();
+    const runId = await stand.verdict(PRESUMED);
+    await stand.changeRun(runId, CALLBACK);
+    await stand.takeOver();
+    expect(await mark(stand)).toBe(0);
+    expect(await stand.overturned(runId)).toBe(false);
+  });
+}
