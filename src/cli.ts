@@ -1,4 +1,25 @@
-import { Command as Commander, CommanderError, InvalidArgumentError, Option } from "commander";
+import { Command as Commander, CommanderError, Option } from "commander";
+import {
+  lengthOfTime,
+  oneLine,
+  overrideReason,
+  pauseTime,
+  positive,
+  uuid,
+  uuids,
+  verdictLimit,
+  waitTime,
+} from "./cli-arguments.ts";
+import {
+  CONFIG_HELP,
+  DOCTOR_HELP,
+  EXIT_CODES,
+  examples,
+  PAUSE_HELP,
+  READER_EXIT_CODES,
+  RESUME_HELP,
+  STATUS_HELP,
+} from "./cli-help.ts";
 import type {
   Command,
   ExplainCommand,
@@ -7,9 +28,7 @@ import type {
   OnceCommand,
   Output,
 } from "./commands/command.ts";
-import { parseDuration } from "./config/env/env-reader.ts";
 import type { Basis } from "./rules/model.ts";
-import { canonicalRunId, clean } from "./rules/text.ts";
 
 /** `text` is what to print: help and version to stdout (exit code 0), usage errors to stderr (2), also as `problems`. */
 export type Parsed =
@@ -39,7 +58,10 @@ export function parseArgv(argv: readonly string[], version: string): Parsed {
     };
     const width = () => HELP_WIDTH;
     part.exitOverride().configureOutput({
-      ...{ writeOut: write, writeErr: write, getOutHelpWidth: width, getErrHelpWidth: width },
+      writeOut: write,
+      writeErr: write,
+      getOutHelpWidth: width,
+      getErrHelpWidth: width,
     });
   }
   try {
@@ -267,164 +289,3 @@ interface HistoryOptions extends Pick<HistoryCommand, "overturned" | "limit" | "
 }
 
 const OUTCOMES = { completed: "COMPLETED", failed: "FAILED" } as const;
-
-function uuids(value: string, before: readonly string[] | undefined): readonly string[] {
-  return [...(before ?? []), uuid(value)];
-}
-
-function uuid(value: string): string {
-  const id = canonicalRunId(value);
-  if (id === null) throw new InvalidArgumentError("It must be a run's id, a UUID.");
-  return id;
-}
-
-function positive(value: string): number {
-  const number = Number(value);
-  if (!/^\d+$/.test(value) || !Number.isSafeInteger(number) || number < 1) {
-    throw new InvalidArgumentError("It must be a whole number, at least 1.");
-  }
-  return number;
-}
-
-/** One answer is held in memory, and read by a person. */
-function verdictLimit(value: string): number {
-  const number = positive(value);
-  if (number > 1000) throw new InvalidArgumentError("It must be at most 1000.");
-  return number;
-}
-
-/** As long as Postgres can subtract from now, and longer than any journal is kept. */
-function lengthOfTime(value: string): number {
-  const ms = parseDuration(value);
-  if (!(ms > 0 && ms <= LONGEST_DAYS * 86_400_000)) {
-    throw new InvalidArgumentError(
-      `It must be a duration such as 24h or 7d, at most ${LONGEST_DAYS}d.`,
-    );
-  }
-  return ms;
-}
-
-const LONGEST_DAYS = 36_500;
-
-function waitTime(value: string): number {
-  const ms = parseDuration(value);
-  if (Number.isNaN(ms)) throw new InvalidArgumentError("It must be a duration such as 30s or 5m.");
-  return ms;
-}
-
-const LONGEST_PAUSE_MS = 7 * 86_400_000;
-
-/** A pause that is forgotten must not last: runs keep waiting. */
-function pauseTime(value: string): number {
-  const ms = parseDuration(value);
-  if (ms >= 1000 && ms <= LONGEST_PAUSE_MS) return ms;
-  throw new InvalidArgumentError("It must be a duration from 1s to 7d, such as 30m or 2h.");
-}
-
-const LONGEST_LINE = 200;
-
-function oneLine(what: string): (value: string) => string {
-  return (value) => {
-    const line = clean(value)
-      .replace(/[\p{Cc}\p{Zl}\p{Zp}\s]+/gu, " ")
-      .trim();
-    if (line !== "" && line.length <= LONGEST_LINE) return line;
-    throw new InvalidArgumentError(`It must say ${what}, in at most ${LONGEST_LINE} characters.`);
-  };
-}
-
-function overrideReason(value: string): string {
-  const reason = clean(value).trim();
-  if (reason === "") throw new InvalidArgumentError("It must say why: the journal keeps it.");
-  return reason;
-}
-
-const DOCTOR_HELP = `
-Examples:
-  run-watchdog doctor
-  run-watchdog doctor --json | jq '.checks[] | select(.result == "failure")'
-
-Exit codes:
-  0    all is well, or only deserves a look (warning)
-  1    a link is broken
-  2    bad usage, or settings that cannot be used; the rest is checked all the same
-`;
-
-const CONFIG_HELP = `
-Examples:
-  run-watchdog config
-  run-watchdog config --json | jq -r .fingerprint
-
-Exit codes:
-  0    the settings can be used
-  2    bad usage, or settings that cannot be used; they are shown all the same
-`;
-
-const PAUSE_HELP = `
-Nothing is swept until then: no verdict, no deletion. A sweep under way writes
-no more. The pause stands in the database, with who asked for it and why, and
-ends by itself.
-
-Examples:
-  run-watchdog pause --for 2h --reason "the sandbox API is being moved"
-  run-watchdog pause --for 30m --reason "looking into INC-17" --by ann
-
-Exit codes: 0 paused, 2 bad usage, schema or rights, 69 database unreachable.
-`;
-
-const RESUME_HELP = `
-Example:
-  run-watchdog resume
-
-Exit codes: 0 not paused any more, also when it was not paused before; 2 bad
-usage, schema or rights, 69 database unreachable.
-`;
-
-const STATUS_HELP = `
-WATCHDOG_SCHEDULE tells how often somebody has to sweep.
-
-Examples:
-  run-watchdog status
-  run-watchdog status --json | jq .reasons
-
-Exit codes:
-  0    all is well, or only the workers' versions or settings differ
-  2    bad usage, configuration or schema
-  3    runs wait that got no answer or could not be handled, it is paused, or
-       nobody has swept for three ticks
-  4    the guard holds verdicts back
-  69   the database is unreachable
-`;
-function examples(lines: readonly string[]): string {
-  return ["", "Examples:", ...lines.map((line) => `  run-watchdog ${line}`)].join("\n");
-}
-
-const READER_EXIT_CODES = {
-  explain: `Exit codes:
-  0    explained
-  2    bad usage, configuration or schema
-  3    neither the host nor the journal knows such a run
-  69   Postgres unreachable, or the login was rejected
-`,
-  history: `Exit codes:
-  0    listed, also when there is nothing to list
-  2    bad usage, configuration or schema
-  69   Postgres unreachable, or the login was rejected
-`,
-};
-
-const EXIT_CODES = `Exit codes:
-  0    done
-  1    unexpected error, the output could not be written, or the sweep lost its
-       lease, its epoch or its database
-  2    bad usage, configuration or schema
-  3    a run could not be handled, got no usable answer, was skipped because the
-       backend is not to be asked, or does not exist; also when such runs of
-       earlier sweeps wait for their next look
-  4    the guard held verdicts back, or holds some of earlier sweeps
-  69   Postgres or Redis unreachable, or the login was rejected, nothing was
-       swept
-  75   another worker holds the lease, or it is paused: nothing was swept, or
-       nothing after the pause began
-  143  stopped by SIGTERM (130: SIGINT) after finishing what was in flight
-`;

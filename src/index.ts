@@ -20,7 +20,7 @@ import { leadSweep } from "./watchdog/lead/lead-sweep.ts";
 import type { Backend, Log } from "./watchdog/ports.ts";
 import { type SweepRequest, withHooks } from "./watchdog/sweep/model.ts";
 import { Worker } from "./watchdog/worker/worker.ts";
-import type { WorkerFacts } from "./watchdog/worker/worker-status.ts";
+import type { WorkerFacts } from "./watchdog/worker/worker-facts.ts";
 
 export type { HealthAnswer, HealthPath } from "./app/health.ts";
 export type { WatchdogHooks } from "./app/hooks.ts";
@@ -31,9 +31,9 @@ export type { DependencyStatus, Health, HealthFacts, Liveness, Readiness } from 
 export { health, liveness, readiness } from "./rules/health.ts";
 export type {
   AppliedRule,
+  DryRunResult,
   Explanation,
   GuardView,
-  Rehearsal,
 } from "./rules/history/explanation.ts";
 export type {
   JournaledSuspicion,
@@ -59,7 +59,7 @@ export type {
   RunIdName,
   SharedApi,
 } from "./watchdog/ports.ts";
-export type { WorkerFacts } from "./watchdog/worker/worker-status.ts";
+export type { WorkerFacts } from "./watchdog/worker/worker-facts.ts";
 
 export interface WatchdogOptions extends WatchdogHooks {
   /**

@@ -51,7 +51,13 @@ async function obey(process: NodeJS.Process, stdout: Stdout, signal: AbortSignal
   const { version } = packageJson;
   const { env, stderr, pid, version: nodeVersion } = process;
   const context: ProcessContext = {
-    ...{ env, stdout, stderr, hostname: hostname(), pid, version, nodeVersion },
+    env,
+    stdout,
+    stderr,
+    hostname: hostname(),
+    pid,
+    version,
+    nodeVersion,
     readFile: fileReader(),
     appendFile: (path, text) => appendFileSync(path, text),
   };

@@ -4,7 +4,7 @@ import type { PoolUse } from "../io/postgres/connection/pool.ts";
 import { type DependencyStatus, health, nobodyHasSwept } from "../rules/health.ts";
 import type { Waiting, WaitingState } from "../rules/report.ts";
 import type { FleetSight } from "../watchdog/worker/fleet-watch.ts";
-import type { WorkerFacts } from "../watchdog/worker/worker-status.ts";
+import type { WorkerFacts } from "../watchdog/worker/worker-facts.ts";
 import type { Build } from "./health.ts";
 
 export interface GaugeFacts {

@@ -12,7 +12,7 @@ import { type DependencyStatus, health, liveness, readiness } from "../rules/hea
 import { remedyFor } from "../rules/remedy.ts";
 import type { SweepReport, Waiting, WaitingCause } from "../rules/report.ts";
 import type { Log, SharedApi } from "../watchdog/ports.ts";
-import type { WorkerFacts } from "../watchdog/worker/worker-status.ts";
+import type { WorkerFacts } from "../watchdog/worker/worker-facts.ts";
 
 const PROBE_WITHIN_MS = 4000;
 

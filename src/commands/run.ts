@@ -7,7 +7,7 @@ import { parseConfig } from "../config/config.ts";
 import { wantsColours } from "../report/colours.ts";
 import { statusPage } from "../report/page/page.ts";
 import { Worker } from "../watchdog/worker/worker.ts";
-import type { WorkerFacts } from "../watchdog/worker/worker-status.ts";
+import type { WorkerFacts } from "../watchdog/worker/worker-facts.ts";
 import type { ProcessContext } from "./process-context.ts";
 
 /**

@@ -106,7 +106,11 @@ export interface VerdictQuery {
 }
 
 export const ALL_VERDICTS = {
-  ...{ runId: null, sinceMs: null, basis: null, outcome: null, overturned: false },
+  runId: null,
+  sinceMs: null,
+  basis: null,
+  outcome: null,
+  overturned: false,
 } as const;
 
 /**

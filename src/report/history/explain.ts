@@ -1,4 +1,4 @@
-import type { Explanation, Rehearsal } from "../../rules/history/explanation.ts";
+import type { DryRunResult, Explanation } from "../../rules/history/explanation.ts";
 import type { JournaledVerdict, Remembered, RunRecord } from "../../rules/history/journal.ts";
 import { between, distance, field, moment } from "../moments.ts";
 import { counted, duration, wrapped } from "../words.ts";
@@ -116,7 +116,7 @@ function because(reason: string | null): string {
   return reason === null ? "" : `: ${reason}`;
 }
 
-function nowLines(now: Rehearsal, readAt: string): readonly string[] {
+function nowLines(now: DryRunResult, readAt: string): readonly string[] {
   const { evidence, outcome, rules, guard } = now;
   const took = outcome.verifyMs === null ? "" : ` (${duration(outcome.verifyMs)})`;
   const bullets = [

@@ -1,11 +1,11 @@
 /** The rules behind a verdict, in words. */
-import type { AppliedRule, GuardView, Rehearsal } from "../../rules/history/explanation.ts";
+import type { AppliedRule, DryRunResult, GuardView } from "../../rules/history/explanation.ts";
 import type { Action } from "../../rules/model.ts";
 import { distance, moment } from "../moments.ts";
 import { count, counted } from "../words.ts";
 
 /** What the backend said; `null`: it was not asked. */
-export function evidenceWords(evidence: Rehearsal["evidence"]): string {
+export function evidenceWords(evidence: DryRunResult["evidence"]): string {
   if (evidence === null) return "not asked";
   const text = (key: string) => String(evidence[key] ?? "");
   switch (evidence["kind"]) {
@@ -101,7 +101,7 @@ export function guardWords(guard: GuardView, readAt: string): readonly string[] 
   const { presumed, massAbove, massFailure, answered, life, presumedLastHour, hourlyCap } = guard;
   const words = [
     `guard: ${counted(presumed, "run")} presumed dead and ${count(answered)} answered for, more than ${count(massAbove)} are a mass failure${massFailure ? ": they are held" : ""}`,
-    `guard: ${LIFE[life ?? "unasked"]}`,
+    `guard: ${LIFE[life ?? "not-asked"]}`,
     `guard: ${count(presumedLastHour)} of at most ${count(hourlyCap)} presumptions were written in the last hour`,
   ];
   if (guard.boundAt !== null) {
@@ -116,11 +116,11 @@ const LIFE = {
   seen: "the backend has shown that it recognises a living run",
   none: "no sign of life from any run",
   "nobody-to-ask": "there is no other run to ask whether the backend recognises a living one",
-  unasked: "a sign of life is looked for once the presumption is confirmed",
+  "not-asked": "a sign of life is looked for once the presumption is confirmed",
 };
 
 /** What a sweep would do with the run now. */
-export function conclusionWords({ rules, outcome, againAt }: Rehearsal, readAt: string): string {
+export function conclusionWords({ rules, outcome, againAt }: DryRunResult, readAt: string): string {
   const due = rules.some((rule) => rule.rule === "due" && rule.due);
   const held = rules.find((rule) => rule.rule === "guard");
   const heldFor = held?.rule === "guard" ? held.heldFor : null;

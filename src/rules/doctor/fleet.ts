@@ -135,13 +135,13 @@ export function checkHostWatchdog(
 /** The host counts failures, ours among them, at its next callback or dispatch. */
 export function checkAutoDisable({
   failureThreshold,
-  consecutiveFailureThreshold: any,
+  consecutiveFailureThreshold: inARow,
 }: HostSettings): Check {
   const link = "auto-disable";
-  if (any !== null) {
+  if (inARow !== null) {
     return warning(
       link,
-      `the host disables an automation after ${any} failures in a row, verdicts of this worker included`,
+      `the host disables an automation after ${inARow} failures in a row, verdicts of this worker included`,
       "see that the number is larger than what one outage may cost an automation",
     );
   }

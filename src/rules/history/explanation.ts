@@ -27,12 +27,12 @@ export interface Explanation {
   /** When a RUNNING run is looked at next: by the first sweep after this, at once when it is past. */
   readonly nextLookAt: string | null;
   /** What a sweep would do with it now; `null` when it is not RUNNING. */
-  readonly now: Rehearsal | null;
+  readonly now: DryRunResult | null;
   /** Newest first. */
   readonly verdicts: readonly JournaledVerdict[];
 }
 
-export interface Rehearsal {
+export interface DryRunResult {
   /** Kind, codes, statuses and sizes; `cause`, `message` and `remedy` where
    * there was no usable answer. `null` when nobody was asked. */
   readonly evidence: Readonly<Record<string, unknown>> | null;
@@ -109,7 +109,7 @@ export interface Case {
   readonly guard: GuardPolicy;
 }
 
-export function rehearsalOf(found: Case): Rehearsal {
+export function dryRunResultOf(found: Case): DryRunResult {
   const { judged, outcome, againInMs, horizonMs } = found;
   const { runId: _, ...told } = outcome;
   return {

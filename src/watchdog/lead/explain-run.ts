@@ -1,10 +1,10 @@
 import type { GuardScene } from "../../rules/guard.ts";
 import {
   type Case,
+  type DryRunResult,
+  dryRunResultOf,
   type Explanation,
   nextLookAt,
-  type Rehearsal,
-  rehearsalOf,
 } from "../../rules/history/explanation.ts";
 import type { RunRecord } from "../../rules/history/journal.ts";
 import type { Evidence, RunSnapshot } from "../../rules/model.ts";
@@ -43,9 +43,9 @@ export async function explainRun(
   const { reader, leadership } = deps;
   const horizon = await leadership.horizon();
   const record = await reader.run(runId, options.sweep.nullDeadlineAfterMs);
-  let now: Rehearsal | null = null;
+  let now: DryRunResult | null = null;
   if (record?.status === "RUNNING") {
-    now = await rehearse(deps, options, { record, horizon, intervalMs }, signal);
+    now = await dryRunOf(deps, options, { record, horizon, intervalMs }, signal);
     // It has ended while it was asked about: what there is to say is in its row and in the journal by now.
     if (now === null) return await explainRun(deps, options, runId, intervalMs, signal);
   }
@@ -62,22 +62,26 @@ export async function explainRun(
   };
 }
 
-interface Rehearsed {
+interface DryRunTarget {
   readonly record: RunRecord;
   readonly horizon: Horizon;
   readonly intervalMs: number;
 }
 
 /** A dry sweep of this run alone, and what it heard and meant to write; `null` when the run is not RUNNING any more. */
-async function rehearse(
+async function dryRunOf(
   deps: ExplainDeps,
   { holder, sweep: options }: LeadOptions,
-  { record, horizon, intervalMs }: Rehearsed,
+  { record, horizon, intervalMs }: DryRunTarget,
   signal: AbortSignal,
-): Promise<Rehearsal | null> {
+): Promise<DryRunResult | null> {
   const { runId } = record;
   const request: SweepRequest = {
-    ...{ trigger: "once", intervalMs, runIds: [runId], limit: null, overrideReason: null },
+    trigger: "once",
+    intervalMs,
+    runIds: [runId],
+    limit: null,
+    overrideReason: null,
   };
   const heard = listen(runId, deps.backend);
   const seen = notes(dryStore(patientStore(deps.store, deps.clock, signal)));
@@ -94,8 +98,17 @@ async function rehearse(
   const { store } = seen;
   await sweep(
     {
-      ...{ ...deps, log: errorsOf(deps.log), backend, store, options, request, holder, fence },
-      ...{ query, outcomes, watch },
+      ...deps,
+      log: errorsOf(deps.log),
+      backend,
+      store,
+      options,
+      request,
+      holder,
+      fence,
+      query,
+      outcomes,
+      watch,
     },
     signal,
   );
@@ -106,13 +119,13 @@ async function rehearse(
   if (run?.status !== "RUNNING" || outcome === undefined) return null;
   const evidence = heard.evidence();
   const verdict = evidence && judge(run, evidence, options.policy, horizon.ms);
-  return rehearsalOf({
+  return dryRunResultOf({
     record,
     run,
     judged: evidence && verdict && { evidence, verdict },
     outcome,
     againInMs: deferral && againInMs(deferral, horizon.ms),
-    scene: scene ?? unasked(facts),
+    scene: scene ?? sceneNotAsked(facts),
     horizonMs: horizon.ms,
     deferMs: options.deferMs,
     policy: options.policy,
@@ -168,7 +181,10 @@ function notes(dry: RunStore) {
 }
 
 const NO_FACTS: GuardFacts = {
-  ...{ confirmable: [], presumedLastHour: 0, provenLastHour: 0, lastAnswered: 0 },
+  confirmable: [],
+  presumedLastHour: 0,
+  provenLastHour: 0,
+  lastAnswered: 0,
 };
 
 function againInMs({ deferMs, notAfterMs }: DeferWrite, horizonMs: number): number {
@@ -176,7 +192,7 @@ function againInMs({ deferMs, notAfterMs }: DeferWrite, horizonMs: number): numb
 }
 
 /** Where no confirmed presumption waits, as the guard would begin with it. */
-function unasked(facts: GuardFacts): Case["scene"] {
+function sceneNotAsked(facts: GuardFacts): Case["scene"] {
   const { confirmable, presumedLastHour, provenLastHour, lastAnswered } = facts;
   return {
     life: null,

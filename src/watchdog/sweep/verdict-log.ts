@@ -29,7 +29,11 @@ export function logVerdict(log: Log, verdict: LoggedVerdict, horizonMs: number):
     {
       runId: run.id,
       automationId: run.automationId,
-      ...{ outcome, basis, reason, overdueSeconds, seen },
+      outcome,
+      basis,
+      reason,
+      overdueSeconds,
+      seen,
       ...(cleanup === null ? {} : { sandbox: sandboxAfter(run, cleanup) }),
     },
     MESSAGES[outcome],

@@ -1,18 +1,7 @@
 import type { Pause } from "../../rules/fleet/pause.ts";
-import {
-  type DependencyStatus,
-  type FleetFacts,
-  type HealthFacts,
-  MISSED_TICKS,
-} from "../../rules/health.ts";
+import { type DependencyStatus, type FleetFacts, MISSED_TICKS } from "../../rules/health.ts";
 import { leaseKeyOf } from "../../rules/lease-key.ts";
-import type {
-  PastHold,
-  PastVerdict,
-  SweepReport,
-  SweepSummary,
-  Waiting,
-} from "../../rules/report.ts";
+import type { SweepReport, Waiting } from "../../rules/report.ts";
 import {
   LeaseLostError,
   LeaseUnavailableError,
@@ -20,50 +9,11 @@ import {
   StoreUnavailableError,
 } from "../errors.ts";
 import type { SeenWorker } from "../fleet-ports.ts";
-import type { Clock, LeaseKind, Schedule, SharedApi } from "../ports.ts";
-import { type Backlog, type LeadershipView, skewOf } from "../store-ports.ts";
+import type { Clock, LeaseKind, Schedule } from "../ports.ts";
+import { type LeadershipView, skewOf } from "../store-ports.ts";
 import type { SweepWatch } from "../sweep/model.ts";
 import { SweepMemory } from "./sweep-memory.ts";
-
-export type Role = "sweeping" | "observing" | "standby" | "idle";
-
-/** What the process knows, for `/health`: facts for the rules, and more for people. */
-export interface WorkerFacts extends HealthFacts {
-  /** When the facts were collected; wall time. */
-  readonly at: Date;
-  readonly role: Role;
-  /** Postgres answers, and its tables cannot be used as they are. */
-  readonly schemaProblem: boolean;
-  readonly holder: string;
-  readonly leaseKind: LeaseKind;
-  /** Who holds the lease and until when, as far as the last attempt showed; wall time. */
-  readonly leaseHolder: string | null;
-  readonly leaseExpiresAt: Date | null;
-  readonly nextSweepAt: Date;
-  readonly ownLastSweep: SweepReport | null;
-  readonly leadership: LeadershipView | null;
-  /** `null` when the backend shares none between runs. */
-  readonly api: SharedApi | null;
-  /** As this process's last sweep found it when it began. */
-  readonly backlog: (Backlog & { readonly countedAt: Date }) | null;
-  /** As of now, those that were seen last first; `null` where they could not be read yet. */
-  readonly replicas: readonly SeenWorker[] | null;
-  /** This process's sweeps, oldest first, at most 60. */
-  readonly recentSweeps: readonly SweepSummary[];
-  /** This process's verdicts, newest first, at most 20. */
-  readonly recentVerdicts: readonly PastVerdict[];
-  /** Of this process's last sweep that held runs back, with at most 5 of them. */
-  readonly lastHold: PastHold | null;
-}
-
-export interface WorkerIdentity {
-  readonly holder: string;
-  readonly leaseKind: LeaseKind;
-  readonly verifyTimeoutMs: number;
-  readonly api: SharedApi | null;
-  /** It only shows what it would do, and writes nothing. */
-  readonly observes: boolean;
-}
+import type { Role, WorkerFacts, WorkerIdentity } from "./worker-facts.ts";
 
 /** How long after the last such run another watchdog is reported. */
 const SAID_FOR_MS = 3_600_000;

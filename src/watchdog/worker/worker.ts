@@ -11,8 +11,9 @@ import { ALL_RUNS, type SweepHooks, type SweepWatch, withHooks } from "../sweep/
 import { type FleetSight, FleetWatch } from "./fleet-watch.ts";
 import { SweepLog } from "./sweep-log.ts";
 import { TroubleLog } from "./trouble-log.ts";
+import type { WorkerFacts } from "./worker-facts.ts";
 import { WorkerListing } from "./worker-listing.ts";
-import { type WorkerFacts, WorkerStatus } from "./worker-status.ts";
+import { WorkerStatus } from "./worker-status.ts";
 
 export interface WorkerDeps extends Omit<LeadDeps, "watch"> {
   readonly schedule: Schedule;

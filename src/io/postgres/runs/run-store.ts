@@ -122,7 +122,10 @@ export class PostgresRunStore implements RunStore {
     const { epoch } = fence;
     const params = {
       ...queryParams(query),
-      ...{ ids, deferMs, shieldMs, epoch },
+      ids,
+      deferMs,
+      shieldMs,
+      epoch,
       causes: JSON.stringify(causes),
     };
     try {
