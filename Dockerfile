@@ -26,5 +26,7 @@ EXPOSE 9464
 # It reads WATCHDOG_HEALTH_HOST and WATCHDOG_HEALTH_PORT as the worker does.
 HEALTHCHECK --interval=30s --timeout=5s --start-period=10s \
   CMD ["node", "/app/dist/main.js", "healthcheck"]
-ENTRYPOINT ["node", "/app/dist/main.js"]
+# The limits that the program would start itself again with, for glibc and V8.
+ENV MALLOC_ARENA_MAX=1 MALLOC_TRIM_THRESHOLD_=131072
+ENTRYPOINT ["node", "--max-semi-space-size=16", "--heap-growing-percent=60", "/app/dist/main.js"]
 CMD ["run"]

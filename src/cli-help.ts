@@ -8,7 +8,8 @@ Examples:
 Exit codes:
   0    all is well, or only deserves a look (warning)
   1    a link is broken
-  2    bad usage, or settings that cannot be used; the rest is checked all the same
+  2    bad usage, or settings that cannot be used; the rest is checked all the
+       same
 `;
 
 export const CONFIG_HELP = `
@@ -74,6 +75,34 @@ export const READER_EXIT_CODES = {
   69   Postgres unreachable, or the login was rejected
 `,
 };
+
+export const SETTINGS_HELP = `Other commands have exit codes of their own: see run-watchdog help doctor.
+Settings are environment variables: run-watchdog config shows what is in force.
+`;
+
+export const RUN_EXIT_CODES = `
+Exit codes:
+  0    stopped by SIGTERM or SIGINT, after finishing what was in flight
+  1    unexpected error
+  2    bad usage, configuration or schema, or its port is taken
+  143  a second SIGTERM (130: SIGINT), or ten seconds were not enough
+`;
+
+export const MIGRATE_EXIT_CODES = `
+Exit codes:
+  0    the schema is up to date
+  2    bad usage, configuration or rights; with --check also when anything is
+       missing
+  69   Postgres unreachable, or the login was rejected
+  143  cancelled by SIGTERM (130: SIGINT), nothing of it stays
+`;
+
+export const HEALTHCHECK_EXIT_CODES = `
+Exit codes:
+  0    alive, or there is no fixed port to ask
+  1    not alive, or no answer
+  2    bad usage or configuration
+`;
 
 export const EXIT_CODES = `Exit codes:
   0    done

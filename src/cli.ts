@@ -1,4 +1,5 @@
 import { Command as Commander, CommanderError, Option } from "commander";
+import { adviceOn } from "./cli-advice.ts";
 import {
   lengthOfTime,
   oneLine,
@@ -15,19 +16,16 @@ import {
   DOCTOR_HELP,
   EXIT_CODES,
   examples,
+  HEALTHCHECK_EXIT_CODES,
+  MIGRATE_EXIT_CODES,
   PAUSE_HELP,
   READER_EXIT_CODES,
   RESUME_HELP,
+  RUN_EXIT_CODES,
+  SETTINGS_HELP,
   STATUS_HELP,
 } from "./cli-help.ts";
-import type {
-  Command,
-  ExplainCommand,
-  HistoryCommand,
-  MigrateCommand,
-  OnceCommand,
-  Output,
-} from "./commands/command.ts";
+import type { Command, MigrateCommand, OnceCommand, Output } from "./commands/command.ts";
 import type { Basis } from "./rules/model.ts";
 
 /** `text` is what to print: help and version to stdout (exit code 0), usage errors to stderr (2), also as `problems`. */
@@ -41,7 +39,6 @@ export type Parsed =
       readonly problems: readonly string[];
     };
 
-const HELP_HINT = "(see run-watchdog --help)";
 /** As wide as a terminal at least is, also where nobody can say how wide it is. */
 const HELP_WIDTH = 80;
 
@@ -70,14 +67,23 @@ export function parseArgv(argv: readonly string[], version: string): Parsed {
   } catch (error) {
     if (!(error instanceof CommanderError)) throw error;
     const asked = error.code === "commander.helpDisplayed" || error.code === "commander.version";
-    return asked ? { kind: "text", text, exitCode: 0 } : usageError(text);
+    if (asked) return { kind: "text", text: `${text.trimEnd()}\n`, exitCode: 0 };
+    return usageError(text, argv, program);
   }
-  return command === null ? usageError(text) : { kind: "command", command };
+  return command === null ? usageError(text, argv, program) : { kind: "command", command };
 }
 
-function usageError(text: string): Parsed {
-  const told = text.replace(`${HELP_HINT}\n`, "").replace(/^error: /, "");
-  return { kind: "text", text, exitCode: 2, problems: [told.trim().replaceAll(/\s*\n\s*/g, " ")] };
+function usageError(text: string, argv: readonly string[], { commands }: Commander): Parsed {
+  const said = text.trim().replace(/^error: /, "");
+  const known = commands.map((command) => ({
+    name: command.name(),
+    flags: command.options.flatMap(({ long }) => long ?? []),
+  }));
+  const { meant, readMore } = adviceOn(said, argv, known);
+  const lines = meant === null ? [said] : [said, meant];
+  const problem = lines.join(" ").replaceAll(/\s*\n\s*/g, " ");
+  const shown = `error: ${[...lines, readMore].join("\n")}\n`;
+  return { kind: "text", text: shown, exitCode: 2, problems: [problem] };
 }
 
 /** In which form a result was asked for, also where the arguments are wrong otherwise. */
@@ -93,9 +99,10 @@ export function outputAsked(argv: readonly string[]): Output {
 
 /** `help`, `help once` and `version` mean what the options do. */
 function asOptions(argv: readonly string[], { commands }: Commander): readonly string[] {
-  const [word, name] = argv;
-  if (word === "version") return ["--version"];
-  if (word !== "help") return argv;
+  const [word, name, ...more] = argv;
+  if (word === "version" && name === undefined) return ["--version"];
+  // What comes after is refused as that of any other command.
+  if (word !== "help" || more.length > 0) return argv;
   if (name === undefined) return ["--help"];
   // Without `--help` an unknown one is refused, with a suggestion.
   return commands.some((command) => command.name() === name) ? [name, "--help"] : [name];
@@ -106,15 +113,15 @@ function usage(version: string, found: (command: Command) => void): Commander {
     .description("Finds agent runs stuck in RUNNING past their deadline and writes what happened.")
     .version(version, "-v, --version", "print the version")
     .helpOption("-h, --help", "print this help, or that of a command")
-    .showHelpAfterError(HELP_HINT)
     .helpCommand(false)
     .addHelpText("after", examples(["help once", "once --dry-run", "once --output json", "run"]))
-    .addHelpText("after", `\n${EXIT_CODES}\nSettings are environment variables, see README.md.`);
+    .addHelpText("after", `\n${EXIT_CODES}\n${SETTINGS_HELP}`);
 
   program
     .command("run")
     .description("the worker: sweeps on a schedule (also without a command)")
     .addHelpText("after", examples(["run", "run | tee -a watchdog.log"]))
+    .addHelpText("after", RUN_EXIT_CODES)
     .action(() => found({ name: "run" }));
 
   program
@@ -144,6 +151,7 @@ function usage(version: string, found: (command: Command) => void): Commander {
         'once --override-guard "the cluster was rebuilt"',
       ]),
     )
+    .addHelpText("after", `\n${EXIT_CODES}`)
     .action(({ dryRun, run, limit, wait, overrideGuard, output }: OnceOptions) =>
       found({
         name: "once",
@@ -160,7 +168,7 @@ function usage(version: string, found: (command: Command) => void): Commander {
     .command("explain")
     .description("why a run is where it is, and what a sweep would do with it now; writes nothing")
     .argument("<run-id>", "the run's id", uuid)
-    .option("--json", "one JSON document", false)
+    .option("--json", "one JSON document")
     .addHelpText(
       "after",
       examples([
@@ -169,7 +177,7 @@ function usage(version: string, found: (command: Command) => void): Commander {
       ]),
     )
     .addHelpText("after", `\n${READER_EXIT_CODES.explain}`)
-    .action((runId: string, { json }: Pick<ExplainCommand, "json">) =>
+    .action((runId: string, { json = false }: Partial<JsonOption>) =>
       found({ name: "explain", runId, json }),
     );
 
@@ -180,9 +188,9 @@ function usage(version: string, found: (command: Command) => void): Commander {
     .option("--since <duration>", "not older than this, such as 24h or 7d", lengthOfTime)
     .addOption(new Option("--basis <basis>", "only these").choices(["proof", "presumption"]))
     .addOption(new Option("--outcome <outcome>", "only these").choices(["completed", "failed"]))
-    .option("--overturned", "only presumptions whose run has another end by now", false)
+    .option("--overturned", "only presumptions whose run has another end by now")
     .option("--limit <n>", "at most this many, up to 1000", verdictLimit, 50)
-    .option("--json", "one JSON document", false)
+    .option("--json", "one JSON document")
     .addHelpText(
       "after",
       examples([
@@ -193,10 +201,12 @@ function usage(version: string, found: (command: Command) => void): Commander {
       ]),
     )
     .addHelpText("after", `\n${READER_EXIT_CODES.history}`)
-    .action(({ run, since, basis, outcome, ...rest }: HistoryOptions) =>
+    .action(({ run, since, basis, outcome, limit, ...flags }: HistoryOptions) =>
       found({
         name: "history",
-        ...rest,
+        limit,
+        json: flags.json ?? false,
+        overturned: flags.overturned ?? false,
         runId: run ?? null,
         sinceMs: since ?? null,
         basis: basis ?? null,
@@ -210,6 +220,7 @@ function usage(version: string, found: (command: Command) => void): Commander {
     .option("--check", "only list what is missing; exit with 2 if anything is")
     .option("--with-host-tables", "also create the host's tables, for development")
     .addHelpText("after", examples(["migrate --check", "migrate"]))
+    .addHelpText("after", MIGRATE_EXIT_CODES)
     .action(({ check = false, withHostTables = false }: Partial<MigrateCommand>) =>
       found({ name: "migrate", check, withHostTables }),
     );
@@ -217,16 +228,16 @@ function usage(version: string, found: (command: Command) => void): Commander {
   program
     .command("doctor")
     .description("check every link, from the settings to a look-up; writes nothing")
-    .option("--json", "one JSON document", false)
+    .option("--json", "one JSON document")
     .addHelpText("after", DOCTOR_HELP)
-    .action(({ json }: { readonly json: boolean }) => found({ name: "doctor", json }));
+    .action(({ json = false }: Partial<JsonOption>) => found({ name: "doctor", json }));
 
   program
     .command("config")
     .description("what is in force and where it came from, without secrets")
-    .option("--json", "one JSON document", false)
+    .option("--json", "one JSON document")
     .addHelpText("after", CONFIG_HELP)
-    .action(({ json }: { readonly json: boolean }) => found({ name: "config", json }));
+    .action(({ json = false }: Partial<JsonOption>) => found({ name: "config", json }));
 
   program
     .command("pause")
@@ -249,14 +260,15 @@ function usage(version: string, found: (command: Command) => void): Commander {
   program
     .command("status")
     .description("what the database tells about all workers; needs only SELECT")
-    .option("--json", "one JSON document", false)
+    .option("--json", "one JSON document")
     .addHelpText("after", STATUS_HELP)
-    .action(({ json }: { readonly json: boolean }) => found({ name: "status", json }));
+    .action(({ json = false }: Partial<JsonOption>) => found({ name: "status", json }));
 
   program
     .command("healthcheck")
     .description("ask the worker of this container whether it is alive; exit with 1 if not")
     .addHelpText("after", examples(["healthcheck"]))
+    .addHelpText("after", HEALTHCHECK_EXIT_CODES)
     .action(() => found({ name: "healthcheck" }));
 
   // Listed, and suggested for what is mistyped: see asOptions.
@@ -281,7 +293,14 @@ interface PauseOptions {
   readonly by?: string;
 }
 
-interface HistoryOptions extends Pick<HistoryCommand, "overturned" | "limit" | "json"> {
+interface JsonOption {
+  readonly json: boolean;
+}
+
+/** As commander names them. */
+interface HistoryOptions extends Partial<JsonOption> {
+  readonly overturned?: boolean;
+  readonly limit: number;
   readonly run?: string;
   readonly since?: number;
   readonly basis?: Basis;

@@ -2,7 +2,6 @@ import { appendFileSync } from "node:fs";
 import { hostname } from "node:os";
 import { setImmediate } from "node:timers/promises";
 import packageJson from "../package.json" with { type: "json" };
-import { keepHeapSmall } from "./app/heap.ts";
 import { fileReader } from "./app/read-file.ts";
 import { type Stdout, watchStdout } from "./app/stdout.ts";
 import { outputAsked, parseArgv } from "./cli.ts";
@@ -24,7 +23,6 @@ export async function main(process: NodeJS.Process, stop: AbortSignal): Promise<
   const stdout = watchStdout(process.stdout);
   // Nobody is left who could be told.
   stderr.on("error", () => {});
-  keepHeapSmall();
   // A signal that came while the program was loaded is heard with the next look for events, which is before the second.
   for (let turn = 0; turn < 2; turn += 1) await setImmediate();
   let exitCode = await obey(process, stdout.stream, stopRequest(stop));
@@ -107,7 +105,7 @@ async function execute(
     case "status":
       return (await import("./commands/status.ts")).status(context, command, signal);
     case "healthcheck":
-      return (await import("./commands/healthcheck.ts")).healthcheck(context);
+      return (await import("./commands/healthcheck.ts")).healthcheck(context, signal);
   }
 }
 

@@ -1,3 +1,5 @@
+import { readFileSync } from "node:fs";
+import { join } from "node:path";
 import { describe, expect, it } from "vitest";
 import { outputAsked, parseArgv } from "../src/cli.ts";
 import type { HistoryCommand, OnceCommand } from "../src/commands/command.ts";
@@ -146,11 +148,23 @@ const refused: readonly { readonly args: string; readonly says: readonly string[
   { args: "history --basis host", says: ["--basis <basis>", "proof, presumption"] },
   { args: "history --outcome dead", says: ["--outcome <outcome>", "completed, failed"] },
   { args: "history --run x", says: ["--run <id>", "'x'", "UUID"] },
+  { args: "once --json", says: ["'--json'", "Did you mean --output json?", "help once"] },
+  { args: "doctor --output json", says: ["'--output'", "Did you mean --json?", "help doctor"] },
+  { args: "history --output=json", says: ["'--output=json'", "Did you mean --json?"] },
+  { args: "--json status", says: ["'--json'", "options come after the command: status --json"] },
+  { args: "pause", says: ["--for <duration>", "see run-watchdog help pause"] },
+  { args: "once status", says: ["too many arguments", "one command at a time"] },
+  { args: "help once run", says: ["too many arguments", "one command at a time"] },
+  { args: "version now", says: ["too many arguments", "see run-watchdog --help"] },
+  { args: "version --json", says: ["unknown option '--json'"] },
   { args: "migrate --checks", says: ["unknown option '--checks'", "Did you mean --check?"] },
 ];
 
 /** The empty one is the program itself. */
-const COMMANDS = ["", "run", "once", "migrate", "healthcheck"];
+const COMMANDS = [
+  ...["", "run", "once", "migrate", "healthcheck", "explain", "history"],
+  ...["doctor", "config", "pause", "resume", "status"],
+];
 
 describe("outputAsked", () => {
   for (const { args, output } of [
@@ -182,7 +196,7 @@ describe("parseArgv", () => {
       if (parsed.kind !== "text") throw new Error("it was accepted");
       expect(parsed.exitCode).toBe(2);
       for (const part of says) expect(parsed.text).toContain(part);
-      expect(parsed.text).toContain("see run-watchdog --help");
+      expect(parsed.text).toMatch(/\n\(see run-watchdog (--help|help [a-z]+)\)\n$/);
     });
   }
 
@@ -203,6 +217,8 @@ describe("parseArgv", () => {
     it(`explains "${command}" with examples that it understands, within 80 columns`, () => {
       const help = helpOf(`${command} --help`.trim());
       expect(help.split("\n").filter((line) => line.length > 80)).toEqual([]);
+      expect(help).toMatch(/^Exit codes:/m);
+      expect(help).not.toMatch(/default: false|\n\n$/);
       const examples = Array.from(help.matchAll(/^ {2}run-watchdog (.*)$/gm), ([, args]) => args);
       expect(examples.length).toBeGreaterThan(0);
       for (const example of examples) {
@@ -299,16 +315,21 @@ describe("parseArgv of what is shown in one line everywhere", () => {
   });
 });
 
-describe("the help of pause, resume and status", () => {
-  it.each(["pause", "resume", "status"])(
-    "of %s has examples and exit codes in 80 columns",
-    (name) => {
-      const parsed = parseArgv([name, "--help"], "1");
-      if (parsed.kind !== "text") throw new Error("no help");
-      expect(parsed.exitCode).toBe(0);
-      expect(parsed.text).toContain(`  run-watchdog ${name}`);
-      expect(parsed.text).toContain("Exit codes:");
-      expect(parsed.text.split("\n").filter((line) => line.length > 80)).toEqual([]);
-    },
-  );
+describe("README.md", () => {
+  const readme = readFileSync(join(import.meta.dirname, "..", "README.md"), "utf8");
+  const [, table = ""] = readme.split("| command, as `run-watchdog ...` | what it does |\n");
+  const examples = Array.from(table.matchAll(/^\| `([^`]+)` \|/gm), ([, args = ""]) => args);
+
+  it("has an example of every command that the program understands", () => {
+    const listed = helpOf("--help").matchAll(/^ {2}([a-z]+)(?: \[| {2})/gm);
+    const commands = Array.from(listed, ([, name = ""]) => name);
+    const shown = examples.map((args) => args.split(" ", 1)[0] ?? "");
+    expect(shown.toSorted()).toEqual(
+      commands.filter((name) => name !== "help" && name !== "version").toSorted(),
+    );
+    for (const args of examples) {
+      const words = Array.from(args.matchAll(/"([^"]*)"|(\S+)/g), ([, a, b]) => a ?? b ?? "");
+      expect(parseArgv(words, "1.2.3"), args).toMatchObject({ kind: "command" });
+    }
+  });
 });

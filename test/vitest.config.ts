@@ -26,7 +26,12 @@ export default defineConfig({
         test: {
           name: "unit",
           root: import.meta.dirname,
-          include: ["{rules,watchdog,config,report}/**/*.test.ts", "*.test.ts"],
+          include: [
+            "{rules,watchdog,config,report}/**/*.test.ts",
+            "bench/{measure,profile}/**/*.test.ts",
+            "bench/*.test.ts",
+            "*.test.ts",
+          ],
           // Everything is made anew by each test, so the files need no process of their own.
           isolate: false,
           ...PATIENT,
@@ -39,7 +44,7 @@ export default defineConfig({
           root: import.meta.dirname,
           include: [
             "{io,conformance,app,commands,races,replays,defects,process}/**/*.test.ts",
-            "{demo,fake-host,services}/**/*.test.ts",
+            "{demo,fake-host,services,bench/processes}/**/*.test.ts",
           ],
           globalSetup: ["services/global-setup.ts", "services/program-setup.ts"],
           deps: BUNDLED,

@@ -1,16 +1,19 @@
 /** What people ask of, and say to, all workers at once: through the database alone. */
 import type { DatabaseConfig } from "../config/database.ts";
 import { systemClock } from "../io/clock.ts";
+import type { Database } from "../io/postgres/database.ts";
 import { PostgresFleet } from "../io/postgres/fleet/fleet.ts";
 import { readFleetDetails } from "../io/postgres/fleet/fleet-view.ts";
 import { PostgresLeadership } from "../io/postgres/leadership/leadership.ts";
 import { PostgresRunStore } from "../io/postgres/runs/run-store.ts";
 import { cronSchedule } from "../io/schedule.ts";
+import { skewMs } from "../rules/clock-skew.ts";
 import { MISSED_TICKS } from "../rules/health.ts";
 import type { FleetView } from "../rules/status/fleet-status.ts";
 import type { Fleet } from "../watchdog/fleet-ports.ts";
 import type { Log } from "../watchdog/ports.ts";
 import { openDatabase } from "./postgres.ts";
+import { untilStopped } from "./until-stopped.ts";
 
 const CLOSE_WITHIN_MS = 1000;
 const HELD_SHOWN = 10;
@@ -28,18 +31,29 @@ export function openFleet(
 /**
  * Needs SELECT on the tables and nothing else; writes nothing.
  *
- * @throws StoreUnavailableError, StoreSchemaError.
+ * @throws StoreUnavailableError, StoreSchemaError, `signal.reason`.
  */
-export async function readFleetView(config: DatabaseConfig): Promise<FleetView> {
+export async function readFleetView(
+  config: DatabaseConfig,
+  signal: AbortSignal,
+): Promise<FleetView> {
   await using resources = new AsyncDisposableStack();
   const database = openDatabase(config, 1, SILENT, "read");
-  resources.defer(() => database.close(CLOSE_WITHIN_MS));
+  resources.defer(() => database.close(0));
+  return await untilStopped(fleetViewOf(database), signal);
+}
+
+async function fleetViewOf(database: Database): Promise<FleetView> {
   const details = await readFleetDetails(database, HELD_SHOWN);
+  const sentMs = systemClock.now().getTime();
   const leadership = await new PostgresLeadership(database).read();
+  const receivedMs = systemClock.now().getTime();
   const { readAt, epoch, holder, leaseKind, sinceProgressMs, lastPause } = leadership;
   const waiting = await new PostgresRunStore(database).waiting();
   const workers = await new PostgresFleet(database).workers();
-  const of = { readAt, epoch, leader: holder, leaseKind, sinceProgressMs, lastPause };
+  const theirMs = Date.parse(readAt);
+  const clockSkewMs = skewMs({ theirMs, sentMs, receivedMs, precisionMs: 1 });
+  const of = { clockSkewMs, readAt, epoch, leader: holder, leaseKind, sinceProgressMs, lastPause };
   return { ...of, ...details, waiting, workers };
 }
 

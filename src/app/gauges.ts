@@ -1,6 +1,7 @@
 import type { GaugeName } from "../io/metrics/definitions.ts";
 import type { Labels, Sample } from "../io/metrics/metrics.ts";
 import type { PoolUse } from "../io/postgres/connection/pool.ts";
+import { isInForce } from "../rules/fleet/pause.ts";
 import { type DependencyStatus, health, nobodyHasSwept } from "../rules/health.ts";
 import type { Waiting, WaitingState } from "../rules/report.ts";
 import type { FleetSight } from "../watchdog/worker/fleet-watch.ts";
@@ -12,8 +13,6 @@ export interface GaugeFacts {
   readonly facts: WorkerFacts;
   readonly sight: FleetSight | null;
   readonly pool: PoolUse;
-  /** As the last answer of the shared API showed it; `null` when none told the time. */
-  readonly apiClockSkewMs: number | null;
 }
 
 /** What is so at the moment, from memory. What is not known is left out. */
@@ -22,7 +21,7 @@ export function gaugesOf(known: GaugeFacts): readonly Sample[] {
   return [
     ...workerGauges(known),
     ...(sight === null ? [] : fleetGauges(sight, facts)),
-    ...skews(known),
+    ...skews(facts),
   ];
 }
 
@@ -33,8 +32,9 @@ function workerGauges({ build, facts, pool }: GaugeFacts): readonly Sample[] {
   return [
     gauge("watchdog_build_info", 1, { version, node, configuration }),
     ...oneOf("watchdog_health", "status", ["ok", "degraded", "failing"], health(facts).status),
-    ...oneOf("watchdog_role", "role", ["sweeping", "standby", "idle"], facts.role),
+    ...oneOf("watchdog_role", "role", ["sweeping", "observing", "standby", "idle"], facts.role),
     gauge("watchdog_nobody_sweeps", Number(nobodyHasSwept(facts))),
+    ...pauseGauges(facts),
     ...(ageMs === null ? [] : [gauge("watchdog_last_sweep_age_seconds", ageMs / 1000)]),
     gauge("watchdog_postgres_up", Number(isUp(facts.postgres))),
     gauge("watchdog_schema_usable", Number(!facts.schemaProblem)),
@@ -50,6 +50,14 @@ function workerGauges({ build, facts, pool }: GaugeFacts): readonly Sample[] {
     gauge("watchdog_pool_connections", pool.size - pool.inUse, { state: "free" }),
     gauge("watchdog_pool_connections", pool.leftBehind, { state: "left_behind" }),
     gauge("watchdog_pool_waiting_calls", pool.waiting),
+  ];
+}
+
+function pauseGauges({ lastPause }: WorkerFacts): readonly Sample[] {
+  const untilMs = isInForce(lastPause) ? Date.parse(lastPause.until) : 0;
+  return [
+    gauge("watchdog_paused", Number(isInForce(lastPause))),
+    gauge("watchdog_pause_until_timestamp_seconds", untilMs / 1000),
   ];
 }
 
@@ -107,12 +115,8 @@ function unanswered(waiting: Waiting): readonly Sample[] {
   );
 }
 
-function skews({ sight, apiClockSkewMs }: GaugeFacts): readonly Sample[] {
-  const known = [
-    ["postgres", sight?.clockSkewMs ?? null],
-    ["backend", apiClockSkewMs],
-  ] as const;
-  return known.flatMap(([peer, ms]) =>
+function skews({ clockSkewsMs }: WorkerFacts): readonly Sample[] {
+  return Object.entries(clockSkewsMs).flatMap(([peer, ms]) =>
     ms === null ? [] : [gauge("watchdog_clock_skew_seconds", ms / 1000, { peer })],
   );
 }

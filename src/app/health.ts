@@ -10,7 +10,7 @@ import {
 import { isInForce, type Pause } from "../rules/fleet/pause.ts";
 import { type DependencyStatus, health, liveness, readiness } from "../rules/health.ts";
 import { remedyFor } from "../rules/remedy.ts";
-import type { SweepReport, Waiting, WaitingCause } from "../rules/report.ts";
+import type { SweepReport, SweepSummary, Waiting, WaitingCause } from "../rules/report.ts";
 import type { Log, SharedApi } from "../watchdog/ports.ts";
 import type { WorkerFacts } from "../watchdog/worker/worker-facts.ts";
 
@@ -148,43 +148,61 @@ function forAnybody(facts: WorkerFacts, { database, redis }: Config): WorkerFact
     postgres: shown(facts.postgres),
     lease: shown(facts.lease),
     lastFailure: said(facts.lastFailure),
+    attemptFailure: said(facts.attemptFailure),
     ownLastSweep: ownLastSweep && { ...ownLastSweep, message: said(ownLastSweep.message) },
   };
 }
 
+export interface LivezDocument {
+  readonly status: "ok" | "failing";
+  readonly reasons: readonly string[];
+}
+
 function livezAnswer(facts: WorkerFacts): Answer {
   const { alive, reasons } = liveness(facts);
-  return { status: alive ? 200 : 503, body: { status: alive ? "ok" : "failing", reasons } };
+  const body: LivezDocument = { status: alive ? "ok" : "failing", reasons };
+  return { status: alive ? 200 : 503, body };
+}
+
+export interface ReadyzDocument {
+  readonly status: "ok" | "not ready";
+  readonly reasons: readonly string[];
 }
 
 function readyzAnswer(facts: WorkerFacts): Answer {
   const { ready, reasons } = readiness(facts);
-  return { status: ready ? 200 : 503, body: { status: ready ? "ok" : "not ready", reasons } };
+  const body: ReadyzDocument = { status: ready ? "ok" : "not ready", reasons };
+  return { status: ready ? 200 : 503, body };
 }
 
 function healthAnswer(facts: WorkerFacts, build: Build): Answer {
+  const body = healthDocument(facts, build);
+  return { status: body.status === "failing" ? 503 : 200, body };
+}
+
+export type HealthDocument = ReturnType<typeof healthDocument>;
+
+/** In its order of keys. */
+function healthDocument(facts: WorkerFacts, build: Build) {
   const { status, reasons } = health(facts);
   const { leadership, backlog } = facts;
-  const body = {
+  const mode: "observe" | "live" = facts.observes ? "observe" : "live";
+  return {
     status,
     reasons,
-    mode: facts.observes ? "observe" : "live",
+    mode,
     paused: pauseAnswer(facts.lastPause),
     role: facts.role,
     holder: facts.holder,
-    lease: {
-      kind: facts.leaseKind,
-      holder: facts.leaseHolder,
-      expiresAt: facts.leaseExpiresAt?.toISOString() ?? null,
-    },
+    lease: leaseAnswer(facts),
     sweep: {
       nextAt: facts.nextSweepAt.toISOString(),
       own: facts.ownLastSweep && withoutRuns(facts.ownLastSweep),
       fleet: leadership && {
         epoch: leadership.epoch,
         holder: leadership.holder,
-        startedAt: leadership.sweepStartedAt,
-        finishedAt: leadership.sweepFinishedAt,
+        startedAt: inUtc(leadership.sweepStartedAt),
+        finishedAt: inUtc(leadership.sweepFinishedAt),
       },
     },
     // As of our own last sweep; the time says how old that is.
@@ -203,16 +221,29 @@ function healthAnswer(facts: WorkerFacts, build: Build): Answer {
     configuration: build.fingerprint,
     build: { version: build.version, node: build.node },
   };
-  return { status: status === "failing" ? 503 : 200, body };
 }
 
-function pauseAnswer(pause: Pause | null): object | null {
+/** Postgres has microseconds and writes the session's zone; all other times here have neither. */
+function inUtc(at: string | null): string | null {
+  return at && new Date(at).toISOString();
+}
+
+function leaseAnswer({ leaseKind, leaseHolder, leaseExpiresAt, leaseHeldForMs }: WorkerFacts) {
+  return {
+    kind: leaseKind,
+    holder: leaseHolder,
+    expiresAt: leaseExpiresAt?.toISOString() ?? null,
+    heldForSeconds: leaseHeldForMs === null ? null : Math.round(leaseHeldForMs / 1000),
+  };
+}
+
+function pauseAnswer(pause: Pause | null) {
   if (!isInForce(pause)) return null;
   const { until, by, reason } = pause;
   return { until, by, reason };
 }
 
-function waitingAnswer({ causes, failures, ...counts }: Waiting): object {
+function waitingAnswer({ causes, failures, ...counts }: Waiting) {
   const withRemedy = ({ cause, count }: WaitingCause) => ({
     cause,
     count,
@@ -221,7 +252,7 @@ function waitingAnswer({ causes, failures, ...counts }: Waiting): object {
   return { ...counts, causes: causes.map(withRemedy), failures: failures.map(withRemedy) };
 }
 
-function apiAnswer({ breaker, blockedReason, throttle }: SharedApi): object {
+function apiAnswer({ breaker, blockedReason, throttle }: SharedApi) {
   const { pausedForMs, concurrency } = throttle;
   return {
     breaker,
@@ -231,6 +262,6 @@ function apiAnswer({ breaker, blockedReason, throttle }: SharedApi): object {
   };
 }
 
-function withoutRuns({ runs: _, runsOmitted: __, ...summary }: SweepReport): object {
+function withoutRuns({ runs: _, runsOmitted: __, ...summary }: SweepReport): SweepSummary {
   return summary;
 }

@@ -1,4 +1,3 @@
-import type { CallName } from "../io/http/call.ts";
 import type { OnCall } from "../io/http/observed.ts";
 import { Metrics } from "../io/metrics/metrics.ts";
 import type { RunSnapshot } from "../rules/model.ts";
@@ -16,22 +15,20 @@ export interface WorkerMetrics {
   timed(store: RunStore, clock: Pick<Clock, "monotonicMs">): RunStore;
   readonly contentType: string;
   /** From memory. */
-  page(known: Omit<GaugeFacts, "apiClockSkewMs">): Promise<string>;
+  page(known: GaugeFacts): Promise<string>;
 }
 
 export function workerMetrics(): WorkerMetrics {
   const metrics = new Metrics();
-  let apiClockSkewMs: number | null = null;
   return {
     hooks: sweepHooks(metrics),
-    onCall({ source, operation, result, durationMs, clockSkewMs }) {
+    onCall({ source, operation, result, durationMs }) {
       metrics.count("watchdog_backend_calls_total", { source, operation, result });
       metrics.observe("watchdog_backend_call_duration_seconds", durationMs, { source, operation });
-      if (clockSkewMs !== null && OURS.includes(source)) apiClockSkewMs = clockSkewMs;
     },
     timed: (store, clock) => timedStore(store, clock, metrics),
     contentType: metrics.contentType,
-    page: (known) => metrics.page(gaugesOf({ ...known, apiClockSkewMs })),
+    page: (known) => metrics.page(gaugesOf(known)),
   };
 }
 
@@ -62,9 +59,6 @@ function timedStore(
     },
   };
 }
-
-/** An agent server runs where a tenant may set the clock. */
-const OURS: readonly CallName["source"][] = ["service_api", "sandbox_api", "verify_endpoint"];
 
 function sweepHooks(metrics: Metrics): SweepHooks {
   return {

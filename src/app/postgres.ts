@@ -33,7 +33,8 @@ export function openPostgres(config: DatabaseConfig, log: Log, access: Access = 
     reader: new PostgresJournalReader(database),
     figures: new PostgresFigures(database),
     poolUse: () => database.poolUse,
-    [Symbol.asyncDispose]: () => database.close(CLOSE_WITHIN_MS),
+    // What reads only may be cancelled.
+    [Symbol.asyncDispose]: () => database.close(access === "read" ? 0 : CLOSE_WITHIN_MS),
   };
 }
 

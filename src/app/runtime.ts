@@ -43,7 +43,7 @@ export interface RuntimeExtras {
   readonly onBulk?: (() => void) | undefined;
   /** Nothing is going to be written, as with the mode `observe`. */
   readonly observes?: boolean | undefined;
-  /** Told of every call to the configured backend. */
+  /** Told of every call to the configured backend, and of every question to one of the caller's own. */
   readonly onCall?: OnCall | undefined;
 }
 
@@ -64,7 +64,7 @@ export function openRuntime(
   // The process may end right after.
   resources.defer(() => tracing.flush());
   const backend = own
-    ? customBackend(own, { log, clock: systemClock, verifyTimeoutMs })
+    ? customBackend(own, { log, clock: systemClock, verifyTimeoutMs, onCall })
     : resources.use(openBackend(config, log, onBulk, onCall, tracing));
   const clock = systemClock;
   const random = systemRandom;

@@ -2,6 +2,7 @@ import { showConfig } from "../config/shown.ts";
 import { humanConfig, jsonConfig } from "../report/doctor/config.ts";
 import type { ConfigCommand } from "./command.ts";
 import type { ProcessContext } from "./process-context.ts";
+import { writeForPeople } from "./told.ts";
 
 /**
  * Shows what is in force, where each value came from, and no part of a secret.
@@ -15,7 +16,7 @@ export function config(
   const shown = showConfig(env, readFile);
   const exitCode = shown.problems.length > 0 ? 2 : 0;
   stdout.write(json ? jsonConfig(shown, exitCode) : humanConfig(shown));
-  for (const text of shown.warnings) stderr.write(`warning: ${text}\n`);
-  for (const text of shown.problems) stderr.write(`problem: ${text}\n`);
+  for (const text of shown.warnings) writeForPeople(stderr, `warning: ${text}\n`);
+  for (const text of shown.problems) writeForPeople(stderr, `problem: ${text}\n`);
   return exitCode;
 }

@@ -1,10 +1,12 @@
 import { openProcessLog } from "../app/log.ts";
 import { openRuntime } from "../app/runtime.ts";
+import { untilStopped } from "../app/until-stopped.ts";
 import { parseConfig } from "../config/config.ts";
 import { humanExplanation, jsonExplanation } from "../report/history/explain.ts";
 import { explainRun } from "../watchdog/lead/explain-run.ts";
 import type { ExplainCommand } from "./command.ts";
 import type { ProcessContext } from "./process-context.ts";
+import { tellProblems, writeForPeople } from "./told.ts";
 
 const UNKNOWN_RUN = 3;
 
@@ -26,12 +28,12 @@ export async function explain(
   await using runtime = openRuntime(config, context, log, { observes: true });
   const { deps, reader, options, schedule } = runtime;
   const interval = schedule.intervalMs();
-  const explanation = await explainRun({ ...deps, reader }, options, runId, interval, signal);
+  const explaining = explainRun({ ...deps, reader }, options, runId, interval, signal);
+  const explanation = await untilStopped(explaining, signal);
   if (explanation === null) {
-    stderr.write(
-      `run-watchdog: there is no run ${runId}, neither in automation_runs nor in the journal: check the id, and that DATABASE_URL names the host's database\n`,
-    );
-    return UNKNOWN_RUN;
+    const unknown = `there is no run ${runId}, neither in automation_runs nor in the journal: check the id, and that DATABASE_URL names the host's database`;
+    writeForPeople(stderr, `run-watchdog: ${unknown}\n`);
+    return tellProblems(context, json ? "json" : "human", UNKNOWN_RUN, [unknown]);
   }
   stdout.write(json ? jsonExplanation(explanation) : humanExplanation(explanation));
   return 0;

@@ -1,5 +1,6 @@
 import { openProcessLog } from "../app/log.ts";
 import { openPostgres } from "../app/postgres.ts";
+import { untilStopped } from "../app/until-stopped.ts";
 import { parsePart } from "../config/config.ts";
 import { readDatabase } from "../config/database.ts";
 import { readLog } from "../config/log.ts";
@@ -25,10 +26,10 @@ export async function history(
   await using log = openProcessLog(config.log, stderr, 2);
   for (const warning of warnings) log.warn({}, warning);
   await using postgres = openPostgres({ ...config.database, poolSize: 1 }, log, "read");
-  signal.throwIfAborted();
   const { name: _, json, limit, ...asked } = command;
   // One more tells whether there are more.
-  const found = await postgres.reader.verdicts({ ...asked, limit: limit + 1 });
+  const asking = postgres.reader.verdicts({ ...asked, limit: limit + 1 });
+  const found = await untilStopped(asking, signal);
   const shown = { verdicts: found.slice(0, limit), more: found.length > limit };
   stdout.write(json ? jsonHistory(shown) : humanHistory(shown));
   return 0;

@@ -1,13 +1,17 @@
-import { youngCollector } from "../app/heap.ts";
+import { heapCollectors } from "../app/heap.ts";
 import { openProcessLog } from "../app/log.ts";
 import { openRuntime, type Runtime } from "../app/runtime.ts";
 import { parseConfig } from "../config/config.ts";
 import { wantsColours } from "../report/colours.ts";
 import { noProgress, type Progress, progressBar } from "../report/progress.ts";
+import { duration } from "../report/words.ts";
+import { type ClockPeer, type ClockReading, skewMs } from "../rules/clock-skew.ts";
 import type { SweepEnd } from "../rules/exit-code.ts";
-import { clockProblem } from "../rules/health.ts";
+import { END_PAUSE } from "../rules/fleet/pause.ts";
+import { ONE_LEASE_KIND } from "../rules/health.ts";
 import { leaseKeyOf } from "../rules/lease-key.ts";
 import type { SweepReport, Waiting } from "../rules/report.ts";
+import { ClockLog } from "../watchdog/clock-log.ts";
 import {
   endOf,
   LeaseUnavailableError,
@@ -15,13 +19,12 @@ import {
   StoreUnavailableError,
   saidBy,
 } from "../watchdog/errors.ts";
-import type { LeaseHeld } from "../watchdog/lead/acquire.ts";
 import { dryRunSweep } from "../watchdog/lead/dry-run.ts";
 import { leadSweep } from "../watchdog/lead/lead-sweep.ts";
-import type { LeadResult } from "../watchdog/lead/model.ts";
+import type { HeldElsewhere, LeadResult } from "../watchdog/lead/model.ts";
 import type { Log } from "../watchdog/ports.ts";
 import { quietLog } from "../watchdog/quiet-log.ts";
-import { type LeadershipView, skewOf } from "../watchdog/store-ports.ts";
+import type { LeadershipView } from "../watchdog/store-ports.ts";
 import type { SweepRequest, SweepWatch } from "../watchdog/sweep/model.ts";
 import { makeReport } from "../watchdog/sweep/report.ts";
 import type { OnceCommand } from "./command.ts";
@@ -47,7 +50,7 @@ export async function once(
 
   signal.addEventListener("abort", () => log.info({}, "stopping, writes in flight end first"));
   await using runtime = openRuntime(config, context, log, {
-    onBulk: youngCollector(),
+    onBulk: heapCollectors().onBulk,
     observes: command.dryRun,
   });
   const showsBar = command.output === "human" && stderr.isTTY;
@@ -73,14 +76,14 @@ async function sweepOnce(
   let installation = "*";
   const onLeadership = (view: LeadershipView) => {
     installation = view.installation;
-    const clock = clockProblem("Postgres", skewOf(view, runtime.deps.clock.now()));
-    if (clock !== null) log.warn({}, clock);
   };
+  const clocks = new ClockLog(log);
+  const onClock = (peer: ClockPeer, reading: ClockReading) => clocks.saw(peer, skewMs(reading));
   const deps = {
     ...runtime.deps,
     // On a terminal the report tells of the runs, and lines would break the bar.
     log: progress === noProgress ? log : quietLog(log),
-    watch: { ...watchFor(progress, command), onLeadership },
+    watch: { ...watchFor(progress, command), onLeadership, onClock },
   };
   const intervalMs = schedule.intervalMs();
   const request: SweepRequest = { trigger: "once", intervalMs, runIds, limit, overrideReason };
@@ -90,11 +93,14 @@ async function sweepOnce(
       if (report.status === "error") log.error({ err: error }, "sweep failed");
       return report;
     }
-    const waitUntilMs = deps.clock.monotonicMs() + command.waitMs;
+    let untilMs: number | null = null;
     for (let attempt = 1; ; attempt += 1) {
       const result = await leadSweep(deps, options, request, signal);
       if (result.kind === "swept") return result.report;
-      const leftMs = waitUntilMs - deps.clock.monotonicMs();
+      // How long it took to connect and to be refused is no waiting for somebody else.
+      const nowMs = deps.clock.monotonicMs();
+      untilMs ??= nowMs + command.waitMs;
+      const leftMs = untilMs - nowMs;
       if (result.kind !== "lease-held" || leftMs <= 0) {
         return await refused(runtime, result, installation, log);
       }
@@ -125,28 +131,29 @@ async function refused(
 ): Promise<SweepReport> {
   if (result.kind === "other-lease-kind") {
     throw new StoreSchemaError(
-      `other workers of this database use the ${result.noted} lease: give all of them the same REDIS_URL, or none`,
+      `other workers of this database use the ${result.noted} lease: ${ONE_LEASE_KIND}`,
     );
   }
   if (result.kind === "paused") {
-    log.warn(result.pause, "paused, nothing is swept");
+    log.warn({ ...result.pause, remedy: END_PAUSE }, "paused, nothing is swept");
     const waiting = await runtime.deps.store.waiting().catch(() => null);
     return emptyReport(runtime, false, result, undefined, waiting);
   }
   if (result.kind === "already-swept") return emptyReport(runtime, false, { kind: "lease-held" });
-  const { holder, expiresInMs } = result;
+  const { holder, expiresInMs, heldForMs } = result;
   const key = leaseKeyOf(installation);
-  log.warn({ holder, expiresInMs }, "another worker holds the lease");
+  log.warn({ holder, expiresInMs, heldForMs }, "another worker holds the lease");
   if (expiresInMs === null) log.error({ holder, key }, "the lease has no expiry, delete its key");
   const waiting = await runtime.deps.store.waiting().catch(() => null);
   return emptyReport(runtime, false, { kind: "lease-held" }, whoHolds(result, key), waiting);
 }
 
-function whoHolds({ holder, expiresInMs }: LeaseHeld, key: string): string {
+function whoHolds({ holder, expiresInMs, heldForMs }: HeldElsewhere, key: string): string {
   const who = `another worker holds the lease${holder === null ? "" : `: ${holder}`}`;
   if (expiresInMs === null) return `${who}, its key ${key} has no expiry: delete it`;
   if (expiresInMs === 0) return "another worker held the lease, it is free again";
-  return `${who}, for up to ${Math.ceil(expiresInMs / 1000)} s unless it renews it`;
+  const untilNow = heldForMs === null ? "" : `for ${duration(heldForMs)} by now and `;
+  return `${who}, ${untilNow}for up to ${Math.ceil(expiresInMs / 1000)} s unless it renews it`;
 }
 
 function whoFailed({ deps }: Runtime, error: unknown): string {
@@ -190,6 +197,6 @@ function watchFor(progress: Progress, { runIds, limit }: OnceCommand): SweepWatc
       const named = runIds === null ? backlog.count : new Set(runIds).size;
       progress.begin(Math.min(named, limit ?? named));
     },
-    onOutcome: () => progress.advance(),
+    ...(progress !== noProgress && { onOutcome: () => progress.advance() }),
   };
 }

@@ -4,6 +4,7 @@ import { readDatabase } from "../config/database.ts";
 import { pauseText } from "../rules/fleet/pause.ts";
 import type { PauseCommand, ResumeCommand } from "./command.ts";
 import type { ProcessContext } from "./process-context.ts";
+import { writeForPeople } from "./told.ts";
 
 type Needed = Pick<ProcessContext, "env" | "readFile" | "stdout" | "hostname">;
 
@@ -19,7 +20,8 @@ export async function pause(
 ): Promise<number> {
   await using fleet = open(context, signal);
   const pause = await fleet.pause({ forMs, reason, by: by ?? whoAsks(context) });
-  context.stdout.write(
+  writeForPeople(
+    context.stdout,
     `${pauseText(pause)}\na sweep under way writes no more; run-watchdog resume ends the pause before\n`,
   );
   return 0;
@@ -37,7 +39,8 @@ export async function resume(
 ): Promise<number> {
   await using fleet = open(context, signal);
   const pause = await fleet.resume(by ?? whoAsks(context));
-  context.stdout.write(
+  writeForPeople(
+    context.stdout,
     pause === null
       ? "it was not paused\n"
       : `the pause is over, the next tick sweeps; it was ${pauseText(pause)}\n`,

@@ -1,5 +1,5 @@
 import { openHealth } from "../app/health.ts";
-import { youngCollector } from "../app/heap.ts";
+import { heapCollectors } from "../app/heap.ts";
 import { openProcessLog } from "../app/log.ts";
 import { workerMetrics } from "../app/metrics.ts";
 import { openRuntime } from "../app/runtime.ts";
@@ -23,10 +23,11 @@ export async function run(context: ProcessContext, signal: AbortSignal): Promise
 
   const metrics = workerMetrics();
   const { hooks, onCall, contentType } = metrics;
-  await using runtime = openRuntime(config, context, log, { onBulk: youngCollector(), onCall });
+  const { onBulk, onRest } = heapCollectors();
+  await using runtime = openRuntime(config, context, log, { onBulk, onCall });
   const { deps, options, schedule, build, figures, poolUse } = runtime;
   const store = metrics.timed(deps.store, deps.clock);
-  const worker = new Worker({ ...deps, store, schedule, hooks, figures }, options);
+  const worker = new Worker({ ...deps, store, schedule, hooks, figures, onRest }, options);
   const page = (facts: WorkerFacts) => statusPage(facts, build);
   const shown = {
     contentType,

@@ -21,8 +21,7 @@ export async function status(
     database: readDatabase(reader),
     schedule: readSchedule(reader),
   }));
-  signal.throwIfAborted();
-  const view = await readFleetView(config.database);
+  const view = await readFleetView(config.database, signal);
   const found = fleetStatus(view, patienceMs(config.schedule.pattern));
   stdout.write(json ? jsonStatus(view, found) : humanStatus(view, found));
   return found.exitCode;

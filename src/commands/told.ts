@@ -1,3 +1,4 @@
+import type { Stdout } from "../app/stdout.ts";
 import { wantsColours } from "../report/colours.ts";
 import { githubOutputs, githubProblems, githubReport } from "../report/github.ts";
 import { humanReport } from "../report/human.ts";
@@ -14,15 +15,15 @@ import type { ProcessContext } from "./process-context.ts";
 type Told = Pick<ProcessContext, "stdout" | "stderr" | "env" | "appendFile">;
 
 /** Exit codes of what is refused before anything has been printed to stdout. */
-const REFUSED: ReadonlySet<number> = new Set([2, 69]);
+const REFUSED: ReadonlySet<number> = new Set([2, 3, 69]);
 
 /** On a terminal a long line is broken between words, and not where the screen ends. */
-export function writeForPeople(stderr: NodeJS.WriteStream, text: string): void {
+export function writeForPeople(stream: Stdout | NodeJS.WriteStream, text: string): void {
   const lines = text.split("\n").flatMap((line) => {
     const indent = line.length - line.trimStart().length;
-    return stderr.isTTY ? wrapped(line, indent, indent + 2) : [line];
+    return stream.isTTY ? wrapped(line, indent, indent + 2) : [line];
   });
-  stderr.write(lines.join("\n"));
+  stream.write(lines.join("\n"));
 }
 
 /** @returns the exit code: of the report, unless a part of it could not be written. */

@@ -48,5 +48,5 @@ function whatIsWrong(pattern: string): string | null {
 
 /** Without a callback no timer is started. croner writes into its options: give it a fresh object each time. */
 function parse(pattern: string): Cron {
-  return new Cron(pattern, { timezone: "UTC", mode: "5-or-6-parts", paused: true });
+  return new Cron(pattern, { utcOffset: 0, mode: "5-or-6-parts", paused: true });
 }

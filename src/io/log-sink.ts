@@ -12,7 +12,8 @@ const RETRY_EVERY_MS = 20;
  * up or ends the work. What cannot be written is kept and tried again; beyond a limit lines are dropped and counted.
  *
  * Everything is written by the time `write` returns, unless it has to wait: a process that leaves in a hurry loses
- * nothing in the ordinary case.
+ * nothing in the ordinary case. What is only noted goes with the next write, or with the others of its turn: a sweep has
+ * a line for each of thousands of runs, and each write costs as much as the line itself.
  */
 export class LogSink {
   readonly #stream: ReturnType<typeof pino.destination>;
@@ -20,6 +21,8 @@ export class LogSink {
   #waiting = false;
   #dropped = 0;
   #retry: NodeJS.Timeout | null = null;
+  #noted = "";
+  #turn: NodeJS.Immediate | null = null;
 
   /**
    * @param fd stdout or stderr. Node makes a pipe non-blocking when `process.stdout` or `process.stderr` is first used.
@@ -39,16 +42,26 @@ export class LogSink {
     this.#stream.on("error", () => {
       this.#waiting = true;
     });
-    this.#stream.on("drop", () => {
+    this.#stream.on("drop", (text: string) => {
       this.#waiting = true;
-      this.#dropped += 1;
+      this.#dropped += text.split("\n").length - 1;
     });
   }
 
+  /** Written at the end of this turn of the event loop at the latest. */
+  note(text: string): void {
+    this.#noted += text;
+    this.#turn ??= setImmediate(() => this.write(""));
+  }
+
   write(text: string): void {
+    const all = this.#noted + text;
+    this.#noted = "";
+    if (this.#turn !== null) clearImmediate(this.#turn);
+    this.#turn = null;
     this.#waiting = false;
     // Its events come before it returns.
-    this.#stream.write(text);
+    this.#stream.write(all);
     if (this.#waiting) {
       this.#retry ??= setTimeout(() => this.#tryAgain(), RETRY_EVERY_MS).unref();
     } else if (this.#dropped > 0) {
@@ -60,6 +73,7 @@ export class LogSink {
 
   /** Resolves when nothing waits any more, or after that long. */
   async flush(withinMs: number): Promise<void> {
+    if (this.#noted !== "") this.write("");
     for (let leftMs = withinMs; this.#waiting && leftMs > 0; leftMs -= RETRY_EVERY_MS) {
       await sleep(RETRY_EVERY_MS);
       this.#tryAgain();

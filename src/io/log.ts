@@ -34,6 +34,14 @@ export function openLog(options: LogOptions): Logger & AsyncDisposable {
       .child({}, { level: "warn" })
       .warn({ dropped }, "the log could not be written for a while, lines were dropped");
   });
+  const stream: LeveledStream = {
+    [LEVELS_WANTED]: true,
+    lastLevel: 0,
+    write(line) {
+      if (stream.lastLevel < WARN) sink.note(formatted(line));
+      else sink.write(formatted(line));
+    },
+  };
   const log = pino(
     {
       level: options.level,
@@ -42,9 +50,19 @@ export function openLog(options: LogOptions): Logger & AsyncDisposable {
       timestamp: pino.stdTimeFunctions.isoTime,
       formatters: { level: (label: string) => ({ level: label }) },
     },
-    { write: (line) => sink.write(formatted(line)) },
+    stream,
   );
   return Object.assign(log, { [Symbol.asyncDispose]: () => sink.flush(FLUSH_WITHIN_MS) });
+}
+
+/** Has pino say the level of each line before it writes it. */
+const LEVELS_WANTED: unique symbol = Symbol.for("pino.metadata");
+const { warn: WARN = 0 } = pino.levels.values;
+
+interface LeveledStream {
+  readonly [LEVELS_WANTED]: true;
+  lastLevel: number;
+  write(line: string): void;
 }
 
 /**

@@ -1,7 +1,7 @@
 import { remedyFor } from "../rules/remedy.ts";
 import type { SweepReport } from "../rules/report.ts";
 import { groupRuns, type RunGroup, whatHappened } from "./groups.ts";
-import { headline, humanReport } from "./human.ts";
+import { headline, humanReport, runsLeftOut } from "./human.ts";
 import type { ProblemReport } from "./problems.ts";
 import { untold } from "./waiting-words.ts";
 import { count, printable } from "./words.ts";
@@ -17,6 +17,7 @@ export function githubReport(report: SweepReport): string {
   const groups = groupRuns(report.runs);
   const commands = [
     command(levelOf(report), headline(report)),
+    ...[runsLeftOut(report)].flatMap((text) => (text === null ? [] : [command("notice", text)])),
     ...groups.flatMap((group) => annotation(group, report.dryRun)),
     ...untold(report, groups).map((text) => command("warning", text)),
   ];

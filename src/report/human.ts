@@ -161,11 +161,16 @@ const TONES: Readonly<Record<Action, Tone>> = {
   busy: "quiet",
 };
 
+/** `null` when the report has all runs of the sweep. */
+export function runsLeftOut({ runs, runsOmitted }: SweepReport): string | null {
+  if (runsOmitted === 0) return null;
+  const listed = counted(runs.length, "run");
+  return `Reasons are those of the first ${listed}; --output json lists their ids.`;
+}
+
 function somethingLeftOut(report: SweepReport, groups: readonly RunGroup[]): string | null {
-  if (report.runsOmitted > 0) {
-    const listed = counted(report.runs.length, "run");
-    return `Reasons are those of the first ${listed}; --output json lists their ids.`;
-  }
+  const leftOut = runsLeftOut(report);
+  if (leftOut !== null) return leftOut;
   const isWhole =
     groups.length <= MAX_GROUPS_SHOWN &&
     groups.every(({ runIds }) => runIds.length <= MAX_RUNS_SHOWN);

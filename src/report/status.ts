@@ -1,18 +1,26 @@
 import { isInForce } from "../rules/fleet/pause.ts";
 import { remedyFor } from "../rules/remedy.ts";
-import type { WaitingState } from "../rules/report.ts";
+import type { WaitingCause, WaitingState } from "../rules/report.ts";
 import { type FleetStatus, type FleetView, isCurrent } from "../rules/status/fleet-status.ts";
 import { count, counted, duration, wrapped } from "./words.ts";
 
-/** Exactly one document and a newline. Version 1, in its order of keys. */
-export function jsonStatus(view: FleetView, { status, exitCode, reasons }: FleetStatus): string {
+export type StatusDocument = ReturnType<typeof documentOf>;
+
+/** Exactly one document and a newline. */
+export function jsonStatus(view: FleetView, found: FleetStatus): string {
+  return `${JSON.stringify(documentOf(view, found))}\n`;
+}
+
+/** Version 1, in its order of keys. */
+function documentOf(view: FleetView, { status, exitCode, reasons }: FleetStatus) {
   const { lastPause, lastSweep, waiting, cleanups } = view;
-  const document = {
-    version: 1,
+  const withRemedy = (group: WaitingCause) => ({ ...group, remedy: remedyFor(group.cause) });
+  return {
+    version: 1 as const,
     status,
     exitCode,
     reasons,
-    readAt: view.readAt,
+    readAt: new Date(view.readAt).toISOString(),
     paused: isInForce(lastPause)
       ? { until: lastPause.until, by: lastPause.by, reason: lastPause.reason }
       : null,
@@ -30,7 +38,8 @@ export function jsonStatus(view: FleetView, { status, exitCode, reasons }: Fleet
     },
     waiting: {
       ...waiting,
-      causes: waiting.causes.map((group) => ({ ...group, remedy: remedyFor(group.cause) })),
+      causes: waiting.causes.map(withRemedy),
+      failures: waiting.failures.map(withRemedy),
     },
     held: view.held.map(({ runId, heldMs, reason }) => ({
       runId,
@@ -45,7 +54,6 @@ export function jsonStatus(view: FleetView, { status, exitCode, reasons }: Fleet
       current: isCurrent({ ...worker, upMs, seenAgoMs }, view.workers),
     })),
   };
-  return `${JSON.stringify(document)}\n`;
 }
 
 /** For people, in lines of at most 80 characters: what is wrong first. */
@@ -100,7 +108,7 @@ const COUNTED: readonly (readonly [string, string])[] = [
   ["held", "held"],
   ["undetermined", "undetermined"],
   ["skipped", "skipped"],
-  ["errors", "errors"],
+  ["errors", "not handled"],
 ];
 
 function countsText(counts: Readonly<Record<string, number>> | null): string {

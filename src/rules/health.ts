@@ -1,6 +1,8 @@
 /** What the process tells about itself. Pure: from facts in memory to answers. Times are monotonic milliseconds. */
 import { whatIsWrong } from "./cause.ts";
-import { isInForce, type Pause, pauseText } from "./fleet/pause.ts";
+import { type ClockSkews, clockProblems } from "./clock-skew.ts";
+import { isInForce, type Pause, pauseReason } from "./fleet/pause.ts";
+import { LET_IT_LOOK_SELDOM } from "./remedy.ts";
 import type { Waiting } from "./report.ts";
 
 export type DependencyStatus = "unknown" | "ok" | { readonly problem: string };
@@ -44,8 +46,10 @@ export interface HealthFacts {
   readonly waiting: Waiting | null;
   /** What ended the last sweep, if it was our own and failed. */
   readonly lastFailure: string | null;
-  /** How far the clock of Postgres is ahead of ours; `null` before it was read. */
-  readonly clockSkewMs: number | null;
+  /** As they were read last, within the last hour. */
+  readonly clockSkewsMs: ClockSkews;
+  /** Why our last attempt to sweep did not get as far as that; `null` when it did, or there was none. */
+  readonly attemptFailure: string | null;
   /** Runs that were suspected or held here and that another watchdog has ended since; 0 when there was none lately. */
   readonly endedElsewhere: number;
 }
@@ -59,16 +63,19 @@ export interface Liveness {
 const TICK_GRACE_MS = 60_000;
 /** After so many ticks without a sweep somebody has to look. */
 export const MISSED_TICKS = 3;
+export const NOBODY_SWEEPS = `nobody has swept for ${MISSED_TICKS} scheduled ticks: check that a worker runs, and what its log says`;
+
+const RESTART = "restart this worker";
 
 /** False only when a restart would help: a long sweep is legal, and so is a database that is away. */
 export function liveness(facts: HealthFacts): Liveness {
   const reasons: string[] = [];
   if (facts.nowMs - facts.nextTickAtMs > TICK_GRACE_MS) {
-    reasons.push("the scheduler did not fire when it was due");
+    reasons.push(`the scheduler did not fire when it was due: ${RESTART}`);
   }
   const patienceMs = 3 * facts.verifyTimeoutMs + 30_000;
   if (facts.progressAtMs !== null && facts.nowMs - facts.progressAtMs > patienceMs) {
-    reasons.push(`the running sweep has made no progress for ${seconds(patienceMs)}`);
+    reasons.push(`the running sweep has made no progress for ${seconds(patienceMs)}: ${RESTART}`);
   }
   return { alive: reasons.length === 0, reasons };
 }
@@ -95,30 +102,32 @@ export interface Health {
 export function health(facts: HealthFacts): Health {
   const failing = [...liveness(facts).reasons];
   if (nobodyHasSwept(facts)) {
-    failing.push(`nobody has swept for ${MISSED_TICKS} scheduled ticks`);
+    failing.push(NOBODY_SWEEPS);
   }
   if (facts.endlessLeaseKey !== null) {
     failing.push(
       `the key ${facts.endlessLeaseKey} has no expiry and blocks every worker: delete it`,
     );
   }
-  const degraded = [...readiness(facts).reasons];
-  if (isInForce(facts.lastPause)) degraded.push(pauseText(facts.lastPause));
+  const { ready, reasons } = readiness(facts);
+  const degraded = [...reasons];
+  // A store may answer questions and refuse what a sweep needs.
+  if (ready && facts.attemptFailure !== null) {
+    degraded.push(`the last attempt to sweep failed: ${facts.attemptFailure}`);
+  }
+  if (isInForce(facts.lastPause)) degraded.push(pauseReason(facts.lastPause));
   if (facts.observes) {
     degraded.push("observing: nothing is written, because WATCHDOG_MODE is observe");
   }
   if (facts.otherLeaseKind !== null) {
-    degraded.push(
-      `other workers use the ${facts.otherLeaseKind} lease: give all of them the same REDIS_URL, or none`,
-    );
+    degraded.push(`other workers use the ${facts.otherLeaseKind} lease: ${ONE_LEASE_KIND}`);
   }
   degraded.push(...sweepProblems(facts));
   if (facts.apiRefusal !== null) degraded.push(`the backend is not asked: ${facts.apiRefusal}`);
-  const clock = facts.clockSkewMs === null ? null : clockProblem("Postgres", facts.clockSkewMs);
-  if (clock !== null) degraded.push(clock);
+  degraded.push(...clockProblems(facts.clockSkewsMs));
   if (facts.endedElsewhere > 0) {
     degraded.push(
-      `another watchdog ends runs: ${facts.endedElsewhere} that were suspected or held here, in the last hour`,
+      `another watchdog ends runs: ${facts.endedElsewhere} that were suspected or held here, in the last hour, ${LET_IT_LOOK_SELDOM}`,
     );
   }
   const status = failing.length > 0 ? "failing" : degraded.length > 0 ? "degraded" : "ok";
@@ -148,28 +157,17 @@ function sweepProblems({
 }: HealthFacts): readonly string[] {
   const failed =
     lastSweep === "error" ? [`the last sweep failed: ${lastFailure ?? "unexpectedly"}`] : [];
+  // How many are held, and what to do about it, is said of those that wait.
+  const unsaid = waiting === null ? "the guard did not let verdicts through" : null;
   const isHolding = waiting === null ? lastSweep === "held" : waiting.held > 0;
-  const holding = isHolding
-    ? [`holding: ${heldFor ?? "the guard did not let verdicts through"}`]
-    : [];
+  const holds = isHolding ? (heldFor ?? unsaid) : null;
+  const holding = holds === null ? [] : [`holding: ${holds}`];
   if (waiting !== null) return [...failed, ...holding, ...whatIsWrong(waiting)];
   if (lastSweep !== "partial") return [...failed, ...holding];
   return ["the last sweep could not handle some runs, or the backend gave no usable answer"];
 }
 
-/** Reading a clock takes a moment, and clocks that are kept well differ by less. */
-const CLOCK_SLACK_MS = 5000;
-
-/**
- * What to say of a clock that is off; `null` for one that is not. Nothing is decided by it: it makes logs hard to read.
- *
- * @param skewMs how far it is ahead of ours.
- */
-export function clockProblem(whose: string, skewMs: number): string | null {
-  if (Math.abs(skewMs) <= CLOCK_SLACK_MS) return null;
-  const direction = skewMs > 0 ? "ahead of" : "behind";
-  return `the clock of ${whose} is ${seconds(Math.abs(skewMs))} ${direction} this worker's, check their time service`;
-}
+export const ONE_LEASE_KIND = "give all of them the same REDIS_URL, or none";
 
 function dependencyProblems(name: string, status: DependencyStatus): readonly string[] {
   if (status === "ok") return [];

@@ -4,13 +4,17 @@
  * @param cause as `causeOf` words it, or as a failing run's is noted.
  */
 export function remedyFor(cause: string): string | null {
-  const [, failing = null] = FAILURES.find(([says]) => says.test(cause)) ?? [];
+  const [, failing = null] = [...FAILURES, ...NOT_ASKED].find(([says]) => says.test(cause)) ?? [];
   if (failing !== null) return failing;
   const [, source = "", what = ""] = /^(\S+) \S+: (.*)$/.exec(cause) ?? [];
   const [, , remedy = null] =
     REMEDIES.find(([of, says]) => of.test(source) && says.test(what)) ?? [];
   return remedy;
 }
+
+/** For a host whose own watchdog ends runs that wait here for their next look. */
+export const LET_IT_LOOK_SELDOM =
+  "let it look seldom: AUTOMATION_WATCHDOG_INTERVAL_SECONDS=3600 for the host";
 
 /** Why runs cannot be handled: what Postgres refuses, or does not do. */
 const FAILURES: readonly (readonly [says: RegExp, remedy: string])[] = [
@@ -19,6 +23,14 @@ const FAILURES: readonly (readonly [says: RegExp, remedy: string])[] = [
     "check the triggers and policies of automation_runs",
   ],
   [/SQLSTATE/, "check the constraints of automation_runs"],
+];
+
+const LIMITS = "it limits calls: lower WATCHDOG_API_CONCURRENCY or raise its limit";
+
+/** Why nobody was asked: what calls before came to. */
+const NOT_ASKED: typeof FAILURES = [
+  [/^not asked: \S+ asked for a pause/, LIMITS],
+  [/^not asked: \S+ keeps /, "see why its calls failed before: it is asked again within a minute"],
 ];
 
 type Remedy = readonly [source: RegExp, what: RegExp, remedy: string];
@@ -61,7 +73,7 @@ const REMEDIES: readonly Remedy[] = [
   [
     AGENT,
     /the address is not allowed/,
-    "the API hands out agent servers at private addresses, which are never asked",
+    "the API names agent servers on this host, its link or a metadata service, which are never asked: check what it hands out",
   ],
   [OWN, /cannot be put into the url/, "check the placeholders in WATCHDOG_HTTP_VERIFY_URL"],
   [ANY, UNTRUSTED, "trust its authority: NODE_EXTRA_CA_CERTS"],
@@ -75,10 +87,6 @@ const REMEDIES: readonly Remedy[] = [
   [OWN, CONNECTING, `${VERIFY_URL} and the network`],
   [ANY, /^timed out/, "check how long it takes to answer, and WATCHDOG_VERIFY_TIMEOUT"],
   [ANY, /^HTTP 408$|^HTTP 504$/, "it does not answer in time: check its load"],
-  [
-    ANY,
-    /^HTTP 429$|less often/,
-    "it limits calls: lower WATCHDOG_API_CONCURRENCY or raise its limit",
-  ],
+  [ANY, /^HTTP 429$|less often/, LIMITS],
   [ANY, /^HTTP 5\d\d$|^failed$/, "look into its own log"],
 ];

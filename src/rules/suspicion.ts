@@ -37,6 +37,15 @@ export function observation(
   return { ...CLEARED, presumedTimes, presumedReason: reason, observed };
 }
 
+/** Whether one more observation would confirm it. */
+export function isConfirmable(
+  before: Pick<Suspicion, "presumedTimes"> | null,
+  confirmations: number,
+): boolean {
+  const presumedTimes = before?.presumedTimes ?? 0;
+  return presumedTimes > 0 && presumedTimes >= confirmations - 1;
+}
+
 /** An inconclusive answer neither counts as an observation nor clears one. */
 export function inconclusive(before: Suspicion | null, unknownCause: string): SuspicionChange {
   const { presumedTimes, presumedReason, unknownTimes } = before ?? CLEARED;

@@ -29,6 +29,23 @@ export interface FirstRunTask {
   readonly readAt: string;
 }
 
+/** A presumption whose run has another end by now. Holds no tenant's text. */
+export interface OverturnedVerdict {
+  readonly runId: string;
+  readonly automationId: string | null;
+  readonly outcome: string;
+  /** Fixed vocabulary. */
+  readonly reason: string;
+  /** ISO 8601, UTC. */
+  readonly decidedAt: string;
+  /** The end that the run has now. */
+  readonly statusNow: string;
+  /** How much later it ended so, as the host has it; `null` where that time was not changed. */
+  readonly laterMs: number | null;
+  /** Whether its sandbox has been deleted; `null`: it had none. */
+  readonly sandboxDeleted: boolean | null;
+}
+
 export interface Journal {
   /**
    * Claims due deletions, counts the attempt and moves the next one to the end of the claim, so that two workers never
@@ -86,9 +103,13 @@ export interface Journal {
   adoptOverdueStamps(limit: number, fence: Fence): Promise<number>;
   /**
    * Notes presumptions of the time given whose run has another end by now: a late callback, or somebody's hand. A run
-   * that is gone, or began anew since, says nothing. Returns how many are new, at most `limit`.
+   * that is gone, or began anew since, says nothing. Returns those that are new, at most `limit`.
    */
-  markOverturned(withinMs: number, limit: number, fence: Fence): Promise<number>;
+  markOverturned(
+    withinMs: number,
+    limit: number,
+    fence: Fence,
+  ): Promise<readonly OverturnedVerdict[]>;
   /** Removes verdicts older than that, except those with something left to do. Returns how many, at most `limit`. */
   prune(olderThanMs: number, limit: number, fence: Fence): Promise<number>;
 }

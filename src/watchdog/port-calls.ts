@@ -18,18 +18,13 @@ export function withProgress(
   { store, journal, backend }: WorkPorts,
   onProgress: () => void,
 ): WorkPorts {
-  async function whenAnswered<T>(call: () => Promise<T>): Promise<T> {
-    const answer = await call();
-    onProgress();
-    return answer;
-  }
-  async function whenEnded<T>(call: () => Promise<T>): Promise<T> {
-    try {
-      return await call();
-    } finally {
+  function whenAnswered<T>(call: () => Promise<T>): Promise<T> {
+    return call().then((answer) => {
       onProgress();
-    }
+      return answer;
+    });
   }
+  const whenEnded = <T>(call: () => Promise<T>) => call().finally(onProgress);
   return {
     store: eachCall(store, whenAnswered),
     journal: eachCall(journal, whenAnswered),
@@ -71,8 +66,7 @@ export function patientStore(
   signal: AbortSignal,
   onTry: (failure: StoreUnavailableError | null) => void = () => {},
 ): RunStore {
-  return eachCall(store, async (call, name) => {
-    if (CALLS[name as keyof RunStore] === "write") return await call();
+  const patiently = async <T>(call: () => Promise<T>): Promise<T> => {
     for (let attempt = 0; ; attempt += 1) {
       try {
         const found = await call();
@@ -86,7 +80,10 @@ export function patientStore(
         await clock.sleep(waitMs, signal);
       }
     }
-  });
+  };
+  return eachCall(store, (call, name) =>
+    CALLS[name as keyof RunStore] === "write" ? call() : patiently(call),
+  );
 }
 
 /**
@@ -99,10 +96,13 @@ export function eachCall<P extends object>(
 ): P {
   const made: Record<string, unknown> = {};
   for (const name of namesOf(port)) {
-    const get = () => Reflect.get<object, PropertyKey>(port, name);
+    const found = Reflect.get<object, PropertyKey>(port, name);
     const call = (...args: readonly unknown[]) =>
-      around<unknown>(() => Reflect.apply(get(), port, args), name);
-    made[name] = typeof get() === "function" ? call : get();
+      around<unknown>(
+        () => Reflect.apply(Reflect.get<object, PropertyKey>(port, name), port, args),
+        name,
+      );
+    made[name] = typeof found === "function" ? call : found;
   }
   // Each name of the port stands there, and a call takes and gives what the port's own does.
   return made as P;

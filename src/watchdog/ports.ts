@@ -16,6 +16,7 @@
  * | A call with a `Fence` checks it synchronously before the statement leaves; when the check throws, nothing was sent. | io/postgres/connection/pool.ts | io/postgres/runs/run-write-refusals.test.ts |
  * | A backend never rejects because of the remote side. | io/openhands/cloud.ts, io/generic-http/generic-http.ts, io/custom-backend/custom-backend.ts | io/custom-backend/custom-backend.test.ts |
  */
+import type { ClockReading } from "../rules/clock-skew.ts";
 import type { Evidence, RunSnapshot } from "../rules/model.ts";
 
 export interface Clock {
@@ -127,6 +128,8 @@ export interface SharedApi {
   readonly breaker: "closed" | "half-open" | "open";
   /** Why nothing may be asked now, in fixed vocabulary; `null` when it may. */
   readonly blockedReason: string | null;
+  /** Its clock, as its last answer that told the time showed it; left out or `null` where none did. */
+  readonly clock?: ClockReading | null;
   /** Takes over the throttle of an earlier leader; never loosens what is known here. */
   restore(throttle: ApiThrottle): void;
 }
@@ -174,4 +177,6 @@ export interface Lease {
   renew(installation: string, value: string, ttlMs: number): Promise<boolean>;
   /** Compare-and-delete; false when it was not held under `value`. */
   release(installation: string, value: string): Promise<boolean>;
+  /** The store's clock; `null` where it does not tell. Never rejects. Left out where it is the clock of Postgres. */
+  clock?(): Promise<ClockReading | null>;
 }

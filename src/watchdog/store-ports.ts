@@ -123,8 +123,8 @@ export interface Backlog {
 
 /** What the guard has to know before a sweep begins. */
 export interface GuardFacts {
-  /** Runs that one more observation would confirm, in the whole fleet, due or not. */
-  readonly confirmable: readonly string[];
+  /** Runs that one more observation would confirm, in the whole fleet, due or not: `isConfirmable` says which. */
+  readonly confirmable: number;
   /** Presumptions that the journal has of the last hour, without those a person let pass. */
   readonly presumedLastHour: number;
   /** Proofs that the journal has of the last hour. */
@@ -201,11 +201,6 @@ export interface LeadershipView {
   /** The last one, also when it is over; `null` when there never was one. */
   readonly lastPause: Pause | null;
   readonly readAt: string;
-}
-
-/** How far the clock of Postgres is ahead of ours, milliseconds; right after the row was read. */
-export function skewOf({ readAt }: LeadershipView, now: Date): number {
-  return Date.parse(readAt) - now.getTime();
 }
 
 export interface EpochRequest {

@@ -120,12 +120,11 @@ function endOfWrite({ kind }: WriteResult): SpanEnd {
 
 /** Asks a sandbox's API to delete or pause it; `answer.kind` is how that ended. */
 export function inCleanupSpan<R extends { readonly kind: string }>(
-  tracer: Tracer | null | undefined,
+  tracer: Tracer,
   name: "delete" | "pause",
   runId: string,
   ask: () => Promise<R>,
 ): Promise<R> {
-  if (!tracer) return ask();
   const attributes = { "watchdog.run.id": runId };
   return tracer.span({ name, kind: "internal", attributes }, ask, ({ kind }) => ({
     attributes: { "watchdog.cleanup.result": kind },

@@ -27,7 +27,7 @@ describe("the gauges", () => {
     };
     const lines = shown({
       facts: { ...facts(), waiting },
-      sight: sightOf({ figures, clockSkewMs: -6500 }),
+      sight: sightOf({ figures }),
     });
     expect(lines).toEqual(
       expect.arrayContaining([
@@ -39,7 +39,6 @@ describe("the gauges", () => {
         "watchdog_oldest_overdue_seconds{} 90.5",
         "watchdog_oldest_pending_seconds{} 0",
         "watchdog_pending_runs{} 2",
-        'watchdog_clock_skew_seconds{peer="postgres"} -6.5',
       ]),
     );
   });
@@ -112,7 +111,42 @@ describe("the gauges", () => {
     expect(ill).toContain('watchdog_health{status="failing"} 1');
   });
 
-  it("show breaker and pause of an API that is shared, the API's clock, and the pool", () => {
+  it("show a pause while it is in force, and until when", () => {
+    const pause = { until: "2026-08-22T12:00:00Z", reason: "moving the API", by: "ann@host" };
+    const PAUSED = "watchdog_paused{}";
+    const UNTIL = "watchdog_pause_until_timestamp_seconds{}";
+    for (const [lastPause, values] of [
+      [{ ...pause, leftMs: 1 }, [1, Date.UTC(2026, 7, 22, 12) / 1000]],
+      [{ ...pause, leftMs: 0 }, [0, 0]],
+      [null, [0, 0]],
+    ] as const) {
+      const lines = shown({ facts: { ...facts(), lastPause } });
+      expect(lines.filter((line) => line.startsWith(PAUSED))).toEqual([`${PAUSED} ${values[0]}`]);
+      expect(lines.filter((line) => line.startsWith(UNTIL))).toEqual([`${UNTIL} ${values[1]}`]);
+    }
+  });
+
+  it("show how far each clock is off that is known", () => {
+    const clockSkewsMs = { postgres: -6500, redis: null, backend: 8000 };
+    const lines = shown({ facts: { ...facts(), clockSkewsMs } });
+    expect(lines.filter((line) => line.startsWith("watchdog_clock_skew_seconds"))).toEqual([
+      'watchdog_clock_skew_seconds{peer="postgres"} -6.5',
+      'watchdog_clock_skew_seconds{peer="backend"} 8',
+    ]);
+    const redis = { ...clockSkewsMs, redis: 7000 };
+    expect(shown({ facts: { ...facts(), clockSkewsMs: redis } })).toContain(
+      'watchdog_clock_skew_seconds{peer="redis"} 7',
+    );
+  });
+
+  it("show which role a worker has, an observer's as well", () => {
+    for (const role of ["sweeping", "observing", "standby", "idle"] as const) {
+      const roles = shown({ facts: { ...facts(), role } }).filter((line) => line.endsWith("} 1"));
+      expect(roles).toContain(`watchdog_role{role="${role}"} 1`);
+    }
+  });
+
+  it("show breaker and pause of an API that is shared, and the pool", () => {
     const api: SharedApi = {
       breaker: "half-open",
       throttle: { pausedForMs: 1500, concurrency: null },
@@ -120,13 +154,12 @@ describe("the gauges", () => {
       restore() {},
     };
     const pool = { size: 8, inUse: 3, waiting: 2, leftBehind: 1 };
-    const lines = shown({ facts: { ...facts(), api }, pool, apiClockSkewMs: 8000 });
+    const lines = shown({ facts: { ...facts(), api }, pool });
     expect(lines).toEqual(
       expect.arrayContaining([
         'watchdog_breaker{state="half-open"} 1',
         'watchdog_breaker{state="open"} 0',
         "watchdog_api_paused_seconds{} 1.5",
-        'watchdog_clock_skew_seconds{peer="backend"} 8',
         'watchdog_pool_connections{state="used"} 3',
         'watchdog_pool_connections{state="free"} 5',
         'watchdog_pool_connections{state="left_behind"} 1',
@@ -144,7 +177,7 @@ function facts(): WorkerFacts {
 
 function sightOf(changes: Partial<FleetSight>): FleetSight {
   const { nowMs: seenAtMs } = facts();
-  return { seenAtMs, figures: NO_FIGURES, clockSkewMs: 0, ...changes };
+  return { seenAtMs, figures: NO_FIGURES, ...changes };
 }
 
 /** As in the text format, all labels in braces. */
@@ -154,7 +187,6 @@ function shown(changes: Partial<GaugeFacts>): readonly string[] {
     facts: facts(),
     sight: null,
     pool: { size: 8, inUse: 0, waiting: 0, leftBehind: 0 },
-    apiClockSkewMs: null,
     ...changes,
   };
   return gaugesOf(known).map(({ name, value, labels = {} }) => {

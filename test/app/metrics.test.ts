@@ -9,7 +9,6 @@ const CALL: ObservedCall = {
   operation: "get_sandbox",
   result: "ok",
   durationMs: 20,
-  clockSkewMs: null,
 };
 
 describe("the metrics of a worker", () => {
@@ -30,16 +29,6 @@ describe("the metrics of a worker", () => {
     const series = 'watchdog_backend_calls_total{source="sandbox_api",operation="get_sandbox"';
     expect(seriesValue(text, `${series},result="ok"}`)).toBe(1);
     expect(seriesValue(text, `${series},result="rate_limited"}`)).toBe(1);
-  });
-
-  it("believe the clock of the shared API, and none that a tenant may set", async () => {
-    const { metrics, page } = setup();
-    const skew = 'watchdog_clock_skew_seconds{peer="backend"}';
-    metrics.onCall({ ...CALL, source: "agent_server", clockSkewMs: 90_000 });
-    expect(seriesValue(await page(), skew)).toBeNull();
-    metrics.onCall({ ...CALL, clockSkewMs: -7000 });
-    metrics.onCall(CALL);
-    expect(seriesValue(await page(), skew)).toBe(-7);
   });
 });
 

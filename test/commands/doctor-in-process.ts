@@ -2,6 +2,7 @@ import { doctor } from "../../src/commands/doctor.ts";
 import type { ProcessContext } from "../../src/commands/process-context.ts";
 import type { DoctorDocument } from "../../src/report/doctor/doctor.ts";
 import type { Check } from "../../src/rules/doctor/check.ts";
+import { parseDocumentOf } from "../support/process/report-document.ts";
 
 export interface DoctorResult {
   readonly exitCode: number;
@@ -12,7 +13,7 @@ export interface DoctorResult {
   readonly results: readonly string[];
 }
 
-/** `run-watchdog doctor --json` inside the test's own process. */
+/** `run-watchdog doctor --json` inside the test's own process. Holds the document to its schema. */
 export async function doctorInProcess(
   env: Readonly<Record<string, string>>,
   readFile: (path: string) => string = () => "",
@@ -30,6 +31,7 @@ export async function doctorInProcess(
   };
   const { signal } = new AbortController();
   const exitCode = await doctor(context, { name: "doctor", json: true }, signal);
+  parseDocumentOf("doctor.json", text);
   const document: DoctorDocument = JSON.parse(text);
   return {
     exitCode,

@@ -77,11 +77,14 @@ function startAsWorker(env: Env, answer: Answer) {
 
 async function check(env: Env): Promise<{ readonly exitCode: number; readonly said: string }> {
   const output = new PassThrough({ encoding: "utf8" });
-  const exitCode = await healthcheck({
-    env,
-    readFile: () => "",
-    stdout: output,
-    stderr: output,
-  });
+  const exitCode = await healthcheck(
+    {
+      env,
+      readFile: () => "",
+      stdout: output,
+      stderr: output,
+    },
+    new AbortController().signal,
+  );
   return { exitCode, said: String(output.read()) };
 }

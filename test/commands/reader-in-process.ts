@@ -1,6 +1,7 @@
 import { parseArgv } from "../../src/cli.ts";
 import { explain } from "../../src/commands/explain.ts";
 import { history } from "../../src/commands/history.ts";
+import { parseDocumentOf } from "../support/process/report-document.ts";
 
 export interface ReaderResult {
   readonly exitCode: number;
@@ -15,7 +16,7 @@ export const READER_GRANTS = [
   "SELECT ON watchdog.leadership, watchdog.suspicions, watchdog.verdicts TO",
 ];
 
-/** `run-watchdog explain` or `history` inside the test's own process; it logs nothing. */
+/** `run-watchdog explain` or `history` inside the test's own process; it logs nothing. Holds JSON to its schema. */
 export async function readerInProcess(
   env: Readonly<Record<string, string>>,
   args: readonly string[],
@@ -45,5 +46,7 @@ export async function readerInProcess(
   if (command.name === "explain") exitCode = await explain(context, command, signal);
   else if (command.name === "history") exitCode = await history(context, command, signal);
   else throw new Error(`no such reader: ${command.name}`);
+  const document = exitCode === 0 ? (`${command.name}.json` as const) : "problems.json";
+  if (command.json) parseDocumentOf(document, written.stdout);
   return { exitCode, ...written };
 }

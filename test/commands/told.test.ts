@@ -5,6 +5,7 @@ import { parseProblems } from "../support/process/report-document.ts";
 describe("tellProblems", () => {
   for (const { exitCode, status } of [
     { exitCode: 2, status: "unusable" },
+    { exitCode: 3, status: "unknown-run" },
     { exitCode: 69, status: "unavailable" },
   ]) {
     it(`prints a document for a program when a command is refused with ${exitCode}`, () => {

@@ -50,20 +50,20 @@ const limits: readonly Limit[] = [
     read: (config) => config.sweep.concurrency,
     good: [
       ["1", 1],
-      ["256", 256],
+      ["512", 512],
     ],
-    bad: ["0", "257", "1.5", "-1", "1e2", "many", "0x10", "９"],
-    wanted: "must be a whole number from 1 to 256",
+    bad: ["0", "513", "1.5", "-1", "1e2", "many", "0x10", "９"],
+    wanted: "must be a whole number from 1 to 512",
   },
   {
     name: "WATCHDOG_API_CONCURRENCY",
     read: (config) => config.sweep.apiConcurrency,
     good: [
       ["1", 1],
-      ["256", 256],
+      ["512", 512],
     ],
-    bad: ["0", "257"],
-    wanted: "must be a whole number from 1 to 256",
+    bad: ["0", "513"],
+    wanted: "must be a whole number from 1 to 512",
   },
   {
     name: "WATCHDOG_PAGE_SIZE",

@@ -31,7 +31,7 @@ it("a sweep that hangs fails the probe and is named, one that moves on is legal 
   }
   expect(liveness(state.facts()).alive).toBe(true);
   await clock.advance(1);
-  const reason = `the running sweep has made no progress for ${PATIENCE_MS / 1000} s`;
+  const reason = `the running sweep has made no progress for ${PATIENCE_MS / 1000} s: restart this worker`;
   expect(liveness(state.facts())).toEqual({ alive: false, reasons: [reason] });
   expect(health(state.facts())).toMatchObject({ status: "failing" });
   expect(health(state.facts()).reasons).toContain(reason);

@@ -15,7 +15,7 @@ import {
   type Sandbox,
   type SeenRequest,
 } from "./model.ts";
-import { FakeSandboxApi } from "./sandbox-api.ts";
+import { FakeSandboxApi, type LookupLimit, NEWER_LIMIT } from "./sandbox-api.ts";
 import { Traffic } from "./traffic.ts";
 
 const HOST = "127.0.0.1";
@@ -27,6 +27,8 @@ export interface FakeHostOptions {
   readonly latencyMs?: number;
   /** How many requests `requests` keeps; the newest stay. */
   readonly keepRequests?: number;
+  /** Of sandboxes that are asked about at once; default: as newer servers have it. */
+  readonly lookupLimit?: LookupLimit;
 }
 
 /** Returns what to answer instead, or nothing to leave the answer alone; a promise delays it. */
@@ -64,7 +66,8 @@ export class FakeHost implements AsyncDisposable {
     this.url = `http://${HOST}:${address.port}`;
     this.latencyMs = options.latencyMs ?? 0;
     this.traffic = new Traffic(options.keepRequests ?? KEPT_REQUESTS);
-    this.#api = new FakeSandboxApi(this.#sandboxes, () => `${this.url}/agent`);
+    const { lookupLimit = NEWER_LIMIT } = options;
+    this.#api = new FakeSandboxApi(this.#sandboxes, () => `${this.url}/agent`, lookupLimit);
     server.on("request", (request, response) => void this.#serve(request, response));
   }
 
@@ -88,6 +91,7 @@ export class FakeHost implements AsyncDisposable {
       commands: [],
       outputs: [],
       uptimeS: 3600,
+      broken: false,
       initializing: false,
       rateLimit: null,
       ...patch,
@@ -183,9 +187,17 @@ export class FakeHost implements AsyncDisposable {
     return answerAsAgent(this.#sandboxes.get(question.sandboxId ?? ""), agent[2] ?? "/", question);
   }
 
-  #rateLimited({ sandboxId, kind }: SeenRequest): HttpReply | null {
-    const limit = this.#sandboxes.get(sandboxId ?? "")?.rateLimit;
-    if (!limit || sandboxId === null) return null;
+  #rateLimited({ sandboxIds, kind }: SeenRequest): HttpReply | null {
+    for (const id of sandboxIds) {
+      const refusal = this.#rateLimitedFor(id, kind);
+      if (refusal !== null) return refusal;
+    }
+    return null;
+  }
+
+  #rateLimitedFor(sandboxId: string, kind: RequestKind): HttpReply | null {
+    const limit = this.#sandboxes.get(sandboxId)?.rateLimit;
+    if (!limit) return null;
     if (!(limit.kinds ?? ["lookup"]).includes(kind)) return null;
     const refused = this.#limited.get(sandboxId) ?? 0;
     if (refused >= limit.first) return null;
@@ -210,6 +222,8 @@ function questionFrom(request: IncomingMessage, body: string): SeenRequest {
   const query = new URLSearchParams(search);
   const method = request.method ?? "GET";
   const agent = AGENT.exec(path);
+  const named = decoded(agent?.[1] ?? sandboxIdIn(path));
+  const sandboxIds = named === null ? query.getAll("id") : [named];
   return {
     kind: agent === null ? apiKind(method, path) : agentKind(agent[2] ?? "/"),
     method,
@@ -217,7 +231,8 @@ function questionFrom(request: IncomingMessage, body: string): SeenRequest {
     query,
     headers: request.headers,
     body,
-    sandboxId: decoded(agent?.[1] ?? sandboxIdIn(path)) ?? query.get("id"),
+    sandboxId: sandboxIds[0] ?? null,
+    sandboxIds,
     atMs: performance.now(),
   };
 }

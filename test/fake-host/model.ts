@@ -40,6 +40,8 @@ export interface Sandbox {
   readonly outputs: readonly BashOutput[];
   /** Seconds since the agent server started. */
   readonly uptimeS: number;
+  /** What the host knows of it is incomplete: it answers 500 to any look-up that names it, among others or alone. */
+  readonly broken: boolean;
   /** The agent server still waits to be initialised and answers 503. */
   readonly initializing: boolean;
   /** Answers the first questions of the given kinds with 429. */
@@ -71,8 +73,10 @@ export interface SeenRequest {
   readonly query: URLSearchParams;
   readonly headers: IncomingHttpHeaders;
   readonly body: string;
-  /** The sandbox it is about; `null` for mints and for what names none. */
+  /** The sandbox it is about, or the first of them; `null` for mints and for what names none. */
   readonly sandboxId: string | null;
+  /** All of them: a look-up can name several. */
+  readonly sandboxIds: readonly string[];
   /** Monotonic, as `performance.now()`. */
   readonly atMs: number;
 }

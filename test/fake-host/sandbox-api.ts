@@ -10,19 +10,29 @@ import {
 } from "./model.ts";
 
 const MINT = /^\/api\/service\/users\/([^/]+)\/orgs\/([^/]+)\/api-keys$/;
-const MAX_IDS = 100;
+
+/** Newer servers refuse more than 100 ids with 400, older ones fail with 500 from 100 on. */
+export interface LookupLimit {
+  readonly maxIds: number;
+  readonly status: number;
+}
+
+export const NEWER_LIMIT: LookupLimit = { maxIds: 100, status: 400 };
+export const OLDER_LIMIT: LookupLimit = { maxIds: 99, status: 500 };
 
 export class FakeSandboxApi {
   readonly serviceKey = `svc-${randomBytes(12).toString("hex")}`;
   readonly #sandboxes: Map<string, Sandbox>;
   readonly #agentBase: () => string;
+  readonly #limit: LookupLimit;
   /** `user/org/name` to key, and back to the user. */
   readonly #keys = new Map<string, string>();
   readonly #users = new Map<string, string>();
 
-  constructor(sandboxes: Map<string, Sandbox>, agentBase: () => string) {
+  constructor(sandboxes: Map<string, Sandbox>, agentBase: () => string, limit: LookupLimit) {
     this.#sandboxes = sandboxes;
     this.#agentBase = agentBase;
+    this.#limit = limit;
   }
 
   answer(request: SeenRequest): HttpReply {
@@ -71,9 +81,12 @@ export class FakeSandboxApi {
   #lookup(request: SeenRequest): HttpReply {
     const user = this.#caller(request);
     if (user === null) return json(401, { detail: "Invalid API key" });
-    const ids = request.query.getAll("id");
+    const ids = request.sandboxIds;
     if (ids.length === 0) return unprocessable("query", "id");
-    if (ids.length > MAX_IDS) return json(400, { detail: `Too many ids: ${ids.length}` });
+    const { maxIds, status } = this.#limit;
+    if (ids.length > maxIds) return json(status, { detail: `Too many ids: ${ids.length}` });
+    const isBroken = (id: string) => this.#visible(id, user)?.broken === true;
+    if (ids.some(isBroken)) return json(500, { detail: "Internal Server Error" });
     return json(
       200,
       ids.map((id) => this.#info(id, user)),
@@ -106,9 +119,15 @@ export class FakeSandboxApi {
     return this.#users.get(key) ?? null;
   }
 
-  #info(id: string, user: string): object | null {
+  /** Other users' sandboxes do not exist. */
+  #visible(id: string, user: string): Sandbox | null {
     const sandbox = this.#sandboxes.get(id);
-    if (sandbox === undefined || sandbox.userId !== user) return null;
+    return sandbox?.userId === user ? sandbox : null;
+  }
+
+  #info(id: string, user: string): object | null {
+    const sandbox = this.#visible(id, user);
+    if (sandbox === null) return null;
     const running = sandbox.status === "RUNNING";
     return {
       id,

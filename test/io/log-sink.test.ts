@@ -99,6 +99,49 @@ describe("a log whose disk is full", () => {
   }
 });
 
+/** Logs and counts what is written to stdout, and says so on stderr. */
+const COUNTING = `
+  import fs from "node:fs";
+  import { setImmediate as turn } from "node:timers/promises";
+  import { openLog } from ${JSON.stringify(MODULE)};
+  const write = fs.writeSync;
+  let writes = 0;
+  fs.writeSync = (fd, ...rest) => {
+    if (fd === 1) writes += 1;
+    return write(fd, ...rest);
+  };
+  const log = openLog({ level: "info", pretty: false, colours: false, fd: 1 });
+  const counts = [];
+  for (let n = 0; n < 100; n += 1) log.info({ n }, "noted");
+  await turn();
+  await turn();
+  counts.push(writes);
+  log.info({}, "noted before a warning");
+  log.warn({}, "a warning");
+  counts.push(writes);
+  log.info({}, "noted before the end");
+  await log[Symbol.asyncDispose]();
+  counts.push(writes);
+  process.stderr.write(JSON.stringify(counts));
+  process.kill(process.pid, "SIGKILL");`;
+
+describe("lines that are only noted", () => {
+  it("are written together, in their order, before a warning and before the end", async () => {
+    const child = spawn(process.execPath, ["--input-type=module", "-e", COUNTING], {
+      stdio: ["ignore", "pipe", "pipe"],
+    });
+    const [written, counts] = await Promise.all([text(child.stdout), text(child.stderr)]);
+    expect(JSON.parse(counts)).toEqual([1, 2, 3]);
+    const messages = written
+      .trimEnd()
+      .split("\n")
+      .map((line) => JSON.parse(line).msg);
+    const noted = Array.from({ length: 100 }, () => "noted");
+    const last = ["noted before a warning", "a warning", "noted before the end"];
+    expect(messages).toEqual([...noted, ...last]);
+  });
+});
+
 /** @param around makes of the program's command line, for a shell, the command that is started. */
 function startLogging(
   format: string,

@@ -1,10 +1,13 @@
 /** The first moments of a process: before the program is loaded, and where it cannot be. */
 import { execFile } from "node:child_process";
+import { readFile } from "node:fs/promises";
+import { platform } from "node:os";
+import { join } from "node:path";
 import { promisify } from "node:util";
 import { describe, expect, inject, it } from "vitest";
 import { OLD_NODE, oldNodes, preloaded } from "../support/process/node-program.ts";
 import { parseDocument } from "../support/process/report-document.ts";
-import { runOnce } from "../support/process/worker-process.ts";
+import { runOnce, startWorker, type WorkerProcess } from "../support/process/worker-process.ts";
 import { createWorld, type World } from "../support/world/world.ts";
 
 /** Loaded before the program: it gets a signal when all that has been loaded of it is its first file. */
@@ -17,6 +20,9 @@ const SIGNAL_WHILE_LOADING = `
       return next(url, context);
     },
   });`;
+
+const LIMITS = ["--max-semi-space-size=16", "--heap-growing-percent=60"];
+const MALLOC_LIMITS = ["MALLOC_ARENA_MAX=1", "MALLOC_TRIM_THRESHOLD_=131072"];
 
 const TOO_OLD = /^run-watchdog: needs Node\.js 24 or newer, this is v(\d+)\.\S+ \(\S+\): \S.*\n$/;
 
@@ -61,6 +67,54 @@ describe("a Node.js that is too old", () => {
     }
   });
 });
+
+describe.skipIf(platform() !== "linux")("the limits of V8 and malloc", () => {
+  for (const args of [["run"], []]) {
+    it(`are set from outside for "${args.join()}", whoever starts it`, async () => {
+      await using world = await createWorld();
+      await using worker = await startWorker(world.env, args);
+      await worker.waitForLog("run-watchdog is up");
+      expect(await argumentsOf(worker)).toEqual([...LIMITS, inject("program"), ...args]);
+      const environment = await partsOf(worker, "environ");
+      expect(environment).toEqual(expect.arrayContaining(MALLOC_LIMITS));
+    });
+  }
+
+  it("are those that the image sets", async () => {
+    const dockerfile = await readFile(join(import.meta.dirname, "../../Dockerfile"), "utf8");
+    const [, entrypoint = ""] = /^ENTRYPOINT (.*)$/m.exec(dockerfile) ?? [];
+    expect(JSON.parse(entrypoint)).toEqual(["node", ...LIMITS, "/app/dist/main.js"]);
+    expect(dockerfile).toContain(`\nENV ${MALLOC_LIMITS.join(" ")}\n`);
+  });
+
+  for (const option of ["--max-semi-space-size=32", "--max_semi_space_size=32"]) {
+    it(`are left as somebody else sets them with ${option}`, async () => {
+      await using world = await createWorld();
+      await using worker = await startWorker({ ...world.env, NODE_OPTIONS: option }, ["run"]);
+      await worker.waitForLog("run-watchdog is up");
+      expect(await argumentsOf(worker)).toEqual([inject("program"), "run"]);
+    });
+  }
+
+  it("are done without where Node.js may not start programs", async () => {
+    const env = { NODE_OPTIONS: "--permission --allow-fs-read=*" };
+    const { code, stderr } = await runOnce(env, ["once"]);
+    expect(code).toBe(2);
+    expect(stderr).toContain("run-watchdog: the configuration is not usable");
+  });
+});
+
+/** Behind the program's own name. */
+async function argumentsOf(worker: WorkerProcess): Promise<readonly string[]> {
+  return (await partsOf(worker, "cmdline")).slice(1);
+}
+
+async function partsOf(
+  { pid }: WorkerProcess,
+  what: "cmdline" | "environ",
+): Promise<readonly string[]> {
+  return (await readFile(`/proc/${pid}/${what}`, "utf8")).split("\0").slice(0, -1);
+}
 
 function signalled({ env }: World): Readonly<Record<string, string>> {
   return { ...env, NODE_OPTIONS: preloaded(SIGNAL_WHILE_LOADING) };

@@ -73,7 +73,7 @@ describe("/metrics", () => {
     }
   });
 
-  it("counts a verdict that a late callback overturns, once in the fleet", async () => {
+  it("counts a verdict that a late callback overturns, once in the fleet, and the log names it", async () => {
     await using world = await createWorld();
     const { sql } = world.database;
     const { id } = await world.seed({}, { status: "MISSING" });
@@ -81,12 +81,23 @@ describe("/metrics", () => {
     const presumed = 'watchdog_runs_total{action="failed",basis="presumption"}';
     await untilMetrics(worker, (page) => seriesValue(page, presumed) === 1);
     await sql`
-      UPDATE automation_runs SET status = 'COMPLETED', error_detail = NULL WHERE id = ${id}`;
+      UPDATE automation_runs
+      SET status = 'COMPLETED', error_detail = NULL, completed_at = completed_at + interval '95 s'
+      WHERE id = ${id}`;
     const overturned = "watchdog_verdicts_overturned_total";
     const text = await untilMetrics(worker, (page) => (seriesValue(page, overturned) ?? 0) > 0);
     expect(seriesValue(text, overturned)).toBe(1);
     const rows = await sql`SELECT FROM watchdog.verdicts WHERE overturned_at IS NOT NULL`;
     expect(rows).toHaveLength(1);
+    expect(await worker.waitForLog("run overturned")).toMatchObject({
+      level: "info",
+      runId: id,
+      outcome: "FAILED",
+      basis: "presumption",
+      reason: "sandbox missing",
+      statusNow: "COMPLETED",
+      laterSeconds: 95,
+    });
   });
 
   it("tells of a missing schema apart from a Postgres that is away", async () => {

@@ -30,6 +30,13 @@ const EMBED = `
   await using watchdog = createWatchdog(config);
   console.log(JSON.stringify(watchdog.answer("/livez")));`;
 
+/** undici keeps the dispatcher of `fetch`, Node's own too, where all copies of it find it. */
+const DISPATCHERS = `
+  import("run-watchdog").then(() => {
+    const found = Object.getOwnPropertySymbols(globalThis).map(String);
+    console.log(JSON.stringify(found.filter((name) => name.includes("undici"))));
+  });`;
+
 /** What a sample may take for granted. */
 const GIVEN = `
   declare const signal: AbortSignal;
@@ -109,16 +116,18 @@ describe("the package", () => {
     expect(bytes).toBeLessThan(6 * MIB);
   });
 
-  it("holds the bundle, its types, the licences and the migrations, and nothing of the development", async () => {
+  it("holds the bundle, its types, the licences, the schemas and the migrations, and nothing of the development", async () => {
     const files = await filesOf(installed());
     const tags = (await readdir(join(ROOT, "drizzle"))).filter((name) => name.endsWith(".sql"));
     const hostTags = await readdir(join(ROOT, "drizzle", "host"));
+    const schemas = await readdir(join(ROOT, "docs", "schema"));
     expect(files.filter((path) => !/^dist\/[\w-]+\.js$/.test(path))).toEqual(
       [
         "LICENSE",
         "README.md",
         "dist/THIRD-PARTY-LICENSES",
         "dist/index.d.ts",
+        ...schemas.map((name) => `docs/schema/${name}`),
         "drizzle/meta/_journal.json",
         ...tags.map((name) => `drizzle/${name}`),
         ...hostTags.map((name) => `drizzle/host/${name}`),
@@ -165,6 +174,11 @@ describe("the package", () => {
     await writeFile(join(consumer, "embed.js"), EMBED);
     const { stdout } = await node(consumer, ["embed.js"], { NODE_OPTIONS: preloaded(NO_FLAGS) });
     expect(JSON.parse(stdout)).toEqual({ status: 200, body: { status: "ok", reasons: [] } });
+  });
+
+  it("leaves the way on which its host fetches as it is", async () => {
+    const { stdout } = await node(consumer, ["--eval", DISPATCHERS]);
+    expect(stdout).toBe("[]\n");
   });
 
   const TOO_OLD =
@@ -232,7 +246,7 @@ describe("the package", () => {
 async function pack(folder: string): Promise<string> {
   const built = join(folder, "built");
   await mkdir(built);
-  for (const name of ["package.json", "README.md", "LICENSE", "drizzle"]) {
+  for (const name of ["package.json", "README.md", "LICENSE", "docs", "drizzle"]) {
     await cp(join(ROOT, name), join(built, name), { recursive: true });
   }
   await cp(dirname(inject("program")), join(built, "dist"), { recursive: true });

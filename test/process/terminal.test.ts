@@ -58,6 +58,48 @@ describe.runIf(HAS_SCRIPT)("once on a terminal", () => {
   });
 });
 
+describe.runIf(HAS_SCRIPT)("other commands on a terminal", () => {
+  const LONG = "the sandbox API is being moved to another cluster, ask before you resume: ".repeat(
+    2,
+  );
+  it("stay within 80 columns, whatever they have to say", async () => {
+    await using world = await worldWithOne();
+    const { id } = await world.seed({}, { status: "MISSING" });
+    const env = { ...world.env, LOG_LEVEL: "silent" };
+    const holding = { ...env, WATCHDOG_GUARD_MIN: "0", WATCHDOG_GUARD_RATIO: "0" };
+    const broken = { ...env, AUTOMATION_SERVICE_KEY: "wrong", REDIS_URL: "redis://127.0.0.1:1" };
+    const away = { ...env, DATABASE_URL: "postgres://u:p@127.0.0.1:1/a-database-with-a-long-name" };
+    const unusable = { ...env, WATCHDOG_DEFER: "soon" };
+    for (const [vars, args] of [
+      [env, "status"],
+      [env, "history"],
+      [env, `explain ${id}`],
+      [env, `explain ${id.replace(/^./, "0")}`],
+      [holding, "once"],
+      [holding, "status"],
+      [holding, `explain ${id}`],
+      [env, `pause --for 2h --reason "${LONG}"`],
+      [env, "status"],
+      [env, "doctor"],
+      [env, "resume"],
+      [holding, `once --run ${id} --override-guard "${LONG}"`],
+      [env, "history"],
+      [env, `explain ${id}`],
+      [broken, "doctor"],
+      [unusable, "doctor"],
+      [unusable, "config"],
+      [away, "status"],
+      [away, "doctor"],
+      [env, "explain 17"],
+      [env, "once status"],
+    ] as const) {
+      const lines = stripVTControlCharacters(await onTerminal(vars, args)).split(/\r?\n/);
+      expect(lines.length, args).toBeGreaterThan(1);
+      expect(lines.filter((line) => line.length > 80)).toEqual([]);
+    }
+  });
+});
+
 describe("once in a pipe", () => {
   it("colours neither its report nor a readable log, also where a CI says that it shows colours", async () => {
     await using world = await worldWithOne();

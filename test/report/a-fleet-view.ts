@@ -5,6 +5,7 @@ import type { FleetView, ListedWorker } from "../../src/rules/status/fleet-statu
 export function fleetView(changes: Partial<FleetView> = {}): FleetView {
   return {
     readAt: "2026-01-01T00:00:00.000000+00:00",
+    clockSkewMs: 0,
     epoch: 42,
     leader: "host-1/4711/ab12",
     leaseKind: "redis",

@@ -60,6 +60,17 @@ describe("githubReport", () => {
     expect(lines.slice(6).join("\n")).toBe(humanReport(report));
   });
 
+  it("says beside the groups that they are of the first runs where some are left out", () => {
+    const runs = [anOutcome("run-1"), anOutcome("run-2")];
+    const counts = { ...NO_COUNTS, stale: 7, failed: 7 };
+    const lines = githubReport(aReport({ counts, runs, runsOmitted: 5 })).split("\n");
+    expect(lines.slice(1, 3)).toEqual([
+      "::notice title=run-watchdog::Reasons are those of the first 2 runs; --output json lists their ids.",
+      "::notice title=run-watchdog::2 runs set to FAILED: exit_code=1%0Arun-1, run-2",
+    ]);
+    expect(githubReport(aReport({ counts, runs }))).not.toContain("Reasons are");
+  });
+
   it("annotates what keeps waiting since earlier sweeps, and nothing of it twice", () => {
     const reason = "service_api mint_api_key: HTTP 401";
     const report = aReport({

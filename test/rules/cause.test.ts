@@ -15,8 +15,14 @@ const OWN: Failure = {
 
 describe("causeOf", () => {
   it.each([
-    ["HTTP 401", cannotTell(MINT, { kind: "status", status: 401, retryAfterMs: null })],
-    ["HTTP 503", cannotTell(MINT, { kind: "status", status: 503, retryAfterMs: 1000 })],
+    [
+      "HTTP 401",
+      cannotTell(MINT, { kind: "status", status: 401, retryAfterMs: null, dateMs: null }),
+    ],
+    [
+      "HTTP 503",
+      cannotTell(MINT, { kind: "status", status: 503, retryAfterMs: 1000, dateMs: null }),
+    ],
     ["timed out: no complete answer", timedOut(MINT, "complete answer", 30_000)],
     ["timed out: no connection", timedOut(MINT, "connection", 10_000)],
     ["transport error: ECONNREFUSED", transportFailed(MINT, "ECONNREFUSED")],

@@ -8,6 +8,8 @@ const VERIFY_TIMEOUT_MS = 30_000;
 /** 3 x verify timeout + 30 s. */
 const PATIENCE_MS = 120_000;
 
+const IN_STEP = { postgres: 0, redis: null, backend: null };
+
 /** A worker a minute after a sweep: nothing is wrong. */
 const WELL: HealthFacts = {
   nowMs: NOW_MS,
@@ -28,7 +30,8 @@ const WELL: HealthFacts = {
   apiRefusal: null,
   waiting: null,
   lastFailure: null,
-  clockSkewMs: 0,
+  clockSkewsMs: IN_STEP,
+  attemptFailure: null,
   endedElsewhere: 0,
 };
 
@@ -48,7 +51,7 @@ describe("liveness", () => {
   it("is dead when the next tick is more than one minute late", () => {
     expect(liveness(facts({ nextTickAtMs: NOW_MS - MINUTE_MS - 1 }))).toEqual({
       alive: false,
-      reasons: ["the scheduler did not fire when it was due"],
+      reasons: ["the scheduler did not fire when it was due: restart this worker"],
     });
   });
 
@@ -59,7 +62,7 @@ describe("liveness", () => {
   it("is dead when the running sweep has not moved for longer than that", () => {
     expect(liveness(facts({ progressAtMs: NOW_MS - PATIENCE_MS - 1 }))).toEqual({
       alive: false,
-      reasons: ["the running sweep has made no progress for 120 s"],
+      reasons: ["the running sweep has made no progress for 120 s: restart this worker"],
     });
   });
 
@@ -188,7 +191,7 @@ describe("health", () => {
     const waiting = { ...NOBODY_WAITS, unanswered: 25, causes };
     const reasons = [
       "20 x service_api mint_api_key: HTTP 401, check AUTOMATION_SERVICE_KEY",
-      "2 x not asked: service_api keeps refusing one owner",
+      "2 x not asked: service_api keeps refusing one owner, see why its calls failed before: it is asked again within a minute",
       "3 more without an answer",
     ];
     for (const lastSweep of ["ok", "partial", null]) {
@@ -196,13 +199,20 @@ describe("health", () => {
     }
   });
 
+  it("is degraded when the stores answer and the last attempt to sweep failed all the same", () => {
+    const attemptFailure = "acquiring the lease failed: read-only";
+    expect(health(facts({ attemptFailure }))).toEqual({
+      status: "degraded",
+      reasons: [`the last attempt to sweep failed: ${attemptFailure}`],
+    });
+    const lease = { problem: attemptFailure };
+    expect(health(facts({ attemptFailure, lease })).reasons).toEqual([`lease: ${attemptFailure}`]);
+  });
+
   it("is degraded while verdicts are held, also by a sweep of somebody else", () => {
     const waiting = { ...NOBODY_WAITS, held: 7 };
     const held = "7 held back by the guard, if they are dead run-watchdog once --override-guard";
-    expect(health(facts({ waiting }))).toEqual({
-      status: "degraded",
-      reasons: ["holding: the guard did not let verdicts through", held],
-    });
+    expect(health(facts({ waiting }))).toEqual({ status: "degraded", reasons: [held] });
     expect(health(facts({ waiting, heldFor: "no sign of life from any run" })).reasons).toEqual([
       "holding: no sign of life from any run",
       held,
@@ -230,7 +240,9 @@ describe("health", () => {
   ] as const) {
     it(`says ${reason === null ? "nothing" : "so"} when the clock of Postgres is off by ${skewMs} ms`, () => {
       const reasons = reason === null ? [] : [reason];
-      expect(health(facts({ clockSkewMs: skewMs })).reasons).toEqual(reasons);
+      expect(health(facts({ clockSkewsMs: { ...IN_STEP, postgres: skewMs } })).reasons).toEqual(
+        reasons,
+      );
     });
   }
 
@@ -250,7 +262,12 @@ describe("health", () => {
 });
 
 describe("nobody has swept", () => {
-  const FAILING = { status: "failing", reasons: ["nobody has swept for 3 scheduled ticks"] };
+  const FAILING = {
+    status: "failing",
+    reasons: [
+      "nobody has swept for 3 scheduled ticks: check that a worker runs, and what its log says",
+    ],
+  };
   const OK = { status: "ok", reasons: [] };
   const AGO_MS = 3 * MINUTE_MS;
 
@@ -316,7 +333,9 @@ describe("health in a pause and while observing", () => {
   it("is degraded to the last millisecond, with until when, by whom and why", () => {
     expect(paused(1)).toEqual({
       status: "degraded",
-      reasons: ["paused until 2026-01-01T02:00:00Z by ann@host: moving the API"],
+      reasons: [
+        "paused until 2026-01-01T02:00:00Z by ann@host: moving the API (run-watchdog resume ends it)",
+      ],
     });
     expect(paused(0)).toEqual({ status: "ok", reasons: [] });
   });

@@ -47,7 +47,7 @@ describe("remedyFor", () => {
     ],
     [
       "agent_server bash_events_search: was not sent: the address is not allowed",
-      "private addresses",
+      "on this host, its link or a metadata service",
     ],
     ["agent_server bash_events_search: HTTP 401", "AUTOMATION_AGENT_SERVER_API_KEY"],
     ["agent_server bash_events_search: HTTP 404", "AUTOMATION_AGENT_SERVER_URL"],
@@ -55,6 +55,10 @@ describe("remedyFor", () => {
       "agent_server bash_events_search: transport error: ECONNREFUSED",
       "AUTOMATION_AGENT_SERVER_URL",
     ],
+    ["not asked: sandbox_api asked for a pause", "WATCHDOG_API_CONCURRENCY"],
+    ["not asked: sandbox_api asked for a pause for one owner", "WATCHDOG_API_CONCURRENCY"],
+    ["not asked: sandbox_api keeps failing, its circuit breaker is open", "why its calls failed"],
+    ["not asked: service_api keeps refusing one owner", "why its calls failed"],
     ["verify_endpoint verify: HTTP 401", "check WATCHDOG_HTTP_TOKEN"],
     ["verify_endpoint verify: HTTP 404", "check WATCHDOG_HTTP_VERIFY_URL"],
     [

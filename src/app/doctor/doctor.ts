@@ -12,6 +12,7 @@ import { checkRedis, REDIS } from "../../rules/doctor/redis.ts";
 import { checkSettings, type SettingsFacts } from "../../rules/doctor/settings.ts";
 import type { Log } from "../../watchdog/ports.ts";
 import type { BackendSettings } from "../backend.ts";
+import { untilStopped } from "../until-stopped.ts";
 import { askAbout, neededIds, reachBackend } from "./backend.ts";
 import { type Diagnosed, diagnosePostgres, nowMs } from "./postgres.ts";
 
@@ -102,7 +103,6 @@ async function checkLease(
   if (part === null) return skipped("settings", REDIS);
   const { redis, lease } = part;
   if (redis === null) return [ok("lease", "is kept in Postgres, because REDIS_URL is not set")];
-  signal.throwIfAborted();
   const fleet = facts.kind === "known" ? facts.value.fleet : facts;
   const installation = (fleet.kind === "known" && fleet.value.state?.installation) || null;
   const options = () => ({
@@ -110,7 +110,8 @@ async function checkLease(
     commandTimeoutMs: COMMAND_WITHIN_MS,
     connectTimeoutMs: COMMAND_WITHIN_MS,
   });
-  return checkRedis(await diagnoseRedis(options, installation, nowMs), lease.renewMs);
+  const found = await untilStopped(diagnoseRedis(options, installation, nowMs), signal);
+  return checkRedis(found, lease.renewMs);
 }
 
 async function checkRemote(

@@ -11,8 +11,7 @@ import type { PostgresFacts } from "../../rules/doctor/database.ts";
 import type { RunSnapshot } from "../../rules/model.ts";
 import type { Log, RunIdName } from "../../watchdog/ports.ts";
 import { openDatabase } from "../postgres.ts";
-
-const CLOSE_WITHIN_MS = 1000;
+import { untilStopped } from "../until-stopped.ts";
 
 /** What depends on settings. */
 export interface Questions {
@@ -38,8 +37,9 @@ export async function diagnosePostgres(
 ): Promise<Diagnosed> {
   const database = openDatabase(config, 1, log, access);
   const ask = async <T>(question: () => Promise<T>): Promise<Fact<T>> => {
+    const fact = await factOf(() => untilStopped(question(), signal));
     signal.throwIfAborted();
-    return await factOf(question);
+    return fact;
   };
   try {
     const server = await ask(() => readServer(database, nowMs));
@@ -55,7 +55,7 @@ export async function diagnosePostgres(
     const value = { server: server.value, schema, plan, fleet, endedElsewhere };
     return { facts: { kind: "known", value }, sample };
   } finally {
-    await database.close(CLOSE_WITHIN_MS);
+    await database.close(0);
   }
 }
 

@@ -59,9 +59,9 @@ export const SETTINGS = {
 
   // The sweep
   /** How many runs are verified at once. */
-  WATCHDOG_CONCURRENCY: number("integer", 16, 1, 256),
+  WATCHDOG_CONCURRENCY: number("integer", 16, 1, 512),
   /** How many calls go at once to the API that all runs share: keys, look-ups, deletions. */
-  WATCHDOG_API_CONCURRENCY: number("integer", 8, 1, 256),
+  WATCHDOG_API_CONCURRENCY: number("integer", 8, 1, 512),
   /** How many run ids one read of the table returns. */
   WATCHDOG_PAGE_SIZE: number("integer", 500, 1, 10_000),
   /** How long the verification of one run may take, counted from the moment it has a slot. */

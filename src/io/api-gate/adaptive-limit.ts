@@ -5,7 +5,8 @@ export class AdaptiveLimit {
   readonly #configured: number;
   #limit: number;
   #inFlight = 0;
-  #ended = Promise.withResolvers<void>();
+  /** `null` while nobody waits. */
+  #ended: PromiseWithResolvers<void> | null = null;
   #successesInARow = 0;
 
   constructor(configured: number) {
@@ -24,20 +25,21 @@ export class AdaptiveLimit {
 
   /** Resolves when the next call has ended. Those who wait go on in the order they came. */
   get ended(): Promise<void> {
+    this.#ended ??= Promise.withResolvers();
     return this.#ended.promise;
   }
 
-  /** Only to be used while the limit is not reached. */
-  async run<T>(call: () => Promise<T>): Promise<T> {
+  /** Only to be used while the limit is not reached, and with a call that rejects instead of throwing. */
+  run<T>(call: () => Promise<T>): Promise<T> {
     this.#inFlight += 1;
-    try {
-      return await call();
-    } finally {
-      this.#inFlight -= 1;
-      this.#ended.resolve();
-      this.#ended = Promise.withResolvers();
-    }
+    return call().finally(this.#end);
   }
+
+  readonly #end = (): void => {
+    this.#inFlight -= 1;
+    this.#ended?.resolve();
+    this.#ended = null;
+  };
 
   learn(outcome: Outcome): void {
     if (outcome === "rate-limited") this.reduceTo(this.#limit / 2);

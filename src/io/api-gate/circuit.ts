@@ -43,11 +43,16 @@ export class Circuit {
   }
 
   get openMs(): number {
-    return Math.max(0, this.#openUntilMs - this.#clock.monotonicMs());
+    return this.#until(this.#openUntilMs);
   }
 
   get pausedMs(): number {
-    return Math.max(0, this.#pausedUntilMs - this.#clock.monotonicMs());
+    return this.#until(this.#pausedUntilMs);
+  }
+
+  /** Nearly all calls are made while nothing was ever open or paused. */
+  #until(ms: number): number {
+    return ms === 0 ? 0 : Math.max(0, ms - this.#clock.monotonicMs());
   }
 
   /** Makes no pause shorter. */

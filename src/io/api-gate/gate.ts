@@ -10,18 +10,19 @@
  * A call waits for its turn, for a pause that ends soon, and for a call that tries a half-open circuit. Waiting does not
  * count against its budget. A call that would have to wait longer is not sent.
  */
+import type { ClockReading } from "../../rules/clock-skew.ts";
 import type { ApiThrottle, Clock, SharedApi } from "../../watchdog/ports.ts";
 import { type Answer, cannotTell, type HttpAnswer, type NotAsked } from "../http/answer.ts";
 import type { CallBudget, CallName, HttpCall } from "../http/call.ts";
 import type { HttpClient } from "../http/client.ts";
 import { abortable } from "../http/deadline.ts";
-import { LONGEST_PAUSE_MS } from "../http/response.ts";
+import { DATE_PRECISION_MS, LONGEST_PAUSE_MS } from "../http/response.ts";
 import { AdaptiveLimit } from "./adaptive-limit.ts";
 import { Circuit, type Outcome, type Owner, ownerName } from "./circuit.ts";
 
 export interface ApiGateOptions {
   readonly http: Pick<HttpClient, "request">;
-  readonly clock: Pick<Clock, "monotonicMs" | "sleep">;
+  readonly clock: Pick<Clock, "now" | "monotonicMs" | "sleep">;
   /** Calls at once, while the API does not ask for fewer. */
   readonly concurrency: number;
   /** The call without which nothing can be learned about any run. */
@@ -34,6 +35,20 @@ export interface GatedCall extends HttpCall {
   readonly credential?: Circuit;
   /** By default JSON, or a status below 300. */
   readonly isUsable?: (answer: HttpAnswer) => boolean;
+  /**
+   * The call that it makes for several at once. It shares that one's circuit, but a status that tells of a failure does
+   * not count there: a single one of the several may be the cause.
+   */
+  readonly standsFor?: CallName;
+}
+
+/** What is known of a call before its turn has come. */
+export type Waiting = Pick<GatedCall, "source" | "operation" | "credential">;
+
+/** What is sent when its turn has come. */
+export interface Prepared {
+  readonly call: GatedCall;
+  readonly budget: CallBudget;
 }
 
 /** A pause that so many credentials in a row are asked for holds for all. */
@@ -46,6 +61,7 @@ export class ApiGate implements SharedApi {
   readonly #http: ApiGateOptions["http"];
   readonly #clock: ApiGateOptions["clock"];
   readonly #main: CallName;
+  readonly #mainCircuit: Circuit;
   readonly #limit: AdaptiveLimit;
   /** By operation. */
   readonly #circuits = new Map<string, Circuit>();
@@ -56,11 +72,13 @@ export class ApiGate implements SharedApi {
   #sent = 0;
   /** Answers come in bursts: those to calls sent before a rejection say nothing new. */
   #sentBeforeRejection = 0;
+  #clockReading: ClockReading | null = null;
 
   constructor(options: ApiGateOptions) {
     this.#http = options.http;
     this.#clock = options.clock;
     this.#main = options.main;
+    this.#mainCircuit = this.#circuitOf(options.main);
     this.#limit = new AdaptiveLimit(options.concurrency);
   }
 
@@ -76,25 +94,40 @@ export class ApiGate implements SharedApi {
   }
 
   get blockedReason(): string | null {
-    const { reason, retryAfterMs } = this.#obstacle(this.#main);
-    return retryAfterMs > WAITED_FOR_MS ? reason : null;
+    const obstacle = this.#obstacle(this.#main);
+    return obstacle !== null && obstacle.retryAfterMs > WAITED_FOR_MS ? obstacle.reason : null;
+  }
+
+  get clock(): ClockReading | null {
+    return this.#clockReading;
   }
 
   restore({ pausedForMs, concurrency }: ApiThrottle): void {
-    this.#circuitOf(this.#main).pause(Math.min(pausedForMs, LONGEST_PAUSE_MS));
+    this.#mainCircuit.pause(Math.min(pausedForMs, LONGEST_PAUSE_MS));
     if (concurrency !== null) this.#limit.reduceTo(concurrency);
   }
 
   /** Like the client's `request`, with the client's promises; or nothing was sent. */
-  async request(call: GatedCall, budget: CallBudget, signal: AbortSignal): Promise<Answer> {
+  request(call: GatedCall, budget: CallBudget, signal: AbortSignal): Promise<Answer> {
+    return this.requestWhenDue(call, () => ({ call, budget }), signal);
+  }
+
+  /**
+   * As `request`, but what is sent is put together only when its turn has come, so that what came to wait meanwhile can
+   * go along. It must have the same circuits.
+   */
+  async requestWhenDue(
+    call: Waiting,
+    prepare: () => Prepared,
+    signal: AbortSignal,
+  ): Promise<Answer> {
     while (true) {
       signal.throwIfAborted();
       const obstacle = this.#obstacle(call);
-      const { retryAfterMs } = obstacle;
-      if (retryAfterMs > WAITED_FOR_MS) return obstacle;
-      if (retryAfterMs > 0) await this.#clock.sleep(retryAfterMs, signal);
+      if (obstacle !== null && obstacle.retryAfterMs > WAITED_FOR_MS) return obstacle;
+      if (obstacle !== null) await this.#clock.sleep(obstacle.retryAfterMs, signal);
       else if (this.#hasToWait(call)) await abortable(this.#limit.ended, signal);
-      else return await this.#limit.run(() => this.#try(call, budget, signal));
+      else return await this.#limit.run(() => this.#send(prepare, signal));
     }
   }
 
@@ -104,54 +137,74 @@ export class ApiGate implements SharedApi {
   }
 
   get #pausedMs(): number {
-    return Math.max(this.#severalPausedMs, this.#circuitOf(this.#main).pausedMs);
+    return Math.max(this.#severalPausedMs, this.#mainCircuit.pausedMs);
   }
 
   get #severalPausedMs(): number {
     return this.#pausedInARow[SEVERAL - 1]?.pausedMs ?? 0;
   }
 
-  /** What the call has to wait for longest; 0 ms when it may go at once. */
-  #obstacle(call: CallName & Pick<GatedCall, "credential">): NotAsked {
-    const main = this.#main.source;
+  /** What the call has to wait for longest; `null` when it may go at once. */
+  #obstacle(call: Waiting): NotAsked | null {
+    const { source: main } = this.#main;
     const { source, credential: own } = call;
-    const obstacles = [
-      notAsked(`${main} asked for a pause`, this.#pausedMs, true),
-      notAsked(`${main} ${FAILING}`, this.#circuitOf(this.#main).openMs, true),
-      notAsked(`${source} ${FAILING}`, this.#circuitOf(call).openMs, true),
-      notAsked(`${source} asked for a pause for one owner`, own?.pausedMs ?? 0, false),
-      notAsked(`${source} keeps refusing one owner`, own?.openMs ?? 0, false),
+    const waitsMs = [
+      this.#pausedMs,
+      this.#mainCircuit.openMs,
+      this.#circuitOf(call).openMs,
+      own?.pausedMs ?? 0,
+      own?.openMs ?? 0,
     ];
-    return obstacles.reduce((a, b) => (b.retryAfterMs > a.retryAfterMs ? b : a));
+    const longestMs = Math.max(...waitsMs);
+    if (longestMs === 0) return null;
+    const retryAfterMs = Math.ceil(longestMs);
+    const obstacles = [
+      [`${main} asked for a pause`, true],
+      [`${main} ${FAILING}`, true],
+      [`${source} ${FAILING}`, true],
+      [`${source} asked for a pause for one owner`, false],
+      [`${source} keeps refusing one owner`, false],
+    ] as const;
+    const [reason, everybody] = obstacles[waitsMs.indexOf(longestMs)] ?? obstacles[0];
+    return { kind: "not-asked", reason, retryAfterMs, everybody };
   }
 
   /** Whether another call must end first: the limit is reached, or one is trying a half-open circuit. */
-  #hasToWait(call: GatedCall): boolean {
-    return this.#limit.isReached || this.#circuitsOf(call).some((each) => this.#tried.has(each));
+  #hasToWait(call: Waiting): boolean {
+    if (this.#limit.isReached) return true;
+    return this.#tried.size > 0 && this.#circuitsOf(call).some((each) => this.#tried.has(each));
   }
 
-  async #try(call: GatedCall, budget: CallBudget, signal: AbortSignal): Promise<HttpAnswer> {
-    const tries = this.#circuitsOf(call).filter(({ state }) => state === "half-open");
-    for (const circuit of tries) this.#tried.add(circuit);
-    try {
-      return await this.#send(call, budget, signal);
-    } finally {
-      for (const circuit of tries) this.#tried.delete(circuit);
-    }
-  }
-
-  async #send(call: GatedCall, budget: CallBudget, signal: AbortSignal): Promise<HttpAnswer> {
+  async #send(prepare: () => Prepared, signal: AbortSignal): Promise<HttpAnswer> {
+    const { call, budget } = prepare();
     this.#sent += 1;
     const number = this.#sent;
     // After a slow agent server little may be left of a verification's time, and running out of it proves nothing.
     const fair = budget.leftMs >= budget.totalMs / 2;
-    const answer = await this.#http.request(call, budget, signal);
+    const sentMs = this.#clock.now().getTime();
+    const tries = this.#circuitsOf(call).filter(({ state }) => state === "half-open");
+    for (const circuit of tries) this.#tried.add(circuit);
+    let answer: HttpAnswer;
+    try {
+      answer = await this.#http.request(call, budget, signal);
+    } finally {
+      for (const circuit of tries) this.#tried.delete(circuit);
+    }
+    this.#readClock(answer, sentMs);
     const outcome = outcomeOf(call, answer, fair);
     const pauseMs = answer.kind === "status" ? (answer.retryAfterMs ?? 0) : 0;
     if (number > this.#sentBeforeRejection) this.#learn(call, outcome, pauseMs);
-    if (outcome === "success" && call.operation === this.#main.operation) this.#pausedInARow = [];
+    const isMain = (call.standsFor ?? call).operation === this.#main.operation;
+    if (outcome === "success" && isMain) this.#pausedInARow = [];
     if (pauseMs > 0) this.#pause(call, pauseMs);
     return answer;
+  }
+
+  #readClock(answer: HttpAnswer, sentMs: number): void {
+    if (!("dateMs" in answer) || answer.dateMs === null) return;
+    const receivedMs = this.#clock.now().getTime();
+    const theirMs = answer.dateMs;
+    this.#clockReading = { theirMs, sentMs, receivedMs, precisionMs: DATE_PRECISION_MS };
   }
 
   #learn(call: GatedCall, outcome: Outcome, pauseMs: number): void {
@@ -166,7 +219,7 @@ export class ApiGate implements SharedApi {
   }
 
   #pause({ credential }: GatedCall, ms: number): void {
-    const paused = credential ?? this.#circuitOf(this.#main);
+    const paused = credential ?? this.#mainCircuit;
     paused.pause(ms);
     if (credential === undefined) return;
     const before = this.#severalPausedMs;
@@ -180,23 +233,22 @@ export class ApiGate implements SharedApi {
     if (this.#circuitOf(call).learn(outcome, whose)) this.#sentBeforeRejection = this.#sent;
   }
 
-  #circuitsOf(call: GatedCall): readonly Circuit[] {
+  #circuitsOf(call: Waiting): readonly Circuit[] {
     const { credential } = call;
     return credential === undefined ? [this.#circuitOf(call)] : [this.#circuitOf(call), credential];
   }
 
-  #circuitOf({ operation }: CallName): Circuit {
-    const circuit = this.#circuits.get(operation) ?? new Circuit(this.#clock);
+  #circuitOf(call: CallName & Pick<GatedCall, "standsFor">): Circuit {
+    const { operation } = call.standsFor ?? call;
+    const known = this.#circuits.get(operation);
+    if (known !== undefined) return known;
+    const circuit = new Circuit(this.#clock);
     this.#circuits.set(operation, circuit);
     return circuit;
   }
 }
 
 const FAILING = "keeps failing, its circuit breaker is open";
-
-function notAsked(reason: string, waitMs: number, everybody: boolean): NotAsked {
-  return { kind: "not-asked", reason, retryAfterMs: Math.ceil(waitMs), everybody };
-}
 
 /** @param fair whether the call had time enough for its timeout to count. */
 function outcomeOf(call: GatedCall, answer: HttpAnswer, fair: boolean): Outcome {
@@ -206,6 +258,7 @@ function outcomeOf(call: GatedCall, answer: HttpAnswer, fair: boolean): Outcome 
   const { kind } = cannotTell(call, answer).failure;
   if (kind === "unknown") return "none";
   if (kind === "rate_limited") return "rate-limited";
+  if (answer.kind === "status" && call.standsFor !== undefined) return "none";
   return answer.kind === "unreachable" && kind === "timeout" && !fair ? "none" : "failure";
 }
 

@@ -20,13 +20,16 @@ import type {
 import { cleanupFailed, malformed, timedOut } from "../http/answer.ts";
 import type { CallName } from "../http/call.ts";
 import { DeadlineError, withDeadline } from "../http/deadline.ts";
+import type { OnCall } from "../http/observed.ts";
 import { LONGEST_PAUSE_MS } from "../http/response.ts";
+import { counted, resultOfCleanup, resultOfEvidence } from "./counted.ts";
 
 export interface CustomBackendOptions {
   readonly log: Log;
-  readonly clock: Pick<Clock, "sleep">;
+  readonly clock: Pick<Clock, "sleep" | "monotonicMs">;
   /** From the moment a question is asked, with whatever it waits for inside. */
   readonly verifyTimeoutMs: number;
+  readonly onCall?: OnCall | undefined;
 }
 
 const VERIFY: CallName = { source: "backend", operation: "verify" };
@@ -42,19 +45,36 @@ export function customBackend(backend: Backend, options: CustomBackendOptions): 
     cleans,
     ...(needs ? { needs } : {}),
     ...(api ? { api: customApi(api, options.log) } : {}),
-    verify: (run, signal) => verify(backend, options, run, signal),
-    // The caller limits the time of a deletion or a pause.
-    async cleanup(target, signal) {
-      const result = cleanupShape.safeParse(await backend.cleanup(target, signal));
-      return result.success ? result.data : cleanupFailed(malformed(CLEANUP, SHAPE));
-    },
+    verify: (run, signal) =>
+      counted(VERIFY, options, signal, resultOfEvidence, () =>
+        verify(backend, options, run, signal),
+      ),
+    cleanup: (target, signal) =>
+      counted(CLEANUP, options, signal, resultOfCleanup, () => cleanup(backend, target, signal)),
     ...(backend.pause && {
-      async pause(target: CleanupTarget, signal: AbortSignal) {
-        const result = pauseShape.safeParse(await backend.pause?.(target, signal));
-        return result.success ? result.data : cleanupFailed(malformed(PAUSE, SHAPE));
-      },
+      pause: (target: CleanupTarget, signal: AbortSignal) =>
+        counted(PAUSE, options, signal, resultOfCleanup, () => pause(backend, target, signal)),
     }),
   };
+}
+
+// The caller limits the time of a deletion or a pause.
+async function cleanup(
+  backend: Backend,
+  target: CleanupTarget,
+  signal: AbortSignal,
+): Promise<CleanupResult> {
+  const result = cleanupShape.safeParse(await backend.cleanup(target, signal));
+  return result.success ? result.data : cleanupFailed(malformed(CLEANUP, SHAPE));
+}
+
+async function pause(
+  backend: Backend,
+  target: CleanupTarget,
+  signal: AbortSignal,
+): Promise<PauseResult> {
+  const result = pauseShape.safeParse(await backend.pause?.(target, signal));
+  return result.success ? result.data : cleanupFailed(malformed(PAUSE, SHAPE));
 }
 
 async function verify(
@@ -98,6 +118,9 @@ export function customApi(api: SharedApi, log: Log): SharedApi {
     get blockedReason() {
       return attempt(() => blockedReasonShape.parse(api.blockedReason), null);
     },
+    get clock() {
+      return attempt(() => clockShape.parse(api.clock ?? null), null);
+    },
     restore: (throttle) => attempt(() => api.restore(throttle), undefined),
   };
 }
@@ -112,6 +135,14 @@ const throttleShape = z.object({
   concurrency: z.int32().positive().nullable(),
 });
 const breakerShape = z.enum(["closed", "half-open", "open"]);
+const clockShape = z
+  .object({
+    theirMs: z.number(),
+    sentMs: z.number(),
+    receivedMs: z.number(),
+    precisionMs: z.number(),
+  })
+  .nullable();
 const blockedReasonShape = z.string().nullable();
 
 /** For journal, report and status_detail. */

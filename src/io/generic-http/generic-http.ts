@@ -83,9 +83,15 @@ export function genericHttpBackend(options: GenericHttpOptions): Backend {
       const { id: run_id, sandboxId: sandbox_id, bashCommandId: bash_command_id } = run;
       const url = verifyAt({ run_id, sandbox_id, bash_command_id });
       if (url === null) return malformed(VERIFY, UNUSABLE_ID);
-      const isUsable = (answer: HttpAnswer) => isCertain(read(answer));
+      // Read once, although the gate looks at it first.
+      let heard: { readonly answer: Answer; readonly evidence: Evidence } | null = null;
+      const hear = (answer: Answer) => {
+        if (heard?.answer !== answer) heard = { answer, evidence: read(answer) };
+        return heard.evidence;
+      };
+      const isUsable = (answer: HttpAnswer) => isCertain(hear(answer));
       const call = { ...VERIFY, method: "GET", url, expects: "json", isUsable } as const;
-      return read(await request(gate, call, run, signal));
+      return hear(await request(gate, call, run, signal));
     },
     async cleanup(target, signal) {
       signal.throwIfAborted();

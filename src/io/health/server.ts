@@ -11,6 +11,11 @@ export interface Answer {
   readonly body: object;
 }
 
+/** The body where there is no answer to give. */
+export interface ErrorDocument {
+  readonly error: string;
+}
+
 /** Text of another kind than JSON. */
 export interface TextAnswer {
   readonly status: number;
@@ -43,10 +48,10 @@ export async function openHealthServer(options: HealthServerOptions): Promise<He
     const route = Object.hasOwn(options.routes, path) ? options.routes[path] : undefined;
     if (route === undefined) {
       const routes = Object.keys(options.routes).join(", ");
-      send(response, { status: 404, body: { error: `try ${routes}` } });
+      send(response, refusal(404, `try ${routes}`));
     } else if (request.method !== "GET" && request.method !== "HEAD") {
       response.setHeader("allow", "GET, HEAD");
-      send(response, { status: 405, body: { error: "only GET" } });
+      send(response, refusal(405, "only GET"));
     } else {
       send(response, await answerOf(route));
     }
@@ -85,8 +90,13 @@ async function answerOf(route: Route): Promise<Answer | TextAnswer> {
   try {
     return await route();
   } catch {
-    return { status: 500, body: { error: "this answer could not be made" } };
+    return refusal(500, "this answer could not be made");
   }
+}
+
+function refusal(status: number, error: string): Answer {
+  const body: ErrorDocument = { error };
+  return { status, body };
 }
 
 function send(response: ServerResponse, answer: Answer | TextAnswer): void {

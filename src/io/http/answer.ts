@@ -7,17 +7,25 @@ import type { Evidence, Failure } from "../../rules/model.ts";
 import type { CleanupResult } from "../../watchdog/ports.ts";
 import type { CallName } from "./call.ts";
 
+/**
+ * `dateMs` is when the answer was made by the server's clock, Unix milliseconds in whole seconds; `null` where that is not
+ * known.
+ */
 export type HttpAnswer =
   /** A status below 300 with JSON, or an expected 404 with JSON. */
   | {
       readonly kind: "json";
       readonly status: number;
       readonly body: unknown;
-      /** The Date header, Unix milliseconds in whole seconds; `null` without a usable one. */
       readonly dateMs: number | null;
     }
   /** Any other status, or one below 300 when nothing was expected. */
-  | { readonly kind: "status"; readonly status: number; readonly retryAfterMs: number | null }
+  | {
+      readonly kind: "status";
+      readonly status: number;
+      readonly retryAfterMs: number | null;
+      readonly dateMs: number | null;
+    }
   | CannotTell;
 
 /** The two kinds of `Evidence` that decide nothing. */

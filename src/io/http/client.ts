@@ -23,9 +23,9 @@ import { DeadlineError, withDeadline } from "./deadline.ts";
 import { FloodError, limitInterimAnswers, Routes } from "./dispatcher.ts";
 import {
   type BodyLimits,
+  dateOf,
   discardBody,
   header,
-  parseHttpDate,
   parseRetryAfter,
   readJson,
 } from "./response.ts";
@@ -90,8 +90,8 @@ export class HttpClient {
   /** Takes no longer than what is left of the budget. Rejects with `signal.reason`, at once, and with nothing else. */
   request(call: HttpCall, budget: CallBudget, signal: AbortSignal): Promise<HttpAnswer> {
     const tracer = this.#tracing?.current;
-    const ask = () => this.#ask(call, budget, signal);
-    return tracer ? tracer.span(spanOf(call), ask, spanEndOf) : ask();
+    if (!tracer) return this.#ask(call, budget, signal);
+    return tracer.span(spanOf(call), () => this.#ask(call, budget, signal), spanEndOf);
   }
 
   /** Ends all calls in flight; later calls fail. */
@@ -141,16 +141,20 @@ export class HttpClient {
       signal,
       onInfo: limitInterimAnswers(),
     });
-    const date = header(headers, "date");
+    const dateMs = dateOf(headers);
     if (!hasAnswer(call, statusCode)) {
       await discardBody(body);
       const nowMs = this.#clock.now().getTime();
-      const retryAfterMs = parseRetryAfter(header(headers, "retry-after"), date, nowMs);
-      return { kind: "status", status: statusCode, retryAfterMs };
+      const retryAfterMs = parseRetryAfter(
+        header(headers, "retry-after"),
+        header(headers, "date"),
+        nowMs,
+      );
+      return { kind: "status", status: statusCode, retryAfterMs, dateMs };
     }
     const read = await readJson(headers, body, this.#limits);
     if (read.kind === "unusable") return malformed(call, read.what);
-    return { kind: "json", status: statusCode, body: read.value, dateMs: parseHttpDate(date) };
+    return { kind: "json", status: statusCode, body: read.value, dateMs };
   }
 
   /** A proxy connects to whatever the name resolves to, so that is checked first. */

@@ -19,19 +19,28 @@ export async function withDeadline<T>(
   signal.throwIfAborted();
   const own = new AbortController();
   const timer = new AbortController();
-  const onAbort = () => own.abort(signal.reason);
+  const { promise, resolve, reject } = Promise.withResolvers<T>();
+  const giveUp = (reason: unknown) => {
+    own.abort(reason);
+    reject(reason);
+  };
+  const onAbort = () => giveUp(signal.reason);
   signal.addEventListener("abort", onAbort, { once: true });
   clock.sleep(ms, timer.signal).then(
-    () => own.abort(new DeadlineError()),
+    () => giveUp(new DeadlineError()),
     () => {},
   );
   try {
-    return await abortable(work(own.signal), own.signal);
+    work(own.signal).then(resolve, reject);
+    return await promise;
   } finally {
     signal.removeEventListener("abort", onAbort);
-    timer.abort();
+    timer.abort(ENDED);
   }
 }
+
+/** Without a reason an error would be made, with its stack, for each call. */
+const ENDED = "ended";
 
 /**
  * Waits for `work`, but rejects with `signal.reason` as soon as the signal aborts. The work goes on by itself then:
@@ -42,7 +51,12 @@ export function abortable<T>(work: Promise<T>, signal: AbortSignal): Promise<T> 
     const onAbort = () => reject(signal.reason);
     if (signal.aborted) onAbort();
     signal.addEventListener("abort", onAbort, { once: true });
-    const done = () => signal.removeEventListener("abort", onAbort);
-    work.then(resolve, reject).finally(done);
+    const end = <V>(settle: (value: V) => void) => {
+      return (value: V) => {
+        signal.removeEventListener("abort", onAbort);
+        settle(value);
+      };
+    };
+    work.then(end(resolve), end(reject));
   });
 }

@@ -1,8 +1,7 @@
-import { clockSkewMs } from "../../rules/clock-skew.ts";
 import type { Failure } from "../../rules/model.ts";
 import type { Clock } from "../../watchdog/ports.ts";
 import type { HttpAnswer } from "./answer.ts";
-import type { HttpCall } from "./call.ts";
+import type { CallName } from "./call.ts";
 import type { HttpClient } from "./client.ts";
 
 export type CallResult =
@@ -11,14 +10,14 @@ export type CallResult =
   | "unauthorized"
   | "other_status"
   | "malformed"
+  /** A backend of somebody else's says no more of it. */
+  | "failed"
   | Exclude<Failure["kind"], "unknown">;
 
 /** One call that was answered, or failed. */
-export interface ObservedCall extends Pick<HttpCall, "source" | "operation"> {
+export interface ObservedCall extends CallName {
   readonly result: CallResult;
   readonly durationMs: number;
-  /** The other side's clock against ours, at least; `null` when it did not tell its time. */
-  readonly clockSkewMs: number | null;
 }
 
 /** Told of every call that came to an end by itself. Must not throw. */
@@ -27,12 +26,11 @@ export type OnCall = (call: ObservedCall) => void;
 /** A client whose calls are observed. */
 export function observed(
   http: Pick<HttpClient, "request">,
-  clock: Pick<Clock, "now" | "monotonicMs">,
+  clock: Pick<Clock, "monotonicMs">,
   onCall: OnCall,
 ): Pick<HttpClient, "request"> {
   return {
     async request(call, budget, signal) {
-      const askedAtMs = clock.now().getTime();
       const sentMs = clock.monotonicMs();
       const answer = await http.request(call, budget, signal);
       const { source, operation } = call;
@@ -41,7 +39,6 @@ export function observed(
         operation,
         result: resultOf(answer),
         durationMs: clock.monotonicMs() - sentMs,
-        clockSkewMs: skewOf(answer, askedAtMs, clock.now().getTime()),
       });
       return answer;
     },
@@ -54,11 +51,15 @@ function resultOf(answer: HttpAnswer): CallResult {
     case "status":
       return resultOfStatus(answer.status);
     case "unreachable":
-    case "malformed": {
-      const { kind } = answer.failure;
-      return kind === "unknown" ? "malformed" : kind;
-    }
+    case "malformed":
+      return resultOfFailure(answer.failure);
   }
+}
+
+/** Of one that was not sent as HTTP as well: what is known of it is in its kind, then in its status. */
+export function resultOfFailure({ kind, statusCode }: Failure): CallResult {
+  if (kind !== "unknown") return kind;
+  return statusCode === null || statusCode < 300 ? "malformed" : resultOfStatus(statusCode);
 }
 
 function resultOfStatus(status: number): CallResult {
@@ -68,12 +69,4 @@ function resultOfStatus(status: number): CallResult {
   if (status === 408) return "timeout";
   if (status === 429) return "rate_limited";
   return status >= 500 ? "server_error" : "other_status";
-}
-
-/** A Date header tells whole seconds. */
-const DATE_RESOLUTION_MS = 1000;
-
-function skewOf(answer: HttpAnswer, askedAtMs: number, answeredAtMs: number): number | null {
-  if (answer.kind !== "json" || answer.dateMs === null) return null;
-  return clockSkewMs(askedAtMs, answeredAtMs, answer.dateMs, DATE_RESOLUTION_MS);
 }

@@ -3,7 +3,6 @@
  * pieces are copied as they come, and little of them is kept. So no answer ever waits for another one.
  */
 import type { Readable } from "node:stream";
-import { finished } from "node:stream/promises";
 import type { Dispatcher } from "undici";
 import { JsonCollector } from "./json-collector.ts";
 
@@ -46,10 +45,6 @@ export async function readJson(
   if (Number(header(headers, "content-length") ?? 0) > limits.maxBytes) {
     return cutOff(body, tooLarge(limits.maxBytes));
   }
-  return await readText(body, limits);
-}
-
-async function readText(body: Readable, limits: BodyLimits): Promise<JsonBody> {
   const { maxBytes, maxKeptBytes, maxPieces } = limits;
   const collector = new JsonCollector(maxKeptBytes);
   let size = 0;
@@ -65,16 +60,26 @@ async function readText(body: Readable, limits: BodyLimits): Promise<JsonBody> {
     if (what !== null) body.destroy();
   });
   try {
-    await finished(body);
+    await ended(body);
   } catch (error) {
     if (what === null) throw error;
     return { kind: "unusable", what };
   }
   try {
-    return { kind: "json", value: JSON.parse(new TextDecoder().decode(collector.bytes)) };
+    return { kind: "json", value: JSON.parse(UTF8.decode(collector.bytes)) };
   } catch {
     return { kind: "unusable", what: "answered with something that is not JSON" };
   }
+}
+
+const UTF8 = new TextDecoder();
+
+/** Node's `finished` does the same for streams of every kind, and costs as much as all the rest of a small answer. */
+function ended(body: Readable): Promise<void> {
+  const { promise, resolve, reject } = Promise.withResolvers<void>();
+  body.once("end", resolve).on("error", reject);
+  body.once("close", () => reject(new Error("the answer broke off")));
+  return promise;
 }
 
 function tooLarge(maxBytes: number): string {
@@ -123,6 +128,15 @@ export function parseRetryAfter(
     ? Number(retryAfter) * 1000
     : (parseHttpDate(retryAfter) ?? Number.NaN) - (parseHttpDate(date) ?? nowMs);
   return waitMs >= 0 ? Math.min(waitMs, LONGEST_PAUSE_MS) : null;
+}
+
+/** A Date header tells whole seconds. */
+export const DATE_PRECISION_MS = 1000;
+
+/** The server's time when it made the answer, as `parseHttpDate`; a cache's answer was made some time ago. */
+export function dateOf(headers: Headers): number | null {
+  const isFresh = /^\s*0*\s*$/.test(header(headers, "age") ?? "");
+  return isFresh ? parseHttpDate(header(headers, "date")) : null;
 }
 
 /** Unix milliseconds, in whole seconds; `null` for what is not a date. */

@@ -6,7 +6,7 @@ import { errorCode, timedOut, transportFailed } from "./answer.ts";
 import type { CallName } from "./call.ts";
 import { DeadlineError, withDeadline } from "./deadline.ts";
 import { Routes } from "./dispatcher.ts";
-import { discardBody, header, parseHttpDate } from "./response.ts";
+import { DATE_PRECISION_MS, dateOf, discardBody, header } from "./response.ts";
 
 export interface ProbeOptions {
   readonly proxy: ProxySettings | null;
@@ -14,8 +14,6 @@ export interface ProbeOptions {
   readonly withinMs: number;
 }
 
-/** A Date header has whole seconds. */
-const DATE_PRECISION_MS = 1000;
 const MOST_BYTES = 1024 * 1024;
 
 /**
@@ -60,7 +58,7 @@ async function exchange(
   });
   const receivedMs = clock.now().getTime();
   await discardBody(body);
-  const theirMs = parseHttpDate(header(headers, "date"));
+  const theirMs = dateOf(headers);
   const type = header(headers, "content-type") ?? "";
   return {
     kind: "answered",

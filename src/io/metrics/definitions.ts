@@ -84,6 +84,12 @@ export const GAUGES = {
   watchdog_nobody_sweeps: {
     help: "1 when nobody in the fleet has swept for three ticks of the schedule",
   },
+  watchdog_paused: {
+    help: "1 while a person keeps all workers from sweeping",
+  },
+  watchdog_pause_until_timestamp_seconds: {
+    help: "Until when, as Unix time by the database's clock; 0 when nobody does",
+  },
   watchdog_last_sweep_age_seconds: {
     help: "Since somebody in the fleet last finished a sweep or moved on in one",
   },

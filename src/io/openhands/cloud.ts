@@ -14,7 +14,8 @@ import { malformed } from "../http/answer.ts";
 import { CallBudget, type HttpCall, isHeaderToken } from "../http/call.ts";
 import { BASH_SEARCH, type BashSearch } from "./bash-events.ts";
 import { askForCommandStatus } from "./command-status.ts";
-import { type SandboxAnswer, SandboxApi, type SandboxApiOptions } from "./sandbox-api.ts";
+import { SandboxApi, type SandboxApiOptions } from "./sandbox-api.ts";
+import type { SandboxAnswer } from "./sandbox-record.ts";
 
 export interface OpenHandsCloudOptions extends SandboxApiOptions {
   /** Host suffixes that agent servers may have; empty for any. */

@@ -171,8 +171,12 @@ function keyIn(answer: Answer): string | null {
 }
 
 const KEPT_FOR_MS = 3_600_000;
+const MOST_KEPT = 10_000;
 
-/** A map that forgets what was not used for an hour: a worker meets many more owners in its life than at any one time. */
+/**
+ * A map that forgets what was not used for an hour, or least recently of more than 10,000: a worker meets many more owners
+ * in its life, and in a large sweep, than at any one time.
+ */
 export class RecentMap<V> {
   readonly #clock: Pick<Clock, "monotonicMs">;
   /** What was used last comes last. */
@@ -197,6 +201,9 @@ export class RecentMap<V> {
     this.#forget();
     this.#entries.delete(key);
     this.#entries.set(key, { value, usedAtMs: this.#clock.monotonicMs() });
+    if (this.#entries.size <= MOST_KEPT) return;
+    const [oldest] = this.#entries.keys();
+    if (oldest !== undefined) this.#entries.delete(oldest);
   }
 
   #forget(): void {

@@ -23,18 +23,18 @@ export class Database {
   }
 
   /** Runs one statement; see Pool.run for what is thrown. */
-  async run<T>(
+  run<T>(
     operation: string,
     work: (connection: Connection) => Promise<T>,
     check?: () => void,
   ): Promise<T> {
-    try {
-      return await this.#pool.run(operation, work, check);
-    } catch (error) {
-      if (error instanceof StoreSchemaError) this.#columns = null;
-      throw error;
-    }
+    return this.#pool.run(operation, work, check).catch(this.#failed);
   }
+
+  readonly #failed = (error: unknown): never => {
+    if (error instanceof StoreSchemaError) this.#columns = null;
+    throw error;
+  };
 
   /** As `run`, for nothing but a statement. */
   query<Params extends Values<Params>, Row extends object>(

@@ -62,7 +62,12 @@ export async function surveySchema(
   if (row === undefined) throw new StoreSchemaError("reading the schema returned nothing");
   const writes = access === "write";
   const remembers = writes || row.own_readable;
-  return { problems: findProblems(row, writes, remembers), found: foundIn(row, writes, remembers) };
+  const problems = findProblems(row, writes, remembers);
+  const found = foundIn(row, writes, remembers);
+  // Nobody can be granted anything on a table that is missing.
+  const isMissing = problems.some(({ about }) => about === "own tables");
+  const warnings = found.warnings.filter((text) => !isMissing || text !== NOT_LISTED);
+  return { problems, found: { ...found, warnings } };
 }
 
 function inWords({ found, remedy }: SchemaProblem): string {

@@ -1,8 +1,8 @@
 import type { Fact } from "../../rules/doctor/check.ts";
-import type { ClockReading } from "../../rules/doctor/clock.ts";
 import type { RedisFacts, RedisKey, RedisServerFacts } from "../../rules/doctor/redis.ts";
 import { leaseKeyOf } from "../../rules/lease-key.ts";
 import { LeaseUnavailableError } from "../../watchdog/errors.ts";
+import { readTime } from "./clock.ts";
 import { RedisConnection, type RedisConnectionOptions } from "./connection.ts";
 import { RedisLease } from "./lease.ts";
 
@@ -26,7 +26,7 @@ export async function diagnoseRedis(
     return {
       kind: "usable",
       key: installation === null ? null : await factOf(readKey(connection, installation)),
-      clock: await factOf(readClock(connection, nowMs)),
+      clock: await factOf(connection.run("reading the clock", (redis) => readTime(redis, nowMs))),
       server: await factOf(readServer(connection)),
     };
   } finally {
@@ -46,14 +46,6 @@ async function readKey(connection: RedisConnection, installation: string): Promi
 }
 
 const NO_EXPIRY = -1;
-
-async function readClock(connection: RedisConnection, nowMs: () => number): Promise<ClockReading> {
-  const sentMs = nowMs();
-  const answer = await connection.run("reading the clock", (redis) => redis.time());
-  const [seconds, microseconds] = answer.map(Number);
-  const theirMs = (seconds ?? 0) * 1000 + (microseconds ?? 0) / 1000;
-  return { theirMs, sentMs, receivedMs: nowMs(), precisionMs: 1 };
-}
 
 async function readServer(connection: RedisConnection): Promise<RedisServerFacts> {
   const info = await connection.run("reading INFO", (redis) => redis.info());

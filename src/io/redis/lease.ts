@@ -3,11 +3,15 @@
  *
  * A user for the lease alone needs the keys `watchdog:*` and the commands SET, GET, PTTL, PEXPIRE and EVAL, besides
  * SELECT for a database other than 0: `ACL SETUSER watchdog on >secret ~watchdog:* +set +get +pttl +pexpire +eval`.
+ * With TIME besides, differences of the clocks are shown.
  */
 import { randomUUID } from "node:crypto";
+import { type Redis, ReplyError } from "ioredis";
+import type { ClockReading } from "../../rules/clock-skew.ts";
 import { leaseKeyOf } from "../../rules/lease-key.ts";
 import { LeaseUnavailableError } from "../../watchdog/errors.ts";
 import type { AcquireAnswer, Lease } from "../../watchdog/ports.ts";
+import { readTime } from "./clock.ts";
 import { RedisConnection, type RedisConnectionOptions } from "./connection.ts";
 import { FORGOTTEN } from "./remedy.ts";
 
@@ -28,6 +32,9 @@ const NO_EXPIRY = -1;
 
 const PING_TTL_MS = 1000;
 
+/** Some proxies close the connection on TIME, which costs the next call a new one. */
+const CLOCK_AGAIN_AFTER_MS = 3_600_000;
+
 /**
  * A connection of its own, opened by the first call and again after every failure. Every call settles within the
  * connect timeout and two command timeouts, a ping within five.
@@ -38,6 +45,7 @@ const PING_TTL_MS = 1000;
 export class RedisLease implements Lease, AsyncDisposable {
   readonly kind = "redis";
   readonly #connection: RedisConnection;
+  #clockAgainAtMs = 0;
 
   /** Does not connect. `options` is asked before every connection. */
   constructor(options: () => RedisConnectionOptions) {
@@ -102,9 +110,26 @@ export class RedisLease implements Lease, AsyncDisposable {
     return reply === 1;
   }
 
+  async clock(): Promise<ClockReading | null> {
+    if (performance.now() < this.#clockAgainAtMs) return null;
+    const reading = await this.#connection.run("reading the clock", timeOrNull).catch(() => null);
+    if (reading === null) this.#clockAgainAtMs = performance.now() + CLOCK_AGAIN_AFTER_MS;
+    return reading;
+  }
+
   /** Never rejects and never hangs. Calls after it reject. */
   [Symbol.asyncDispose](): Promise<void> {
     return this.#connection.close();
+  }
+}
+
+/** A refusal is an answer: the connection stays. */
+async function timeOrNull(redis: Redis): Promise<ClockReading | null> {
+  try {
+    return await readTime(redis, Date.now);
+  } catch (error) {
+    if (error instanceof ReplyError) return null;
+    throw error;
   }
 }
 

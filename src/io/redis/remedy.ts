@@ -73,7 +73,9 @@ const CODES: readonly (readonly [is: RegExp, remedy: string])[] = [
     "a server that asks its clients for certificates is not supported",
   ],
   [/^ERR_SSL_(WRONG_VERSION_NUMBER|PACKET_LENGTH_TOO_LONG)$/, SPEAKS_NO_TLS],
-  [/^ENOTFOUND$/, "check the host in REDIS_URL"],
+  [/^ECONNREFUSED$/, "check that Redis runs there, and host and port in REDIS_URL"],
+  [/^(ENOTFOUND|EAI_AGAIN)$/, "check the host in REDIS_URL"],
+  [/^(EHOSTUNREACH|ENETUNREACH)$/, "check the network, and host and port in REDIS_URL"],
 ];
 
 /** With TLS on one side only, either both sides wait for the other one, or the server hangs up. */

@@ -80,7 +80,7 @@ function rememberedLines(remembered: Remembered | null, readAt: string): readonl
   const lines = [...suspectedLines(remembered, readAt)];
   if (heldSince !== null) lines.push(...field("held", `since ${moment(heldSince, readAt)}`));
   lines.push(...unansweredLines(remembered, readAt), ...failingLines(remembered, readAt));
-  if (lines.length === 0) lines.push(...field("alive", "or not asked yet, when last looked at"));
+  if (lines.length === 0) lines.push(...field("state", "alive, or not asked about"));
   return ["remembered", ...lines, ...field("noted", moment(notedAt, readAt))];
 }
 

@@ -85,7 +85,8 @@ function unverifiableWords(
   readAt: string,
 ): string {
   if (reached) return "there was no usable answer for so long that it is given up";
-  const so = since === null ? "this is the first time" : `so it is since ${moment(since, readAt)}`;
+  const so =
+    since === null ? "this is the first time" : `there was none since ${moment(since, readAt)}`;
   const until = presumedAt === null ? "" : `; given up at ${moment(presumedAt, readAt)}`;
   return `no usable answer is no verdict, ${so}${until}`;
 }

@@ -8,9 +8,14 @@ export interface History {
   readonly more: boolean;
 }
 
+export interface HistoryDocument extends History {
+  readonly version: 1;
+}
+
 /** Exactly one document and a newline. */
 export function jsonHistory(history: History): string {
-  return `${JSON.stringify({ version: 1, ...history })}\n`;
+  const document: HistoryDocument = { version: 1, ...history };
+  return `${JSON.stringify(document)}\n`;
 }
 
 /** One line per verdict, by days, and one more where a person had a part in it. */

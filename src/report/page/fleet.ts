@@ -5,11 +5,12 @@ import type { PageBuild, PageFacts } from "./model.ts";
 import { duration, relative } from "./times.ts";
 
 export function leaderSection({ at, ...facts }: PageFacts): Html {
-  const { leaseHolder, leaseExpiresAt, leaseKind } = facts;
+  const { leaseHolder, leaseExpiresAt, leaseHeldForMs, leaseKind } = facts;
+  const held = leaseHeldForMs === null ? "" : `, for ${duration(leaseHeldForMs)} by now`;
   const lease =
     leaseHolder === null
       ? html`nobody holds it, as far as this process knows`
-      : html`${leaseHolder}${leaseExpiresAt === null ? ", without an end" : html`, ends ${relative(leaseExpiresAt, at)} unless renewed`}`;
+      : html`${leaseHolder}${held}${leaseExpiresAt === null ? ", without an end" : html`, ends ${relative(leaseExpiresAt, at)} unless renewed`}`;
   const last = lastSweep(facts);
   return html`<section class="half" aria-labelledby="leader"><h2 id="leader">Leader</h2><dl><dt>Lease (${leaseKind})</dt><dd>${lease}</dd>${
     last === null

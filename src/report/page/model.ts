@@ -12,6 +12,8 @@ export interface PageFacts extends HealthFacts {
   /** `null` when nobody holds it, as far as this process knows. */
   readonly leaseHolder: string | null;
   readonly leaseExpiresAt: Date | null;
+  /** For how long its holder has been sweeping under it; `null` where that is not known. */
+  readonly leaseHeldForMs: number | null;
   readonly nextSweepAt: Date;
   /** The workers of the installation, seen last first; `null` when they are not known. */
   readonly replicas: readonly Replica[] | null;

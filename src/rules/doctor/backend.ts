@@ -1,8 +1,9 @@
 import { causeOf } from "../cause.ts";
+import type { ClockReading } from "../clock-skew.ts";
 import type { Evidence, Failure } from "../model.ts";
 import { remedyFor } from "../remedy.ts";
 import { type Check, failure, ok, skipped, warning } from "./check.ts";
-import { type ClockReading, checkClock } from "./clock.ts";
+import { checkClock } from "./clock.ts";
 
 /** What a GET without any credential got. */
 export type ServerAnswer =

@@ -1,3 +1,4 @@
+import { LET_IT_LOOK_SELDOM } from "../remedy.ts";
 import { type Check, ok, span, warning } from "./check.ts";
 
 export interface FleetFacts {
@@ -89,11 +90,14 @@ function checkWorkers(workers: readonly SeenWorker[], own: OwnWorker): Check {
   const others = workers.filter(({ fingerprint }) => fingerprint !== own.fingerprint);
   const versions = workers.filter(({ version }) => version !== own.version);
   const count = `${workers.length} seen lately`;
-  if (others.length === 0 && versions.length === 0)
-    return ok(link, `${count}, configured like this`);
+  const differ = [
+    ...(others.length === 0 ? [] : [`${others.length} with other settings`]),
+    ...(versions.length === 0 ? [] : [`${versions.length} of another version`]),
+  ];
+  if (differ.length === 0) return ok(link, `${count}, configured like this`);
   return warning(
     link,
-    `${count}; configured unlike this: ${others.length}, of another version: ${versions.length}`,
+    `${count}, ${differ.join(", ")}`,
     ...[...new Set([...others, ...versions])].map(
       ({ holder, version, fingerprint }) =>
         `${holder}: version ${version}, fingerprint ${fingerprint}`,
@@ -128,7 +132,7 @@ export function checkHostWatchdog(
   return warning(
     link,
     `others ended ${count} runs of the last day as timed out, the last ${span(sinceLastMs ?? 0)} ago${known}`,
-    `let it look seldom: AUTOMATION_WATCHDOG_INTERVAL_SECONDS=3600 for the host (${SEEN_BY})`,
+    `${LET_IT_LOOK_SELDOM} (${SEEN_BY})`,
   );
 }
 

@@ -1,5 +1,6 @@
+import type { ClockReading } from "../clock-skew.ts";
 import { type Check, failure, ok, warning } from "./check.ts";
-import { type ClockReading, checkClock } from "./clock.ts";
+import { checkClock } from "./clock.ts";
 
 export interface ServerFacts {
   /** `18.4` */

@@ -1,5 +1,6 @@
+import type { ClockReading } from "../clock-skew.ts";
 import { type Check, type Fact, failure, ok, skipped, span, warning } from "./check.ts";
-import { type ClockReading, checkClock } from "./clock.ts";
+import { checkClock } from "./clock.ts";
 
 export type RedisFacts =
   /** The lease could not be taken and given back; `why` ends with what to do, where that is known. */

@@ -78,6 +78,6 @@ function checkGuard({
       `set WATCHDOG_UNVERIFIABLE_AFTER to hours: an outage of ${span(unverifiableAfterMs)} ends runs now`,
     );
   }
-  const found = `a presumption must be seen ${confirmations} times; more than ${min} and ${Math.round(ratio * 100)} % are held; ${perHour} an hour pass; without an answer a run ends after ${span(unverifiableAfterMs)}`;
+  const found = `a presumption must be seen ${confirmations} ${confirmations === 1 ? "time" : "times"}; more than ${min} and ${Math.round(ratio * 100)} % are held; ${perHour} an hour pass; without an answer a run ends after ${span(unverifiableAfterMs)}`;
   return remedies.length === 0 ? ok("guard", found) : warning("guard", found, ...remedies);
 }

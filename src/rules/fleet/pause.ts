@@ -14,7 +14,13 @@ export function isInForce(pause: Pause | null): pause is Pause {
   return pause !== null && pause.leftMs > 0;
 }
 
-/** The same words everywhere: health, log, report, status. */
+export const END_PAUSE = "run-watchdog resume ends it";
+
+/** Why nothing is swept, in the same words everywhere: health, report, status. */
+export function pauseReason(pause: Pause): string {
+  return `${pauseText(pause)} (${END_PAUSE})`;
+}
+
 export function pauseText({ until, reason, by }: Pause): string {
   return `paused until ${until} by ${by}: ${reason}`;
 }

@@ -1,14 +1,16 @@
 /** What the database alone tells about all workers, and whether somebody has to act. Pure. */
 import { whatIsWrong } from "../cause.ts";
-
-import { isInForce, type Pause, pauseText } from "../fleet/pause.ts";
-import { MISSED_TICKS } from "../health.ts";
+import { clockProblem } from "../clock-skew.ts";
+import { isInForce, type Pause, pauseReason } from "../fleet/pause.ts";
+import { NOBODY_SWEEPS, ONE_LEASE_KIND } from "../health.ts";
 import type { Waiting } from "../report.ts";
 
 /** Times are milliseconds by the database's clock; `null` for never. */
 export interface FleetView {
   /** ISO 8601. */
   readonly readAt: string;
+  /** How far the clock of Postgres is ahead of this machine's for sure. */
+  readonly clockSkewMs: number;
   readonly epoch: number;
   /** Who began the newest sweep. */
   readonly leader: string | null;
@@ -64,15 +66,14 @@ export interface FleetStatus {
 
 /** @param patienceMs how long ago the tick was after which somebody has to look. */
 export function fleetStatus(view: FleetView, patienceMs: number): FleetStatus {
-  const failing = nobodyHasSwept(view, patienceMs)
-    ? [`nobody has swept for ${MISSED_TICKS} scheduled ticks`]
-    : [];
+  const failing = nobodyHasSwept(view, patienceMs) ? [NOBODY_SWEEPS] : [];
   const { held } = view.waiting;
   const wanting = [
-    ...(isInForce(view.lastPause) ? [pauseText(view.lastPause)] : []),
+    ...(isInForce(view.lastPause) ? [pauseReason(view.lastPause)] : []),
     ...whatIsWrong(view.waiting),
   ];
-  const warnings = differences(view.workers);
+  const clock = clockProblem("Postgres", view.clockSkewMs, "this machine's");
+  const warnings = [...differences(view), ...(clock === null ? [] : [clock])];
   const reasons = [...failing, ...wanting, ...warnings];
   const status = failing.length > 0 ? "failing" : reasons.length > 0 ? "degraded" : "ok";
   const exitCode = held > 0 ? 4 : failing.length + wanting.length > 0 ? 3 : 0;
@@ -98,7 +99,7 @@ function nobodyHasSwept(
 }
 
 /** One fleet has one configuration; during a rolling change it has two for a while. */
-function differences(workers: readonly ListedWorker[]): readonly string[] {
+function differences({ workers, leaseKind }: FleetView): readonly string[] {
   const current = workers.filter((worker) => isCurrent(worker, workers));
   const named = (key: "fingerprint" | "version" | "leaseKind") =>
     [...new Set(current.map((worker) => worker[key]))].toSorted();
@@ -109,8 +110,10 @@ function differences(workers: readonly ListedWorker[]): readonly string[] {
   if (named("version").length > 1) {
     said.push(`workers have different versions: ${named("version").join(", ")}`);
   }
-  if (named("leaseKind").length > 1) {
-    said.push("workers use different leases: give all of them the same REDIS_URL, or none");
+  // Whoever swept last may not be listed.
+  const kinds = new Set([...named("leaseKind"), ...(leaseKind === null ? [] : [leaseKind])]);
+  if (current.length > 0 && kinds.size > 1) {
+    said.push(`workers use different leases: ${ONE_LEASE_KIND}`);
   }
   return said;
 }

@@ -1,7 +1,8 @@
 import { type CleanupDelays, planCleanup } from "../../rules/cleanup/cleanup-plan.ts";
+import { LET_IT_LOOK_SELDOM } from "../../rules/remedy.ts";
 import { isolated } from "../errors.ts";
 import type { Fleet } from "../fleet-ports.ts";
-import type { Journal } from "../journal-ports.ts";
+import type { Journal, OverturnedVerdict } from "../journal-ports.ts";
 import type { Backend, Fence, Log } from "../ports.ts";
 import type { RunStore } from "../store-ports.ts";
 
@@ -83,19 +84,32 @@ async function adoptStamps(deps: MaintenanceDeps, fence: Fence): Promise<void> {
 /** A callback later than that is none any more. */
 const OVERTURNED_WITHIN_MS = 7 * 24 * 60 * 60_000;
 const OVERTURNED_AT_ONCE = 1000;
+/** The journal names them all. */
+const OVERTURNED_NAMED = 100;
 
 async function markOverturned(deps: MaintenanceDeps, fence: Fence): Promise<void> {
   const { journal, log, onOverturned } = deps;
-  const count = await journal.markOverturned(OVERTURNED_WITHIN_MS, OVERTURNED_AT_ONCE, fence);
+  const found = await journal.markOverturned(OVERTURNED_WITHIN_MS, OVERTURNED_AT_ONCE, fence);
+  const count = found.length;
   if (count === 0) return;
-  log.info({ count }, "runs that were presumed dead have another end by now");
+  for (const verdict of found.slice(0, OVERTURNED_NAMED)) logOverturned(log, verdict);
+  const unnamed = Math.max(0, count - OVERTURNED_NAMED);
+  const fields = { count, ...(unnamed > 0 ? { unnamed } : {}) };
+  log.info(fields, "runs that were presumed dead have another end by now");
   onOverturned(count);
+}
+
+/** In the words of the line that told of the verdict. */
+function logOverturned(log: Log, { laterMs, sandboxDeleted, ...verdict }: OverturnedVerdict): void {
+  const sandbox = sandboxDeleted === null ? "none" : sandboxDeleted ? "deleted" : "left alone";
+  const laterSeconds = laterMs === null ? null : Math.round(laterMs / 1000);
+  log.info({ ...verdict, basis: "presumption", laterSeconds, sandbox }, "run overturned");
 }
 
 async function forget(deps: MaintenanceDeps, fence: Fence): Promise<void> {
   const count = await deps.store.dropSuspicions(fence);
   if (count === 0) return;
-  deps.log.warn({ count }, "another watchdog ends runs");
+  deps.log.warn({ count, remedy: LET_IT_LOOK_SELDOM }, "another watchdog ends runs");
   deps.onEndedElsewhere(count);
 }
 

@@ -137,11 +137,12 @@ export class Cleanups {
     const leftMs = untilMs - clock.monotonicMs();
     if (leftMs <= 0) return failed(TOO_LATE);
     const name = task.pauseWithinMs === null ? "delete" : "pause";
+    const ask = async () => {
+      const answer = await withDeadline(clock, leftMs, send, signal);
+      return answer.kind === "done" ? answer.value : failed(TOO_LATE);
+    };
     try {
-      return await inCleanupSpan(tracer, name, task.runId, async () => {
-        const answer = await withDeadline(clock, leftMs, send, signal);
-        return answer.kind === "done" ? answer.value : failed(TOO_LATE);
-      });
+      return await (tracer ? inCleanupSpan(tracer, name, task.runId, ask) : ask());
     } catch (error) {
       signal.throwIfAborted();
       log.error({ err: error, sandboxId: task.sandboxId }, "the backend rejected");

@@ -8,6 +8,7 @@ import type { SweepRequest } from "../sweep/model.ts";
 import { makeReport, OutcomeCounter, together } from "../sweep/report.ts";
 import { queryOf, sweep } from "../sweep/sweep.ts";
 import { inSweepSpan, traced } from "../tracing.ts";
+import { showBackendClock } from "./clocks.ts";
 import type { LeadDeps, LeadOptions } from "./model.ts";
 
 /**
@@ -45,7 +46,10 @@ async function judgeAll(
 ): Promise<Judged> {
   const { clock, log, watch } = deps;
   const { holder } = options;
+  const sentMs = clock.now().getTime();
   const horizon = await deps.leadership.horizon();
+  const receivedMs = clock.now().getTime();
+  watch.onClock?.("postgres", { theirMs: horizon.ms, sentMs, receivedMs, precisionMs: 1 });
   const begunAtMs = clock.monotonicMs();
   const { store, backend } = withProgress(deps, () => watch.onProgress?.());
   const outcomes = new OutcomeCounter((outcome) => watch.onOutcome?.(outcome));
@@ -94,6 +98,7 @@ async function judgeAll(
     named: request.runIds !== null,
     ...(end.kind === "failed" ? { failure: saidBy(error) } : {}),
   });
+  showBackendClock(deps);
   watch.onSweep?.(report);
   return { report, error };
 }

@@ -181,7 +181,7 @@ function notes(dry: RunStore) {
 }
 
 const NO_FACTS: GuardFacts = {
-  confirmable: [],
+  confirmable: 0,
   presumedLastHour: 0,
   provenLastHour: 0,
   lastAnswered: 0,
@@ -197,7 +197,7 @@ function sceneNotAsked(facts: GuardFacts): Case["scene"] {
   return {
     life: null,
     answered: lastAnswered,
-    presumed: confirmable.length + presumedLastHour,
+    presumed: confirmable + presumedLastHour,
     appliedLastHour: presumedLastHour,
     provenLastHour,
   };

@@ -3,9 +3,11 @@
  * the lease, trust in the lease is checked again after that, and every write checks both.
  */
 import { isInForce } from "../../rules/fleet/pause.ts";
+import type { LeadershipView } from "../store-ports.ts";
 import type { SweepRequest } from "../sweep/model.ts";
 import { inSweepSpan, traced } from "../tracing.ts";
 import { acquireTerm } from "./acquire.ts";
+import { readLeadership, readLeaseClock, showBackendClock } from "./clocks.ts";
 import { LeaderSweep } from "./leader-sweep.ts";
 import type { LeadDeps, LeadOptions, LeadResult } from "./model.ts";
 
@@ -23,8 +25,7 @@ export async function leadSweep(
 ): Promise<LeadResult> {
   // Not between the epoch and the first write: what it takes to load is taken from the lease there.
   const tracer = deps.tracing ? await deps.tracing.tracer() : null;
-  const view = await deps.leadership.read();
-  deps.watch.onLeadership?.(view);
+  const view = await readLeadership(deps);
   // Without the lease nobody is kept from the work that goes on when the pause is over.
   if (isInForce(view.lastPause)) return { kind: "paused", pause: view.lastPause };
   // A dead fleet of the other kind is taken over: 2 TTL for its lease, one interval for its next sweep.
@@ -41,7 +42,10 @@ export async function leadSweep(
     { ...timing, installation, holder, progressTimeoutMs },
     signal,
   );
-  if (answer.kind === "lease-held") return answer;
+  if (answer.kind === "lease-held") {
+    await readLeaseClock(deps);
+    return { ...answer, heldForMs: heldForMs(view, answer.holder) };
+  }
   const { term } = answer;
   try {
     const full = request.runIds === null && request.limit === null;
@@ -58,7 +62,7 @@ export async function leadSweep(
       },
       () => term.check(),
     );
-    if (epoch.kind === "lease-lost") return { kind: "lease-held", holder: null, expiresInMs: 0 };
+    if (epoch.kind === "lease-lost") return NOBODY_HOLDS;
     if (epoch.kind !== "begun") return epoch;
     // What the API asked the leader before us for still holds.
     deps.backend.api?.restore(epoch.throttle);
@@ -67,5 +71,20 @@ export async function leadSweep(
     return await inSweepSpan(tracer, about, () => leader.run(signal));
   } finally {
     await term.release();
+    showBackendClock(deps);
+    if (!signal.aborted) await readLeaseClock(deps);
   }
+}
+
+const NOBODY_HOLDS = { kind: "lease-held", holder: null, expiresInMs: 0, heldForMs: null } as const;
+
+/** Whoever sweeps took the lease right before; `null` for somebody else, who has only just taken it. */
+function heldForMs(
+  { holder, sweepStartedAt, sweepFinishedAt, readAt }: LeadershipView,
+  leaseHolder: string | null,
+): number | null {
+  if (leaseHolder === null || holder !== leaseHolder) return null;
+  if (sweepStartedAt === null || sweepFinishedAt !== null) return null;
+  const sinceMs = Date.parse(readAt) - Date.parse(sweepStartedAt);
+  return sinceMs >= 0 ? sinceMs : null;
 }

@@ -40,9 +40,12 @@ export interface Swept {
   readonly error: unknown;
 }
 
+/** `heldForMs`: since its holder began the sweep under way; `null` where the fleet's row tells of none. */
+export type HeldElsewhere = LeaseHeld & { readonly heldForMs: number | null };
+
 export type LeadResult =
   | Swept
-  | LeaseHeld
+  | HeldElsewhere
   | { readonly kind: "other-lease-kind"; readonly noted: LeaseKind }
   | { readonly kind: "paused"; readonly pause: Pause }
   | { readonly kind: "already-swept" };

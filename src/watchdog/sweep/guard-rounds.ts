@@ -1,8 +1,8 @@
 import { isAuthoritative, provesLife } from "../../rules/evidence.ts";
 import { decide, type GuardScene, type Life } from "../../rules/guard.ts";
-import type { Verdict } from "../../rules/model.ts";
+import type { RunSnapshot, Verdict } from "../../rules/model.ts";
 import type { RunOutcome } from "../../rules/report.ts";
-import { askAgainInMs, type SuspicionChange } from "../../rules/suspicion.ts";
+import { askAgainInMs, isConfirmable, type SuspicionChange } from "../../rules/suspicion.ts";
 import { hardDeadline } from "../../rules/verdict.ts";
 import { forEachConcurrently } from "../concurrency/for-each-concurrently.ts";
 import { StaleEvidenceError } from "../errors.ts";
@@ -26,6 +26,10 @@ interface Waiting extends Candidate {
 
 /** A round is due after so many verified runs; sweep.ts makes one every few seconds besides, and one at the end. */
 const RUNS_PER_ROUND = 64;
+/** Those that a round holds back and a later one of the same sweep may let through; the others are held at once. */
+const MOST_KEPT = 500;
+/** So many wait for a round that no more are asked about before it has ended. */
+const MOST_WAITING = 1000;
 /** What the backend said longer ago than this is not acted upon. */
 const FRESH_MS = 30_000;
 const CONTROL_RUNS = 3;
@@ -34,13 +38,13 @@ const CONTROL_RUNS = 3;
 export class GuardRounds {
   readonly #context: SweepContext;
   readonly #writer: RunWriter;
-  /** Runs that one more observation would confirm, of the whole fleet: a mass failure has to be seen before its first verdict. */
-  readonly #confirmable: Set<string>;
   readonly #facts: GuardFacts;
   /** Only some runs were asked for: what such a sweep sees is not the measure of what is normal. */
   readonly #isLimited: boolean;
   #appliedLastHour: number;
   #confirmed = 0;
+  /** Runs that one more observation would confirm, of the whole fleet: a mass failure has to be seen before its first verdict. */
+  #confirmable: number;
   #answered = 0;
   #life: Life | null = null;
   #waiting: Waiting[] = [];
@@ -54,40 +58,47 @@ export class GuardRounds {
     this.#writer = writer;
     this.#isLimited = runIds !== null || limit !== null;
     this.#facts = facts;
-    this.#confirmable = new Set(facts.confirmable);
+    this.#confirmable = facts.confirmable;
     this.#appliedLastHour = facts.presumedLastHour;
   }
 
   /** Every answer counts, whatever it leads to. */
   heard({ run, evidence, verdict }: Judged): void {
     this.#verifiedSinceRound += 1;
-    if (!isUnderSuspicion(verdict)) this.#confirmable.delete(run.id);
+    if (!isUnderSuspicion(verdict)) this.#settle(run);
     if (!isAuthoritative(evidence)) return;
     this.#answered += 1;
     if (provesLife(evidence)) this.#life = "seen";
   }
 
   /** The run is not RUNNING or not stale any more. */
-  leftAlone(runId: string): void {
-    this.#confirmable.delete(runId);
+  leftAlone(run: RunSnapshot): void {
+    this.#settle(run);
   }
 
   /** Its outcome is told by a round. */
   setAside(candidate: Candidate): null {
-    this.#confirmable.delete(candidate.run.id);
+    this.#settle(candidate.run);
     this.#confirmed += 1;
     const heardAtMs = this.#context.clock.monotonicMs();
     this.#waiting.push({ ...candidate, heardAtMs, heldFor: null });
     return null;
   }
 
+  /** Known by what was noted before this sweep: a set of their ids would grow with the fleet. Each run comes here once. */
+  #settle({ suspicion }: RunSnapshot): void {
+    const { confirmations } = this.#context.options.guard;
+    if (isConfirmable(suspicion, confirmations)) this.#confirmable -= 1;
+  }
+
   async roundWhenDue(signal: AbortSignal): Promise<void> {
     const due = this.#round === null && this.#verifiedSinceRound >= RUNS_PER_ROUND;
-    if (due) await this.round(signal);
+    if (due || this.#waiting.length >= MOST_WAITING) await this.round(signal);
   }
 
   /**
-   * Applies what may be applied; the rest goes on waiting while its evidence is fresh. One round at a time.
+   * Applies what may be applied; of the rest, what is overdue longest goes on waiting while its evidence is fresh. One
+   * round at a time.
    *
    * @throws what ends the sweep, or `signal.reason`.
    */
@@ -112,14 +123,17 @@ export class GuardRounds {
     this.#verifiedSinceRound = 0;
     if (this.#waiting.length === 0) return;
     const life = await this.#findLife(signal);
-    const old = this.#waiting.filter((candidate) => !this.#isFresh(candidate));
-    const fresh = this.#waiting.filter((candidate) => this.#isFresh(candidate));
+    // At one moment for all: between two looks an answer may grow old.
+    const nowMs = this.#context.clock.monotonicMs();
+    const old = this.#waiting.filter((candidate) => !isFresh(candidate, nowMs));
+    const fresh = this.#waiting.filter((candidate) => isFresh(candidate, nowMs));
     const { apply, hold, reason } = this.#verdictOn(fresh, life);
     const held = hold.map((candidate) => ({ ...candidate, heldFor: reason }));
-    this.#waiting = held;
+    const kept = last ? 0 : MOST_KEPT;
+    this.#waiting = held.slice(0, kept);
 
     await this.#each(apply, (candidate) => this.#apply(candidate, signal), signal);
-    const leave = last ? [...old, ...held] : old;
+    const leave = [...old, ...held.slice(kept)];
     this.#sayWhy(leave);
     await this.#each(leave, (candidate) => this.#leave(candidate, signal), signal);
   }
@@ -136,7 +150,7 @@ export class GuardRounds {
   /** Limited sweeps in a row would each see a part of a mass failure: what others have ended in the last hour counts with them. */
   #scene(life: Life): GuardScene {
     const { presumedLastHour, provenLastHour, lastAnswered } = this.#facts;
-    const presumed = this.#confirmed + this.#confirmable.size;
+    const presumed = this.#confirmed + Math.max(0, this.#confirmable);
     return {
       life,
       answered: this.#isLimited ? lastAnswered : this.#answered,
@@ -163,7 +177,8 @@ export class GuardRounds {
   async #apply(candidate: Waiting, signal: AbortSignal): Promise<RunOutcome> {
     // The writes before it take time, and so does the wait for a connection.
     const check = () => {
-      if (!this.#isFresh(candidate)) throw new StaleEvidenceError("the answer grew old");
+      const nowMs = this.#context.clock.monotonicMs();
+      if (!isFresh(candidate, nowMs)) throw new StaleEvidenceError("the answer grew old");
     };
     try {
       const outcome = await this.#writer.end(candidate, signal, check, candidate.suspicion);
@@ -209,10 +224,6 @@ export class GuardRounds {
     );
   }
 
-  #isFresh({ heardAtMs }: Waiting): boolean {
-    return this.#context.clock.monotonicMs() - heardAtMs <= FRESH_MS;
-  }
-
   /** Once per sweep and reason. */
   #sayWhy(left: readonly Waiting[]): void {
     const held = left.filter(({ heldFor }) => heldFor !== null);
@@ -223,6 +234,10 @@ export class GuardRounds {
     log.warn({ held: held.length, reason }, "the guard holds verdicts back");
     watch.onHold?.(reason);
   }
+}
+
+function isFresh({ heardAtMs }: Waiting, nowMs: number): boolean {
+  return nowMs - heardAtMs <= FRESH_MS;
 }
 
 /** An inconclusive answer leaves a suspicion as it was. */

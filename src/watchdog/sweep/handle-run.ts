@@ -49,7 +49,7 @@ function notStale(
   runId: string,
   run: RunSnapshot | null,
 ): RunOutcome | null {
-  guard.leftAlone(runId);
+  if (run !== null) guard.leftAlone(run);
   const named = context.request.runIds !== null;
   const state = run === null ? NO_SUCH_RUN : `${run.status}, not past its deadline`;
   const action = named ? "skipped" : "lost-race";
@@ -73,11 +73,7 @@ async function ask(
   return { run, evidence, verdict, verifyMs };
 }
 
-async function act(
-  parts: SweepParts,
-  judged: Judged,
-  signal: AbortSignal,
-): Promise<RunOutcome | null> {
+function act(parts: SweepParts, judged: Judged, signal: AbortSignal): Promise<RunOutcome> | null {
   const { context, writer, guard, skipped } = parts;
   const { run, evidence, verdict, verifyMs } = judged;
   const { deferMs } = context.options;
@@ -85,15 +81,15 @@ async function act(
   guard.heard(judged);
   switch (verdict.kind) {
     case "complete":
-      return await writer.end({ ...judged, verdict }, signal);
+      return writer.end({ ...judged, verdict }, signal);
     case "fail":
       return verdict.basis === "presumption"
-        ? await presume(parts, { ...judged, verdict }, signal)
-        : await writer.end({ ...judged, verdict }, signal);
+        ? presume(parts, { ...judged, verdict }, signal)
+        : writer.end({ ...judged, verdict }, signal);
     case "defer": {
       const outcome = { action: "deferred", basis: null, reason, verifyMs } as const;
       const leaving = { run, deferMs, statusDetail: "null", suspicion: CLEARED, outcome };
-      return await writer.leave(leaving, signal);
+      return writer.leave(leaving, signal);
     }
     case "undetermined": {
       const { statusDetail } = verdict;
@@ -102,7 +98,7 @@ async function act(
       const againInMs = askAgainInMs(suspicion.unknownTimes, deferMs);
       const outcome = { action: "undetermined", basis: null, reason: cause, verifyMs } as const;
       const leaving = { run, deferMs: againInMs, statusDetail, suspicion, outcome };
-      return await writer.leave(leaving, signal);
+      return writer.leave(leaving, signal);
     }
     case "skip":
       return skipped.add(run.id, reason);
@@ -110,11 +106,11 @@ async function act(
 }
 
 /** Seen often enough, a presumption waits for the guard; before that it is a suspicion. */
-async function presume(
+function presume(
   { context, writer, guard }: SweepParts,
   judged: Judged<Extract<Verdict, { kind: "fail" }>>,
   signal: AbortSignal,
-): Promise<RunOutcome | null> {
+): Promise<RunOutcome> | null {
   const { run, evidence, verdict, verifyMs } = judged;
   const { basis, reason, needsConfirmation } = verdict;
   const { deferMs, guard: policy } = context.options;
@@ -125,7 +121,7 @@ async function presume(
     return guard.setAside({ ...judged, suspicion });
   }
   const outcome = { action: "suspected", basis, reason, verifyMs } as const;
-  return await writer.leave({ run, deferMs, statusDetail: null, suspicion, outcome }, signal);
+  return writer.leave({ run, deferMs, statusDetail: null, suspicion, outcome }, signal);
 }
 
 function causeIn(evidence: Evidence): string {

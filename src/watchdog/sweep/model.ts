@@ -1,5 +1,6 @@
 /** What one sweep is asked for, works with, and tells. */
 import type { CleanupDelays } from "../../rules/cleanup/cleanup-plan.ts";
+import type { ClockPeer, ClockReading } from "../../rules/clock-skew.ts";
 import type { GuardPolicy, GuardScene } from "../../rules/guard.ts";
 import type { Evidence, RunSnapshot, Trigger, Verdict, VerdictPolicy } from "../../rules/model.ts";
 import type { RunOutcome, SweepReport, Waiting } from "../../rules/report.ts";
@@ -34,6 +35,8 @@ export const ALL_RUNS = { runIds: null, limit: null, overrideReason: null } as c
 /** Who wants to know how a sweep goes on: health, a progress bar. Must not throw. */
 export interface SweepWatch {
   onLeadership?(view: LeadershipView): void;
+  /** Somebody told the time. */
+  onClock?(peer: ClockPeer, reading: ClockReading): void;
   /** The lease and an epoch are ours. */
   onTerm?(trustedUntilMs: () => number): void;
   onBegin?(begun: { readonly epoch: number | null; readonly backlog: Backlog }): void;

@@ -1,6 +1,6 @@
 import { notAskedCause, whatIsWrong } from "../../rules/cause.ts";
 import { resultOf, type SweepEnd } from "../../rules/exit-code.ts";
-import { pauseText } from "../../rules/fleet/pause.ts";
+import { pauseReason } from "../../rules/fleet/pause.ts";
 import type { Action, Trigger } from "../../rules/model.ts";
 import {
   type CleanupSummary,
@@ -96,8 +96,14 @@ export class OutcomeCounter {
   }
 }
 
+/** Many more than are shown; of a text that differs with every run no more are kept. */
+const MOST_DIFFERENT = 1000;
+const OTHERS = "other causes";
+
 function countIn(counts: Map<string, number>, cause: string): void {
-  counts.set(cause, (counts.get(cause) ?? 0) + 1);
+  const isKnown = counts.has(cause) || counts.size < MOST_DIFFERENT;
+  const counted = isKnown ? cause : OTHERS;
+  counts.set(counted, (counts.get(counted) ?? 0) + 1);
 }
 
 const MAX_CAUSES = 20;
@@ -187,7 +193,7 @@ function worse(a: Waiting, b: Waiting) {
 }
 
 function pauseIn(end: SweepEnd): string | null {
-  return end.kind === "paused" ? pauseText(end.pause) : null;
+  return end.kind === "paused" ? pauseReason(end.pause) : null;
 }
 
 function messageOf(waiting: Waiting): string | null {

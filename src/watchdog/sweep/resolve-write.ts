@@ -30,12 +30,12 @@ export async function resolveWrite(
   journaled: boolean,
   write: () => Promise<WriteResult>,
 ): Promise<ResolvedWrite> {
-  let result = await attempt(write);
+  let result = await write().catch(unknownOrThrown);
   if (result.kind === "unknown") {
     const { failure } = result;
     const answer = explain(await store.facts(run, fence.epoch), journaled);
     if (answer.kind !== "unchanged") return answer;
-    result = await attempt(write);
+    result = await write().catch(unknownOrThrown);
     if (result.kind === "unknown" && !result.failure.late) {
       const wasLate = failure.late && result.failure instanceof LateWritesError;
       if (wasLate) return { kind: "error", cause: failure.message };
@@ -53,15 +53,14 @@ export async function resolveWrite(
 
 const NO_EFFECT = "the write had no effect (trigger or row security)";
 
-async function attempt(
-  write: () => Promise<WriteResult>,
-): Promise<WriteResult | { readonly kind: "unknown"; readonly failure: StoreUnavailableError }> {
-  try {
-    return await write();
-  } catch (error) {
-    if (error instanceof StoreUnavailableError) return { kind: "unknown", failure: error };
-    throw error;
-  }
+interface UnknownWrite {
+  readonly kind: "unknown";
+  readonly failure: StoreUnavailableError;
+}
+
+function unknownOrThrown(error: unknown): UnknownWrite {
+  if (error instanceof StoreUnavailableError) return { kind: "unknown", failure: error };
+  throw error;
 }
 
 function explain(
@@ -91,22 +90,25 @@ export class LateWrites {
    * @param write gives its check to the store, which calls it directly before the statement leaves.
    * @throws what `write` throws; LateWritesError when there were too many late ones before it.
    */
-  async attempt(write: (check: () => void) => Promise<WriteResult>): Promise<WriteResult> {
-    try {
-      const result = await write(() => this.#stopWhenLate());
-      this.#inARow = 0;
-      return result;
-    } catch (error) {
-      if (error instanceof StoreUnavailableError && error.late) this.#inARow += 1;
-      throw error;
-    }
+  attempt(write: (check: () => void) => Promise<WriteResult>): Promise<WriteResult> {
+    return write(this.#stopWhenLate).then(this.#answered, this.#failed);
   }
 
-  #stopWhenLate(): void {
+  readonly #answered = (result: WriteResult): WriteResult => {
+    this.#inARow = 0;
+    return result;
+  };
+
+  readonly #failed = (error: unknown): never => {
+    if (error instanceof StoreUnavailableError && error.late) this.#inARow += 1;
+    throw error;
+  };
+
+  readonly #stopWhenLate = (): void => {
     if (this.#stopped === null && this.#inARow < LATE_IN_A_ROW) return;
     this.#stopped ??= new LateWritesError(
       `${this.#inARow} writes in a row had no answer in time: look for a lock on the whole table, or a standby that does not confirm`,
     );
     throw this.#stopped;
-  }
+  };
 }

@@ -2,18 +2,29 @@ import type { PageCursor, RunStore, StalePage, StaleQuery } from "../store-ports
 import type { SweepContext } from "./model.ts";
 
 /** The ids of the runs that a sweep takes up: those that were named, or all stale ones, up to its limit. */
-export async function* runsToSweep(
+export function runsToSweep(
   context: Pick<SweepContext, "store" | "options" | "request" | "query">,
 ): AsyncGenerator<string, void, void> {
   const { store, options, request, query } = context;
-  if (request.limit === 0) return;
-  const ids =
-    request.runIds === null ? staleRuns(store, query, options.pageSize) : new Set(request.runIds);
+  const { runIds, limit } = request;
+  const ids = runIds === null ? staleRuns(store, query, options.pageSize) : eachOnce(runIds);
+  return limit === null ? ids : first(limit, ids);
+}
+
+async function* eachOnce(ids: readonly string[]): AsyncGenerator<string, void, void> {
+  yield* new Set(ids);
+}
+
+async function* first(
+  limit: number,
+  ids: AsyncIterable<string>,
+): AsyncGenerator<string, void, void> {
+  if (limit === 0) return;
   let taken = 0;
   for await (const id of ids) {
     yield id;
     taken += 1;
-    if (taken === request.limit) return;
+    if (taken === limit) return;
   }
 }
 

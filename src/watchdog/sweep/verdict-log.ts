@@ -34,7 +34,7 @@ export function logVerdict(log: Log, verdict: LoggedVerdict, horizonMs: number):
       reason,
       overdueSeconds,
       seen,
-      ...(cleanup === null ? {} : { sandbox: sandboxAfter(run, cleanup) }),
+      sandbox: sandboxAfter(run, cleanup),
     },
     MESSAGES[outcome],
   );
@@ -45,11 +45,10 @@ export function timesSeen(run: RunSnapshot, suspicion: SuspicionChange | null): 
   return Math.max(1, suspicion?.presumedTimes ?? run.suspicion?.presumedTimes ?? 0);
 }
 
-function sandboxAfter(
-  run: RunSnapshot,
-  { cleanupInMs, deletionInMs }: Pick<TerminalWrite, "cleanupInMs" | "deletionInMs">,
-): string {
+function sandboxAfter(run: RunSnapshot, cleanup: LoggedVerdict["cleanup"]): string {
   if (!run.sandboxId) return "none";
+  if (cleanup === null) return "left alone while the run goes on";
+  const { cleanupInMs, deletionInMs } = cleanup;
   if (run.keepAlive) return "kept, its automation wants it so";
   if (cleanupInMs === null) return "left alone, this backend deletes none";
   const inMs = deletionInMs ?? cleanupInMs;

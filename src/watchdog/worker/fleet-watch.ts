@@ -1,4 +1,4 @@
-import { clockSkewMs } from "../../rules/clock-skew.ts";
+import type { ClockReading } from "../../rules/clock-skew.ts";
 import type { FigureReads, FigureTimes, FleetFigures } from "../figure-ports.ts";
 import type { Clock, Log } from "../ports.ts";
 
@@ -7,14 +7,14 @@ export interface FleetSight {
   /** Monotonic milliseconds. */
   readonly seenAtMs: number;
   readonly figures: FleetFigures;
-  /** The database's clock against ours, at least; positive when it is ahead. */
-  readonly clockSkewMs: number;
 }
 
 export interface FleetWatchDeps {
   readonly figures: FigureReads;
   readonly clock: Clock;
   readonly log: Log;
+  /** Told of the database's clock with every look. Must not throw. */
+  readonly onClock: (reading: ClockReading) => void;
 }
 
 /** Looks at the fleet when it is told to, never twice at once, and answers from memory. */
@@ -57,13 +57,13 @@ export class FleetWatch {
 
   /** A database that is away is told by those who need it. */
   async #look(): Promise<void> {
-    const { figures, clock, log } = this.#deps;
+    const { figures, clock, log, onClock } = this.#deps;
     try {
-      const askedAtMs = clock.now().getTime();
+      const sentMs = clock.now().getTime();
       const seen = await figures.figures(this.#times);
-      const skewMs = clockSkewMs(askedAtMs, clock.now().getTime(), seen.nowMs);
-      const seenAtMs = clock.monotonicMs();
-      this.#sight = { seenAtMs, figures: seen, clockSkewMs: skewMs };
+      const receivedMs = clock.now().getTime();
+      this.#sight = { seenAtMs: clock.monotonicMs(), figures: seen };
+      onClock({ theirMs: seen.nowMs, sentMs, receivedMs, precisionMs: 1 });
     } catch (error) {
       log.debug({ err: error }, "the fleet could not be counted");
     }

@@ -19,6 +19,8 @@ export interface WorkerFacts extends HealthFacts {
   /** Who holds the lease and until when, as far as the last attempt showed; wall time. */
   readonly leaseHolder: string | null;
   readonly leaseExpiresAt: Date | null;
+  /** For how long its holder has been sweeping under it; `null` where that is not known. */
+  readonly leaseHeldForMs: number | null;
   readonly nextSweepAt: Date;
   readonly ownLastSweep: SweepReport | null;
   readonly leadership: LeadershipView | null;

@@ -7,16 +7,26 @@ import {
   LeaseUnavailableError,
   StoreSchemaError,
   StoreUnavailableError,
+  saidBy,
 } from "../errors.ts";
 import type { SeenWorker } from "../fleet-ports.ts";
+import type { HeldElsewhere } from "../lead/model.ts";
 import type { Clock, LeaseKind, Schedule } from "../ports.ts";
-import { type LeadershipView, skewOf } from "../store-ports.ts";
+import type { LeadershipView } from "../store-ports.ts";
 import type { SweepWatch } from "../sweep/model.ts";
+import { ClockReadings } from "./clock-readings.ts";
 import { SweepMemory } from "./sweep-memory.ts";
 import type { Role, WorkerFacts, WorkerIdentity } from "./worker-facts.ts";
 
 /** How long after the last such run another watchdog is reported. */
 const SAID_FOR_MS = 3_600_000;
+
+interface HeldBy {
+  readonly holder: string | null;
+  readonly expiresAt: Date | null;
+  /** Monotonic. */
+  readonly sinceMs: number | null;
+}
 
 /** Collects facts as the worker meets them; answers from memory. */
 export class WorkerStatus {
@@ -28,25 +38,28 @@ export class WorkerStatus {
   #postgres: DependencyStatus = "unknown";
   #schemaProblem = false;
   #lease: DependencyStatus = "unknown";
+  #attemptFailure: string | null = null;
   #role: Role = "idle";
   #progressAtMs: number | null = null;
   #trustedUntilMs: () => number = () => 0;
+  #termSinceMs = 0;
   #fleet: { readonly seenAtMs: number; readonly view: LeadershipView } | null = null;
   #otherLeaseKind: LeaseKind | null = null;
-  #heldBy: { readonly holder: string | null; readonly expiresAt: Date | null } | null = null;
+  #heldBy: HeldBy | null = null;
   #ownLastSweep: SweepReport | null = null;
   #heldFor: string | null = null;
   #backlog: WorkerFacts["backlog"] = null;
   /** When the last observation moved on or ended. */
   #observedAtMs: number | null = null;
   #waiting: Waiting | null = null;
-  #clockSkewMs: number | null = null;
+  readonly #clocks: ClockReadings;
   #endedElsewhere: { readonly count: number; readonly atMs: number } | null = null;
   #replicas: { readonly readAtMs: number; readonly workers: readonly SeenWorker[] } | null = null;
   readonly #memory = new SweepMemory();
 
   constructor(clock: Clock, schedule: Schedule, identity: WorkerIdentity) {
     this.#clock = clock;
+    this.#clocks = new ClockReadings(clock);
     this.#schedule = schedule;
     this.#identity = identity;
     this.#startedAtMs = clock.monotonicMs();
@@ -77,13 +90,15 @@ export class WorkerStatus {
       waiting: this.#waiting,
       lastFailure:
         this.#ownLastSweep?.status === "error" ? (this.#ownLastSweep.message ?? null) : null,
-      clockSkewMs: this.#clockSkewMs,
+      clockSkewsMs: this.#clocks.skewsMs,
+      attemptFailure: this.#attemptFailure,
       endedElsewhere: this.#endedElsewhereLately,
       role: this.#role,
       schemaProblem: this.#postgres !== "ok" && this.#schemaProblem,
       leaseHolder:
         this.#role === "sweeping" ? this.#identity.holder : (this.#heldBy?.holder ?? null),
       leaseExpiresAt: this.#leaseExpiresAt,
+      leaseHeldForMs: this.#leaseHeldForMs,
       nextSweepAt: this.#schedule.nextAt(),
       ownLastSweep: this.#ownLastSweep,
       leadership: fleet?.view ?? null,
@@ -140,6 +155,11 @@ export class WorkerStatus {
     return new Date(this.#clock.now().getTime() + trustedForMs);
   }
 
+  get #leaseHeldForMs(): number | null {
+    const sinceMs = this.#role === "sweeping" ? this.#termSinceMs : (this.#heldBy?.sinceMs ?? null);
+    return sinceMs === null ? null : this.#clock.monotonicMs() - sinceMs;
+  }
+
   /** Only a key in Redis can lose its expiry. */
   get #endlessLeaseKey(): string | null {
     if (this.#heldBy === null || this.#heldBy.expiresAt !== null) return null;
@@ -167,6 +187,12 @@ export class WorkerStatus {
     this.#lease = "ok";
   }
 
+  /** An attempt to sweep got as far as an answer; `error` when it did not. */
+  attempted(error?: unknown): void {
+    this.#attemptFailure = error === undefined ? null : saidBy(error);
+    if (error !== undefined) this.failed(error);
+  }
+
   /** The lease store is asked after Postgres: its failure says that Postgres is there. */
   failed(error: unknown): void {
     if (error instanceof LeaseLostError) {
@@ -186,13 +212,15 @@ export class WorkerStatus {
   /** As the database shows them to every replica. */
   waits(waiting: Waiting): void {
     this.#waiting = waiting;
+    if (waiting.held === 0) this.#heldFor = null;
   }
 
-  standby(holder: string | null, expiresInMs: number | null): void {
+  standby({ holder, expiresInMs, heldForMs }: Omit<HeldElsewhere, "kind">): void {
     this.#become("standby");
     const expiresAt =
       expiresInMs === null ? null : new Date(this.#clock.now().getTime() + expiresInMs);
-    this.#heldBy = { holder, expiresAt };
+    const sinceMs = heldForMs === null ? null : this.#clock.monotonicMs() - heldForMs;
+    this.#heldBy = { holder, expiresAt, sinceMs };
   }
 
   standbyOtherKind(noted: LeaseKind): void {
@@ -237,17 +265,15 @@ export class WorkerStatus {
 
   /** Notes what happens inside a sweep. */
   readonly watch: SweepWatch = {
-    onLeadership: (view) => {
-      this.#see(view);
-      this.#clockSkewMs = skewOf(view, this.#clock.now());
-    },
+    onLeadership: (view) => this.#see(view),
+    onClock: (peer, reading) => this.#clocks.saw(peer, reading),
     onWaiting: (waiting) => this.waits(waiting),
     onTerm: (trustedUntilMs) => {
       this.#trustedUntilMs = trustedUntilMs;
+      this.#termSinceMs = this.#clock.monotonicMs();
     },
     onBegin: ({ backlog }) => {
       this.#become(this.#identity.observes ? "observing" : "sweeping");
-      this.#heldFor = null;
       this.#backlog = { ...backlog, countedAt: this.#clock.now() };
       this.#progressAtMs = this.#clock.monotonicMs();
       this.storesAnswered();

@@ -1,11 +1,15 @@
-import { isInForce } from "../../rules/fleet/pause.ts";
+import { type ClockPeer, type ClockReading, skewMs } from "../../rules/clock-skew.ts";
+import { END_PAUSE, isInForce } from "../../rules/fleet/pause.ts";
+import { ONE_LEASE_KIND } from "../../rules/health.ts";
 import { leaseContendInMs } from "../../rules/timing.ts";
+import { ClockLog } from "../clock-log.ts";
 import { withDeadline } from "../concurrency/deadline.ts";
 import type { FigureReads } from "../figure-ports.ts";
 import type { SeenWorker } from "../fleet-ports.ts";
+import { readLeadership, readLeaseClock } from "../lead/clocks.ts";
 import { dryRunSweep } from "../lead/dry-run.ts";
 import { leadSweep } from "../lead/lead-sweep.ts";
-import type { LeadDeps, LeadOptions, LeadResult } from "../lead/model.ts";
+import type { HeldElsewhere, LeadDeps, LeadOptions, LeadResult } from "../lead/model.ts";
 import type { Schedule } from "../ports.ts";
 import { ALL_RUNS, type SweepHooks, type SweepWatch, withHooks } from "../sweep/model.ts";
 import { type FleetSight, FleetWatch } from "./fleet-watch.ts";
@@ -21,6 +25,8 @@ export interface WorkerDeps extends Omit<LeadDeps, "watch"> {
   readonly hooks?: SweepHooks;
   /** Asked with every tick, and after a sweep; left out where nobody wants to know of the fleet. */
   readonly figures?: FigureReads;
+  /** Told when nothing is to be done until the next tick, or for a while. Must not throw. */
+  readonly onRest?: () => void;
 }
 
 export interface WorkerOptions extends LeadOptions {
@@ -69,9 +75,20 @@ export class Worker {
       api: deps.backend.api ?? null,
       observes: options.observes,
     });
-    this.#watch = withHooks(this.#status.watch, deps.hooks ?? {});
+    const clocks = new ClockLog(deps.log);
+    const onClock = (peer: ClockPeer, reading: ClockReading) => {
+      this.#status.watch.onClock?.(peer, reading);
+      clocks.saw(peer, skewMs(reading));
+    };
+    this.#watch = { ...withHooks(this.#status.watch, deps.hooks ?? {}), onClock };
     const { figures } = deps;
-    this.#fleet = figures ? new FleetWatch({ ...deps, figures }, options.sweep) : null;
+    this.#fleet =
+      figures === undefined
+        ? null
+        : new FleetWatch(
+            { ...deps, figures, onClock: (reading) => onClock("postgres", reading) },
+            options.sweep,
+          );
   }
 
   facts(): WorkerFacts {
@@ -95,6 +112,7 @@ export class Worker {
     try {
       while (!signal.aborted) {
         if (!this.#status.ready) await this.#probe();
+        this.#deps.onRest?.();
         const ticked = await this.#untilTick(this.#status.ready ? null : PROBE_EVERY_MS, signal);
         if (ticked) await this.#contend(signal);
       }
@@ -129,6 +147,7 @@ export class Worker {
       const result: LeadResult = this.#options.observes
         ? { kind: "swept", ...(await dryRunSweep(deps, this.#options, request, signal, "info")) }
         : await leadSweep(deps, this.#options, request, signal);
+      this.#status.attempted();
       if (bothStoresServed(result)) {
         this.#status.storesAnswered();
         this.#troubleLog.served();
@@ -139,7 +158,7 @@ export class Worker {
     } catch (error) {
       if (signal.aborted) return null;
       this.#status.idle();
-      this.#status.failed(error);
+      this.#status.attempted(error);
       this.#troubleLog.cannotSweep(error);
       return null;
     }
@@ -163,14 +182,14 @@ export class Worker {
         this.#sweepLog.swept(result.report);
         return;
       case "lease-held":
-        this.#status.standby(result.holder, result.expiresInMs);
-        this.#logStandby(result.holder, result.expiresInMs);
+        this.#status.standby(result);
+        this.#logStandby(result);
         return;
       case "other-lease-kind": {
         const { noted } = result;
         this.#status.standbyOtherKind(noted);
         const message = "standing by, other workers use another kind of lease";
-        this.#troubleLog.odd("warn", { noted }, message);
+        this.#troubleLog.odd("warn", { noted, remedy: ONE_LEASE_KIND }, message);
         return;
       }
       case "paused":
@@ -189,14 +208,15 @@ export class Worker {
     const { lastPause } = this.#status.facts();
     if (isInForce(lastPause)) {
       const { until, by, reason } = lastPause;
-      this.#troubleLog.odd("warn", { until, by, reason }, "paused, nothing is swept");
+      const fields = { until, by, reason, remedy: END_PAUSE };
+      this.#troubleLog.odd("warn", fields, "paused, nothing is swept");
     } else if (this.#isPaused) {
       this.#deps.log.info({}, "the pause is over");
     }
     this.#isPaused = isInForce(lastPause);
   }
 
-  #logStandby(holder: string | null, expiresInMs: number | null): void {
+  #logStandby({ holder, expiresInMs, heldForMs }: HeldElsewhere): void {
     if (expiresInMs === null) {
       const { endlessLeaseKey: key } = this.#status.facts();
       this.#troubleLog.odd("error", { holder, key }, "the lease has no expiry, delete its key");
@@ -205,7 +225,7 @@ export class Worker {
       this.#troubleLog.odd("warn", { holder }, "the lease is refused although it is free");
     } else {
       this.#troubleLog.nothingOdd();
-      this.#deps.log.debug({ holder, expiresInMs }, "standing by");
+      this.#deps.log.debug({ holder, expiresInMs, heldForMs }, "standing by");
     }
   }
 
@@ -221,8 +241,9 @@ export class Worker {
       if (this.#options.observes) {
         await leadership.horizon();
       } else {
-        this.#status.watch.onLeadership?.(await leadership.read());
+        await readLeadership({ ...this.#deps, watch: this.#watch });
         await lease.ping();
+        await readLeaseClock({ lease, watch: this.#watch });
       }
       await this.#lookAtWaiting();
       this.#status.storesAnswered();

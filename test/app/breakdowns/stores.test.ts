@@ -19,7 +19,7 @@ describe("a report", () => {
     await using world = await createWorld();
     const port = await freePort("127.0.0.1");
     const env = { ...world.env, DATABASE_URL: `postgres://u@127.0.0.1:${port}/d` };
-    const message = `Postgres: reading the schema: connecting to 127.0.0.1:${port} failed: ECONNREFUSED`;
+    const message = `Postgres: reading the schema: connecting to 127.0.0.1:${port} failed: ECONNREFUSED: check that Postgres runs there, and host and port in DATABASE_URL`;
     await expectTwice(env, 69, message, [[], ["--dry-run"]]);
     const { stdout } = await onceInProcess(env, []);
     expect(stdout.replaceAll(/\s+/g, " ")).toBe(`nothing was swept: ${message} `);
@@ -59,6 +59,23 @@ describe("a report", () => {
       exitCode: 75,
       message: expect.stringMatching(said),
       waiting: { unanswered: 1 },
+    });
+  });
+
+  it("says for how long the holder has been sweeping under the lease", async () => {
+    await using world = await createWorld();
+    const { sql } = world.database;
+    await holdPostgresLease(sql);
+    await sql`
+      UPDATE watchdog.leadership
+      SET sweep_started_at = now() - interval '40 min', sweep_finished_at = NULL`;
+    const said = new RegExp(
+      `^another worker holds the lease: ${OTHER_HOLDER}, for 4\\d min( \\d+ s)? by now and for up to 1[12]\\d s unless it renews it$`,
+    );
+    const { stdout } = await onceInProcess(world.env, ["--output", "json"]);
+    expect(parseDocument(stdout)).toMatchObject({
+      exitCode: 75,
+      message: expect.stringMatching(said),
     });
   });
 

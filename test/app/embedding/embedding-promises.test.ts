@@ -2,6 +2,7 @@
 import { describe, expect, it } from "vitest";
 import { createWatchdog, parseConfig } from "../../../src/index.ts";
 import type { Backend } from "../../../src/watchdog/ports.ts";
+import { seriesValue } from "../../support/process/ask-metrics.ts";
 import { cleanupOf } from "../../support/world/cleanup-rows.ts";
 import { createWorld, type World } from "../../support/world/world.ts";
 
@@ -53,6 +54,23 @@ const broken: readonly (readonly [how: string, answer: Answer, action: string])[
     "error",
   ],
 ];
+
+describe("createWatchdog with a backend of the host's own", () => {
+  it("counts the questions like those of the backends that come with it", async () => {
+    await using world = await createWorld();
+    const [, bad] = [await world.seed(), await world.seed()];
+    const backend = backendOf(new Map([[bad.id, async () => undefined]]), { cleans: true });
+    await using watchdog = watch(world, backend, SOON);
+    await watchdog.sweepOnce(calm());
+    const { text } = await watchdog.metrics();
+    const verify = 'source="backend",operation="verify"';
+    const cleanup = 'source="backend",operation="cleanup"';
+    expect(seriesValue(text, `watchdog_backend_calls_total{${verify},result="ok"}`)).toBe(1);
+    expect(seriesValue(text, `watchdog_backend_calls_total{${verify},result="malformed"}`)).toBe(1);
+    expect(seriesValue(text, `watchdog_backend_calls_total{${cleanup},result="ok"}`)).toBe(1);
+    expect(seriesValue(text, `watchdog_backend_call_duration_seconds_count{${verify}}`)).toBe(2);
+  });
+});
 
 describe("createWatchdog with a backend that breaks its promises", () => {
   for (const [how, answer, action] of broken) {

@@ -1,4 +1,5 @@
 import { expect, it } from "vitest";
+import { ALL_VERDICTS } from "../../../src/watchdog/journal-ports.ts";
 import type { JournalStand, RunChanges } from "../../support/stands/journal-stand.ts";
 
 const DAY_MS = 86_400_000;
@@ -7,8 +8,9 @@ const CALLBACK = { status: "COMPLETED", errorDetail: null } as const;
 
 /** What every journal promises about presumptions that turn out wrong. */
 export function describeOverturned(open: () => Promise<JournalStand>): void {
-  const mark = ({ journal, fence }: JournalStand, limit = 10) =>
+  const marked = ({ journal, fence }: JournalStand, limit = 10) =>
     journal.markOverturned(DAY_MS, limit, fence);
+  const mark = async (stand: JournalStand, limit?: number) => (await marked(stand, limit)).length;
 
   const ends: readonly (readonly [string, RunChanges])[] = [
     ["a late callback said that it is COMPLETED", CALLBACK],
@@ -27,6 +29,37 @@ export function describeOverturned(open: () => Promise<JournalStand>): void {
       expect(await mark(stand)).toBe(0);
     });
   }
+
+  it("tells which run it was, what was said of it and when, what it is now and how much later", async () => {
+    await using stand = await open();
+    const runId = await stand.verdict({ basis: "presumption", cleanupState: "done" });
+    const [verdict] = await stand.reader.verdicts({ ...ALL_VERDICTS, runId, limit: 1 });
+    await stand.pass(60_000);
+    await stand.changeRun(runId, { ...CALLBACK, completed: true });
+    const [told] = await marked(stand);
+    expect(told).toEqual({
+      runId,
+      automationId: verdict?.automationId,
+      outcome: "FAILED",
+      reason: verdict?.reason,
+      decidedAt: expect.stringMatching(/^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z$/),
+      statusNow: "COMPLETED",
+      laterMs: expect.any(Number),
+      sandboxDeleted: true,
+    });
+    expect(told?.laterMs).toBeGreaterThanOrEqual(60_000);
+  });
+
+  it("tells of no time where the host has not changed it, and what became of the sandbox", async () => {
+    await using stand = await open();
+    const kept = await stand.verdict({ basis: "presumption", cleanupState: "pending" });
+    const none = await stand.verdict({ ...PRESUMED, sandboxId: null });
+    for (const runId of [kept, none]) await stand.changeRun(runId, CALLBACK);
+    const told = await marked(stand);
+    const of = (id: string) => told.find(({ runId }) => runId === id);
+    expect(of(kept)).toMatchObject({ laterMs: null, sandboxDeleted: false });
+    expect(of(none)).toMatchObject({ laterMs: null, sandboxDeleted: null });
+  });
 
   it("notes nothing of a proof, whatever became of its run", async () => {
     await using stand = await open();

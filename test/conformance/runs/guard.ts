@@ -1,5 +1,5 @@
 import { expect, it } from "vitest";
-import { inconclusive } from "../../../src/rules/suspicion.ts";
+import { inconclusive, isConfirmable } from "../../../src/rules/suspicion.ts";
 import type { StaleQuery } from "../../../src/watchdog/store-ports.ts";
 import {
   MIN_MS,
@@ -31,7 +31,9 @@ export function describeGuardFacts(open: () => Promise<StoreStand>): void {
       await leave(stand, id, { ...PRESUMED, presumedTimes, unknownTimes: 1 });
       await stand.change(id, OVERDUE);
       const facts = await stand.store.guardFacts(confirmations);
-      expect(facts.confirmable).toEqual(expected ? [id] : []);
+      expect(facts.confirmable).toBe(expected ? 1 : 0);
+      // A sweep that comes to the run takes it from that number.
+      expect(isConfirmable((await read(stand, id)).suspicion, confirmations)).toBe(expected);
     });
   }
 
@@ -50,7 +52,7 @@ export function describeGuardFacts(open: () => Promise<StoreStand>): void {
         await stand.change(each, OVERDUE);
       }
       await make(stand, id);
-      expect((await stand.store.guardFacts(2)).confirmable).toEqual([counted]);
+      expect((await stand.store.guardFacts(2)).confirmable).toBe(1);
     });
   }
 
@@ -61,7 +63,7 @@ export function describeGuardFacts(open: () => Promise<StoreStand>): void {
     await stand.change(due, OVERDUE);
     await fail(stand, failing);
     const facts = await stand.store.guardFacts(2);
-    expect(facts.confirmable).toEqual([due, deferred, failing]);
+    expect(facts.confirmable).toBe(3);
   });
 
   it("counts the proofs of the last hour", async () => {

@@ -6,8 +6,8 @@ export class LookupTimes implements Disposable {
   readonly #remove: () => void;
 
   constructor(host: FakeHost) {
-    this.#remove = host.intercept(({ kind, sandboxId }) => {
-      if (kind === "lookup" && sandboxId !== null) this.#note(sandboxId);
+    this.#remove = host.intercept(({ kind, sandboxIds }) => {
+      if (kind === "lookup") for (const sandboxId of sandboxIds) this.#note(sandboxId);
       return undefined;
     });
   }

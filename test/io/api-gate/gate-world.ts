@@ -19,7 +19,7 @@ export const timeout: HttpAnswer = timedOut(MAIN, "complete answer", 30_000);
 export const garbage: HttpAnswer = malformed(MAIN, "answered with something that is not JSON");
 
 export function status(code: number, retryAfterMs: number | null = null): HttpAnswer {
-  return { kind: "status", status: code, retryAfterMs };
+  return { kind: "status", status: code, retryAfterMs, dateMs: null };
 }
 
 export interface Sent {

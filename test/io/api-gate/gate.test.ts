@@ -1,6 +1,8 @@
 import { describe, expect, it } from "vitest";
+import type { HttpAnswer } from "../../../src/io/http/answer.ts";
+import { skewMs } from "../../../src/rules/clock-skew.ts";
 import { settle } from "../../support/memory/fake-clock.ts";
-import { DELETE, GateWorld, MAIN, MINT, ok, status } from "./gate-world.ts";
+import { DELETE, GateWorld, MAIN, MINT, ok, status, timeout } from "./gate-world.ts";
 
 describe("ApiGate", () => {
   it("lets a call through and gives its answer back", async () => {
@@ -20,6 +22,27 @@ describe("ApiGate", () => {
     for (const sent of [...world.open]) await sent.answer(ok);
     await world.open[0]?.answer(ok);
     expect(await Promise.all(asked)).toEqual([ok, ok, ok, ok]);
+  });
+
+  it("tells the API's clock as the last answer that has the time shows it", async () => {
+    const world = new GateWorld();
+    const nowMs = world.clock.now().getTime();
+    await world.end(ok);
+    expect(world.gate.clock).toBeNull();
+    for (const [offMs, skew] of [
+      [0, 0],
+      [-999, 0],
+      [-5000, -4000],
+      [7000, 7000],
+    ] as const) {
+      for (const answer of [ok, status(401)]) {
+        await world.end({ ...answer, dateMs: nowMs + offMs } as HttpAnswer);
+        expect(world.gate.clock && skewMs(world.gate.clock)).toBe(skew);
+      }
+    }
+    await world.end(ok);
+    await world.end(timeout);
+    expect(world.gate.clock && skewMs(world.gate.clock)).toBe(7000);
   });
 
   it("halves what it sends at once after a 429", async () => {

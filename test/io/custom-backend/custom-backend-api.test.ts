@@ -40,6 +40,19 @@ describe("customApi", () => {
     expect(restored).toEqual([{ pausedForMs: 5, concurrency: 1 }]);
   });
 
+  const reading = { theirMs: 7000, sentMs: 0, receivedMs: 10, precisionMs: 1 };
+  for (const [what, theirs, shown] of [
+    ["shows its clock", reading, reading],
+    ["shows no clock where it has none", undefined, null],
+    ["shows no clock that it does not know", null, null],
+    ["shows no clock that is none", { ...reading, theirMs: "noon" }, null],
+    ["shows no clock without a time", { ...reading, theirMs: Number.NaN }, null],
+  ] as const) {
+    it(what, () => {
+      expect(wrap({ clock: theirs }).api.clock).toEqual(shown);
+    });
+  }
+
   for (const [asked, obeyed] of [
     [-1, 0],
     [0.5, 0.5],

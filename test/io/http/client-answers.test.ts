@@ -19,7 +19,12 @@ describe("HttpClient.request that expects JSON or a 404", () => {
   for (const status of [301, 400, 403, 405, 410, 500]) {
     it(`does not read what a ${status} says`, async () => {
       const answer = await askOnce(replying(status, { detail: "x" }), OR_404);
-      expect(answer).toEqual({ kind: "status", status, retryAfterMs: null });
+      expect(answer).toEqual({
+        kind: "status",
+        status,
+        retryAfterMs: null,
+        dateMs: expect.any(Number),
+      });
     });
   }
 
@@ -40,7 +45,12 @@ describe("HttpClient.request that expects JSON or a 404", () => {
 
   it("leaves a 404 unread where only JSON is expected", async () => {
     const answer = await askOnce(replying(404, { detail: "x" }));
-    expect(answer).toEqual({ kind: "status", status: 404, retryAfterMs: null });
+    expect(answer).toEqual({
+      kind: "status",
+      status: 404,
+      retryAfterMs: null,
+      dateMs: expect.any(Number),
+    });
   });
 });
 
@@ -53,6 +63,28 @@ describe("HttpClient.request and the Date of an answer", () => {
   for (const date of ["", "soon", "2026-08-22T10:00:00Z", "Sat, 22 Foo 2026 10:00:00 GMT"]) {
     it(`knows none when it is "${date}"`, async () => {
       expect(await askOnce(replying(200, {}, { date }))).toMatchObject({ dateMs: null });
+    });
+  }
+
+  for (const status of [204, 401, 500]) {
+    it(`reads it of a ${status} as well`, async () => {
+      const date = "Sat, 22 Aug 2026 10:00:07 GMT";
+      const answer = await askOnce((_, response) => response.writeHead(status, { date }).end(), {
+        call: { expects: "nothing" },
+      });
+      expect(answer).toMatchObject({ kind: "status", dateMs: Date.UTC(2026, 7, 22, 10, 0, 7) });
+    });
+  }
+
+  for (const [age, isKnown] of [
+    ["0", true],
+    ["", true],
+    ["1", false],
+    ["300", false],
+  ] as const) {
+    it(`${isKnown ? "reads it" : "knows none"} when the answer's Age is "${age}"`, async () => {
+      const answer = await askOnce(replying(200, {}, { age }));
+      expect(answer).toMatchObject({ dateMs: isKnown ? expect.any(Number) : null });
     });
   }
 

@@ -67,7 +67,12 @@ describe("HttpClient.request", () => {
       const answer = await askOnce((_, response) => response.writeHead(status).end(), {
         call: { expects: "nothing" },
       });
-      expect(answer).toEqual({ kind: "status", status, retryAfterMs: null });
+      expect(answer).toEqual({
+        kind: "status",
+        status,
+        retryAfterMs: null,
+        dateMs: expect.any(Number),
+      });
     });
   }
 
@@ -75,7 +80,12 @@ describe("HttpClient.request", () => {
     const answer = await askOnce((_, response) => {
       sendJson(response, 429, { error: "Rate limit exceeded" }, { "retry-after": "17" });
     });
-    expect(answer).toEqual({ kind: "status", status: 429, retryAfterMs: 17_000 });
+    expect(answer).toEqual({
+      kind: "status",
+      status: 429,
+      retryAfterMs: 17_000,
+      dateMs: expect.any(Number),
+    });
   });
 
   for (const [name, body] of [
@@ -90,7 +100,12 @@ describe("HttpClient.request", () => {
       });
       await using client = openClient();
       const answer = await ask(client.http, server.origin);
-      expect(answer).toEqual({ kind: "status", status: 503, retryAfterMs: null });
+      expect(answer).toEqual({
+        kind: "status",
+        status: 503,
+        retryAfterMs: null,
+        dateMs: expect.any(Number),
+      });
       await closed.promise;
     });
   }
@@ -101,7 +116,12 @@ describe("HttpClient.request", () => {
       const answer = await askOnce((_, response) => {
         response.writeHead(status, { location: `${target.origin}/stolen` }).end("{}");
       });
-      expect(answer).toEqual({ kind: "status", status, retryAfterMs: null });
+      expect(answer).toEqual({
+        kind: "status",
+        status,
+        retryAfterMs: null,
+        dateMs: expect.any(Number),
+      });
       expect(target.requests).toEqual([]);
     });
   }

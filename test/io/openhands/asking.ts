@@ -1,4 +1,5 @@
 /** Single requests of the HTTP client, for its tests. */
+import { setTimeout } from "node:timers/promises";
 import type { Answer } from "../../../src/io/http/answer.ts";
 import { CallBudget, type HttpCall } from "../../../src/io/http/call.ts";
 import type { HttpClient } from "../../../src/io/http/client.ts";
@@ -40,8 +41,12 @@ export function message(answer: Answer): string | null {
     : null;
 }
 
+/** Longer than look-ups wait for others. Timers end in their order, so those that waited before have been sent then. */
+const GATHERED_MS = 30;
+
 /** Some round trips on connections of their own: what was sent before has arrived by then. */
 export async function settleTraffic(): Promise<void> {
+  await setTimeout(GATHERED_MS);
   await using server = await startHttpServer((_, response) => response.end("1"));
   await using client = openClient();
   for (let round = 0; round < 3; round += 1) await ask(client.http, server.origin);

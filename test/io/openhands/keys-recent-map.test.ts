@@ -30,6 +30,15 @@ describe("RecentMap", () => {
     expect(map.size).toBe(1);
   });
 
+  it("holds 10,000 at most, and forgets what was not used for longest", () => {
+    const { map } = setup();
+    for (let key = 0; key < 10_000; key += 1) map.set(String(key), key);
+    expect([map.size, map.get("0")]).toEqual([10_000, 0]);
+    map.set("one more", 1);
+    expect(map.size).toBe(10_000);
+    expect([map.get("0"), map.get("1"), map.get("2")]).toEqual([0, undefined, 2]);
+  });
+
   it("holds no more than what was used within the hour, however many there were", async () => {
     const { clock, map } = setup();
     for (let key = 0; key < 1_000; key += 1) {

@@ -53,7 +53,7 @@ describe("migrate, with the schema of the first version and its rows", () => {
     const query = await queryNow(stores);
     expect(await stores.store.read(id, query)).toMatchObject({ stale: true, suspicion: null });
     const facts = await stores.store.guardFacts(2);
-    expect(facts).toMatchObject({ confirmable: [], presumedLastHour: 1 });
+    expect(facts).toMatchObject({ confirmable: 0, presumedLastHour: 1 });
     expect(await stores.journal.pendingCleanups()).toBe(1);
   });
 

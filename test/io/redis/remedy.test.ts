@@ -113,8 +113,17 @@ describe("remedyFor what Node and OpenSSL say", () => {
     },
   );
 
-  it("has none for a refused connection, nor for what is no error", () => {
-    expect(remedyFor(coded("ECONNREFUSED"), PLAIN)).toBeNull();
+  it("looks for Redis itself where a connection is refused, and for the network where none gets there", () => {
+    const runs = "check that Redis runs there, and host and port in REDIS_URL";
+    expect(remedyFor(coded("ECONNREFUSED"), PLAIN)).toBe(runs);
+    const network = "check the network, and host and port in REDIS_URL";
+    expect(remedyFor(coded("EHOSTUNREACH"), PLAIN)).toBe(network);
+    expect(remedyFor(coded("ENETUNREACH"), PLAIN)).toBe(network);
+    expect(remedyFor(coded("EAI_AGAIN"), PLAIN)).toBe("check the host in REDIS_URL");
+  });
+
+  it("has none for what passes by itself, nor for what is no error", () => {
+    expect(remedyFor(coded("ECONNABORTED"), PLAIN)).toBeNull();
     expect(remedyFor("ENOTFOUND", PLAIN)).toBeNull();
   });
 });

@@ -103,7 +103,7 @@ describe("wrong variables", () => {
           "WATCHDOG_LEASE_TTL",
           "must be longer than twice WATCHDOG_LEASE_RENEW (5000 ms), got 8000",
         ],
-        ["WATCHDOG_CONCURRENCY", 'must be a whole number from 1 to 256, got "0"'],
+        ["WATCHDOG_CONCURRENCY", 'must be a whole number from 1 to 512, got "0"'],
         ["WATCHDOG_CONCURENCY", "did you mean WATCHDOG_CONCURRENCY?"],
         ["WATCHDOG_VERIFY_TIMEOUT", '(units ms, s, m, h, d), got "30"'],
         ["WATCHDOG_HEALTH_PORT", 'must be a whole number from 0 to 65535 or off, got "http"'],

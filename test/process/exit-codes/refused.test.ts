@@ -83,6 +83,14 @@ describe("once exits with 75", () => {
     expect(stderr).toContain(`"holder":"${OTHER_HOLDER}"`);
   });
 
+  it("when --wait runs out, which begins when it is refused and not while it connects", async () => {
+    await using world = await createWorld();
+    await holdPostgresLease(world.database.sql);
+    const { code, stderr } = await runOnce(world.env, [...JSON_ARGS, "--wait", "1ms"]);
+    expect(code).toBe(75);
+    expect(stderr.match(/waiting for the lease/g)).toHaveLength(1);
+  });
+
   it("when --wait runs out", async () => {
     await using world = await createWorld();
     await holdPostgresLease(world.database.sql);

@@ -4,6 +4,7 @@ import { NOBODY_WAITS } from "../../../src/rules/report.ts";
 import { freePort } from "../../services/free-port.ts";
 import { redisUrl } from "../../services/redis/redis.ts";
 import { askHealth, untilNotReady, untilReady } from "../../support/process/ask-health.ts";
+import { askMetrics, seriesValue } from "../../support/process/ask-metrics.ts";
 import {
   holdPostgresLease,
   holdRedisLease,
@@ -33,7 +34,7 @@ describe("/health", () => {
       paused: null,
       role: "idle",
       holder: up["holder"],
-      lease: { kind: "postgres", holder: null, expiresAt: null },
+      lease: { kind: "postgres", holder: null, expiresAt: null, heldForSeconds: null },
       sweep: {
         nextAt: expect.stringMatching(/^\d{4}-01-01T00:00:00\.000Z$/),
         own: null,
@@ -67,7 +68,7 @@ describe("/health", () => {
     const { body } = await askHealth(leader, "/health");
     expect(body).toMatchObject({
       role: "sweeping",
-      lease: { holder: body["holder"] },
+      lease: { holder: body["holder"], heldForSeconds: expect.any(Number) },
       backlog: { countedAt: expect.any(String), stale: 1 },
     });
     const { oldestOverdueSeconds } = body["backlog"] as { oldestOverdueSeconds: number };
@@ -75,7 +76,11 @@ describe("/health", () => {
 
     const seen = await until(standby, { role: "standby" });
     expect(seen).toMatchObject({
-      lease: { holder: body["holder"], expiresAt: expect.any(String) },
+      lease: {
+        holder: body["holder"],
+        expiresAt: expect.any(String),
+        heldForSeconds: expect.any(Number),
+      },
       sweep: {
         own: null,
         fleet: { epoch: expect.any(Number), startedAt: expect.any(String), finishedAt: null },
@@ -135,13 +140,46 @@ describe("/health", () => {
 
   it("says that the clock of Postgres is another one, and by how much", async () => {
     await using world = await createWorld();
-    const env = { ...world.env, ...NEVER, ...shiftedClock(300_000) };
+    const env = { ...world.env, ...EVERY_SECOND, ...shiftedClock(300_000) };
     await using worker = await startWorker(env);
-    const reason = /^the clock of Postgres is (299|30\d) s behind this worker's/;
+    const reason = /^the clock of Postgres is (29\d|300) s behind this worker's/;
     await until(worker, { status: "degraded", reasons: [expect.stringMatching(reason)] });
     const { code, stderr } = await runOnce({ ...world.env, ...shiftedClock(-300_000) }, ["once"]);
     expect(code).toBe(0);
-    expect(stderr).toMatch(/the clock of Postgres is (299|30\d) s ahead of this worker's/);
+    expect(stderr).toMatch(/the clock of Postgres is (29\d|300) s ahead of this worker's/);
+    const asked = await runOnce({ ...world.env, ...shiftedClock(-300_000) }, ["status", "--json"]);
+    expect(JSON.parse(asked.stdout).reasons).toEqual([
+      expect.stringMatching(/^the clock of Postgres is (29\d|300) s ahead of this machine's/),
+    ]);
+  });
+
+  it("says which clocks are off, and so do the metrics and the log, once each", async () => {
+    await using world = await createWorld();
+    await world.seed();
+    const env = { ...world.env, ...EVERY_SECOND, REDIS_URL: redisUrl(), ...shiftedClock(300_000) };
+    await using worker = await startWorker(env);
+    await until(worker, {
+      status: "degraded",
+      reasons: ["Postgres", "Redis", "the backend"].map((whose) =>
+        expect.stringMatching(
+          new RegExp(`^the clock of ${whose} is (29\\d|300) s behind this worker's, check their`),
+        ),
+      ),
+    });
+    const { text } = await askMetrics(worker);
+    for (const peer of ["postgres", "redis", "backend"]) {
+      const skew = seriesValue(text, `watchdog_clock_skew_seconds{peer="${peer}"}`);
+      expect(skew).toBeLessThan(-290);
+    }
+    const said = worker
+      .stdout()
+      .split("\n")
+      .filter((line) => line.includes("a clock is off"));
+    expect(said.map((line) => JSON.parse(line).clock).toSorted()).toEqual([
+      "backend",
+      "postgres",
+      "redis",
+    ]);
   });
 
   it("is 503 with the remedy while the lease's key has no expiry", async () => {
@@ -234,7 +272,9 @@ describe("/health", () => {
     await world.database.sql`ALTER TABLE automation_runs RENAME TO away`;
     await until(worker, {
       status: "failing",
-      reasons: expect.arrayContaining(["nobody has swept for 3 scheduled ticks"]),
+      reasons: expect.arrayContaining([
+        expect.stringMatching(/^nobody has swept for 3 scheduled ticks: /),
+      ]),
     });
     expect(await askHealth(worker, "/health")).toMatchObject({ status: 503 });
     expect(await askHealth(worker, "/livez")).toMatchObject({ status: 200 });

@@ -3,6 +3,7 @@ import { describe, expect, it, vi } from "vitest";
 import { freePort } from "../../services/free-port.ts";
 import { createRole, MEMORY_GRANTS, READER_GRANTS } from "../../services/postgres/database-role.ts";
 import { askHealth } from "../../support/process/ask-health.ts";
+import { askMetrics, seriesValue } from "../../support/process/ask-metrics.ts";
 import { runOnce, startWorker } from "../../support/process/worker-process.ts";
 import { createWorld, type World } from "../../support/world/world.ts";
 
@@ -19,7 +20,7 @@ describe("run-watchdog pause", () => {
     expect(paused.code, paused.stderr).toBe(0);
     expect(paused.stdout).toMatch(/^paused until \S+Z by ann: moving the API\n/);
     await worker.waitForLog("paused, nothing is swept");
-    const [reason = ""] = paused.stdout.split("\n");
+    const reason = `${paused.stdout.split("\n")[0]} (run-watchdog resume ends it)`;
     await vi.waitFor(async () => {
       expect((await askHealth(worker, "/health")).body).toMatchObject({
         status: "degraded",
@@ -27,6 +28,11 @@ describe("run-watchdog pause", () => {
         paused: { by: "ann", reason: "moving the API" },
       });
     }, WITHIN);
+    const { text } = await askMetrics(worker);
+    expect(seriesValue(text, "watchdog_paused")).toBe(1);
+    const until = Date.parse(/^paused until (\S+)/.exec(reason)?.[1] ?? "");
+    expect(seriesValue(text, "watchdog_pause_until_timestamp_seconds")).toBe(until / 1000);
+    expect(seriesValue(text, "watchdog_nobody_sweeps")).toBe(0);
     const status = await run(world, ["status", "--json"], EVERY_SECOND);
     expect(status.code, status.stderr).toBe(3);
     expect(JSON.parse(status.stdout)).toMatchObject({
@@ -40,6 +46,7 @@ describe("run-watchdog pause", () => {
     const resumed = await run(world, ["resume"]);
     expect(resumed.stdout).toMatch(/^the pause is over, the next tick sweeps; it was paused until/);
     await worker.waitForLog("the pause is over");
+    expect(seriesValue((await askMetrics(worker)).text, "watchdog_paused")).toBe(0);
     await vi.waitFor(async () => expect((await world.row(id)).status).toBe("FAILED"), WITHIN);
     expect((await run(world, ["resume"])).stdout).toBe("it was not paused\n");
   });
@@ -51,7 +58,9 @@ describe("run-watchdog pause", () => {
     for (let times = 0; times < 2; times += 1) {
       const { code, stdout, stderr } = await run(world, ["once"]);
       expect(code, stderr).toBe(75);
-      expect(stdout).toMatch(/^nothing was swept: paused until \S+Z by ann: moving the API\n/);
+      expect(stdout).toMatch(
+        /^nothing was swept: paused until \S+Z by ann: moving the API\s+\(run-watchdog\s+resume ends it\)\n/,
+      );
       expect(stderr).toMatch(/"by":"ann"/);
       expect(stderr).toMatch(/"reason":"moving the API"/);
     }

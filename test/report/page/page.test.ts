@@ -52,7 +52,9 @@ describe("the status page", () => {
 
   it("is failing with the failing reasons first", () => {
     const text = textOf(FAILING);
-    expect(text).toContain("failing nobody has swept for 3 scheduled ticks postgres: reading the");
+    expect(text).toContain(
+      "failing nobody has swept for 3 scheduled ticks: check that a worker runs, and what its log says postgres: reading the",
+    );
     expect(text).toContain("Postgres reading the leadership row failed: connect ECONNREFUSED <ad");
   });
 
@@ -83,7 +85,9 @@ describe("the status page", () => {
   it("names the leader on a standby, and says whose sweeps it does not know", () => {
     const text = textOf(STANDBY);
     expect(text).toContain("Standby : watchdog-6f9c7d-p4k9q/1/cd34 leads");
-    expect(text).toContain("Lease (redis) watchdog-6f9c7d-p4k9q/1/cd34, ends in 11 s unless");
+    expect(text).toContain(
+      "Lease (redis) watchdog-6f9c7d-p4k9q/1/cd34, for 30 s by now, ends in 11 s unless",
+    );
     expect(text).toContain("It ended not yet, began 30 s ago");
     expect(text).toContain("None yet. The leader's page shows its own.");
   });
@@ -117,7 +121,9 @@ describe("the status page", () => {
   });
 
   it("says that a lease without an expiry has no end", () => {
-    expect(textOf({ ...STANDBY, leaseExpiresAt: null })).toContain("cd34, without an end");
+    expect(textOf({ ...STANDBY, leaseExpiresAt: null, leaseHeldForMs: null })).toContain(
+      "cd34, without an end",
+    );
   });
 
   it("says who paused it, until when, why, and how to end that", () => {

@@ -7,6 +7,7 @@ import { problemReport } from "../../../src/report/problems.ts";
 import { anOutcome, aReport } from "../a-report.ts";
 import { documentProblems, FOLDER } from "./document-problems.ts";
 import { DOCUMENTS } from "./documents.ts";
+import { schemaOf } from "./schema-of.ts";
 
 describe("docs/schema", () => {
   for (const [name, { title, schema }] of Object.entries(DOCUMENTS)) {
@@ -43,4 +44,22 @@ describe("the schemas", () => {
       expect(documentProblems("once.json", document)).not.toEqual([]);
     });
   }
+});
+
+describe("schemaOf", () => {
+  it("takes a schema of exactly the type, and no other", () => {
+    interface Sample {
+      readonly word: "a" | "b";
+    }
+    const word = z.enum(["a", "b"]);
+    schemaOf<Sample>()(z.strictObject({ word }));
+    // @ts-expect-error: a word is lacking
+    schemaOf<Sample>()(z.strictObject({ word: z.enum(["a"]) }));
+    // @ts-expect-error: any word is allowed
+    schemaOf<Sample>()(z.strictObject({ word: z.string() }));
+    // @ts-expect-error: the key may be left out
+    const optional = schemaOf<Sample>()(z.strictObject({ word: word.optional() }));
+    // What only the compiler can refuse.
+    expect(optional).toBeDefined();
+  });
 });

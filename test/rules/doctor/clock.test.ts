@@ -1,5 +1,6 @@
 import { describe, expect, it } from "vitest";
-import { checkClock, skewMs } from "../../../src/rules/doctor/clock.ts";
+import { skewMs } from "../../../src/rules/clock-skew.ts";
+import { checkClock } from "../../../src/rules/doctor/clock.ts";
 
 const SENT = 1_000_000;
 const RECEIVED = 1_000_400;

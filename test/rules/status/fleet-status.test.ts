@@ -33,6 +33,15 @@ describe("fleetStatus", () => {
     expect(waiting({ alive: 7, suspected: 3 })).toEqual({ status: "ok", exitCode: 0, reasons: [] });
   });
 
+  it("warns of a clock that is off by more than five seconds, and exits with 0 all the same", () => {
+    expect(statusOf({ clockSkewMs: 5000 }).reasons).toEqual([]);
+    expect(statusOf({ clockSkewMs: -5001 })).toEqual({
+      status: "degraded",
+      exitCode: 0,
+      reasons: ["the clock of Postgres is 5 s behind this machine's, check their time service"],
+    });
+  });
+
   it("tells what is held with 4, whatever else there is", () => {
     expect(
       waiting({ held: 1, unanswered: 1, causes: [{ cause: "x y: HTTP 500", count: 1 }] }),
@@ -91,7 +100,11 @@ describe("fleetStatus", () => {
     },
   ]) {
     it(`is ${fails ? "failing" : "well"} after ${name}`, () => {
-      const reasons = fails ? ["nobody has swept for 3 scheduled ticks"] : [];
+      const reasons = fails
+        ? [
+            "nobody has swept for 3 scheduled ticks: check that a worker runs, and what its log says",
+          ]
+        : [];
       const [status, exitCode] = fails ? ["failing", 3] : ["ok", 0];
       expect(found).toEqual({ status, exitCode, reasons });
     });
@@ -101,7 +114,9 @@ describe("fleetStatus", () => {
     expect(swept(10 * PATIENCE_MS, null, 1)).toEqual({
       status: "degraded",
       exitCode: 3,
-      reasons: ["paused until 2026-01-01T02:00:00Z by ann@host: moving the API"],
+      reasons: [
+        "paused until 2026-01-01T02:00:00Z by ann@host: moving the API (run-watchdog resume ends it)",
+      ],
     });
   });
 
@@ -117,6 +132,15 @@ describe("fleetStatus", () => {
         "workers use different leases: give all of them the same REDIS_URL, or none",
       ],
     });
+  });
+
+  it("warns of a leader with another lease than the workers that are listed, whoever it is", () => {
+    const different = "workers use different leases: give all of them the same REDIS_URL, or none";
+    const workers = [aWorker({ leaseKind: "postgres" })];
+    expect(statusOf({ workers, leaseKind: "redis" }).reasons).toEqual([different]);
+    expect(statusOf({ workers, leaseKind: "postgres" }).reasons).toEqual([]);
+    expect(statusOf({ workers, leaseKind: null }).reasons).toEqual([]);
+    expect(statusOf({ workers: [], leaseKind: "redis" }).reasons).toEqual([]);
   });
 
   it("compares only workers that were seen at the same time", () => {

@@ -1,5 +1,10 @@
 import type { CleanupPlan } from "../../../src/rules/cleanup/cleanup-plan.ts";
-import type { CleanupTask, FirstRunTask, Journal } from "../../../src/watchdog/journal-ports.ts";
+import type {
+  CleanupTask,
+  FirstRunTask,
+  Journal,
+  OverturnedVerdict,
+} from "../../../src/watchdog/journal-ports.ts";
 import type { Fence } from "../../../src/watchdog/ports.ts";
 import { ENDS, MemoryCleanups, presumedDead } from "./memory-cleanups.ts";
 import type { MemoryDatabase, MemoryVerdict } from "./memory-database.ts";
@@ -105,9 +110,13 @@ export class MemoryJournal implements Journal {
     }
   }
 
-  async markOverturned(withinMs: number, limit: number, fence: Fence): Promise<number> {
+  async markOverturned(
+    withinMs: number,
+    limit: number,
+    fence: Fence,
+  ): Promise<readonly OverturnedVerdict[]> {
     fence.check();
-    if (this.#db.leadership.epoch !== fence.epoch) return 0;
+    if (this.#db.leadership.epoch !== fence.epoch) return [];
     const sinceMs = this.#db.nowMs() - withinMs;
     const overturned = this.#db.verdicts.filter((row) => {
       if (row.basis !== "presumption" || row.overturnedAtMs !== null) return false;
@@ -118,7 +127,21 @@ export class MemoryJournal implements Journal {
     });
     const marked = overturned.slice(0, limit);
     for (const row of marked) row.overturnedAtMs = this.#db.nowMs();
-    return marked.length;
+    return marked.map((row) => {
+      const { runId, automationId, outcome, reason, decidedAtMs } = row;
+      const run = this.#db.runs.get(runId);
+      const laterMs = (run?.completedAtMs ?? decidedAtMs) - decidedAtMs;
+      return {
+        runId,
+        automationId,
+        outcome,
+        reason,
+        decidedAt: new Date(decidedAtMs).toISOString(),
+        statusNow: run?.status ?? "",
+        laterMs: laterMs > 0 ? laterMs : null,
+        sandboxDeleted: row.sandboxId === null ? null : row.cleanupState === "done",
+      };
+    });
   }
 
   async prune(olderThanMs: number, limit: number, fence: Fence): Promise<number> {

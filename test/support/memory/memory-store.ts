@@ -124,7 +124,7 @@ export class MemoryStore implements RunStore {
       ({ basis, overrideReason }) => basis === "presumption" && overrideReason === null,
     );
     return {
-      confirmable: confirmable.map(({ id }) => id).sort(),
+      confirmable: confirmable.length,
       presumedLastHour: presumed.length,
       provenLastHour: lately.filter(({ basis }) => basis === "proof").length,
       lastAnswered: answeredIn(this.#db.leadership.lastReport),

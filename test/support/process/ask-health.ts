@@ -1,4 +1,6 @@
 import { expect, vi } from "vitest";
+import { documentProblems } from "../../report/schema/document-problems.ts";
+import { DOCUMENTS, type DocumentName } from "../../report/schema/documents.ts";
 import type { WorkerProcess } from "./worker-process.ts";
 
 export interface HealthAnswer {
@@ -13,10 +15,17 @@ export interface HealthAnswer {
 /** A statement without an answer is given up after 15 s, and so is the connection made after it. */
 const WITHIN_MS = 90_000;
 
-/** What the worker says about itself on `/livez`, `/readyz` or `/health`. */
+/** What the worker says about itself on `/livez`, `/readyz` or `/health`, held to the schema of its document. */
 export async function askHealth(worker: WorkerProcess, path: string): Promise<HealthAnswer> {
   const response = await fetch(`${await worker.healthUrl()}${path}`);
-  return { status: response.status, body: (await response.json()) as HealthAnswer["body"] };
+  const body = (await response.json()) as HealthAnswer["body"];
+  expect(documentProblems(documentAt(path), body)).toEqual([]);
+  return { status: response.status, body };
+}
+
+function documentAt(path: string): DocumentName {
+  const name = `${path.slice(1)}.json`;
+  return Object.hasOwn(DOCUMENTS, name) ? (name as DocumentName) : "health-error.json";
 }
 
 export async function untilReady(worker: WorkerProcess): Promise<void> {

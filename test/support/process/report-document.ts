@@ -2,6 +2,7 @@ import { expect } from "vitest";
 import type { ProblemReport } from "../../../src/report/problems.ts";
 import type { SweepReport } from "../../../src/rules/report.ts";
 import { documentProblems } from "../../report/schema/document-problems.ts";
+import type { DocumentName } from "../../report/schema/documents.ts";
 
 /** The document of `once --output json`; fails unless stdout holds exactly one, in the documented shape. */
 export function parseDocument(stdout: string): SweepReport {
@@ -22,6 +23,14 @@ export function parseDocument(stdout: string): SweepReport {
   ).toBe(stale);
   expect(report.runs.length + report.runsOmitted).toBe(stale);
   return report;
+}
+
+/** Fails unless stdout holds exactly one document, of the command's schema. */
+export function parseDocumentOf(name: DocumentName, stdout: string): unknown {
+  expect(stdout.indexOf("\n"), "stdout is one line").toBe(stdout.length - 1);
+  const document: unknown = JSON.parse(stdout);
+  expect(documentProblems(name, document)).toEqual([]);
+  return document;
 }
 
 /** The document of a command that was refused before its own; fails unless stdout holds exactly one. */

@@ -24,27 +24,32 @@ export function apiTraffic({ traffic }: FakeHost, jobs: readonly Job[]): ApiTraf
   const calls = traffic.requests.filter(isApiCall);
   return {
     calls: calls.length,
-    lookups: calls.flatMap(({ kind, sandboxId }) => (kind === "lookup" ? [sandboxId ?? ""] : [])),
+    lookups: calls.flatMap(({ kind, sandboxIds }) => (kind === "lookup" ? sandboxIds : [])),
     peak: traffic.of("api").peak,
     repeated: repeatedIn(calls, new Map(jobs.map((job) => [job.sandboxId, job]))),
   };
 }
 
-/** A refused key is replaced once, and what it was refused for is asked once more. */
+/**
+ * A refused key is replaced once, and what it was refused for is asked once more. Who was asked about among others may be
+ * asked about alone.
+ */
 function repeatedIn(
   calls: readonly SeenRequest[],
   jobs: ReadonlyMap<string, Job>,
 ): readonly string[] {
   const minted = new Set(calls.filter(({ kind }) => kind === "mint").map(({ path }) => path));
   const times = new Map<string, number>();
-  return calls.flatMap(({ kind, method, path, query, sandboxId }) => {
-    const question = `${method} ${path}?${query}`;
-    const asked = (times.get(question) ?? 0) + 1;
-    times.set(question, asked);
-    const job = jobs.get(sandboxId ?? "");
-    const isRenewed = kind === "mint" || (job !== undefined && minted.has(keysPath(job)));
-    return asked > (isRenewed ? 2 : 1) ? [question] : [];
-  });
+  return calls.flatMap(({ kind, method, path, sandboxIds }) =>
+    (kind === "mint" ? [""] : sandboxIds).flatMap((sandboxId) => {
+      const question = `${method} ${path} ${sandboxId} ${sandboxIds.length > 1}`;
+      const asked = (times.get(question) ?? 0) + 1;
+      times.set(question, asked);
+      const job = jobs.get(sandboxId);
+      const isRenewed = kind === "mint" || (job !== undefined && minted.has(keysPath(job)));
+      return asked > (isRenewed ? 2 : 1) ? [question] : [];
+    }),
+  );
 }
 
 function keysPath({ userId, orgId }: Job): string {

@@ -65,6 +65,8 @@ export interface RunChanges {
   readonly stampInMs?: number | null;
   /** The host starts the run anew in its row. */
   readonly restarted?: true;
+  /** The host notes that it ended just now. */
+  readonly completed?: true;
 }
 
 export interface JournalEntry {
@@ -141,12 +143,13 @@ export async function memoryJournalStand(): Promise<JournalStand> {
     },
     bases: async (runId) =>
       db.verdicts.filter((row) => row.runId === runId).map(({ basis }) => basis),
-    async changeRun(runId, { stampInMs, restarted, ...changes }) {
+    async changeRun(runId, { stampInMs, restarted, completed, ...changes }) {
       const sandboxCleanupDueAtMs = stampInMs == null ? null : db.nowMs() + stampInMs;
       db.change(runId, {
         ...changes,
         ...(stampInMs === undefined ? {} : { sandboxCleanupDueAtMs }),
         ...(restarted === undefined ? {} : { beganAtMs: db.nowMs() }),
+        ...(completed === undefined ? {} : { completedAtMs: db.nowMs() }),
       });
     },
     removeRun: async (runId) => void db.runs.delete(runId),

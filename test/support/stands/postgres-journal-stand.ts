@@ -64,8 +64,9 @@ export async function postgresJournalStand(): Promise<PostgresJournalStand> {
         SELECT basis FROM watchdog.verdicts WHERE run_id = ${runId} ORDER BY id`;
       return rows.map(({ basis }) => basis);
     },
-    async changeRun(runId, { status, errorDetail, sandboxId, stampInMs, restarted }) {
+    async changeRun(runId, { status, errorDetail, sandboxId, stampInMs, restarted, completed }) {
       if (restarted) await sql`UPDATE automation_runs SET started_at = now() WHERE id = ${runId}`;
+      if (completed) await sql`UPDATE automation_runs SET completed_at = now() WHERE id = ${runId}`;
       if (stampInMs !== undefined) {
         await sql`
           UPDATE automation_runs SET sandbox_cleanup_due_at = ${inMs(stampInMs)}

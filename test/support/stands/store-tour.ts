@@ -82,7 +82,7 @@ async function tourSuspicions(stores: TestStores, sql: Sql): Promise<void> {
   expect(await store.stalePage(query, page.next, 1)).toEqual({ ids: [], next: null });
   const facts = await store.guardFacts(2);
   expect(facts).toEqual({
-    confirmable: [presumed.id],
+    confirmable: 1,
     presumedLastHour: 1,
     provenLastHour: 1,
     lastAnswered: 0,

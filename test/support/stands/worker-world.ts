@@ -49,8 +49,9 @@ export function workerWorld({ observes = false } = {}) {
   const { clock, deps, stop } = world;
   const schedule = new ManualSchedule(clock);
   const figures = vi.fn(async () => ({ ...NO_FIGURES, nowMs: clock.now().getTime() }));
+  const onRest = vi.fn();
   const worker = new Worker(
-    { ...deps, schedule, figures: { figures } },
+    { ...deps, schedule, figures: { figures }, onRest },
     {
       ...OPTIONS,
       verifyTimeoutMs: 30_000,
@@ -63,6 +64,7 @@ export function workerWorld({ observes = false } = {}) {
   return Object.assign(world, {
     schedule,
     figures,
+    onRest,
     worker,
     facts: () => worker.facts(),
     async run(): Promise<void> {

@@ -1,6 +1,7 @@
 import { describe, expect, it, vi } from "vitest";
 import { maintain } from "../../../src/watchdog/cleanup/maintenance.ts";
 import { FencedError, StoreUnavailableError } from "../../../src/watchdog/errors.ts";
+import type { OverturnedVerdict } from "../../../src/watchdog/journal-ports.ts";
 import { type Logged, recordTo } from "../../support/stands/sweep-world.ts";
 
 const STEPS = [
@@ -79,7 +80,14 @@ describe("maintain", () => {
     await run();
     expect(onEndedElsewhere.mock.calls).toEqual([[3]]);
     expect(lines).toEqual([
-      { level: "warn", message: "another watchdog ends runs", fields: { count: 3 } },
+      {
+        level: "warn",
+        message: "another watchdog ends runs",
+        fields: {
+          count: 3,
+          remedy: "let it look seldom: AUTOMATION_WATCHDOG_INTERVAL_SECONDS=3600 for the host",
+        },
+      },
     ]);
     const quiet = setup();
     await quiet.run();
@@ -87,15 +95,55 @@ describe("maintain", () => {
   });
 
   it("tells of presumptions that turned out wrong, and of none when there was none", async () => {
-    const { run, lines, onOverturned } = setup({ overturned: 2 });
+    const deleted = anOverturned({ sandboxDeleted: true });
+    const other = { runId: "run-2", laterMs: null, sandboxDeleted: null, statusNow: "CANCELLED" };
+    const { run, lines, onOverturned } = setup({ overturned: [deleted, anOverturned(other)] });
     await run();
     expect(onOverturned.mock.calls).toEqual([[2]]);
+    const fields = {
+      runId: "run-1",
+      automationId: "automation-1",
+      outcome: "FAILED",
+      basis: "presumption",
+      reason: "sandbox missing",
+      decidedAt: "2026-08-22T10:00:00.123Z",
+      statusNow: "COMPLETED",
+      laterSeconds: 95,
+      sandbox: "deleted",
+    };
+    const changed = { runId: "run-2", statusNow: "CANCELLED", laterSeconds: null, sandbox: "none" };
     const message = "runs that were presumed dead have another end by now";
-    expect(lines).toEqual([{ level: "info", message, fields: { count: 2 } }]);
+    expect(lines).toEqual([
+      { level: "info", message: "run overturned", fields },
+      { level: "info", message: "run overturned", fields: { ...fields, ...changed } },
+      { level: "info", message, fields: { count: 2 } },
+    ]);
     const quiet = setup();
     await quiet.run();
     expect(quiet.onOverturned).not.toHaveBeenCalled();
   });
+
+  it("says that a sandbox is left alone that has not been deleted when its run is overturned", async () => {
+    const { run, lines } = setup({ overturned: [anOverturned({ sandboxDeleted: false })] });
+    await run();
+    expect(lines[0]?.fields).toMatchObject({ runId: "run-1", sandbox: "left alone" });
+  });
+
+  for (const [count, said] of [
+    [100, { count: 100 }],
+    [101, { count: 101, unnamed: 1 }],
+  ] as const) {
+    it(`names at most 100 of ${count} runs that are overturned, and counts all`, async () => {
+      const overturned = Array.from({ length: count }, (_, index) =>
+        anOverturned({ runId: `run-${index}` }),
+      );
+      const { run, lines, onOverturned } = setup({ overturned });
+      await run();
+      expect(lines.filter(({ message }) => message === "run overturned")).toHaveLength(100);
+      expect(lines.at(-1)?.fields).toEqual(said);
+      expect(onOverturned.mock.calls).toEqual([[count]]);
+    });
+  }
 
   it("prunes on after full batches, and no more after one that is not", async () => {
     const { run, prune } = setup({ removed: [1000, 1000, 999, 1000] });
@@ -155,7 +203,7 @@ interface Script {
   readonly adopted?: number;
   readonly overdue?: number;
   readonly endedElsewhere?: number;
-  readonly overturned?: number;
+  readonly overturned?: readonly OverturnedVerdict[];
   /** By each batch; none after the last of them. */
   readonly removed?: readonly number[];
   /** Happens while the step's statement is under way. */
@@ -164,7 +212,7 @@ interface Script {
 
 function setup(script: Script = {}) {
   const { cleans = true, pauses = true, adopted = 0, overdue = 0, endedElsewhere = 0 } = script;
-  const { overturned = 0, removed = [], during = () => {} } = script;
+  const { overturned = [], removed = [], during = () => {} } = script;
   const steps: Step[] = [];
   const begin = (step: Step) => {
     steps.push(step);
@@ -225,5 +273,19 @@ function setup(script: Script = {}) {
 function throwing(step: Step, error: Error): (current: Step) => void {
   return (current) => {
     if (current === step) throw error;
+  };
+}
+
+function anOverturned(changes: Partial<OverturnedVerdict> = {}): OverturnedVerdict {
+  return {
+    runId: "run-1",
+    automationId: "automation-1",
+    outcome: "FAILED",
+    reason: "sandbox missing",
+    decidedAt: "2026-08-22T10:00:00.123Z",
+    statusNow: "COMPLETED",
+    laterMs: 95_400,
+    sandboxDeleted: null,
+    ...changes,
   };
 }

@@ -68,16 +68,47 @@ describe("leadSweep that is refused", () => {
       kind: "lease-held",
       holder: "host-2/1/cd34",
       expiresInMs: 14_000,
+      heldForMs: null,
     });
     expect(begin).not.toHaveBeenCalled();
     expect(world.lease.holderOf(INSTALLATION)).toBe("host-2/1/cd34/t");
   });
 
+  for (const { name, changes, heldForMs } of [
+    { name: "its holder began one 40 s ago", changes: {}, heldForMs: 40_000 },
+    { name: "nobody has begun any", changes: { sweepStartedAt: null }, heldForMs: null },
+    {
+      name: "the last one has ended",
+      changes: { sweepFinishedAt: "2026-01-01T00:00:00.000000+00:00" },
+      heldForMs: null,
+    },
+    { name: "somebody else began it", changes: { holder: "host-3/1/ef56" }, heldForMs: null },
+  ]) {
+    it(`tells ${heldForMs === null ? "nothing of how long" : "for how long"} the lease has been held when of the sweeps ${name}`, async () => {
+      const { lease, leadership, lead } = sweepWorld();
+      await lease.acquire(INSTALLATION, "host-2/1/cd34/t", 15_000);
+      const view = {
+        ...(await leadership.read()),
+        holder: "host-2/1/cd34",
+        sweepStartedAt: "2026-01-01T00:00:20.5+00:00",
+        sweepFinishedAt: null,
+        readAt: "2026-01-01T00:01:00.500000+00:00",
+      };
+      vi.spyOn(leadership, "read").mockResolvedValue({ ...view, ...changes });
+      expect(await lead()).toMatchObject({ kind: "lease-held", heldForMs });
+    });
+  }
+
   it("tells of a lease that never expires", async () => {
     const { lease, lead } = sweepWorld();
     const held = { kind: "held", value: null, expiresInMs: null } as const;
     vi.spyOn(lease, "acquire").mockResolvedValue(held);
-    expect(await lead()).toEqual({ kind: "lease-held", holder: null, expiresInMs: null });
+    expect(await lead()).toEqual({
+      kind: "lease-held",
+      holder: null,
+      expiresInMs: null,
+      heldForMs: null,
+    });
   });
 
   const kinds: readonly {
@@ -133,7 +164,7 @@ describe("leadSweep that is refused", () => {
     },
     {
       answer: { kind: "lease-lost" },
-      expected: { kind: "lease-held", holder: null, expiresInMs: 0 },
+      expected: { kind: "lease-held", holder: null, expiresInMs: 0, heldForMs: null },
     },
   ];
   for (const { answer, expected } of refusals) {

@@ -49,6 +49,24 @@ describe("the rounds of the guard", () => {
     await swept;
   });
 
+  it("lose no run whose answer grows old while a round looks at it", async () => {
+    const { db, clock, actions, seed, sweep, backend } = guardStand();
+    seed(60, GONE);
+    const held = backend.holds(db.add().id);
+    const swept = sweep();
+    await settle();
+    clock.block(29_950);
+    let looks = 0;
+    const elapsedMs = clock.monotonicMs();
+    vi.spyOn(clock, "monotonicMs").mockImplementation(() => elapsedMs + looks++);
+    await clock.advance(0);
+    held.answer(ALIVE);
+    await swept;
+    const { deferred, ...ended } = actions();
+    expect(deferred).toBe(1);
+    expect(Object.values(ended).reduce((sum, count) => sum + count, 0)).toBe(60);
+  });
+
   for (const [waitedMs, expected] of [
     [30_000, { failed: 1 }],
     [30_001, { suspected: 1 }],

@@ -40,6 +40,9 @@ describe("the log of verdicts", () => {
     expect(lines.map(({ message, fields }) => ({ message, ...fields }))).toMatchObject([
       {
         message: "run suspected",
+        runId: run.id,
+        automationId: run.automationId,
+        sandbox: "left alone while the run goes on",
         outcome: "suspected",
         basis: "presumption",
         reason: "lost",
@@ -60,13 +63,23 @@ describe("the log of verdicts", () => {
 
   it("says which runs the guard holds back, each with the reason", async () => {
     const { db, backend, sweep, lines } = sweepStand();
-    for (let count = 0; count < 6; count += 1) backend.says(db.add().id, GONE);
+    const timeoutAtMs = db.nowMs() - 7000;
+    for (let count = 0; count < 5; count += 1) backend.says(db.add({ timeoutAtMs }).id, GONE);
+    const run = db.add({ timeoutAtMs, sandboxId: null });
+    backend.says(run.id, GONE);
     await sweep();
     const held = lines.filter(({ message }) => message === "run held back by the guard");
     expect(held).toHaveLength(6);
-    expect(held[0]?.fields).toMatchObject({
+    expect(held[0]?.fields).toMatchObject({ sandbox: "left alone while the run goes on" });
+    expect(held.find(({ fields }) => fields["runId"] === run.id)?.fields).toEqual({
+      runId: run.id,
+      automationId: run.automationId,
       outcome: "held",
+      basis: "presumption",
       reason: expect.stringMatching(/^lost, a mass/),
+      overdueSeconds: 7,
+      seen: 1,
+      sandbox: "none",
     });
   });
 

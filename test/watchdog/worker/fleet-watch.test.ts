@@ -1,4 +1,5 @@
 import { describe, expect, it, vi } from "vitest";
+import { type ClockReading, skewMs } from "../../../src/rules/clock-skew.ts";
 import { StoreUnavailableError } from "../../../src/watchdog/errors.ts";
 import type { FleetFigures } from "../../../src/watchdog/figure-ports.ts";
 import { FleetWatch } from "../../../src/watchdog/worker/fleet-watch.ts";
@@ -17,7 +18,6 @@ describe("FleetWatch", () => {
     expect(watch.sight).toMatchObject({
       figures: { overdueRuns: 3 },
       seenAtMs: clock.monotonicMs(),
-      clockSkewMs: 0,
     });
     figures.mockRejectedValueOnce(new StoreUnavailableError("away"));
     await clock.advance(1000);
@@ -27,11 +27,13 @@ describe("FleetWatch", () => {
   });
 
   it("tells how far the database's clock is ahead", async () => {
-    const { watch, figures, clock } = setup();
+    const { watch, figures, clock, onClock } = setup();
+    watch.look();
+    await settle();
     figures.mockResolvedValueOnce(at(clock, {}, 7000));
     watch.look();
     await settle();
-    expect(watch.sight?.clockSkewMs).toBe(7000);
+    expect(onClock.mock.calls.map(([reading]) => skewMs(reading))).toEqual([0, 7000]);
   });
 
   it("looks once more after a look during which it was told to, however often", async () => {
@@ -90,9 +92,10 @@ describe("Worker and the fleet", () => {
 function setup() {
   const clock = new FakeClock();
   const figures = vi.fn(async () => at(clock));
+  const onClock = vi.fn((_: ClockReading) => {});
   const log = { debug() {}, info() {}, warn() {}, error() {} };
-  const watch = new FleetWatch({ figures: { figures }, clock, log }, OPTIONS.sweep);
-  return { watch, figures, clock };
+  const watch = new FleetWatch({ figures: { figures }, clock, log, onClock }, OPTIONS.sweep);
+  return { watch, figures, clock, onClock };
 }
 
 function at(clock: FakeClock, changes: Partial<FleetFigures> = {}, aheadMs = 0): FleetFigures {

@@ -55,6 +55,19 @@ describe("Worker in an outage", () => {
     });
   });
 
+  it("tells why an attempt to sweep failed although probes are answered, until one gets through", async () => {
+    const { lease, run, tick, facts } = workerWorld();
+    run();
+    await settle();
+    const acquire = vi.spyOn(lease, "acquire").mockRejectedValue(LEASE_AWAY);
+    await tick();
+    await settle();
+    expect(facts()).toMatchObject({ lease: "ok", attemptFailure: "no answer within 2000 ms" });
+    acquire.mockRestore();
+    await tick();
+    expect(facts()).toMatchObject({ lease: "ok", attemptFailure: null });
+  });
+
   it("tries to sweep at every tick all the same, and logs the outage once", async () => {
     const { clock, leadership, run, tick, logged } = workerWorld();
     const read = vi.spyOn(leadership, "read").mockRejectedValue(AWAY);

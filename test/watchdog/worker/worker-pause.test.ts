@@ -20,7 +20,7 @@ describe("Worker in a pause", () => {
     expect(facts().role).toBe("idle");
     expect(health(facts())).toEqual({
       status: "degraded",
-      reasons: [`paused until ${until} by ann@host: moving the API`],
+      reasons: [`paused until ${until} by ann@host: moving the API (run-watchdog resume ends it)`],
     });
     const said = logged().filter((line) => line.includes("paused"));
     expect(said.filter((line) => line.startsWith("warn"))).toEqual([
@@ -29,6 +29,7 @@ describe("Worker in a pause", () => {
     expect(lines.find(({ level }) => level === "warn")?.fields).toEqual({
       until,
       by: "ann@host",
+      remedy: "run-watchdog resume ends it",
       reason: "moving the API",
     });
   });

@@ -55,7 +55,8 @@ describe("WorkerStatus facts", () => {
       heldFor: null,
       waiting: null,
       lastFailure: null,
-      clockSkewMs: null,
+      clockSkewsMs: { postgres: null, redis: null, backend: null },
+      attemptFailure: null,
       endedElsewhere: 0,
       otherLeaseKind: null,
       endlessLeaseKey: null,
@@ -64,6 +65,7 @@ describe("WorkerStatus facts", () => {
       schemaProblem: false,
       leaseHolder: null,
       leaseExpiresAt: null,
+      leaseHeldForMs: null,
       nextSweepAt: new Date(clock.now().getTime() + 50_000),
       ownLastSweep: null,
       replicas: null,
@@ -87,7 +89,7 @@ describe("WorkerStatus facts", () => {
 
   it("tell who holds the lease and until when, while standing by", async () => {
     const { clock, state } = await setup();
-    state.standby("host-2/1/cd34", 9_000);
+    state.standby(heldBy("host-2/1/cd34", 9_000));
     expect(state.facts()).toMatchObject({
       role: "standby",
       leaseHolder: "host-2/1/cd34",
@@ -96,22 +98,41 @@ describe("WorkerStatus facts", () => {
     });
   });
 
+  it("tell for how long the holder has been sweeping, as of now, and of nobody else", async () => {
+    const { clock, state } = await setup();
+    state.standby(heldBy("host-2/1/cd34", 9_000, 40_000));
+    await clock.advance(2_000);
+    expect(state.facts().leaseHeldForMs).toBe(42_000);
+    state.standby(heldBy("host-3/1/ef56", 9_000));
+    expect(state.facts().leaseHeldForMs).toBeNull();
+  });
+
+  it("tell for how long our own lease has been held while we sweep, and not after that", async () => {
+    const { clock, state } = await setup();
+    state.watch.onTerm?.(() => 0);
+    state.watch.onBegin?.({ epoch: 7, backlog: EMPTY });
+    await clock.advance(3_000);
+    expect(state.facts().leaseHeldForMs).toBe(3_000);
+    state.idle();
+    expect(state.facts().leaseHeldForMs).toBeNull();
+  });
+
   it("tell of a lease that never expires, and forget it with the next refusal", async () => {
     const { state } = await setup();
     state.watch.onLeadership?.(VIEW);
-    state.standby(null, null);
+    state.standby(heldBy(null, null));
     expect(state.facts()).toMatchObject({
       role: "standby",
       endlessLeaseKey: "watchdog:{7d0c1d8e}:lease",
     });
     expect(health(state.facts()).status).toBe("failing");
-    state.standby("host-2/1/cd34", 9_000);
+    state.standby(heldBy("host-2/1/cd34", 9_000));
     expect(state.facts().endlessLeaseKey).toBeNull();
   });
 
   it("tell of workers with another kind of lease, and forget them with the next attempt", async () => {
     const { state } = await setup();
-    state.standby("host-2/1/cd34", null);
+    state.standby(heldBy("host-2/1/cd34", null));
     state.standbyOtherKind("postgres");
     expect(state.facts()).toMatchObject({
       role: "standby",
@@ -119,19 +140,22 @@ describe("WorkerStatus facts", () => {
       leaseHolder: null,
       endlessLeaseKey: null,
     });
-    state.standby("host-2/1/cd34", 9_000);
+    state.standby(heldBy("host-2/1/cd34", 9_000));
     expect(state.facts().otherLeaseKind).toBeNull();
     state.standbyOtherKind("postgres");
     state.idle();
     expect(state.facts()).toMatchObject({ role: "idle", otherLeaseKind: null });
   });
 
-  it("tell why the guard holds, until the next sweep begins", async () => {
+  it("tell why the guard holds, until no run is held any more", async () => {
     const { state } = await setup();
     state.watch.onBegin?.({ epoch: 3, backlog: EMPTY });
     state.watch.onHold?.("no sign of life from any run");
     expect(state.facts()).toMatchObject({ heldFor: "no sign of life from any run" });
+    state.waits({ ...NOBODY_WAITS, held: 1 });
     state.watch.onBegin?.({ epoch: 4, backlog: EMPTY });
+    expect(state.facts()).toMatchObject({ heldFor: "no sign of life from any run" });
+    state.waits(NOBODY_WAITS);
     expect(state.facts()).toMatchObject({ heldFor: null });
   });
 
@@ -166,17 +190,21 @@ describe("WorkerStatus facts", () => {
     expect(state.facts().endedElsewhere).toBe(0);
     state.watch.onEndedElsewhere?.(1);
     expect(health(state.facts()).reasons).toContain(
-      "another watchdog ends runs: 1 that were suspected or held here, in the last hour",
+      "another watchdog ends runs: 1 that were suspected or held here, in the last hour, let it look seldom: AUTOMATION_WATCHDOG_INTERVAL_SECONDS=3600 for the host",
     );
   });
 
-  it("tell how far the clock of Postgres is ahead, as of the last read of its row", async () => {
+  it("tell how far other clocks are off, as they were read last, for an hour", async () => {
     const { clock, state } = await setup();
-    const readAt = new Date(clock.now().getTime() + 300_000).toISOString();
-    state.watch.onLeadership?.({ ...VIEW, readAt });
-    state.watch.onProgress?.();
-    await clock.advance(1000);
-    expect(state.facts().clockSkewMs).toBe(300_000);
+    const nowMs = clock.now().getTime();
+    const reading = { theirMs: nowMs + 300_000, sentMs: nowMs, receivedMs: nowMs, precisionMs: 1 };
+    state.watch.onClock?.("postgres", reading);
+    state.watch.onClock?.("backend", { ...reading, theirMs: nowMs - 7001 });
+    await clock.advance(3_600_000 - 1);
+    const skews = { postgres: 300_000, redis: null, backend: -7000 };
+    expect(state.facts().clockSkewsMs).toEqual(skews);
+    await clock.advance(1);
+    expect(state.facts().clockSkewsMs).toEqual({ postgres: null, redis: null, backend: null });
   });
 
   it("tell which runs wait, as they were counted last, and what ended our own sweep", async () => {
@@ -212,7 +240,7 @@ describe("WorkerStatus facts", () => {
 
   it("tell of a sweep that is under way", async () => {
     const { clock, state } = await setup();
-    state.standby("host-2/1/cd34", 0);
+    state.standby(heldBy("host-2/1/cd34", 0));
     state.watch.onTerm?.(() => 23_000);
     state.watch.onBegin?.({ epoch: 3, backlog: { ...EMPTY, count: 7, oldestOverdueMs: 1_000 } });
     expect(state.facts()).toMatchObject({
@@ -348,7 +376,7 @@ describe("WorkerStatus and health", () => {
     it(name, async () => {
       const { clock, state } = await setup();
       state.storesAnswered();
-      state.standby("host-2/1/cd34", 9_000);
+      state.standby(heldBy("host-2/1/cd34", 9_000));
       const readAt = clock.now().toISOString();
       state.watch.onLeadership?.({ ...VIEW, readAt, sinceProgressMs: agoMs, sinceFinishMs: null });
       expect(health(state.facts()).status).toBe(status);
@@ -358,7 +386,7 @@ describe("WorkerStatus and health", () => {
   it("fails with the tick that makes the row three ticks old", async () => {
     const { clock, state } = await setup();
     state.storesAnswered();
-    state.standby("host-2/1/cd34", 9_000);
+    state.standby(heldBy("host-2/1/cd34", 9_000));
     const readAt = clock.now().toISOString();
     state.watch.onLeadership?.({ ...VIEW, readAt, sinceProgressMs: 100_000, sinceFinishMs: null });
     await clock.advance(49_999);
@@ -367,6 +395,14 @@ describe("WorkerStatus and health", () => {
     expect(health(state.facts()).status).toBe("failing");
   });
 });
+
+function heldBy(
+  holder: string | null,
+  expiresInMs: number | null,
+  heldForMs: number | null = null,
+) {
+  return { holder, expiresInMs, heldForMs };
+}
 
 /** A state that begins ten seconds after a full minute. */
 async function setup(api: SharedApi | null = null, observes = false) {

@@ -23,6 +23,21 @@ describe("Worker", () => {
     expect(acquire).not.toHaveBeenCalled();
   });
 
+  it("tells that it rests when the stores have answered and after each sweep, and not before", async () => {
+    const { db, backend, run, tick, onRest, facts } = workerWorld();
+    const slow = backend.holds(db.add().id);
+    onRest.mockImplementation(() => expect(facts().postgres).toBe("ok"));
+    run();
+    await settle();
+    expect(onRest).toHaveBeenCalledTimes(1);
+    await tick();
+    expect(onRest).toHaveBeenCalledTimes(1);
+    slow.answer(EXITED);
+    await tick();
+    expect(db.leadership.sweepFinishedAtMs).not.toBeNull();
+    expect(onRest).toHaveBeenCalledTimes(2);
+  });
+
   it("sweeps once for every tick", async () => {
     const { db, clock, run, tick, facts } = workerWorld();
     run();

@@ -66,18 +66,16 @@ export class Connection {
     work: (connection: Connection) => Promise<T>,
     check: () => void,
   ): Promise<T> {
-    const attempt = (leaveOut: RegExp | null) => {
-      check();
-      return this.#attempt(operation, work, leaveOut).catch(rethrow(operation));
-    };
     for (const leaveOut of MORE_AND_MORE) {
+      check();
       try {
-        return await attempt(leaveOut);
+        return await this.#attempt(operation, work, leaveOut);
       } catch (error) {
         if (!(error instanceof StatementRefusedError) || !CANNOT_HOLD.has(error.code)) throw error;
       }
     }
-    return await attempt(ALL_BUT_ASCII);
+    check();
+    return await this.#attempt(operation, work, ALL_BUT_ASCII);
   }
 
   /** @param leaveOut characters that no text of it may have; `null` for none. */
@@ -86,10 +84,9 @@ export class Connection {
     work: (connection: Connection) => Promise<T>,
     leaveOut: RegExp | null,
   ): Promise<T> {
-    clearTimeout(this.#idle);
     const session = this.#opened();
     session.leaveOut = leaveOut;
-    const working = Promise.try(work, this);
+    const working = work(this);
     this.#working = working;
     try {
       const lacking = `${operation}: no answer from Postgres`;
@@ -98,10 +95,11 @@ export class Connection {
       if (isUnanswered(error)) await this.#giveUp(session, working);
       // After a broken socket postgres.js would take one more statement, and never answer it.
       else if (!keepsSession(error)) this.destroy();
-      throw error;
+      throw error instanceof StoreUnavailableError ? error : translate(operation, error);
     } finally {
       this.#working = null;
-      this.#idle = setTimeout(() => this.destroy(), CLOSE_AFTER_IDLE_MS).unref();
+      this.#idle ??= setTimeout(() => this.#closeWhenIdle(), CLOSE_AFTER_IDLE_MS).unref();
+      this.#idle.refresh();
     }
   }
 
@@ -132,9 +130,12 @@ export class Connection {
     return this.#pooled;
   }
 
+  #closeWhenIdle(): void {
+    if (this.#working === null) this.destroy();
+  }
+
   /** Closes at once; what was in flight rejects. The next call opens a new connection. */
   destroy(): void {
-    clearTimeout(this.#idle);
     const session = this.#session;
     this.#session = null;
     session?.destroy();
@@ -142,7 +143,6 @@ export class Connection {
 
   /** Takes leave of the server; what is under way is cancelled. */
   async close(): Promise<void> {
-    clearTimeout(this.#idle);
     const session = this.#session;
     this.#session = null;
     if (session === null) return;
@@ -166,9 +166,3 @@ const ALL_BUT_ASCII = /[^\0-\x7f]/gu;
 
 /** An untranslatable character, an invalid byte sequence. */
 const CANNOT_HOLD = new Set(["22P05", "22021"]);
-
-function rethrow(operation: string): (error: unknown) => never {
-  return (error) => {
-    throw error instanceof StoreUnavailableError ? error : translate(operation, error);
-  };
-}

@@ -71,7 +71,10 @@ export class Pool {
     work: (connection: Connection) => Promise<T>,
     check: () => void = () => {},
   ): Promise<T> {
-    const connection = await this.#takeOpen(operation);
+    let connection = this.#take(operation) ?? (await this.#wait(operation));
+    while (!connection.usable && !(await this.#open(operation, connection))) {
+      connection = this.#take(operation) ?? (await this.#wait(operation));
+    }
     try {
       return await connection.call(operation, work, () => {
         this.#refuseWhenClosed(operation);
@@ -109,17 +112,12 @@ export class Pool {
     if (this.#closed) throw closedPool(operation);
   }
 
-  async #takeOpen(operation: string): Promise<Connection> {
-    for (;;) {
-      const connection = await this.#take(operation);
-      if (connection.usable || (await this.#open(operation, connection))) return connection;
-    }
+  #take(operation: string): Connection | undefined {
+    this.#refuseWhenClosed(operation);
+    return this.#waiting.length === 0 ? this.#free() : undefined;
   }
 
-  async #take(operation: string): Promise<Connection> {
-    this.#refuseWhenClosed(operation);
-    const free = this.#waiting.length === 0 ? this.#free() : undefined;
-    if (free !== undefined) return free;
+  #wait(operation: string): Promise<Connection> {
     const { promise, resolve, reject } = Promise.withResolvers<Connection>();
     this.#waiting.push({ serve: resolve, refuse: (why) => reject(why(operation)) });
     return promise;

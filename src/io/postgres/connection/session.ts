@@ -133,12 +133,12 @@ export class Session {
   }
 
   /** @throws what postgres.js throws. */
-  async query<Params extends Values<Params>, Row extends object>(
+  query<Params extends Values<Params>, Row extends object>(
     { text, names, prepared = true }: Statement<Params, Row>,
     params: Params,
   ): Promise<readonly Row[]> {
     const values = names.map((name) => params[name]);
-    return await this.client.unsafe<Row[]>(text, values, { prepare: prepared });
+    return this.client.unsafe<Row[]>(text, values, { prepare: prepared });
   }
 
   /** Closes at once; what was in flight rejects. */
@@ -179,17 +179,20 @@ function hasKey(state: Partial<Record<keyof BackendKey, unknown>>): state is Bac
 }
 
 /** @throws StoreUnavailableError saying what was lacking when `work` takes longer; it goes on then. */
-export async function within<T>(ms: number, lacking: string, work: Promise<T>): Promise<T> {
-  const { promise: late, reject } = Promise.withResolvers<never>();
+export function within<T>(ms: number, lacking: string, work: Promise<T>): Promise<T> {
+  const { promise, resolve, reject } = Promise.withResolvers<T>();
   const timer = setTimeout(
     () => reject(new StoreUnavailableError(`${lacking} within ${ms} ms`, { late: true })),
     ms,
   );
-  try {
-    return await Promise.race([work, late]);
-  } finally {
-    clearTimeout(timer);
-  }
+  const end = <V>(settle: (value: V) => void) => {
+    return (value: V) => {
+      clearTimeout(timer);
+      settle(value);
+    };
+  };
+  work.then(end(resolve), end(reject));
+  return promise;
 }
 
 /** Whether a step succeeds, where why it does not is of no interest. */

@@ -25,12 +25,15 @@ export function statement<Params extends Values<Params>, Row>(
   text: string,
 ): Statement<Params, Row> {
   const names: (keyof Params & string)[] = [];
-  const numbered = text.replace(NAMED, (_, name: keyof Params & string) => {
+  const numbered = text.replaceAll(INDENT, "").replace(NAMED, (_, name: keyof Params & string) => {
     if (!names.includes(name)) names.push(name);
     return `$${names.indexOf(name) + 1}`;
   });
   return { text: numbered, names };
 }
+
+/** The driver looks each text up by itself: what is for readers only makes it longer. */
+const INDENT = /^\s+(?:--.*\n\s*)*/gm;
 
 /** Neither the second colon of a cast nor one inside of a word, such as that of a time's format. */
 const NAMED = /(?<![:\w]):([a-zA-Z]\w*)/g;
@@ -38,11 +41,15 @@ const NAMED = /(?<![:\w]):([a-zA-Z]\w*)/g;
 /** Statements that differ between hosts: each is built when it is first needed for a shape of the host's tables. */
 export function perShape<Shape extends object, T>(build: (shape: Shape) => T): (shape: Shape) => T {
   const built = new Map<string, T>();
+  const seen = new WeakMap<Shape, T>();
   return (shape) => {
+    const known = seen.get(shape);
+    if (known !== undefined) return known;
     const key = JSON.stringify(shape);
-    const known = built.get(key) ?? build(shape);
-    built.set(key, known);
-    return known;
+    const made = built.get(key) ?? build(shape);
+    built.set(key, made);
+    seen.set(shape, made);
+    return made;
   };
 }
 

@@ -1,5 +1,10 @@
 import type { CleanupPlan } from "../../../rules/cleanup/cleanup-plan.ts";
-import type { CleanupTask, FirstRunTask, Journal } from "../../../watchdog/journal-ports.ts";
+import type {
+  CleanupTask,
+  FirstRunTask,
+  Journal,
+  OverturnedVerdict,
+} from "../../../watchdog/journal-ports.ts";
 import type { Fence } from "../../../watchdog/ports.ts";
 import { RowBusyError, StatementRefusedError } from "../connection/errors.ts";
 import { type Statement, statement, type Values } from "../connection/statement.ts";
@@ -106,10 +111,13 @@ export class PostgresJournal implements Journal {
     return (await this.#fenced("looking for overdue stamps", fence, adopt, { limit })).length;
   }
 
-  async markOverturned(withinMs: number, limit: number, fence: Fence): Promise<number> {
+  markOverturned(
+    withinMs: number,
+    limit: number,
+    fence: Fence,
+  ): Promise<readonly OverturnedVerdict[]> {
     const params = { withinMs, limit };
-    const operation = "noting overturned verdicts";
-    return (await this.#fenced(operation, fence, MARK_OVERTURNED, params)).length;
+    return this.#fenced("noting overturned verdicts", fence, MARK_OVERTURNED, params);
   }
 
   async prune(olderThanMs: number, limit: number, fence: Fence): Promise<number> {

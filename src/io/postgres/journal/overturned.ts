@@ -1,3 +1,4 @@
+import type { OverturnedVerdict } from "../../../watchdog/journal-ports.ts";
 import { unprepared } from "../connection/statement.ts";
 import { type Fenced, HAS_ENDED, IS_PRESUMED_DEAD } from "../sql.ts";
 
@@ -10,9 +11,9 @@ interface OverturnedParams extends Fenced {
  * Only reads the host's rows. An attempt that began after the verdict is another one, whatever became of it; a CTE with
  * a locking clause is run once.
  */
-export const MARK_OVERTURNED = unprepared<OverturnedParams, { readonly id: number }>(`
+export const MARK_OVERTURNED = unprepared<OverturnedParams, OverturnedVerdict>(`
   WITH overturned AS (
-    SELECT v.id
+    SELECT v.id, v.run_id
     FROM watchdog.verdicts AS v
     WHERE v.basis = 'presumption'
       AND v.decided_at > now() - :withinMs::float8 * interval '1 millisecond'
@@ -27,7 +28,15 @@ export const MARK_OVERTURNED = unprepared<OverturnedParams, { readonly id: numbe
     LIMIT :limit::bigint
     FOR UPDATE SKIP LOCKED
   )
-  UPDATE watchdog.verdicts
+  UPDATE watchdog.verdicts AS v
   SET overturned_at = now()
-  WHERE id IN (SELECT id FROM overturned)
-  RETURNING id`);
+  FROM overturned JOIN automation_runs AS run ON run.id = overturned.run_id
+  WHERE v.id = overturned.id
+  RETURNING v.run_id AS "runId", v.automation_id AS "automationId", v.outcome, v.reason,
+    to_char(v.decided_at AT TIME ZONE 'utc', 'YYYY-MM-DD"T"HH24:MI:SS.MS"Z"') AS "decidedAt",
+    run.status AS "statusNow",
+    -- Seconds are subtracted, not instants: one that has no end stops older servers.
+    CASE WHEN isfinite(run.completed_at) AND run.completed_at > v.decided_at
+      THEN trunc((extract(epoch FROM run.completed_at) - extract(epoch FROM v.decided_at)) * 1000)
+    END AS "laterMs",
+    CASE WHEN v.sandbox_id IS NOT NULL THEN v.cleanup_state = 'done' END AS "sandboxDeleted"`);

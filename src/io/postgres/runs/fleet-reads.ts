@@ -39,15 +39,13 @@ export const BACKLOG = statement<QueryParams, Backlog>(`
 /** Whatever a sweep is limited to, the guard knows of the whole fleet: a mass must not pass in pieces. */
 export const GUARD_FACTS = statement<{ readonly confirmations: number }, GuardFacts>(`
   SELECT
-    to_json(ARRAY(
-      SELECT s.run_id
-      FROM watchdog.suspicions AS s
-      WHERE s.presumed_times > 0
-        AND s.presumed_times >= :confirmations::int - 1
-        AND (SELECT ${IS_SUSPECTED}
-             FROM automation_runs AS run WHERE run.id = s.run_id AND run.status = 'RUNNING')
-      ORDER BY s.run_id
-    )) AS confirmable,
+    (SELECT count(*)
+     FROM watchdog.suspicions AS s
+     WHERE s.presumed_times > 0
+       AND s.presumed_times >= :confirmations::int - 1
+       AND (SELECT ${IS_SUSPECTED}
+            FROM automation_runs AS run WHERE run.id = s.run_id AND run.status = 'RUNNING')
+    ) AS confirmable,
     count(*) FILTER (WHERE basis = 'presumption' AND override_reason IS NULL) AS "presumedLastHour",
     count(*) FILTER (WHERE basis = 'proof') AS "provenLastHour",
     (SELECT coalesce(sum(value::bigint), 0)

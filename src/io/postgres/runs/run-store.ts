@@ -27,6 +27,7 @@ import { BACKLOG, GUARD_FACTS } from "./fleet-reads.ts";
 import type { QueryParams } from "./run-conditions.ts";
 import { DROP_SUSPICIONS, NOTE_ERROR } from "./run-notes.ts";
 import { PAGE_WITHOUT_DEADLINE, STALE_PAGE, SUSPECTED_PAGE } from "./run-pages.ts";
+import { SharedReads } from "./shared-reads.ts";
 import { CONTROL_RUNS, READ, toSnapshot } from "./snapshots.ts";
 import { WAITING } from "./waiting.ts";
 import { type GuardParams, WRITE_FACTS } from "./write-facts.ts";
@@ -34,6 +35,7 @@ import { type GuardParams, WRITE_FACTS } from "./write-facts.ts";
 /** Stale runs, what is remembered of them, and the guarded writes to them. Each method is one autocommit statement. */
 export class PostgresRunStore implements RunStore {
   readonly #database: Database;
+  readonly #reads = new SharedReads((ids, query) => this.#readAll(ids, query));
 
   constructor(database: Database) {
     this.#database = database;
@@ -73,16 +75,14 @@ export class PostgresRunStore implements RunStore {
     }
   }
 
-  async read(runId: string, query: StaleQuery): Promise<RunSnapshot | null> {
-    const read = READ(await this.#database.columns());
-    const [row] = await this.#run("reading a run", read, { ...queryParams(query), id: runId });
-    return row === undefined ? null : toSnapshot(row);
+  read(runId: string, query: StaleQuery): Promise<RunSnapshot | null> {
+    return this.#reads.read(runId, query);
   }
 
   async guardFacts(confirmations: number): Promise<GuardFacts> {
     const what = "reading what the guard must know";
     const [row] = await this.#run(what, GUARD_FACTS, { confirmations });
-    return row ?? { confirmable: [], presumedLastHour: 0, provenLastHour: 0, lastAnswered: 0 };
+    return row ?? { confirmable: 0, presumedLastHour: 0, provenLastHour: 0, lastAnswered: 0 };
   }
 
   async controlRuns(
@@ -153,6 +153,16 @@ export class PostgresRunStore implements RunStore {
     return row ?? { journaled: false, epochIsOurs: false, rowMatches: false };
   }
 
+  async #readAll(
+    ids: readonly string[],
+    query: StaleQuery,
+  ): Promise<readonly (RunSnapshot | null)[]> {
+    const read = READ(await this.#database.columns());
+    const params = { ...queryParams(query), ids: `{${ids.join(",")}}` };
+    const rows = await this.#database.query("reading a run", read, params);
+    return rows.map((row) => (row.id === null ? null : toSnapshot(row)));
+  }
+
   async #write<P extends Values<P>>(
     operation: string,
     statement: Statement<P, object>,
@@ -160,7 +170,8 @@ export class PostgresRunStore implements RunStore {
     fence: Fence,
   ): Promise<WriteResult> {
     try {
-      const rows = await this.#run(operation, statement, params, () => fence.check());
+      const check = () => fence.check();
+      const rows = await this.#database.query(operation, statement, params, check);
       return rows.length === 1 ? { kind: "written" } : { kind: "none" };
     } catch (error) {
       if (error instanceof RowBusyError) return { kind: "busy" };

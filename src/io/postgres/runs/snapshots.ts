@@ -18,6 +18,8 @@ interface SnapshotRow extends RunSnapshot {
   readonly statusDetail: string | null;
 }
 
+const FIRST_DEADLINE = `least(${counted("first_deadline_at")}, ${DEADLINE})`;
+
 function snapshot(host: HostColumns): string {
   return `
     SELECT
@@ -29,8 +31,7 @@ function snapshot(host: HostColumns): string {
       (run.status = 'RUNNING' AND (${IS_DUE}
         OR :includeSuspected::boolean AND s.run_id IS NOT NULL)) IS TRUE AS stale,
       to_json(run.timeout_at) #>> '{}' AS "timeoutAt",
-      extract(epoch FROM least(${counted("first_deadline_at")}, ${DEADLINE})) * 1000
-        AS "firstDeadlineMs",
+      extract(epoch FROM ${FIRST_DEADLINE}) * 1000 AS "firstDeadlineMs",
       run.sandbox_id AS "sandboxId",
       run.bash_command_id AS "bashCommandId",
       to_json(${BEGAN}) #>> '{}' AS "beganAt",
@@ -54,10 +55,28 @@ function snapshot(host: HostColumns): string {
 
 const HAS_TEMPLATE = `(automations.preset_metadata::text LIKE '%"template"%') IS TRUE`;
 
+interface ReadParams extends QueryParams {
+  /** As Postgres reads an array. */
+  readonly ids: string;
+}
+
+/**
+ * A row for each id, in their order. Each run is looked up by its id, however many there are: a plan for many might read
+ * the whole table.
+ */
 export const READ = perShape((host: HostColumns) =>
-  statement<QueryParams & { readonly id: string }, SnapshotRow>(`${snapshot(host)}
-    WHERE run.id = :id::uuid`),
+  statement<ReadParams, SnapshotRow | NoSuchRun>(`
+    SELECT found.*
+    FROM unnest(:ids::text::uuid[]) WITH ORDINALITY AS wanted (id, place)
+    LEFT JOIN LATERAL (${snapshot(host)}
+      WHERE run.id = wanted.id
+      OFFSET 0) AS found ON true
+    ORDER BY wanted.place`),
 );
+
+interface NoSuchRun {
+  readonly id: null;
+}
 
 interface ControlRunParams extends QueryParams {
   readonly needsSandboxId: boolean;
@@ -88,15 +107,16 @@ const IS_FIT = `run.status = 'RUNNING'
   AND coalesce(${counted("presumed_times")} + ${counted("unknown_times")}
     + ${counted("error_times")}, 0) = 0`;
 
-export function toSnapshot({ statusDetail, suspicion, ...row }: SnapshotRow): RunSnapshot {
-  return {
-    ...row,
-    statusDetail: parseJson(statusDetail),
+/** @param row nobody else's: it becomes the snapshot. */
+export function toSnapshot(row: SnapshotRow): RunSnapshot {
+  const { suspicion } = row;
+  return Object.assign(row, {
+    statusDetail: parseJson(row.statusDetail),
     suspicion: suspicion && {
       ...suspicion,
       sincePresumedMs: toMillis(suspicion.sincePresumedMs),
     },
-  };
+  });
 }
 
 /** The host's column may hold anything json allows; what cannot be parsed counts as nothing. */

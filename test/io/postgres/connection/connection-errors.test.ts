@@ -27,22 +27,26 @@ const cases: readonly Case[] = [
   {
     name: "nothing listens",
     change: { host: "127.0.0.1", port: 1 },
-    message: /^reading the schema: connecting to 127\.0\.0\.1:1 failed: ECONNREFUSED$/,
+    message:
+      /^reading the schema: connecting to 127\.0\.0\.1:1 failed: ECONNREFUSED: check that Postgres runs there, and host and port in DATABASE_URL$/,
   },
   {
     name: "the host is unknown",
     change: { host: "database.invalid" },
-    message: /connecting to database\.invalid:\d+ failed: (ENOTFOUND|EAI_AGAIN)$/,
+    message:
+      /connecting to database\.invalid:\d+ failed: (ENOTFOUND|EAI_AGAIN): check the host in DATABASE_URL$/,
   },
   {
     name: "the address cannot be reached from here",
     change: { host: "255.255.255.255" },
-    message: /connecting to 255\.255\.255\.255:\d+ failed: E[A-Z]+$/,
+    message:
+      /connecting to 255\.255\.255\.255:\d+ failed: E[A-Z]+: check the network, and host and port in DATABASE_URL$/,
   },
   {
     name: "the socket file is not there",
     change: { path: "/nowhere/.s.PGSQL.5432" },
-    message: /connecting to \/nowhere\/\.s\.PGSQL\.5432 failed: ENOENT$/,
+    message:
+      /connecting to \/nowhere\/\.s\.PGSQL\.5432 failed: ENOENT: check that Postgres runs here, and the socket in DATABASE_URL$/,
   },
   {
     name: "the password is wrong",
@@ -101,7 +105,9 @@ describe("connecting, when something is wrong", () => {
     await first.leadership.read();
     const refused = second.leadership.read();
     await expect(refused).rejects.toThrow(StoreUnavailableError);
-    await expect(refused).rejects.toThrow(/too many connections for role .* \(SQLSTATE 53300\)$/);
+    await expect(refused).rejects.toThrow(
+      /too many connections for role .* \(SQLSTATE 53300\): let the server take more connections, or lower WATCHDOG_DB_POOL$/,
+    );
     await first[Symbol.asyncDispose]();
     await vi.waitFor(() => second.leadership.read(), { timeout: 20_000 });
   });
@@ -126,7 +132,9 @@ describe("a statement, when something is wrong", () => {
     await using stores = openStores(own.connection);
     const outcome = stores.leadership.clearLeaseKind(1);
     await expect(outcome).rejects.toThrow(StoreUnavailableError);
-    await expect(outcome).rejects.toThrow(/in a read-only transaction \(SQLSTATE 25006\)$/);
+    await expect(outcome).rejects.toThrow(
+      /in a read-only transaction \(SQLSTATE 25006\): DATABASE_URL has to lead to a server that takes writes, also after a failover$/,
+    );
   });
 });
 

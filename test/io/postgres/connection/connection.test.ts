@@ -34,7 +34,7 @@ describe("a call over a connection on which nothing arrives any more", () => {
     world.proxy.blackhole();
     await expectUnavailable(
       ask(world.stores),
-      /^asking: connecting to 127\.0\.0\.1:\d+: no answer within 1000 ms$/,
+      /^asking: connecting to 127\.0\.0\.1:\d+: no answer within 1000 ms: check its load, the network, and host and port in DATABASE_URL$/,
     );
     // The proxy keeps its end.
     await vi.waitFor(() => expect(openSockets()).toBe(before + 1), WITHIN);
@@ -106,11 +106,14 @@ describe("a connection that breaks", () => {
       () =>
         expectUnavailable(
           stores.leadership.read(),
-          /(ECONNREFUSED|ECONNRESET|EPIPE|CONNECTION_CLOSED)$/,
+          /(ECONNREFUSED: check that Postgres runs there.*|ECONNRESET|EPIPE|CONNECTION_CLOSED)$/,
         ),
       10_000,
     );
-    await expectUnavailable(stores.leadership.read(), /ECONNREFUSED$/);
+    await expectUnavailable(
+      stores.leadership.read(),
+      /ECONNREFUSED: check that Postgres runs there, and host and port in DATABASE_URL$/,
+    );
     await server.start();
     const after = await stores.leadership.read();
     expect(after).toEqual({ ...before, readAt: expect.any(String) });

@@ -110,7 +110,9 @@ describe("PostgresLease", () => {
     ]) {
       const outcome = call();
       await expect(outcome).rejects.toThrow(LeaseUnavailableError);
-      await expect(outcome).rejects.toThrow(/failed: ECONNREFUSED$/);
+      await expect(outcome).rejects.toThrow(
+        /failed: ECONNREFUSED: check that Postgres runs there, and host and port in DATABASE_URL$/,
+      );
     }
   });
 
