@@ -3,7 +3,7 @@ import type { DatabaseConfig } from "../config/database.ts";
 import { systemClock } from "../io/clock.ts";
 import type { Database } from "../io/postgres/database.ts";
 import { PostgresFleet } from "../io/postgres/fleet/fleet.ts";
-import { readFleetDetails } from "../io/postgres/fleet/fleet-view.ts";
+import { readFleetDetails, readShards } from "../io/postgres/fleet/fleet-view.ts";
 import { PostgresLeadership } from "../io/postgres/leadership/leadership.ts";
 import { PostgresRunStore } from "../io/postgres/runs/run-store.ts";
 import { cronSchedule } from "../io/schedule.ts";
@@ -49,12 +49,14 @@ async function fleetViewOf(database: Database): Promise<FleetView> {
   const leadership = await new PostgresLeadership(database).read();
   const receivedMs = systemClock.now().getTime();
   const { readAt, epoch, holder, leaseKind, sinceProgressMs, lastPause } = leadership;
+  const { shards: count } = leadership;
+  const shards = count === 1 ? {} : { shards: await readShards(database, count) };
   const waiting = await new PostgresRunStore(database).waiting();
   const workers = await new PostgresFleet(database).workers();
   const theirMs = Date.parse(readAt);
   const clockSkewMs = skewMs({ theirMs, sentMs, receivedMs, precisionMs: 1 });
   const of = { clockSkewMs, readAt, epoch, leader: holder, leaseKind, sinceProgressMs, lastPause };
-  return { ...of, ...details, waiting, workers };
+  return { ...of, ...details, ...shards, waiting, workers };
 }
 
 /** How long ago the tick was after which somebody has to look when nobody has swept since. */

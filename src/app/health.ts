@@ -12,7 +12,7 @@ import { type DependencyStatus, health, liveness, readiness } from "../rules/hea
 import { remedyFor } from "../rules/remedy.ts";
 import type { SweepReport, SweepSummary, Waiting, WaitingCause } from "../rules/report.ts";
 import type { Log, SharedApi } from "../watchdog/ports.ts";
-import type { WorkerFacts } from "../watchdog/worker/worker-facts.ts";
+import type { ShardFacts, WorkerFacts } from "../watchdog/worker/worker-facts.ts";
 
 const PROBE_WITHIN_MS = 4000;
 
@@ -205,6 +205,7 @@ function healthDocument(facts: WorkerFacts, build: Build) {
         finishedAt: inUtc(leadership.sweepFinishedAt),
       },
     },
+    ...shardsAnswer(facts),
     // As of our own last sweep; the time says how old that is.
     backlog: {
       countedAt: backlog?.countedAt.toISOString() ?? null,
@@ -234,6 +235,35 @@ function leaseAnswer({ leaseKind, leaseHolder, leaseExpiresAt, leaseHeldForMs }:
     holder: leaseHolder,
     expiresAt: leaseExpiresAt?.toISOString() ?? null,
     heldForSeconds: leaseHeldForMs === null ? null : Math.round(leaseHeldForMs / 1000),
+  };
+}
+
+/** Nothing where the runs are not divided. */
+function shardsAnswer({ shards, nowMs }: WorkerFacts): {
+  readonly shards?: readonly ShardAnswer[];
+} {
+  return shards ? { shards: shards.map((shard) => shardAnswer(shard, nowMs)) } : {};
+}
+
+interface ShardAnswer {
+  readonly shard: number;
+  readonly role: ShardFacts["role"];
+  readonly leader: string | null;
+  readonly finishedSecondsAgo: number | null;
+  readonly progressedSecondsAgo: number | null;
+}
+
+function shardAnswer({ shard, role, leader, fleet }: ShardFacts, nowMs: number): ShardAnswer {
+  const ago = (sinceMs: number | null | undefined) =>
+    fleet === null || sinceMs == null
+      ? null
+      : Math.round((sinceMs + nowMs - fleet.seenAtMs) / 1000);
+  return {
+    shard,
+    role,
+    leader,
+    finishedSecondsAgo: ago(fleet?.sinceFinishMs),
+    progressedSecondsAgo: ago(fleet?.sinceProgressMs),
   };
 }
 

@@ -120,6 +120,7 @@ function workerOptions(
   const policy = { ...config.verdict, unverifiableAfterMs: config.guard.unverifiableAfterMs };
   return {
     holder,
+    shards: config.shards,
     lease: config.lease,
     // A single question may take as long as it is allowed to.
     progressTimeoutMs: Math.max(PROGRESS_TIMEOUT_MS, 2 * verifyTimeoutMs),

@@ -8,7 +8,7 @@ import { duration } from "../report/words.ts";
 import { type ClockPeer, type ClockReading, skewMs } from "../rules/clock-skew.ts";
 import type { SweepEnd } from "../rules/exit-code.ts";
 import { END_PAUSE } from "../rules/fleet/pause.ts";
-import { ONE_LEASE_KIND } from "../rules/health.ts";
+import { otherNoteText } from "../rules/fleet/shard.ts";
 import { leaseKeyOf } from "../rules/lease-key.ts";
 import type { SweepReport, Waiting } from "../rules/report.ts";
 import { ClockLog } from "../watchdog/clock-log.ts";
@@ -19,6 +19,7 @@ import {
   StoreUnavailableError,
   saidBy,
 } from "../watchdog/errors.ts";
+import type { LeaseHeld } from "../watchdog/lead/acquire.ts";
 import { dryRunSweep } from "../watchdog/lead/dry-run.ts";
 import { leadSweep } from "../watchdog/lead/lead-sweep.ts";
 import type { HeldElsewhere, LeadResult } from "../watchdog/lead/model.ts";
@@ -94,18 +95,26 @@ async function sweepOnce(
       return report;
     }
     let untilMs: number | null = null;
-    for (let attempt = 1; ; attempt += 1) {
-      const result = await leadSweep(deps, options, request, signal);
-      if (result.kind === "swept") return result.report;
+    let saidOfShard: number | null = null;
+    /** False when the time is over. */
+    const waits = async (held: LeaseHeld): Promise<boolean> => {
       // How long it took to connect and to be refused is no waiting for somebody else.
       const nowMs = deps.clock.monotonicMs();
       untilMs ??= nowMs + command.waitMs;
       const leftMs = untilMs - nowMs;
-      if (result.kind !== "lease-held" || leftMs <= 0) {
+      if (leftMs <= 0) return false;
+      const { shard = 0 } = held;
+      if (shard !== saidOfShard) log.info(held, "waiting for the lease");
+      saidOfShard = shard;
+      await deps.clock.sleep(Math.min(LOOK_AGAIN_MS, leftMs), signal);
+      return true;
+    };
+    while (true) {
+      const result = await leadSweep(deps, options, request, signal, waits);
+      if (result.kind === "swept") return result.report;
+      if (result.kind !== "lease-held" || !(await waits(result))) {
         return await refused(runtime, result, installation, log);
       }
-      if (attempt === 1) log.info(result, "waiting for the lease");
-      await deps.clock.sleep(Math.min(LOOK_AGAIN_MS, leftMs), signal);
     }
   } catch (error) {
     const end = whyNothing(error, signal);
@@ -130,8 +139,11 @@ async function refused(
   log: Log,
 ): Promise<SweepReport> {
   if (result.kind === "other-lease-kind") {
+    const { lease } = runtime.deps;
+    const own = { leaseKind: lease.kind, shards: runtime.options.shards };
+    const differs = result.noted && otherNoteText(result.noted, own);
     throw new StoreSchemaError(
-      `other workers of this database use the ${result.noted} lease: ${ONE_LEASE_KIND}`,
+      differs ?? "the lease noted in watchdog.leadership is unknown to this version: update it",
     );
   }
   if (result.kind === "paused") {
@@ -140,18 +152,20 @@ async function refused(
     return emptyReport(runtime, false, result, undefined, waiting);
   }
   if (result.kind === "already-swept") return emptyReport(runtime, false, { kind: "lease-held" });
-  const { holder, expiresInMs, heldForMs } = result;
-  const key = leaseKeyOf(installation);
-  log.warn({ holder, expiresInMs, heldForMs }, "another worker holds the lease");
+  const { kind: _, ...held } = result;
+  const { holder, expiresInMs } = held;
+  const key = leaseKeyOf(installation, held.shard);
+  log.warn(held, "another worker holds the lease");
   if (expiresInMs === null) log.error({ holder, key }, "the lease has no expiry, delete its key");
   const waiting = await runtime.deps.store.waiting().catch(() => null);
   return emptyReport(runtime, false, { kind: "lease-held" }, whoHolds(result, key), waiting);
 }
 
-function whoHolds({ holder, expiresInMs, heldForMs }: HeldElsewhere, key: string): string {
-  const who = `another worker holds the lease${holder === null ? "" : `: ${holder}`}`;
+function whoHolds({ holder, expiresInMs, heldForMs, shard }: HeldElsewhere, key: string): string {
+  const which = shard === undefined ? "" : ` of shard ${shard}`;
+  const who = `another worker holds the lease${which}${holder === null ? "" : `: ${holder}`}`;
   if (expiresInMs === null) return `${who}, its key ${key} has no expiry: delete it`;
-  if (expiresInMs === 0) return "another worker held the lease, it is free again";
+  if (expiresInMs === 0) return `another worker held the lease${which}, it is free again`;
   const untilNow = heldForMs === null ? "" : `for ${duration(heldForMs)} by now and `;
   return `${who}, ${untilNow}for up to ${Math.ceil(expiresInMs / 1000)} s unless it renews it`;
 }
@@ -194,7 +208,7 @@ function emptyReport(
 function watchFor(progress: Progress, { runIds, limit }: OnceCommand): SweepWatch {
   return {
     onBegin({ backlog }) {
-      const named = runIds === null ? backlog.count : new Set(runIds).size;
+      const named = runIds === null ? (backlog?.count ?? 0) : new Set(runIds).size;
       progress.begin(Math.min(named, limit ?? named));
     },
     ...(progress !== noProgress && { onOutcome: () => progress.advance() }),

@@ -37,6 +37,8 @@ export interface Config {
   readonly mode: "live" | "observe";
   readonly schedule: ScheduleConfig;
   readonly lease: LeaseTiming;
+  /** Into how many the runs are divided. */
+  readonly shards: number;
   readonly sweep: SweepConfig;
   readonly verdict: HardDeadlineConfig;
   readonly guard: GuardPolicy;
@@ -109,6 +111,7 @@ function readConfig(reader: EnvReader, options: ParseOptions): Config {
     mode: reader.choice("WATCHDOG_MODE"),
     schedule: readSchedule(reader),
     lease: readLease(reader),
+    shards: reader.integer("WATCHDOG_SHARDS"),
     sweep: readSweep(reader),
     verdict: readVerdictPolicy(reader),
     guard: readGuard(reader),

@@ -36,6 +36,14 @@ function documentOf(view: FleetView, { status, exitCode, reasons }: FleetStatus)
       status: lastSweep.status,
       counts: lastSweep.counts,
     },
+    ...(view.shards && {
+      shards: view.shards.map(({ shard, holder, sinceFinishMs, sinceProgressMs }) => ({
+        shard,
+        holder,
+        finishedSecondsAgo: seconds(sinceFinishMs),
+        progressedSecondsAgo: seconds(sinceProgressMs),
+      })),
+    }),
     waiting: {
       ...waiting,
       causes: waiting.causes.map(withRemedy),
@@ -47,8 +55,9 @@ function documentOf(view: FleetView, { status, exitCode, reasons }: FleetStatus)
       reason,
     })),
     cleanups: { pending: cleanups.pending, overdueSeconds: seconds(cleanups.overdueMs) },
-    workers: view.workers.map(({ upMs, seenAgoMs, ...worker }) => ({
+    workers: view.workers.map(({ upMs, seenAgoMs, shards = 1, ...worker }) => ({
       ...worker,
+      ...(shards > 1 && { shards }),
       upSeconds: seconds(upMs),
       seenSecondsAgo: seconds(seenAgoMs),
       current: isCurrent({ ...worker, upMs, seenAgoMs }, view.workers),
@@ -64,6 +73,7 @@ export function humanStatus(view: FleetView, { status, reasons }: FleetStatus): 
     "",
     ...field("leader", leaderText(view)),
     ...field("last sweep", lastSweepText(view)),
+    ...shardLines(view),
     ...field("waiting", waitingText(view)),
     ...heldLines(view),
     ...field("deletions", cleanupText(view)),
@@ -81,10 +91,10 @@ function field(label: string, text: string): readonly string[] {
 }
 
 function leaderText({ leader, leaseKind, epoch, sinceProgressMs }: FleetView): string {
-  if (leader === null || sinceProgressMs === null) return "nobody has swept yet";
+  if (sinceProgressMs === null) return "nobody has swept yet";
   const lease =
     leaseKind === null ? "has stopped in order" : `lease in ${STORES[leaseKind] ?? leaseKind}`;
-  return `${leader}, ${lease}, epoch ${epoch}, active ${ago(sinceProgressMs)}`;
+  return `${leader ?? "the last one has stopped"}, ${lease}, epoch ${epoch}, active ${ago(sinceProgressMs)}`;
 }
 
 const STORES: Readonly<Record<string, string>> = { redis: "Redis", postgres: "Postgres" };
@@ -98,6 +108,24 @@ function lastSweepText({ lastSweep }: FleetView): string {
   }
   const took = duration(Math.max(0, sinceStartMs - sinceFinishMs));
   return `${status ?? "finished"} ${ago(sinceFinishMs)}, took ${took}${countsText(counts)}`;
+}
+
+function shardLines({ shards = [] }: FleetView): readonly string[] {
+  if (shards.length === 0) return [];
+  const lines = shards.flatMap(({ shard, holder, sinceFinishMs, sinceProgressMs }) => {
+    const leader = holder ?? "its last leader has stopped";
+    const isSwept = sinceFinishMs === null && sinceProgressMs !== null;
+    const last = isSwept ? `being swept, active ${ago(sinceProgressMs)}` : sweptText(sinceFinishMs);
+    return wrapped(`${shard}: ${leader}, ${last}`, 4, 6);
+  });
+  return [
+    ...field("shards", `${count(shards.length)}; leader and last sweep above are shard 0's`),
+    ...lines,
+  ];
+}
+
+function sweptText(sinceFinishMs: number | null): string {
+  return sinceFinishMs === null ? "not swept yet" : `swept ${ago(sinceFinishMs)}`;
 }
 
 const COUNTED: readonly (readonly [string, string])[] = [

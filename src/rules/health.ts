@@ -2,6 +2,7 @@
 import { whatIsWrong } from "./cause.ts";
 import { type ClockSkews, clockProblems } from "./clock-skew.ts";
 import { isInForce, type Pause, pauseReason } from "./fleet/pause.ts";
+import { ONE_DIVISION, ONE_LEASE_KIND } from "./fleet/shard.ts";
 import { LET_IT_LOOK_SELDOM } from "./remedy.ts";
 import type { Waiting } from "./report.ts";
 
@@ -13,6 +14,12 @@ export interface FleetFacts {
   /** Ages at that moment, by the database's clock; `null` for never. */
   readonly sinceFinishMs: number | null;
   readonly sinceProgressMs: number | null;
+}
+
+export interface ShardHealth {
+  readonly shard: number;
+  /** Of its own row; `null` before it was read. */
+  readonly fleet: FleetFacts | null;
 }
 
 export interface HealthFacts {
@@ -27,13 +34,18 @@ export interface HealthFacts {
   /** The last sign of life of the running sweep; `null` when none runs. */
   readonly progressAtMs: number | null;
   readonly verifyTimeoutMs: number;
+  /** Of the shard that was swept last, where there are several. */
   readonly fleet: FleetFacts | null;
+  /** Left out where the runs are not divided. */
+  readonly shards?: readonly ShardHealth[];
   /** The last one as of now, also when it is over; `null` when there never was one. */
   readonly lastPause: Pause | null;
   /** Nothing is written: this worker only shows what it would do. */
   readonly observes: boolean;
   /** The leadership row names workers with this other kind of lease. */
   readonly otherLeaseKind: string | null;
+  /** Other workers divide the runs into so many; left out where they do as this one. */
+  readonly otherShards?: number;
   /** The key of a lease that has no expiry and will never become free; `null` when there is none. */
   readonly endlessLeaseKey: string | null;
   /** How the fleet's last sweep ended, a `SweepStatus`; `null` when there was none. */
@@ -63,7 +75,16 @@ export interface Liveness {
 const TICK_GRACE_MS = 60_000;
 /** After so many ticks without a sweep somebody has to look. */
 export const MISSED_TICKS = 3;
-export const NOBODY_SWEEPS = `nobody has swept for ${MISSED_TICKS} scheduled ticks: check that a worker runs, and what its log says`;
+export const NOBODY_SWEEPS = nobodySweeps("");
+
+/** @param which of several shards; empty for all of them. */
+export function shardsNeglected(which: readonly number[]): readonly string[] {
+  return which.length === 0 ? [] : [nobodySweeps(` shard ${which.join(", ")}`)];
+}
+
+function nobodySweeps(what: string): string {
+  return `nobody has swept${what} for ${MISSED_TICKS} scheduled ticks: check that a worker runs, and what its log says`;
+}
 
 const RESTART = "restart this worker";
 
@@ -122,6 +143,10 @@ export function health(facts: HealthFacts): Health {
   if (facts.otherLeaseKind !== null) {
     degraded.push(`other workers use the ${facts.otherLeaseKind} lease: ${ONE_LEASE_KIND}`);
   }
+  if (facts.otherShards !== undefined) {
+    degraded.push(`other workers divide the runs into ${facts.otherShards}: ${ONE_DIVISION}`);
+  }
+  if (!nobodyHasSwept(facts)) degraded.push(...neglected(facts));
   degraded.push(...sweepProblems(facts));
   if (facts.apiRefusal !== null) degraded.push(`the backend is not asked: ${facts.apiRefusal}`);
   degraded.push(...clockProblems(facts.clockSkewsMs));
@@ -148,6 +173,13 @@ export function nobodyHasSwept(facts: HealthFacts): boolean {
   return nowMs - Math.max(lastAtMs, pausedUntilMs) > facts.patienceMs;
 }
 
+/** Others are swept, so it is not the whole fleet that stands still. */
+function neglected(facts: HealthFacts): readonly string[] {
+  const { shards = [] } = facts;
+  const found = shards.filter(({ fleet }) => nobodyHasSwept({ ...facts, fleet }));
+  return shardsNeglected(found.map(({ shard }) => shard));
+}
+
 /** The runs themselves, until they are judged; before they were counted, what the last sweep came to. */
 function sweepProblems({
   lastSweep,
@@ -166,8 +198,6 @@ function sweepProblems({
   if (lastSweep !== "partial") return [...failed, ...holding];
   return ["the last sweep could not handle some runs, or the backend gave no usable answer"];
 }
-
-export const ONE_LEASE_KIND = "give all of them the same REDIS_URL, or none";
 
 function dependencyProblems(name: string, status: DependencyStatus): readonly string[] {
   if (status === "ok") return [];

@@ -16,6 +16,7 @@ export interface WorkerIntroduction {
   /** Of the configuration, without secrets. */
   readonly fingerprint: string;
   readonly leaseKind: LeaseKind;
+  readonly shards: number;
   /** How long it has been running. */
   readonly upMs: number;
 }

@@ -85,6 +85,8 @@ export interface Tracing {
 
 /** The right to write: an epoch and the trust that it still holds. */
 export interface Fence {
+  /** Whose epoch it is. */
+  readonly shard: number;
   readonly epoch: number;
   /** @throws LeaseLostError or the abort reason when the holder may no longer write. */
   check(): void;
@@ -142,6 +144,11 @@ export interface Backend {
   /** Left out where runs share no API, or one without limits. */
   readonly api?: SharedApi;
   /**
+   * Told that this process leads so many of `count` shards: what the fleet may ask of a shared API is divided by them.
+   * Left out where there is nothing to divide.
+   */
+  share?(held: number, count: number): void;
+  /**
    * Ids without which `verify` can send no question. A run that lacks one is not used as a control run. None when left
    * out.
    */
@@ -166,7 +173,7 @@ export type AcquireAnswer =
   /** `expiresInMs` is `null` when the lease never expires by itself: a person has to remove it. */
   | { readonly kind: "held"; readonly value: string | null; readonly expiresInMs: number | null };
 
-/** The right to sweep, as a store keeps it. Each call rejects with LeaseUnavailableError when its outcome is unknown. */
+/** The right to sweep one shard, the first one unless it says otherwise, as a store keeps it. Each call rejects with LeaseUnavailableError when its outcome is unknown. */
 export interface Lease {
   readonly kind: LeaseKind;
   /** Resolves when the store answers. */
@@ -179,4 +186,6 @@ export interface Lease {
   release(installation: string, value: string): Promise<boolean>;
   /** The store's clock; `null` where it does not tell. Never rejects. Left out where it is the clock of Postgres. */
   clock?(): Promise<ClockReading | null>;
+  /** The lease of another shard, kept in the same store. */
+  ofShard(index: number): Lease;
 }

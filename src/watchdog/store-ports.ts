@@ -1,6 +1,7 @@
 /** What the work needs from Postgres. The promises of ports.ts hold here as well. */
 
 import type { Pause } from "../rules/fleet/pause.ts";
+import type { LeaseNote, Shard } from "../rules/fleet/shard.ts";
 import type { RunSnapshot, Trigger, Verdict } from "../rules/model.ts";
 import type { Waiting } from "../rules/report.ts";
 import type { SuspicionChange } from "../rules/suspicion.ts";
@@ -32,6 +33,17 @@ export interface StaleQuery {
   readonly nullDeadlineAfterMs: number;
   /** A run with a note of an earlier sweep counts as stale whatever its deadline says now. */
   readonly includeSuspected: boolean;
+  /** Which runs the pages show; all of them when left out. */
+  readonly part?: RunPart | null;
+}
+
+/**
+ * The runs of one shard. Those that the guard is to decide on are the first one's, whatever their ids: those that one
+ * more observation would confirm, that it holds back, or about which nothing was heard for `unverifiableAfterMs`.
+ */
+export interface RunPart extends Shard {
+  readonly confirmations: number;
+  readonly unverifiableAfterMs: number;
 }
 
 export interface StalePage {
@@ -129,8 +141,10 @@ export interface GuardFacts {
   readonly presumedLastHour: number;
   /** Proofs that the journal has of the last hour. */
   readonly provenLastHour: number;
-  /** Runs for which the last full sweep got an answer. */
+  /** Runs for which the last full sweep got an answer; with several shards, the first one's. */
   readonly lastAnswered: number;
+  /** Runs for which the last sweeps of the other shards got an answer that raised no suspicion; none without shards. */
+  readonly othersAnswered: number;
 }
 
 export interface RunStore {
@@ -174,23 +188,26 @@ export interface RunStore {
    * were then ended as timed out by another watchdog.
    */
   dropSuspicions(fence: Fence): Promise<number>;
-  guardFacts(confirmations: number): Promise<GuardFacts>;
+  /** @param othersWithinMs how long ago the last sweeps of the other shards may have begun; by default they do not count. */
+  guardFacts(confirmations: number, othersWithinMs?: number): Promise<GuardFacts>;
   /** RUNNING runs that are not due, not suspected, and have the ids that are needed; those with most time left. */
   controlRuns(
     query: StaleQuery,
     needs: readonly RunIdName[],
     limit: number,
   ): Promise<readonly RunSnapshot[]>;
-  facts(run: RunSnapshot, epoch: number): Promise<WriteFacts>;
+  facts(run: RunSnapshot, of: Pick<Fence, "shard" | "epoch">): Promise<WriteFacts>;
 }
 
-/** The leadership row, for health and for deciding whether to contend. */
+/** The lead of one shard, for health and for deciding whether to contend. */
 export interface LeadershipView {
   readonly installation: string;
   readonly epoch: number;
   /** Who took the epoch, without the token of the lease. */
   readonly holder: string | null;
+  /** What the fleet has noted; `null` when nobody leads. */
   readonly leaseKind: LeaseKind | null;
+  readonly shards: number;
   readonly sweepStartedAt: string | null;
   readonly sweepFinishedAt: string | null;
   /** How long ago, by the database's clock; `null` for never. */
@@ -204,17 +221,25 @@ export interface LeadershipView {
 }
 
 export interface EpochRequest {
+  readonly shard: number;
+  /**
+   * Takes the epochs of all shards away as well, whoever has them: nobody else writes anything any more. Of the first
+   * shard only.
+   */
+  readonly fencesAll: boolean;
   /** `host/pid/random`. */
   readonly holder: string;
   /** The value under which the lease is held: holder and term token. */
   readonly leaseValue: string;
   readonly leaseKind: LeaseKind;
+  /** Of the fleet, with which this worker's own number must agree. */
+  readonly shards: number;
   readonly trigger: Trigger;
   /** False for a partial sweep: it takes an epoch and leaves the sweep columns alone. */
   readonly full: boolean;
   /** A cron tick is refused when the last full sweep finished and began less than half of this ago. */
   readonly intervalMs: number;
-  /** After this long without progress, a worker with another kind of lease may take over. */
+  /** After this long without progress of any shard, a worker with another kind of lease, or number of shards, may take over. */
   readonly otherKindAfterMs: number;
 }
 
@@ -228,13 +253,24 @@ export type EpochAnswer =
     }
   | { readonly kind: "paused"; readonly pause: Pause }
   | { readonly kind: "already-swept" }
-  | { readonly kind: "other-lease-kind"; readonly noted: LeaseKind }
+  /** `null`: nothing is noted, and only the leader of the first shard notes anything. */
+  | { readonly kind: "other-lease-kind"; readonly noted: LeaseNote<LeaseKind> | null }
   /** Postgres lease only: the row no longer names us, or the lease has run out. */
   | { readonly kind: "lease-lost" };
 
+/** A worker that stops in order. */
+export interface Leaving {
+  /** The last one that it took of the first shard; `null` for none. */
+  readonly epoch: number | null;
+  readonly holder: string;
+  /** Into how many its fleet divides the runs. */
+  readonly shards: number;
+  readonly othersWithinMs: number;
+}
+
 export interface Leadership {
   /** @throws StoreSchemaError when the worker's or the host's tables cannot be used as they are. */
-  read(): Promise<LeadershipView>;
+  read(shard?: number): Promise<LeadershipView>;
   /** One conditional UPDATE; a refusal changes nothing. */
   begin(request: EpochRequest, check: () => void): Promise<EpochAnswer>;
   /** The horizon of a sweep that takes no epoch (dry run). */
@@ -243,6 +279,9 @@ export interface Leadership {
   progress(fence: Fence, throttle: ApiThrottle): Promise<boolean>;
   /** Records the end of a full sweep. False when the epoch is no longer ours. */
   finish(fence: Fence, report: object, throttle: ApiThrottle): Promise<boolean>;
-  /** After a graceful stop: lets a worker with another kind of lease take over at once. */
-  clearLeaseKind(epoch: number): Promise<void>;
+  /**
+   * After a graceful stop: lets a worker with another kind of lease take over at once. Where the runs are divided, the
+   * last one does: not while another worker, which has not left, has swept a shard within `othersWithinMs`.
+   */
+  clearLeaseKind(leaving: Leaving): Promise<void>;
 }

@@ -13,7 +13,7 @@ export interface ReaderResult {
 export const READER_GRANTS = [
   "SELECT ON automation_runs, automations TO",
   "USAGE ON SCHEMA watchdog TO",
-  "SELECT ON watchdog.leadership, watchdog.suspicions, watchdog.verdicts TO",
+  "SELECT ON watchdog.leadership, watchdog.shards, watchdog.suspicions, watchdog.verdicts TO",
 ];
 
 /** `run-watchdog explain` or `history` inside the test's own process; it logs nothing. Holds JSON to its schema. */

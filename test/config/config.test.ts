@@ -28,6 +28,7 @@ describe("parseConfig", () => {
         mode: "live",
         schedule: { pattern: "* * * * *" },
         lease: { ttlMs: 15_000, renewMs: 5_000, marginMs: 2_000 },
+        shards: 1,
         sweep: {
           concurrency: 16,
           apiConcurrency: 8,

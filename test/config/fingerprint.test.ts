@@ -56,6 +56,7 @@ describe("configFingerprint", () => {
     WATCHDOG_CONCURRENCY: "15",
     WATCHDOG_API_CONCURRENCY: "7",
     WATCHDOG_PAGE_SIZE: "499",
+    WATCHDOG_SHARDS: "2",
     WATCHDOG_DB_POOL: "7",
     WATCHDOG_DB_POOLER: "on",
     WATCHDOG_VERIFY_TIMEOUT: "29s",

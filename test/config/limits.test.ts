@@ -46,6 +46,16 @@ const limits: readonly Limit[] = [
     wanted: "must be a duration from 50ms to 5m",
   },
   {
+    name: "WATCHDOG_SHARDS",
+    read: (config) => config.shards,
+    good: [
+      ["1", 1],
+      ["64", 64],
+    ],
+    bad: ["0", "65", "2.5", "many"],
+    wanted: "must be a whole number from 1 to 64",
+  },
+  {
     name: "WATCHDOG_CONCURRENCY",
     read: (config) => config.sweep.concurrency,
     good: [

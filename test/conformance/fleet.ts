@@ -1,7 +1,7 @@
 import { expect, it } from "vitest";
 import type { WorkerIntroduction } from "../../src/watchdog/fleet-ports.ts";
-import { MIN_MS, queryOf, type StoreStand } from "../support/stands/store-stand.ts";
-import { completing, deferring, epochRequest, noCheck } from "../support/stands/stores.ts";
+import { MIN_MS, queryOf, requestOf, type StoreStand } from "../support/stands/store-stand.ts";
+import { completing, deferring, noCheck } from "../support/stands/stores.ts";
 
 const REQUEST = { forMs: 10 * MIN_MS, reason: "moving the API", by: "ann@host" };
 
@@ -32,12 +32,13 @@ export function describePauses(open: () => Promise<StoreStand>): void {
     it(`hands out no epoch: ${JSON.stringify(request)}`, async () => {
       await using stand = await open();
       await stand.fleet.pause(REQUEST);
-      const before = await stand.leadership.read();
-      expect(await stand.leadership.begin(epochRequest(request), noCheck)).toMatchObject({
+      const { index } = stand.shard;
+      const before = await stand.leadership.read(index);
+      expect(await stand.leadership.begin(requestOf(stand, request), noCheck)).toMatchObject({
         kind: "paused",
         pause: { reason: "moving the API", by: "ann@host" },
       });
-      expect((await stand.leadership.read()).epoch).toBe(before.epoch);
+      expect((await stand.leadership.read(index)).epoch).toBe(before.epoch);
     });
   }
 
@@ -52,7 +53,7 @@ export function describePauses(open: () => Promise<StoreStand>): void {
       if (run === null) throw new Error("it is there");
       expect(await store.apply(completing(run), fence)).toEqual({ kind: "none" });
       expect(await store.defer(deferring(run), fence)).toEqual({ kind: "none" });
-      expect(await store.facts(run, fence.epoch)).toMatchObject({ epochIsOurs: false });
+      expect(await store.facts(run, fence)).toMatchObject({ epochIsOurs: false });
     }
     const throttle = { pausedForMs: 0, concurrency: null };
     expect(await leadership.progress(fence, throttle)).toBe(false);
@@ -67,7 +68,9 @@ export function describePauses(open: () => Promise<StoreStand>): void {
     await stand.pass(11 * MIN_MS);
     const { lastPause } = await stand.leadership.read();
     expect(lastPause?.leftMs).toBeLessThanOrEqual(-MIN_MS + 5000);
-    expect(await stand.leadership.begin(epochRequest(), noCheck)).toMatchObject({ kind: "begun" });
+    expect(await stand.leadership.begin(requestOf(stand), noCheck)).toMatchObject({
+      kind: "begun",
+    });
     expect(await stand.fleet.resume("ben@host")).toBeNull();
     expect(await stand.pauses()).toHaveLength(1);
   });
@@ -77,7 +80,9 @@ export function describePauses(open: () => Promise<StoreStand>): void {
     await stand.fleet.pause(REQUEST);
     expect(await stand.fleet.resume("ben@host")).toMatchObject({ by: "ann@host" });
     expect((await stand.leadership.read()).lastPause?.leftMs).toBeLessThanOrEqual(0);
-    expect(await stand.leadership.begin(epochRequest(), noCheck)).toMatchObject({ kind: "begun" });
+    expect(await stand.leadership.begin(requestOf(stand), noCheck)).toMatchObject({
+      kind: "begun",
+    });
     expect((await stand.pauses()).at(-1)).toEqual({ until: null, reason: null, by: "ben@host" });
     expect(await stand.fleet.resume("ben@host")).toBeNull();
   });
@@ -88,7 +93,9 @@ export function describePauses(open: () => Promise<StoreStand>): void {
     await stand.fleet.pause({ forMs: 3 * MIN_MS, reason: "nearly done", by: "ben@host" });
     expect((await stand.leadership.read()).lastPause).toMatchObject({ by: "ben@host" });
     await stand.pass(4 * MIN_MS);
-    expect(await stand.leadership.begin(epochRequest(), noCheck)).toMatchObject({ kind: "begun" });
+    expect(await stand.leadership.begin(requestOf(stand), noCheck)).toMatchObject({
+      kind: "begun",
+    });
     expect(await stand.pauses()).toHaveLength(2);
   });
 }
@@ -98,6 +105,7 @@ const WORKER: WorkerIntroduction = {
   version: "1.2.3",
   fingerprint: "0123456789ab",
   leaseKind: "redis",
+  shards: 4,
   upMs: 5 * MIN_MS,
 };
 

@@ -1,8 +1,8 @@
 import { expect, it } from "vitest";
 import type { ApiThrottle } from "../../src/watchdog/ports.ts";
 import type { EpochAnswer } from "../../src/watchdog/store-ports.ts";
-import { MIN_MS, type StoreStand } from "../support/stands/store-stand.ts";
-import { epochRequest, FREELY, noCheck } from "../support/stands/stores.ts";
+import { MIN_MS, requestOf, type StoreStand } from "../support/stands/store-stand.ts";
+import { FREELY, noCheck } from "../support/stands/stores.ts";
 
 const ASKED: ApiThrottle = { pausedForMs: 10 * MIN_MS, concurrency: 2 };
 
@@ -33,7 +33,7 @@ export function describeThrottle(open: () => Promise<StoreStand>): void {
   it("hands a partial sweep the same, and leaves it for the one after", async () => {
     await using stand = await open();
     await stand.leadership.progress(stand.fence, { pausedForMs: 0, concurrency: 3 });
-    const partial = epochRequest({ trigger: "once", full: false });
+    const partial = requestOf(stand, { trigger: "once", full: false });
     for (const request of [partial, partial]) {
       expect(await stand.leadership.begin(request, noCheck)).toMatchObject({
         throttle: { concurrency: 3 },
@@ -65,14 +65,14 @@ export function describeThrottle(open: () => Promise<StoreStand>): void {
     expect(await stand.leadership.progress(stand.fence, ASKED)).toBe(false);
     expect(await stand.leadership.finish(stand.fence, { status: "ok" }, ASKED)).toBe(false);
     expect(await throttleOf(stand)).toEqual({ pausedForMs: 0, concurrency: 5 });
-    expect((await stand.leadership.read()).lastStatus).toBeNull();
+    expect((await stand.leadership.read(stand.shard.index)).lastStatus).toBeNull();
   });
 
   it("tells who took the newest epoch, without the token of the lease", async () => {
     await using stand = await open();
     const leaseValue = "host-9/4711/cd34/secret-token";
-    await stand.leadership.begin(epochRequest({ leaseValue }), noCheck);
-    expect((await stand.leadership.read()).holder).toBe("host-9/4711/cd34");
+    await stand.leadership.begin(requestOf(stand, { leaseValue }), noCheck);
+    expect((await stand.leadership.read(stand.shard.index)).holder).toBe("host-9/4711/cd34");
   });
 
   const reports: readonly (readonly [string, object, string | null])[] = [
@@ -82,15 +82,15 @@ export function describeThrottle(open: () => Promise<StoreStand>): void {
   for (const [what, report, lastStatus] of reports) {
     it(`tells of the last sweep ${what}`, async () => {
       await using stand = await open();
-      expect((await stand.leadership.read()).lastStatus).toBeNull();
+      expect((await stand.leadership.read(stand.shard.index)).lastStatus).toBeNull();
       await stand.leadership.finish(stand.fence, report, FREELY);
-      expect((await stand.leadership.read()).lastStatus).toBe(lastStatus);
+      expect((await stand.leadership.read(stand.shard.index)).lastStatus).toBe(lastStatus);
     });
   }
 }
 
-async function begin({ leadership }: StoreStand): Promise<EpochAnswer> {
-  return leadership.begin(epochRequest({ trigger: "once" }), noCheck);
+async function begin(stand: StoreStand): Promise<EpochAnswer> {
+  return stand.leadership.begin(requestOf(stand, { trigger: "once" }), noCheck);
 }
 
 async function throttleOf(stand: StoreStand): Promise<ApiThrottle> {

@@ -149,6 +149,25 @@ export function describeLease(name: string, open: () => Promise<LeaseStand>): vo
       expect(await second.acquire(installation, "w2/t", LONG_TTL_MS)).toEqual({ kind: "acquired" });
     });
 
+    it("is independent of another shard's, which is the same for all who ask for it", async () => {
+      const { lease, second, installation } = await setup();
+      await lease.acquire(installation, "w1/t", LONG_TTL_MS);
+      expect(await lease.ofShard(2).acquire(installation, "w1/u", LONG_TTL_MS)).toEqual({
+        kind: "acquired",
+      });
+      expect(await second.ofShard(2).acquire(installation, "w2/t", LONG_TTL_MS)).toMatchObject({
+        kind: "held",
+        value: "w1/u",
+      });
+      expect(await second.ofShard(5).acquire(installation, "w2/t", LONG_TTL_MS)).toEqual({
+        kind: "acquired",
+      });
+      expect(await lease.ofShard(2).renew(installation, "w1/t", LONG_TTL_MS)).toBe(false);
+      expect(await lease.ofShard(2).release(installation, "w1/u")).toBe(true);
+      expect(await lease.renew(installation, "w1/t", LONG_TTL_MS)).toBe(true);
+      expect(await second.ofShard(5).release(installation, "w2/t")).toBe(true);
+    });
+
     it("is independent of another installation's", async () => {
       const { lease, installation, elsewhere } = await setup();
       await lease.acquire(installation, "w1/t", LONG_TTL_MS);

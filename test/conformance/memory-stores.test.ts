@@ -1,5 +1,6 @@
 import { describe } from "vitest";
-import { memoryStoreStand as open } from "../support/memory/memory-store-stand.ts";
+import { memoryStoreStand } from "../support/memory/memory-store-stand.ts";
+import { leaders } from "../support/stands/leaders.ts";
 import { describePauses, describeWorkers } from "./fleet.ts";
 import { describeRecords } from "./journal/records.ts";
 import { describeThrottle } from "./leadership.ts";
@@ -12,22 +13,34 @@ import { describeShields } from "./runs/shields.ts";
 import { describeSkipped } from "./runs/skipped.ts";
 import { describeWaiting } from "./runs/waiting.ts";
 import { describeLostWrites, describeVerdicts } from "./runs/writes.ts";
+import { describeShards } from "./shards.ts";
 
-describe("the pages of the in-memory store", () => describePages(open));
-describe("a run read from the in-memory store", () => describeReads(open));
-describe("the control runs of the in-memory store", () => describeControlRuns(open));
-describe("a deferral in the in-memory store", () => describeDeferrals(open));
-describe("a shield in the in-memory store", () => describeShields(open));
-describe("a write to the in-memory store that does not happen", () => describeLostWrites(open));
-describe("a verdict in the in-memory store", () => describeVerdicts(open));
-describe("the in-memory store, deferring skipped runs", () => describeSkipped(open));
-describe("a failure in the in-memory store", () => describeFailures(open));
-describe("the in-memory store, forgetting", () => describeForgetting(open));
-describe("the in-memory store under a fence", () => describeFencedNotes(open));
-describe("what the in-memory store tells a guard", () => describeGuardFacts(open));
-describe("the waiting runs of the in-memory store", () => describeWaiting(open));
-describe("the backlog of the in-memory store", () => describeBacklog(open));
-describe("the in-memory leadership row", () => describeThrottle(open));
-describe("a pause in memory", () => describePauses(open));
-describe("the in-memory list of workers", () => describeWorkers(open));
-describe("a single run and its past in the in-memory store", () => describeRecords(open));
+for (const { shard, as } of leaders({ index: 2, count: 4 })) {
+  const open = () => memoryStoreStand(shard);
+  describe(`the pages of the in-memory store${as}`, () => describePages(open));
+  describe(`a run read from the in-memory store${as}`, () => describeReads(open));
+  describe(`the control runs of the in-memory store${as}`, () => describeControlRuns(open));
+  describe(`a deferral in the in-memory store${as}`, () => describeDeferrals(open));
+  describe(`a shield in the in-memory store${as}`, () => describeShields(open));
+  describe(`a write to the in-memory store that does not happen${as}`, () =>
+    describeLostWrites(open));
+  describe(`a verdict in the in-memory store${as}`, () => describeVerdicts(open));
+  describe(`the in-memory store, deferring skipped runs${as}`, () => describeSkipped(open));
+  describe(`a failure in the in-memory store${as}`, () => describeFailures(open));
+  describe(`the in-memory store under a fence${as}`, () => describeFencedNotes(open));
+  describe(`the waiting runs of the in-memory store${as}`, () => describeWaiting(open));
+  describe(`the backlog of the in-memory store${as}`, () => describeBacklog(open));
+  describe(`the in-memory leadership row${as}`, () => describeThrottle(open));
+  describe(`a pause in memory${as}`, () => describePauses(open));
+  describe(`a single run and its past in the in-memory store${as}`, () => describeRecords(open));
+}
+
+/** What only the leader of the first shard does. */
+for (const { shard, as } of leaders({ index: 0, count: 4 })) {
+  const open = () => memoryStoreStand(shard);
+  describe(`the in-memory store, forgetting${as}`, () => describeForgetting(open));
+  describe(`what the in-memory store tells a guard${as}`, () => describeGuardFacts(open));
+  describe(`the in-memory list of workers${as}`, () => describeWorkers(open));
+}
+
+describe("the shards of the in-memory stores", () => describeShards(memoryStoreStand));

@@ -4,13 +4,14 @@ import type { SweepReport } from "../../src/rules/report.ts";
 import { createDatabase } from "../services/postgres/database.ts";
 import { epochRequest, noCheck, openStores } from "../support/stands/stores.ts";
 import { createWorld } from "../support/world/world.ts";
+import { FLEETS } from "./fleets.ts";
 import { atPoint, type Point } from "./interleavings.ts";
 import { deleted, journal, seedSampleRuns, wholeRow } from "./sample-runs.ts";
 
 const REQUEST = { forMs: 3_600_000, reason: "moving the API", by: "ann@host" };
 const NOW = { WATCHDOG_CLEANUP_DELAY: "0s" };
 
-describe("a pause in the middle of a sweep", () => {
+describe.each(FLEETS)("a pause in the middle of a sweep$as", ({ divided }) => {
   const points: readonly Point[] = [
     "between the page and the re-read",
     "between the re-read and the question",
@@ -26,7 +27,10 @@ describe("a pause in the middle of a sweep", () => {
       pausing ??= pause(world);
       await pausing;
     };
-    const report = await world.sweep({ env: NOW, replace: atPoint(point, pauseOnce) });
+    const report = await world.sweep({
+      env: { ...NOW, ...divided },
+      replace: atPoint(point, pauseOnce),
+    });
     expect(report).toMatchObject({ status: "paused", exitCode: 75 });
     expect(await journal(world)).toEqual([]);
     expect(await Promise.all(runs.map(({ id }) => wholeRow(world, id)))).toEqual(before);
@@ -38,11 +42,11 @@ describe("a pause in the middle of a sweep", () => {
     await using world = await createWorld();
     const { runs } = await seedSampleRuns(world);
     await pause(world);
-    await expect(world.sweep()).rejects.toThrow("nothing was swept: paused");
+    await expect(world.sweep({ env: divided })).rejects.toThrow("nothing was swept: paused");
     expect(world.host.requests).toEqual([]);
     await using stores = openStores(world.database.connection);
     await stores.fleet.resume("ann@host");
-    const report: SweepReport = await world.sweep();
+    const report: SweepReport = await world.sweep({ env: divided });
     expect(report.counts.stale).toBe(runs.length);
   });
 });

@@ -3,6 +3,7 @@ import type { SweepReport } from "../../src/rules/report.ts";
 import { journalWith } from "../support/stands/journal-double.ts";
 import { seedExited } from "../support/world/proven-runs.ts";
 import { createWorld, type World } from "../support/world/world.ts";
+import { FLEETS } from "./fleets.ts";
 import { atPoint, type Point } from "./interleavings.ts";
 import { pauseCommits } from "./paused-commit.ts";
 import {
@@ -24,7 +25,8 @@ const TRUSTING = {
 const OLDER = 1;
 const NEWER = 2;
 
-describe("two watchdogs that both believe they lead", () => {
+describe.each(FLEETS)("two watchdogs that both believe they lead$as", ({ divided }) => {
+  const env = { ...TRUSTING, ...divided };
   const points: readonly Point[] = [
     "between the page and the re-read",
     "between the re-read and the question",
@@ -40,11 +42,11 @@ describe("two watchdogs that both believe they lead", () => {
       const rows = new Map<string, unknown>();
       const together = meeting(sample.runs.length, async () => {
         await forgetLease(world);
-        newer = await world.sweep({ env: TRUSTING });
+        newer = await world.sweep({ env });
         for (const { id } of sample.runs) rows.set(id, await wholeRow(world, id));
       });
 
-      const older = await world.sweep({ env: TRUSTING, replace: atPoint(point, together) });
+      const older = await world.sweep({ env, replace: atPoint(point, together) });
       expect(older).toMatchObject({ epoch: OLDER, status: "error", exitCode: 1 });
       expect(older.counts).toMatchObject({ completed: 0, failed: 0, deferred: 0, undetermined: 0 });
       expect(newer).toMatchObject({ epoch: NEWER, status: "partial" });
@@ -65,7 +67,7 @@ describe("two watchdogs that both believe they lead", () => {
       isWaiting();
       return go;
     });
-    const older = world.sweep({ env: TRUSTING, replace: atPoint(point, hold) });
+    const older = world.sweep({ env, replace: atPoint(point, hold) });
     await waits;
     await forgetLease(world);
     // The rows still are what both have read: nothing but the epoch stands between the older one and its writes.
@@ -77,7 +79,7 @@ describe("two watchdogs that both believe they lead", () => {
         expect(await world.row(id)).toMatchObject({ status: "RUNNING", status_detail: null });
       }
     });
-    const newer = await world.sweep({ env: TRUSTING, replace: atPoint(point, afterTheOlder) });
+    const newer = await world.sweep({ env, replace: atPoint(point, afterTheOlder) });
     expect(newer).toMatchObject({ epoch: NEWER, status: "partial" });
     expect(actionsOf(newer, sample)).toEqual(UNDISTURBED);
     await expectOneVerdictEach(world, sample, NEWER);
@@ -93,7 +95,7 @@ describe("two watchdogs that both believe they lead", () => {
     const together = meeting(3, async () => {
       await forgetLease(world);
       newer = world.sweep({
-        env: TRUSTING,
+        env,
         replace: ({ journal }) => ({
           journal: journalWith(journal, {
             claimCleanups: async (...args) => {
@@ -107,7 +109,7 @@ describe("two watchdogs that both believe they lead", () => {
       await begun;
     });
     const older = await world.sweep({
-      env: TRUSTING,
+      env,
       replace: atPoint("between the write and the clean-up", together),
     });
     expect(older).toMatchObject({ epoch: OLDER, status: "error", cleanups: { done: 0 } });
@@ -122,10 +124,10 @@ describe("two watchdogs that both believe they lead", () => {
     await using world = await createWorld();
     await using commits = await pauseCommits(world.database);
     const run = await seedExited(world, 1);
-    const older = world.sweep({ env: TRUSTING });
+    const older = world.sweep({ env });
     await commits.waiting(1);
     await forgetLease(world);
-    const newer = await world.sweep({ env: TRUSTING });
+    const newer = await world.sweep({ env });
     expect(newer).toMatchObject({ epoch: NEWER, counts: { busy: 1, failed: 0 } });
 
     await commits.release();
@@ -138,6 +140,7 @@ describe("two watchdogs that both believe they lead", () => {
 /** As a store does that lost its memory: the lease is free although its holder knows nothing of it. */
 async function forgetLease({ database }: World): Promise<void> {
   await database.sql`UPDATE watchdog.leadership SET lease_expires_at = NULL`;
+  await database.sql`UPDATE watchdog.shards SET lease_expires_at = NULL`;
 }
 
 /** Everybody waits until `count` have come, then for what is done once. */

@@ -91,6 +91,27 @@ describe("humanStatus", () => {
     expect(text).toContain("workers       none was seen in the last day\n");
   });
 
+  it("tells who leads each shard and when it was swept, where there are several", () => {
+    const lead = { holder: "host-1/4711/ab12", sinceFinishMs: 28_000, sinceProgressMs: 28_000 };
+    const shards = [
+      { shard: 0, ...lead },
+      { shard: 1, ...lead, sinceFinishMs: null, sinceProgressMs: 2000 },
+      { shard: 2, holder: null, sinceFinishMs: null, sinceProgressMs: null },
+    ];
+    const text = human(fleetView({ shards }));
+    expect(text).toContain("    0: host-1/4711/ab12, swept 28 s ago\n");
+    expect(text).toContain("    1: host-1/4711/ab12, being swept, active 2.0 s ago\n");
+    expect(text).toContain("    2: its last leader has stopped, not swept yet\n");
+    const view = fleetView({ shards });
+    const document = JSON.parse(jsonStatus(view, fleetStatus(view, 180_000)));
+    expect(document.shards[1]).toEqual({
+      shard: 1,
+      holder: "host-1/4711/ab12",
+      finishedSecondsAgo: null,
+      progressedSecondsAgo: 2,
+    });
+  });
+
   it("repeats no line break of a name", () => {
     const text = human(fleetView({ leader: "host\u001b[2J\n/1/ab12" }));
     expect(text).not.toContain("\u001b");

@@ -10,6 +10,7 @@ import { checkOthers, checkPostgres, type PostgresFacts } from "../../rules/doct
 import type { OwnWorker } from "../../rules/doctor/fleet.ts";
 import { checkRedis, REDIS } from "../../rules/doctor/redis.ts";
 import { checkSettings, type SettingsFacts } from "../../rules/doctor/settings.ts";
+import { noteOf } from "../../rules/fleet/shard.ts";
 import type { Log } from "../../watchdog/ports.ts";
 import type { BackendSettings } from "../backend.ts";
 import { untilStopped } from "../until-stopped.ts";
@@ -80,7 +81,10 @@ function ownWorker(config: Config, version: string): OwnWorker {
   return {
     version,
     fingerprint: configFingerprint(config),
-    leaseKind: config.redis === null ? "postgres" : "redis",
+    leaseKind: noteOf({
+      leaseKind: config.redis === null ? "postgres" : "redis",
+      shards: config.shards,
+    }),
     intervalMs: shortestIntervalMs(config.schedule.pattern),
   };
 }

@@ -2,6 +2,7 @@
  * Every environment variable that the worker reads, with its default and its limits. The readers accept no other name.
  * `docs/settings.md` is made of this table: a `//` line begins a section, a comment tells the meaning of the names below it.
  */
+import { MOST_SHARDS } from "../../rules/fleet/shard.ts";
 
 export type DurationText = `${number}${"ms" | "s" | "m" | "h" | "d"}`;
 
@@ -56,11 +57,19 @@ export const SETTINGS = {
    * `WATCHDOG_LEASE_RENEW`.
    */
   WATCHDOG_LEASE_MARGIN: duration("2s", "50ms", "5m"),
+  /**
+   * Into how many shards the runs are divided. Workers lead them side by side, each as many as it can get. The same for
+   * all workers, see [more than one process](operating.md#more-than-one-process).
+   */
+  WATCHDOG_SHARDS: number("integer", 1, 1, MOST_SHARDS),
 
   // The sweep
-  /** How many runs are verified at once. */
+  /** How many runs a worker verifies at once, in all its shards together. */
   WATCHDOG_CONCURRENCY: number("integer", 16, 1, 512),
-  /** How many calls go at once to the API that all runs share: keys, look-ups, deletions. */
+  /**
+   * How many calls go at once to the API that all runs share: keys, look-ups, deletions. With several shards it is
+   * divided among the workers, and each has at least one.
+   */
   WATCHDOG_API_CONCURRENCY: number("integer", 8, 1, 512),
   /** How many run ids one read of the table returns. */
   WATCHDOG_PAGE_SIZE: number("integer", 500, 1, 10_000),

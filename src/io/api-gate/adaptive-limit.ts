@@ -4,6 +4,8 @@ import type { Outcome } from "./circuit.ts";
 export class AdaptiveLimit {
   readonly #configured: number;
   #limit: number;
+  /** What of it is ours to use now. */
+  #share: number;
   #inFlight = 0;
   /** `null` while nobody waits. */
   #ended: PromiseWithResolvers<void> | null = null;
@@ -12,6 +14,7 @@ export class AdaptiveLimit {
   constructor(configured: number) {
     this.#configured = configured;
     this.#limit = configured;
+    this.#share = configured;
   }
 
   /** `null` while it is as configured. */
@@ -20,7 +23,14 @@ export class AdaptiveLimit {
   }
 
   get isReached(): boolean {
-    return this.#inFlight >= this.#limit;
+    return this.#inFlight >= Math.min(this.#limit, this.#share);
+  }
+
+  /** Never more than this at once from now on; calls under way end as they are. */
+  shareTo(limit: number): void {
+    this.#share = limit;
+    this.#ended?.resolve();
+    this.#ended = null;
   }
 
   /** Resolves when the next call has ended. Those who wait go on in the order they came. */

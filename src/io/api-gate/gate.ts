@@ -11,6 +11,7 @@
  * count against its budget. A call that would have to wait longer is not sent.
  */
 import type { ClockReading } from "../../rules/clock-skew.ts";
+import { shareOf } from "../../rules/fleet/shard.ts";
 import type { ApiThrottle, Clock, SharedApi } from "../../watchdog/ports.ts";
 import { type Answer, cannotTell, type HttpAnswer, type NotAsked } from "../http/answer.ts";
 import type { CallBudget, CallName, HttpCall } from "../http/call.ts";
@@ -63,6 +64,7 @@ export class ApiGate implements SharedApi {
   readonly #main: CallName;
   readonly #mainCircuit: Circuit;
   readonly #limit: AdaptiveLimit;
+  readonly #concurrency: number;
   /** By operation. */
   readonly #circuits = new Map<string, Circuit>();
   /** Those that are half-open, with a call under way that decides. */
@@ -80,6 +82,7 @@ export class ApiGate implements SharedApi {
     this.#main = options.main;
     this.#mainCircuit = this.#circuitOf(options.main);
     this.#limit = new AdaptiveLimit(options.concurrency);
+    this.#concurrency = options.concurrency;
   }
 
   get throttle(): ApiThrottle {
@@ -100,6 +103,11 @@ export class ApiGate implements SharedApi {
 
   get clock(): ClockReading | null {
     return this.#clockReading;
+  }
+
+  /** Of the calls at once, so many of `count` parts are ours to make; others make the rest. */
+  share(held: number, count: number): void {
+    this.#limit.shareTo(shareOf(this.#concurrency, held, count));
   }
 
   restore({ pausedForMs, concurrency }: ApiThrottle): void {

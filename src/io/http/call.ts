@@ -69,17 +69,19 @@ export function isHeaderToken(text: string): boolean {
   return /^[\x21-\x7e]+$/.test(text);
 }
 
-/** A URL below `base`: its path is kept as a prefix, its query and fragment are dropped. */
+/**
+ * A URL below `base`: its path is kept as a prefix, its query and fragment are dropped.
+ *
+ * @param path begins with a slash, and what it has from outside is percent-encoded.
+ */
 export function urlBelow(
   base: URL,
   path: string,
   query: Readonly<Record<string, string>> = {},
 ): URL {
-  const url = new URL(base);
-  url.pathname = `${base.pathname.replace(/\/+$/, "")}${path}`;
-  url.search = new URLSearchParams(query).toString();
-  url.hash = "";
-  return url;
+  const search = new URLSearchParams(query).toString();
+  const below = `${base.origin}${base.pathname.replace(/\/+$/, "")}${path}`;
+  return new URL(search === "" ? below : `${below}?${search}`);
 }
 
 /** `null` for what cannot be one segment of a path: a URL drops `.` and `..`, which would name another resource. */

@@ -29,6 +29,7 @@ export function openHandsCloudBackend(options: OpenHandsCloudOptions): Backend {
   return {
     name: "openhands-cloud",
     api: api.gate,
+    share: (held, count) => api.gate.share(held, count),
     needs: ["sandboxId"],
     cleans: true,
     verify: (run, signal) => verify({ ...options, api, guarded }, run, signal),

@@ -2,7 +2,7 @@ import { getTableColumns, getTableName } from "drizzle-orm";
 import { StoreSchemaError } from "../../watchdog/errors.ts";
 import type { Pool } from "./connection/pool.ts";
 import { statement } from "./connection/statement.ts";
-import { leadership, suspicions, verdicts } from "./schema.ts";
+import { leadership, shards, suspicions, verdicts } from "./schema.ts";
 
 /**
  * Columns of the host's tables that older hosts lack, or that a view may leave out. The tables belong to the host: the
@@ -144,7 +144,7 @@ interface InspectedRow {
   readonly scan_index: keyof typeof SCAN_ADVICE;
 }
 
-const OWN_TABLES = [leadership, suspicions, verdicts];
+const OWN_TABLES = [leadership, shards, suspicions, verdicts];
 const MIN_VERSION = 140_000;
 
 function findProblems(
@@ -218,7 +218,7 @@ const INSPECT = statement<Record<never, never>, InspectedRow>(`
   ), own(name, oid) AS (
     SELECT c.relname::text, c.oid
     FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
-    WHERE n.nspname = 'watchdog' AND c.relname IN ('leadership', 'suspicions', 'verdicts')
+    WHERE n.nspname = 'watchdog' AND c.relname IN ('leadership', 'shards', 'suspicions', 'verdicts')
   ), lacking(name, "to") AS (
     SELECT 'USAGE on schema watchdog', 'write'
     FROM pg_namespace n
@@ -226,7 +226,7 @@ const INSPECT = statement<Record<never, never>, InspectedRow>(`
     UNION ALL
     SELECT p || ' on watchdog.' || own.name, 'write'
     FROM own, unnest(ARRAY['SELECT', 'INSERT', 'UPDATE', 'DELETE']) p
-    WHERE (p IN ('SELECT', 'UPDATE') OR own.name <> 'leadership')
+    WHERE (p IN ('SELECT', 'UPDATE') OR own.name NOT IN ('leadership', 'shards'))
       AND NOT has_table_privilege(own.oid, p)
     UNION ALL
     SELECT 'SELECT on ' || host.name, 'read'
@@ -267,7 +267,7 @@ const INSPECT = statement<Record<never, never>, InspectedRow>(`
       FROM own JOIN pg_attribute a ON a.attrelid = own.oid
       WHERE a.attnum > 0 AND NOT a.attisdropped)) AS own_columns,
     to_jsonb(ARRAY(SELECT to_jsonb(lacking) FROM lacking)) AS missing_privileges,
-    (SELECT count(*) = 3 AND bool_and(has_table_privilege(own.oid, 'SELECT'))
+    (SELECT count(*) = 4 AND bool_and(has_table_privilege(own.oid, 'SELECT'))
      FROM own, pg_namespace n
      WHERE n.nspname = 'watchdog' AND has_schema_privilege(n.oid, 'USAGE')) IS TRUE
       AS own_readable,

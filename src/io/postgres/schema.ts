@@ -7,6 +7,7 @@ import {
   integer,
   jsonb,
   pgSchema,
+  smallint,
   text,
   timestamp,
   uuid,
@@ -26,6 +27,7 @@ export const leadership = watchdog.table(
     installation: uuid("installation").notNull().defaultRandom(),
     epoch: bigint("epoch", { mode: "number" }).notNull().default(0),
     holder: text("holder"),
+    /** With the number of shards where there are several: `redis/4`. */
     leaseKind: text("lease_kind"),
     leaseExpiresAt: instant("lease_expires_at"),
     sweepTrigger: text("sweep_trigger"),
@@ -44,6 +46,24 @@ export const leadership = watchdog.table(
   (table) => [check("leadership_single", sql`${table.single}`)],
 );
 
+/**
+ * What of the leadership row belongs to one shard: a row for each but the first, whose is the leadership row itself. All
+ * of them are there from the beginning.
+ */
+export const shards = watchdog.table("shards", {
+  shard: smallint("shard").primaryKey(),
+  epoch: bigint("epoch", { mode: "number" }).notNull().default(0),
+  holder: text("holder"),
+  leaseExpiresAt: instant("lease_expires_at"),
+  sweepTrigger: text("sweep_trigger"),
+  sweepStartedAt: instant("sweep_started_at"),
+  sweepFinishedAt: instant("sweep_finished_at"),
+  progressedAt: instant("progressed_at"),
+  lastReport: jsonb("last_report"),
+  apiPausedUntil: instant("api_paused_until"),
+  apiConcurrency: integer("api_concurrency"),
+});
+
 /** One row per pause and per early end of one: what people did to the worker, for whoever asks later. */
 export const pauses = watchdog.table("pauses", {
   id: bigint("id", { mode: "number" }).primaryKey().generatedAlwaysAsIdentity(),
@@ -61,6 +81,7 @@ export const workers = watchdog.table("workers", {
   /** Of the configuration, without secrets. */
   fingerprint: text("fingerprint").notNull(),
   leaseKind: text("lease_kind").notNull(),
+  shards: smallint("shards").notNull().default(1),
   startedAt: instant("started_at").notNull(),
   seenAt: instant("seen_at").notNull(),
 });
@@ -74,6 +95,8 @@ export const verdicts = watchdog.table(
     automationId: uuid("automation_id"),
     userId: uuid("user_id"),
     orgId: uuid("org_id"),
+    /** Epochs of different shards have nothing to do with each other. */
+    shard: smallint("shard").notNull().default(0),
     epoch: bigint("epoch", { mode: "number" }).notNull(),
     holder: text("holder").notNull(),
     trigger: text("trigger").notNull(),

@@ -1,6 +1,6 @@
 import { getTableColumns, getTableName } from "drizzle-orm";
 import type { Statement } from "./connection/statement.ts";
-import { leadership, suspicions, verdicts } from "./schema.ts";
+import { leadership, shards, suspicions, verdicts } from "./schema.ts";
 
 /**
  * A reading statement for a database without the worker's own tables: in the place of each it has an empty one with the
@@ -22,7 +22,7 @@ export function withoutMemory<Params, Row>(
 const TEXTS = new Map<string, string>();
 
 const EMPTY: ReadonlyMap<string, string> = new Map(
-  [leadership, suspicions, verdicts].map((table) => {
+  [leadership, shards, suspicions, verdicts].map((table) => {
     const columns = Object.values(getTableColumns(table)).map(
       (column) => `NULL::${column.getSQLType()} AS ${column.name}`,
     );

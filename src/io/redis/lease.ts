@@ -1,5 +1,6 @@
 /**
- * The lease as a Redis key that expires by itself: `watchdog:{<installation>}:lease`.
+ * The lease as a Redis key that expires by itself: `watchdog:{<installation>}:lease`, and `...:lease:<n>` for each shard
+ * but the first.
  *
  * A user for the lease alone needs the keys `watchdog:*` and the commands SET, GET, PTTL, PEXPIRE and EVAL, besides
  * SELECT for a database other than 0: `ACL SETUSER watchdog on >secret ~watchdog:* +set +get +pttl +pexpire +eval`.
@@ -45,11 +46,18 @@ const CLOCK_AGAIN_AFTER_MS = 3_600_000;
 export class RedisLease implements Lease, AsyncDisposable {
   readonly kind = "redis";
   readonly #connection: RedisConnection;
+  readonly #shard: number;
   #clockAgainAtMs = 0;
 
-  /** Does not connect. `options` is asked before every connection. */
-  constructor(options: () => RedisConnectionOptions) {
-    this.#connection = new RedisConnection(options);
+  /** Does not connect. `options` is asked before every connection, unless there is one to share. */
+  constructor(options: (() => RedisConnectionOptions) | RedisConnection, shard = 0) {
+    this.#connection = options instanceof RedisConnection ? options : new RedisConnection(options);
+    this.#shard = shard;
+  }
+
+  /** On the same connection. */
+  ofShard(index: number): RedisLease {
+    return new RedisLease(this.#connection, index);
   }
 
   /**
@@ -65,7 +73,7 @@ export class RedisLease implements Lease, AsyncDisposable {
   }
 
   async acquire(installation: string, value: string, ttlMs: number): Promise<AcquireAnswer> {
-    const key = leaseKeyOf(installation);
+    const key = this.#keyOf(installation);
     const sentAtMs = performance.now();
     const reply = await this.#connection.run("acquiring the lease", (redis) =>
       redis.set(key, value, "PX", ttlMs, "NX"),
@@ -98,14 +106,14 @@ export class RedisLease implements Lease, AsyncDisposable {
 
   async renew(installation: string, value: string, ttlMs: number): Promise<boolean> {
     const reply = await this.#connection.run("renewing the lease", (redis) =>
-      redis.eval(RENEW, 1, leaseKeyOf(installation), value, ttlMs),
+      redis.eval(RENEW, 1, this.#keyOf(installation), value, ttlMs),
     );
     return reply === 1;
   }
 
   async release(installation: string, value: string): Promise<boolean> {
     const reply = await this.#connection.run("releasing the lease", (redis) =>
-      redis.eval(RELEASE, 1, leaseKeyOf(installation), value),
+      redis.eval(RELEASE, 1, this.#keyOf(installation), value),
     );
     return reply === 1;
   }
@@ -115,6 +123,10 @@ export class RedisLease implements Lease, AsyncDisposable {
     const reading = await this.#connection.run("reading the clock", timeOrNull).catch(() => null);
     if (reading === null) this.#clockAgainAtMs = performance.now() + CLOCK_AGAIN_AFTER_MS;
     return reading;
+  }
+
+  #keyOf(installation: string): string {
+    return leaseKeyOf(installation, this.#shard);
   }
 
   /** Never rejects and never hangs. Calls after it reject. */

@@ -1,3 +1,4 @@
+import { readNote } from "../fleet/shard.ts";
 import { LET_IT_LOOK_SELDOM } from "../remedy.ts";
 import { type Check, ok, span, warning } from "./check.ts";
 
@@ -10,7 +11,7 @@ export interface FleetFacts {
 
 export interface FleetState {
   readonly installation: string;
-  /** Which kind of lease the fleet uses; `null` when none leads. */
+  /** Which kind of lease the fleet uses, and how many shards, in one word; `null` when none leads. */
   readonly leaseKind: string | null;
   readonly sinceProgressMs: number | null;
   readonly sinceFinishMs: number | null;
@@ -55,10 +56,18 @@ function checkLeaseKind({ leaseKind }: FleetState, own: OwnWorker): Check {
   return warning(
     link,
     `ours is ${own.leaseKind}, the fleet's is ${leaseKind}: a worker with these settings stands by`,
-    leaseKind === "redis"
-      ? "set REDIS_URL to the fleet's Redis, or stop the other workers first"
-      : "unset REDIS_URL, or stop the other workers first",
+    remedyOf(leaseKind, own.leaseKind),
   );
+}
+
+function remedyOf(noted: string, own: string): string {
+  const [fleet, ours] = [readNote(noted), readNote(own)];
+  if (fleet !== null && fleet.leaseKind === ours?.leaseKind) {
+    return `set WATCHDOG_SHARDS=${fleet.shards} as the other workers do, or stop them first`;
+  }
+  return fleet?.leaseKind === "redis"
+    ? "set REDIS_URL to the fleet's Redis, or stop the other workers first"
+    : "unset REDIS_URL, or stop the other workers first";
 }
 
 function checkSweeps(

@@ -2,7 +2,8 @@
 import { whatIsWrong } from "../cause.ts";
 import { clockProblem } from "../clock-skew.ts";
 import { isInForce, type Pause, pauseReason } from "../fleet/pause.ts";
-import { NOBODY_SWEEPS, ONE_LEASE_KIND } from "../health.ts";
+import { ONE_DIVISION, ONE_LEASE_KIND } from "../fleet/shard.ts";
+import { NOBODY_SWEEPS, shardsNeglected } from "../health.ts";
 import type { Waiting } from "../report.ts";
 
 /** Times are milliseconds by the database's clock; `null` for never. */
@@ -18,12 +19,23 @@ export interface FleetView {
   readonly sinceProgressMs: number | null;
   readonly lastPause: Pause | null;
   readonly lastSweep: LastSweep;
+  /** In their order; left out where the runs are not divided. */
+  readonly shards?: readonly ShardLead[];
   readonly waiting: Waiting;
   /** The oldest come first; not all of them where there are many. */
   readonly held: readonly HeldRun[];
   readonly cleanups: PendingCleanups;
   /** Those that were seen last come first. */
   readonly workers: readonly ListedWorker[];
+}
+
+export interface ShardLead {
+  readonly shard: number;
+  /** Who began its newest sweep; `null` when that worker has stopped. */
+  readonly holder: string | null;
+  /** `null` as well while a sweep is under way. */
+  readonly sinceFinishMs: number | null;
+  readonly sinceProgressMs: number | null;
 }
 
 /** The last full sweep that reached its end, and the one under way. */
@@ -53,6 +65,7 @@ export interface ListedWorker {
   readonly version: string;
   readonly fingerprint: string;
   readonly leaseKind: string;
+  readonly shards?: number;
   readonly upMs: number;
   readonly seenAgoMs: number;
 }
@@ -66,10 +79,15 @@ export interface FleetStatus {
 
 /** @param patienceMs how long ago the tick was after which somebody has to look. */
 export function fleetStatus(view: FleetView, patienceMs: number): FleetStatus {
-  const failing = nobodyHasSwept(view, patienceMs) ? [NOBODY_SWEEPS] : [];
+  const { shards = [{ shard: 0, sinceProgressMs: view.sinceProgressMs, ...view.lastSweep }] } =
+    view;
+  const neglected = shards.filter((lead) => nobodyHasSwept(lead, view.lastPause, patienceMs));
+  const isFailing = neglected.length === shards.length;
+  const failing = isFailing ? [NOBODY_SWEEPS] : [];
   const { held } = view.waiting;
   const wanting = [
     ...(isInForce(view.lastPause) ? [pauseReason(view.lastPause)] : []),
+    ...(isFailing ? [] : shardsNeglected(neglected.map(({ shard }) => shard))),
     ...whatIsWrong(view.waiting),
   ];
   const clock = clockProblem("Postgres", view.clockSkewMs, "this machine's");
@@ -89,20 +107,21 @@ export function isCurrent({ seenAgoMs }: ListedWorker, workers: readonly ListedW
 const SEEN_TOGETHER_MS = 5 * 60_000;
 
 function nobodyHasSwept(
-  { sinceProgressMs, lastSweep, lastPause }: FleetView,
+  { sinceProgressMs, sinceFinishMs }: Pick<ShardLead, "sinceProgressMs" | "sinceFinishMs">,
+  lastPause: Pause | null,
   patienceMs: number,
 ): boolean {
   // While it is paused nobody is to sweep, and the first tick after that comes a little later.
   const sincePauseMs = lastPause === null ? null : -lastPause.leftMs;
-  const ages = [sinceProgressMs, lastSweep.sinceFinishMs, sincePauseMs].filter((ms) => ms !== null);
+  const ages = [sinceProgressMs, sinceFinishMs, sincePauseMs].filter((ms) => ms !== null);
   return Math.min(...ages) > patienceMs;
 }
 
 /** One fleet has one configuration; during a rolling change it has two for a while. */
 function differences({ workers, leaseKind }: FleetView): readonly string[] {
   const current = workers.filter((worker) => isCurrent(worker, workers));
-  const named = (key: "fingerprint" | "version" | "leaseKind") =>
-    [...new Set(current.map((worker) => worker[key]))].toSorted();
+  const named = (key: "fingerprint" | "version" | "leaseKind" | "shards") =>
+    [...new Set(current.map((worker) => worker[key] ?? 1))].toSorted();
   const said: string[] = [];
   if (named("fingerprint").length > 1) {
     said.push(`workers are configured differently: ${named("fingerprint").join(", ")}`);
@@ -114,6 +133,10 @@ function differences({ workers, leaseKind }: FleetView): readonly string[] {
   const kinds = new Set([...named("leaseKind"), ...(leaseKind === null ? [] : [leaseKind])]);
   if (current.length > 0 && kinds.size > 1) {
     said.push(`workers use different leases: ${ONE_LEASE_KIND}`);
+  }
+  if (named("shards").length > 1) {
+    const counts = named("shards").join(", ");
+    said.push(`workers divide the runs differently: ${counts}; ${ONE_DIVISION}`);
   }
   return said;
 }

@@ -30,6 +30,8 @@ export interface LeaseHeld {
   readonly holder: string | null;
   /** 0 when it is free by now, `null` when it never expires by itself. */
   readonly expiresInMs: number | null;
+  /** Left out where the fleet has but one. */
+  readonly shard?: number;
 }
 
 export type TermAnswer = { readonly kind: "acquired"; readonly term: LeaseTerm } | LeaseHeld;

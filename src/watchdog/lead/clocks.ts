@@ -8,16 +8,19 @@ interface Watched {
 }
 
 /** Reads the leadership row, and with it the database's clock. Rejects as the row does. */
-export async function readLeadership({
-  leadership,
-  clock,
-  watch,
-}: Watched & {
-  readonly leadership: Pick<Leadership, "read">;
-  readonly clock: Pick<Clock, "now">;
-}): Promise<LeadershipView> {
+export async function readLeadership(
+  {
+    leadership,
+    clock,
+    watch,
+  }: Watched & {
+    readonly leadership: Pick<Leadership, "read">;
+    readonly clock: Pick<Clock, "now">;
+  },
+  shard: number,
+): Promise<LeadershipView> {
   const sentMs = clock.now().getTime();
-  const view = await leadership.read();
+  const view = await leadership.read(shard);
   const receivedMs = clock.now().getTime();
   watch.onLeadership?.(view);
   const theirMs = Date.parse(view.readAt);

@@ -61,7 +61,7 @@ async function judgeAll(
     const dry = dryStore(patientStore(store, clock, signal));
     const query = queryOf(options.sweep, request, horizon);
     watch.onBegin?.({ epoch: null, backlog: await dry.backlog(query) });
-    const fence = { epoch: 0, check: () => signal.throwIfAborted() };
+    const fence = { shard: 0, epoch: 0, check: () => signal.throwIfAborted() };
     // Its verdicts are no events.
     const context = {
       ...deps,

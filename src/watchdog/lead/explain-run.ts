@@ -13,6 +13,7 @@ import { ALL_VERDICTS, type JournalReader } from "../journal-ports.ts";
 import { eachCall, patientStore } from "../port-calls.ts";
 import type { Backend, Log } from "../ports.ts";
 import type { DeferWrite, GuardFacts, Horizon, RunStore } from "../store-ports.ts";
+import { NO_FACTS } from "../sweep/guard-rounds.ts";
 import type { SweepRequest } from "../sweep/model.ts";
 import { OutcomeCounter } from "../sweep/report.ts";
 import { queryOf, sweep } from "../sweep/sweep.ts";
@@ -93,7 +94,7 @@ async function dryRunOf(
     },
   };
   const query = queryOf(options, request, horizon);
-  const fence = { epoch: 0, check: () => signal.throwIfAborted() };
+  const fence = { shard: 0, epoch: 0, check: () => signal.throwIfAborted() };
   const { backend } = heard;
   const { store } = seen;
   await sweep(
@@ -168,8 +169,8 @@ function notes(dry: RunStore) {
       run = found && { ...found, stale: found.status === "RUNNING" };
       return run;
     },
-    async guardFacts(confirmations) {
-      facts = await dry.guardFacts(confirmations);
+    async guardFacts(confirmations, othersWithinMs) {
+      facts = await dry.guardFacts(confirmations, othersWithinMs);
       return facts;
     },
     defer(write, fence) {
@@ -180,23 +181,16 @@ function notes(dry: RunStore) {
   return { store, noted: () => ({ run, deferral, facts }) };
 }
 
-const NO_FACTS: GuardFacts = {
-  confirmable: 0,
-  presumedLastHour: 0,
-  provenLastHour: 0,
-  lastAnswered: 0,
-};
-
 function againInMs({ deferMs, notAfterMs }: DeferWrite, horizonMs: number): number {
   return notAfterMs === null ? deferMs : Math.min(deferMs, notAfterMs - horizonMs);
 }
 
 /** Where no confirmed presumption waits, as the guard would begin with it. */
 function sceneNotAsked(facts: GuardFacts): Case["scene"] {
-  const { confirmable, presumedLastHour, provenLastHour, lastAnswered } = facts;
+  const { confirmable, presumedLastHour, provenLastHour, lastAnswered, othersAnswered } = facts;
   return {
     life: null,
-    answered: lastAnswered,
+    answered: lastAnswered + othersAnswered,
     presumed: confirmable + presumedLastHour,
     appliedLastHour: presumedLastHour,
     provenLastHour,

@@ -37,7 +37,7 @@ export async function heartbeat(
   }
   async function look(): Promise<boolean> {
     lookedAtMs = clock.monotonicMs();
-    return (await leadership.read()).epoch === fence.epoch;
+    return (await leadership.read(fence.shard)).epoch === fence.epoch;
   }
   while (!scope.signal.aborted) {
     try {

@@ -1,5 +1,6 @@
 import type { SweepEnd } from "../../rules/exit-code.ts";
 import { isInForce, type Pause } from "../../rules/fleet/pause.ts";
+import { WHOLE } from "../../rules/fleet/shard.ts";
 import type { RunOutcome, SweepReport, Waiting } from "../../rules/report.ts";
 import { AfterVerdicts } from "../cleanup/after-verdicts.ts";
 import { maintain } from "../cleanup/maintenance.ts";
@@ -19,8 +20,8 @@ import type { SweepRequest } from "../sweep/model.ts";
 import { makeReport, OutcomeCounter } from "../sweep/report.ts";
 import { queryOf, sweep } from "../sweep/sweep.ts";
 import { heartbeat } from "./heartbeat.ts";
-import type { LeaseTerm } from "./lease-term.ts";
 import type { LeadDeps, LeadOptions, Swept } from "./model.ts";
+import type { HeldLease } from "./take-leases.ts";
 
 interface LeaderDeps extends LeadDeps {
   readonly tracer: Tracer | null;
@@ -31,9 +32,11 @@ export class LeaderSweep {
   readonly #deps: LeaderDeps;
   readonly #options: LeadOptions;
   readonly #request: SweepRequest;
-  readonly #term: LeaseTerm;
+  readonly #term: HeldLease;
   readonly #horizon: Horizon;
   readonly #full: boolean;
+  /** What concerns all runs alike is done in the first shard's sweep. */
+  readonly #isFirst: boolean;
   readonly #fence: Fence;
   readonly #outcomes = new OutcomeCounter((outcome) => this.#ended(outcome));
   readonly #afterVerdicts: AfterVerdicts;
@@ -45,7 +48,7 @@ export class LeaderSweep {
     deps: LeaderDeps,
     options: LeadOptions,
     request: SweepRequest,
-    term: LeaseTerm,
+    term: HeldLease,
     begun: { readonly epoch: number; readonly horizon: Horizon },
     full: boolean,
   ) {
@@ -55,7 +58,9 @@ export class LeaderSweep {
     this.#term = term;
     this.#horizon = begun.horizon;
     this.#full = full;
-    this.#fence = { epoch: begun.epoch, check: () => term.check() };
+    const { index: shard } = request.shard ?? WHOLE;
+    this.#isFirst = shard === 0;
+    this.#fence = { shard, epoch: begun.epoch, check: () => term.check() };
     this.#afterVerdicts = new AfterVerdicts(this.#deps, this.#fence, {
       slots: options.cleanupSlots,
       presumedForMs: options.sweep.cleanupDelayMs,
@@ -91,6 +96,7 @@ export class LeaderSweep {
   }
 
   async #countWaiting(): Promise<void> {
+    if (!this.#isFirst) return;
     const { store, watch } = this.#deps;
     this.#waiting = await store.waiting();
     watch.onWaiting?.(this.#waiting);
@@ -100,7 +106,7 @@ export class LeaderSweep {
   async #pause(): Promise<Pause | null> {
     const { leadership, watch } = this.#deps;
     try {
-      const view = await leadership.read();
+      const view = await leadership.read(this.#fence.shard);
       watch.onLeadership?.(view);
       return isInForce(view.lastPause) ? view.lastPause : null;
     } catch {
@@ -119,7 +125,7 @@ export class LeaderSweep {
       this.#fence,
       scope,
     );
-    const cleaning = this.#clean(scope.signal);
+    const cleaning = this.#isFirst ? this.#clean(scope.signal) : Promise.resolve();
     try {
       await this.#sweep(scope.signal);
       this.#afterVerdicts.endSweep();
@@ -139,7 +145,8 @@ export class LeaderSweep {
     const onTry = (failure: StoreUnavailableError | null) => watch.onStoreTry?.(failure);
     const store = patientStore(this.#deps.store, clock, signal, onTry);
     const query = queryOf(options, request, this.#horizon);
-    watch.onBegin?.({ epoch: fence.epoch, backlog: await store.backlog(query) });
+    const backlog = this.#isFirst ? await store.backlog(query) : null;
+    watch.onBegin?.({ epoch: fence.epoch, backlog });
     const context = { ...this.#deps, store, options, request, holder, fence, query, outcomes };
     await sweep(context, signal);
   }
@@ -186,7 +193,8 @@ export class LeaderSweep {
   async #report(end: SweepEnd, error: unknown = null): Promise<SweepReport> {
     const { journal, clock } = this.#deps;
     // Without a database there is nothing to count; the report says then that the sweep failed.
-    const pending = end.kind === "failed" ? 0 : await journal.pendingCleanups().catch(() => 0);
+    const isCounted = this.#isFirst && end.kind !== "failed";
+    const pending = isCounted ? await journal.pendingCleanups().catch(() => 0) : 0;
     const { done, abandoned } = this.#afterVerdicts.summary;
     return makeReport({
       end,

@@ -1,8 +1,10 @@
 /** What a sweep from the lease to the report needs, and comes to. */
 import type { Pause } from "../../rules/fleet/pause.ts";
+import type { LeaseNote } from "../../rules/fleet/shard.ts";
 import type { SweepReport } from "../../rules/report.ts";
 import type { LeaseTiming } from "../../rules/timing.ts";
 import type { CleanupSlots } from "../cleanup/after-verdicts.ts";
+import type { SharedSlots } from "../concurrency/shared-slots.ts";
 import type { Fleet } from "../fleet-ports.ts";
 import type { WorkPorts } from "../port-calls.ts";
 import type { Clock, Lease, LeaseKind, Log, Random, Tracing } from "../ports.ts";
@@ -19,11 +21,15 @@ export interface LeadDeps extends WorkPorts {
   readonly log: Log;
   readonly watch: SweepWatch;
   readonly tracing?: Tracing;
+  /** What the sweeps of this process share; left out where there is but one at a time. */
+  readonly slots?: SharedSlots;
 }
 
 export interface LeadOptions {
   /** `host/pid/random`. */
   readonly holder: string;
+  /** Into how many the fleet divides the runs. */
+  readonly shards: number;
   readonly lease: LeaseTiming;
   /** How long a sweep may go without a finished statement or question before it gives up the lease. */
   readonly progressTimeoutMs: number;
@@ -46,6 +52,7 @@ export type HeldElsewhere = LeaseHeld & { readonly heldForMs: number | null };
 export type LeadResult =
   | Swept
   | HeldElsewhere
-  | { readonly kind: "other-lease-kind"; readonly noted: LeaseKind }
+  /** `null`: nothing is noted yet, and only who leads the first shard notes anything. */
+  | { readonly kind: "other-lease-kind"; readonly noted: LeaseNote<LeaseKind> | null }
   | { readonly kind: "paused"; readonly pause: Pause }
   | { readonly kind: "already-swept" };

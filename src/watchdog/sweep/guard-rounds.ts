@@ -1,4 +1,5 @@
 import { isAuthoritative, provesLife } from "../../rules/evidence.ts";
+import { WHOLE } from "../../rules/fleet/shard.ts";
 import { decide, type GuardScene, type Life } from "../../rules/guard.ts";
 import type { RunSnapshot, Verdict } from "../../rules/model.ts";
 import type { RunOutcome } from "../../rules/report.ts";
@@ -34,6 +35,15 @@ const MOST_WAITING = 1000;
 const FRESH_MS = 30_000;
 const CONTROL_RUNS = 3;
 
+/** Where the guard has nothing to decide. */
+export const NO_FACTS: GuardFacts = {
+  confirmable: 0,
+  presumedLastHour: 0,
+  provenLastHour: 0,
+  lastAnswered: 0,
+  othersAnswered: 0,
+};
+
 /** The confirmed presumptions of one sweep: set aside as they come, decided on in rounds, by the rules of guard.ts. */
 export class GuardRounds {
   readonly #context: SweepContext;
@@ -41,6 +51,8 @@ export class GuardRounds {
   readonly #facts: GuardFacts;
   /** Only some runs were asked for: what such a sweep sees is not the measure of what is normal. */
   readonly #isLimited: boolean;
+  /** What the other shards saw is not seen here. */
+  readonly #isPart: boolean;
   #appliedLastHour: number;
   #confirmed = 0;
   /** Runs that one more observation would confirm, of the whole fleet: a mass failure has to be seen before its first verdict. */
@@ -53,10 +65,11 @@ export class GuardRounds {
   #said: string | null = null;
 
   constructor(context: SweepContext, writer: RunWriter, facts: GuardFacts) {
-    const { runIds, limit } = context.request;
+    const { runIds, limit, shard = WHOLE } = context.request;
     this.#context = context;
     this.#writer = writer;
     this.#isLimited = runIds !== null || limit !== null;
+    this.#isPart = shard.count > 1;
     this.#facts = facts;
     this.#confirmable = facts.confirmable;
     this.#appliedLastHour = facts.presumedLastHour;
@@ -149,11 +162,12 @@ export class GuardRounds {
 
   /** Limited sweeps in a row would each see a part of a mass failure: what others have ended in the last hour counts with them. */
   #scene(life: Life): GuardScene {
-    const { presumedLastHour, provenLastHour, lastAnswered } = this.#facts;
+    const { presumedLastHour, provenLastHour, lastAnswered, othersAnswered } = this.#facts;
+    const others = this.#isLimited || this.#isPart ? othersAnswered : 0;
     const presumed = this.#confirmed + Math.max(0, this.#confirmable);
     return {
       life,
-      answered: this.#isLimited ? lastAnswered : this.#answered,
+      answered: (this.#isLimited ? lastAnswered : this.#answered) + others,
       presumed: this.#isLimited ? presumed + presumedLastHour : presumed,
       appliedLastHour: this.#appliedLastHour,
       provenLastHour,

@@ -1,4 +1,5 @@
 import { causeOf } from "../../rules/cause.ts";
+import { mayPresume, WHOLE } from "../../rules/fleet/shard.ts";
 import type { Evidence, RunSnapshot, Verdict } from "../../rules/model.ts";
 import { NO_SUCH_RUN, type RunOutcome, UNKNOWN_CAUSE } from "../../rules/report.ts";
 import { askAgainInMs, CLEARED, inconclusive, observation } from "../../rules/suspicion.ts";
@@ -117,11 +118,14 @@ function presume(
   const suspicion = needsConfirmation
     ? observation(run.suspicion, reason, deferMs)
     : inconclusive(run.suspicion, causeIn(evidence));
-  if (!needsConfirmation || suspicion.presumedTimes >= policy.confirmations) {
-    return guard.setAside({ ...judged, suspicion });
-  }
+  const isConfirmed = !needsConfirmation || suspicion.presumedTimes >= policy.confirmations;
+  const isOurs = mayPresume(context.request.shard ?? WHOLE);
+  if (isConfirmed && isOurs) return guard.setAside({ ...judged, suspicion });
   const outcome = { action: "suspected", basis, reason, verifyMs } as const;
-  return writer.leave({ run, deferMs, statusDetail: null, suspicion, outcome }, signal);
+  // The shard whose it is now takes it up at once.
+  const againInMs = isConfirmed ? 0 : deferMs;
+  const leaving = { run, deferMs: againInMs, statusDetail: null, suspicion, outcome };
+  return writer.leave(leaving, signal);
 }
 
 function causeIn(evidence: Evidence): string {

@@ -1,9 +1,11 @@
 /** What one sweep is asked for, works with, and tells. */
 import type { CleanupDelays } from "../../rules/cleanup/cleanup-plan.ts";
 import type { ClockPeer, ClockReading } from "../../rules/clock-skew.ts";
+import type { Shard } from "../../rules/fleet/shard.ts";
 import type { GuardPolicy, GuardScene } from "../../rules/guard.ts";
 import type { Evidence, RunSnapshot, Trigger, Verdict, VerdictPolicy } from "../../rules/model.ts";
 import type { RunOutcome, SweepReport, Waiting } from "../../rules/report.ts";
+import type { SharedSlots } from "../concurrency/shared-slots.ts";
 import type { StoreUnavailableError } from "../errors.ts";
 import type { Backend, Clock, Fence, Log } from "../ports.ts";
 import type { Backlog, LeadershipView, RunStore, StaleQuery } from "../store-ports.ts";
@@ -28,6 +30,8 @@ export interface SweepRequest {
   readonly limit: number | null;
   /** A person's reason to let every confirmed presumption pass the guard; `null` leaves it in force. */
   readonly overrideReason: string | null;
+  /** Left out: all runs, whatever they are divided into. */
+  readonly shard?: Shard;
 }
 
 export const ALL_RUNS = { runIds: null, limit: null, overrideReason: null } as const;
@@ -39,7 +43,8 @@ export interface SweepWatch {
   onClock?(peer: ClockPeer, reading: ClockReading): void;
   /** The lease and an epoch are ours. */
   onTerm?(trustedUntilMs: () => number): void;
-  onBegin?(begun: { readonly epoch: number | null; readonly backlog: Backlog }): void;
+  /** `backlog` is that of all shards, counted in the first one's sweep only. */
+  onBegin?(begun: { readonly epoch: number | null; readonly backlog: Backlog | null }): void;
   onOutcome?(outcome: RunOutcome): void;
   /** The guard holds verdicts back, and why. */
   onHold?(reason: string): void;
@@ -107,6 +112,8 @@ export interface SweepContext {
   /** Told about each run once, when it has ended. */
   readonly outcomes: OutcomeCounter;
   readonly watch: Pick<SweepWatch, "onBegin" | "onHold" | "onScene">;
+  /** What the sweeps of this process share; left out where there is but one. */
+  readonly slots?: SharedSlots;
 }
 
 /** A run about which the backend was asked. */

@@ -33,7 +33,7 @@ export async function resolveWrite(
   let result = await write().catch(unknownOrThrown);
   if (result.kind === "unknown") {
     const { failure } = result;
-    const answer = explain(await store.facts(run, fence.epoch), journaled);
+    const answer = explain(await store.facts(run, fence), journaled);
     if (answer.kind !== "unchanged") return answer;
     result = await write().catch(unknownOrThrown);
     if (result.kind === "unknown" && !result.failure.late) {
@@ -46,7 +46,7 @@ export async function resolveWrite(
   if (result.kind !== "none" && result.kind !== "unknown") return result;
 
   // Also after the second attempt: the first one may have arrived late, and then it was ours.
-  const answer = explain(await store.facts(run, fence.epoch), journaled);
+  const answer = explain(await store.facts(run, fence), journaled);
   if (answer.kind !== "unchanged") return answer;
   return { kind: "error", cause: result.kind === "none" ? NO_EFFECT : result.failure.message };
 }

@@ -1,8 +1,9 @@
+import { mayPresume, WHOLE } from "../../rules/fleet/shard.ts";
 import { forEachConcurrently } from "../concurrency/for-each-concurrently.ts";
 import { LinkedController } from "../concurrency/linked-signal.ts";
 import type { Clock } from "../ports.ts";
 import type { Horizon, StaleQuery } from "../store-ports.ts";
-import { GuardRounds } from "./guard-rounds.ts";
+import { GuardRounds, NO_FACTS } from "./guard-rounds.ts";
 import { handleRun } from "./handle-run.ts";
 import type { SweepContext, SweepOptions, SweepRequest } from "./model.ts";
 import { SkippedRuns } from "./skipped-runs.ts";
@@ -19,8 +20,12 @@ import { RunWriter } from "./write-run.ts";
  *   on. What was in flight has ended by then.
  */
 export async function sweep(context: SweepContext, signal: AbortSignal): Promise<void> {
-  const { store, clock, options, outcomes } = context;
-  const facts = await store.guardFacts(options.guard.confirmations);
+  const { store, clock, options, request, outcomes } = context;
+  const { slots, fence } = context;
+  // Where nothing is presumed, there is nothing to decide.
+  const facts = mayPresume(request.shard ?? WHOLE)
+    ? await store.guardFacts(options.guard.confirmations, 2 * request.intervalMs)
+    : NO_FACTS;
   const writer = new RunWriter(context);
   const guard = new GuardRounds(context, writer, facts);
   const skipped = new SkippedRuns(context);
@@ -33,7 +38,8 @@ export async function sweep(context: SweepContext, signal: AbortSignal): Promise
       runsToSweep(context),
       options.concurrency,
       async (runId, runSignal) => {
-        const outcome = await handleRun(parts, runId, runSignal);
+        const handle = () => handleRun(parts, runId, runSignal);
+        const outcome = await (slots ? slots.run(fence.shard, handle, runSignal) : handle());
         if (outcome === null) await skipped.deferWhenMany();
         else outcomes.add(outcome);
         await guard.roundWhenDue(runSignal);
@@ -50,12 +56,16 @@ export async function sweep(context: SweepContext, signal: AbortSignal): Promise
 
 /** `--run` and an override look at suspected runs without waiting for the deadlines that were moved ahead. */
 export function queryOf(
-  { nullDeadlineAfterMs }: SweepOptions,
-  { runIds, overrideReason }: SweepRequest,
+  { nullDeadlineAfterMs, guard, policy }: SweepOptions,
+  { runIds, overrideReason, shard = WHOLE }: SweepRequest,
   horizon: Horizon,
 ): StaleQuery {
   const includeSuspected = runIds !== null || overrideReason !== null;
-  return { horizon, nullDeadlineAfterMs, includeSuspected };
+  const query = { horizon, nullDeadlineAfterMs, includeSuspected };
+  if (shard.count === 1) return query;
+  const { confirmations } = guard;
+  const { unverifiableAfterMs } = policy;
+  return { ...query, part: { ...shard, confirmations, unverifiableAfterMs } };
 }
 
 const ROUND_EVERY_MS = 10_000;

@@ -143,7 +143,7 @@ export class RunWriter {
     check: () => void = () => {},
   ): Promise<RunOutcome> {
     const { store, fence, log } = this.#context;
-    const { epoch } = fence;
+    const { shard, epoch } = fence;
     const resolved = await resolveWrite(store, run, fence, journaled, () =>
       this.#late.attempt((checkLate) => {
         function checkAll(): void {
@@ -153,7 +153,7 @@ export class RunWriter {
           check();
           checkLate();
         }
-        return send({ epoch, check: checkAll });
+        return send({ shard, epoch, check: checkAll });
       }),
     );
     const { runId, verifyMs } = outcome;

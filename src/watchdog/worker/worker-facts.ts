@@ -1,5 +1,5 @@
 /** What the process knows about itself and the fleet, as it is handed to health, page, metrics and hosts. */
-import type { HealthFacts } from "../../rules/health.ts";
+import type { HealthFacts, ShardHealth } from "../../rules/health.ts";
 import type { PastHold, PastVerdict, SweepReport, SweepSummary } from "../../rules/report.ts";
 import type { SeenWorker } from "../fleet-ports.ts";
 import type { LeaseKind, SharedApi } from "../ports.ts";
@@ -36,11 +36,23 @@ export interface WorkerFacts extends HealthFacts {
   readonly recentVerdicts: readonly PastVerdict[];
   /** Of this process's last sweep that held runs back, with at most 5 of them. */
   readonly lastHold: PastHold | null;
+  /** In their order; left out where the runs are not divided. */
+  readonly shards?: readonly ShardFacts[];
+}
+
+/** One shard, as its row told when it was last read. */
+export interface ShardFacts extends ShardHealth {
+  /** What this worker does about it. */
+  readonly role: Role;
+  /** Who began its newest sweep. */
+  readonly leader: string | null;
 }
 
 export interface WorkerIdentity {
   readonly holder: string;
   readonly leaseKind: LeaseKind;
+  /** Into how many the runs are divided; one when left out. */
+  readonly shards?: number;
   readonly verifyTimeoutMs: number;
   readonly api: SharedApi | null;
   /** It only shows what it would do, and writes nothing. */

@@ -13,6 +13,7 @@ export interface ListingOptions {
   readonly holder: string;
   readonly version: string;
   readonly fingerprint: string;
+  readonly shards: number;
 }
 
 /** Keeps this worker in the list of workers, beside the work: that neither waits for it nor fails with it. */
@@ -32,18 +33,20 @@ export class WorkerListing {
     this.#startedAtMs = deps.clock.monotonicMs();
   }
 
-  /** Does not wait, and never throws. */
-  seen(): void {
+  /** Resolves when it was tried, and never rejects. */
+  async seen(): Promise<void> {
     this.#listing ??= this.#seen();
+    await this.#listing;
   }
 
   async #seen(): Promise<void> {
     const { fleet, clock, log, onWorkers } = this.#deps;
-    const { holder, version, fingerprint } = this.#options;
+    const { holder, version, fingerprint, shards } = this.#options;
     const upMs = clock.monotonicMs() - this.#startedAtMs;
     this.#isListed = true;
     try {
-      await fleet.seen({ holder, version, fingerprint, leaseKind: this.#leaseKind, upMs });
+      const leaseKind = this.#leaseKind;
+      await fleet.seen({ holder, version, fingerprint, leaseKind, shards, upMs });
       onWorkers(await fleet.workers());
     } catch (error) {
       log.debug({ err: error }, "listing this worker failed");

@@ -1,4 +1,5 @@
 import type { Pause } from "../../rules/fleet/pause.ts";
+import type { LeaseNote } from "../../rules/fleet/shard.ts";
 import { type DependencyStatus, type FleetFacts, MISSED_TICKS } from "../../rules/health.ts";
 import { leaseKeyOf } from "../../rules/lease-key.ts";
 import type { SweepReport, Waiting } from "../../rules/report.ts";
@@ -15,18 +16,12 @@ import type { Clock, LeaseKind, Schedule } from "../ports.ts";
 import type { LeadershipView } from "../store-ports.ts";
 import type { SweepWatch } from "../sweep/model.ts";
 import { ClockReadings } from "./clock-readings.ts";
+import { LeadStatus } from "./lead-status.ts";
 import { SweepMemory } from "./sweep-memory.ts";
 import type { Role, WorkerFacts, WorkerIdentity } from "./worker-facts.ts";
 
 /** How long after the last such run another watchdog is reported. */
 const SAID_FOR_MS = 3_600_000;
-
-interface HeldBy {
-  readonly holder: string | null;
-  readonly expiresAt: Date | null;
-  /** Monotonic. */
-  readonly sinceMs: number | null;
-}
 
 /** Collects facts as the worker meets them; answers from memory. */
 export class WorkerStatus {
@@ -39,15 +34,8 @@ export class WorkerStatus {
   #schemaProblem = false;
   #lease: DependencyStatus = "unknown";
   #attemptFailure: string | null = null;
-  #role: Role = "idle";
-  #progressAtMs: number | null = null;
-  #trustedUntilMs: () => number = () => 0;
-  #termSinceMs = 0;
-  #fleet: { readonly seenAtMs: number; readonly view: LeadershipView } | null = null;
-  #otherLeaseKind: LeaseKind | null = null;
-  #heldBy: HeldBy | null = null;
-  #ownLastSweep: SweepReport | null = null;
-  #heldFor: string | null = null;
+  /** By shard; a single one where the runs are not divided. */
+  readonly #leads: readonly LeadStatus[];
   #backlog: WorkerFacts["backlog"] = null;
   /** When the last observation moved on or ended. */
   #observedAtMs: number | null = null;
@@ -63,13 +51,16 @@ export class WorkerStatus {
     this.#schedule = schedule;
     this.#identity = identity;
     this.#startedAtMs = clock.monotonicMs();
+    const { shards = 1 } = identity;
+    this.#leads = Array.from({ length: shards }, (_, shard) => new LeadStatus(clock, shard));
     this.ticked();
   }
 
   facts(): WorkerFacts {
-    const fleet = this.#fleet;
+    const first = this.#lead(0);
+    const { shards: _, ...identity } = this.#identity;
     return {
-      ...this.#identity,
+      ...identity,
       at: this.#clock.now(),
       nowMs: this.#clock.monotonicMs(),
       startedAtMs: this.#startedAtMs,
@@ -77,36 +68,34 @@ export class WorkerStatus {
       lease: this.#lease,
       patienceMs: this.#schedule.sinceTickMs(MISSED_TICKS),
       nextTickAtMs: this.#nextTickAtMs,
-      progressAtMs: this.#progressAtMs,
+      progressAtMs: leastOf(this.#leads.map(({ progressAtMs }) => progressAtMs)),
       fleet: this.#fleetFacts,
       lastPause: this.#lastPause,
-      otherLeaseKind: this.#otherLeaseKind,
+      ...this.#otherNote,
       endlessLeaseKey: this.#endlessLeaseKey,
-      lastSweep: this.#ownSweepIsLast
-        ? (this.#ownLastSweep?.status ?? null)
-        : (fleet?.view.lastStatus ?? null),
-      heldFor: this.#ownSweepIsLast ? this.#heldFor : null,
+      lastSweep: this.#lastSweep,
+      heldFor: first.ownSweepIsLast ? first.heldFor : null,
       apiRefusal: this.#identity.api?.blockedReason ?? null,
       waiting: this.#waiting,
-      lastFailure:
-        this.#ownLastSweep?.status === "error" ? (this.#ownLastSweep.message ?? null) : null,
+      lastFailure: this.#lastFailure,
       clockSkewsMs: this.#clocks.skewsMs,
       attemptFailure: this.#attemptFailure,
       endedElsewhere: this.#endedElsewhereLately,
       role: this.#role,
       schemaProblem: this.#postgres !== "ok" && this.#schemaProblem,
       leaseHolder:
-        this.#role === "sweeping" ? this.#identity.holder : (this.#heldBy?.holder ?? null),
+        this.#role === "sweeping" ? this.#identity.holder : (first.heldBy?.holder ?? null),
       leaseExpiresAt: this.#leaseExpiresAt,
       leaseHeldForMs: this.#leaseHeldForMs,
       nextSweepAt: this.#schedule.nextAt(),
       ownLastSweep: this.#ownLastSweep,
-      leadership: fleet?.view ?? null,
+      leadership: first.seen?.view ?? null,
       backlog: this.#backlog,
       replicas: this.#replicasNow,
       recentSweeps: this.#memory.sweeps,
       recentVerdicts: this.#memory.verdicts,
       lastHold: this.#memory.hold,
+      ...(this.#leads.length > 1 && { shards: this.#leads.map((lead) => lead.facts) }),
     };
   }
 
@@ -116,21 +105,63 @@ export class WorkerStatus {
       const seenAtMs = this.#observedAtMs;
       return seenAtMs === null ? null : { seenAtMs, sinceFinishMs: 0, sinceProgressMs: 0 };
     }
-    const fleet = this.#fleet;
-    return (
-      fleet && {
-        seenAtMs: fleet.seenAtMs,
-        sinceFinishMs: fleet.view.sinceFinishMs,
-        sinceProgressMs: fleet.view.sinceProgressMs,
-      }
-    );
+    const seen = this.#leads.flatMap(({ fleet }) => fleet ?? []);
+    return seen.toSorted((a, b) => sweptAtMs(b) - sweptAtMs(a))[0] ?? null;
   }
 
   /** As of now: it runs down by itself. */
   get #lastPause(): Pause | null {
-    const pause = this.#fleet?.view.lastPause ?? null;
-    if (this.#fleet === null || pause === null) return null;
-    return { ...pause, leftMs: pause.leftMs - (this.#clock.monotonicMs() - this.#fleet.seenAtMs) };
+    const [newest] = this.#leads
+      .flatMap(({ seen }) => seen ?? [])
+      .toSorted((a, b) => b.seenAtMs - a.seenAtMs);
+    const pause = newest?.view.lastPause ?? null;
+    if (newest === undefined || pause === null) return null;
+    return { ...pause, leftMs: pause.leftMs - (this.#clock.monotonicMs() - newest.seenAtMs) };
+  }
+
+  get #role(): Role {
+    const roles = this.#leads.map(({ role }) => role);
+    return ROLES.find((role) => roles.includes(role)) ?? "idle";
+  }
+
+  get #otherNote(): Pick<WorkerFacts, "otherLeaseKind" | "otherShards"> {
+    const noted = this.#leads.find(({ otherNote }) => otherNote !== null)?.otherNote ?? null;
+    const { leaseKind, shards = 1 } = this.#identity;
+    return {
+      otherLeaseKind: noted !== null && noted.leaseKind !== leaseKind ? noted.leaseKind : null,
+      ...(noted !== null && noted.shards !== shards && { otherShards: noted.shards }),
+    };
+  }
+
+  /** The worst of all shards. */
+  get #lastSweep(): string | null {
+    const found = this.#leads.map(({ lastSweep }) => lastSweep);
+    return WORST_FIRST.find((status) => found.includes(status)) ?? found[0] ?? null;
+  }
+
+  get #lastFailure(): string | null {
+    const failed = this.#leads.find(({ ownLastSweep }) => ownLastSweep?.status === "error");
+    return failed?.ownLastSweep?.message ?? null;
+  }
+
+  get #ownLastSweep(): SweepReport | null {
+    const own = this.#leads.flatMap(({ ownLastSweep }) => ownLastSweep ?? []);
+    return own.toSorted((a, b) => (a.finishedAt < b.finishedAt ? 1 : -1))[0] ?? null;
+  }
+
+  /**
+   * How many workers divide the same shards, this one included, as far as they were seen in so long.
+   */
+  colleagues(withinMs: number): number {
+    const { holder, leaseKind, shards = 1 } = this.#identity;
+    const others = (this.#replicasNow ?? []).filter(
+      (worker) =>
+        worker.holder !== holder &&
+        worker.leaseKind === leaseKind &&
+        worker.shards === shards &&
+        worker.seenAgoMs < withinMs,
+    );
+    return others.length + 1;
   }
 
   get #replicasNow(): readonly SeenWorker[] | null {
@@ -150,31 +181,33 @@ export class WorkerStatus {
 
   /** Our own lease lasts as long as we trust it; of another one we know what the store said. */
   get #leaseExpiresAt(): Date | null {
-    if (this.#role !== "sweeping") return this.#heldBy?.expiresAt ?? null;
-    const trustedForMs = this.#trustedUntilMs() - this.#clock.monotonicMs();
+    if (this.#role !== "sweeping") return this.#lead(0).heldBy?.expiresAt ?? null;
+    const own = this.#leads.filter(({ role }) => role === "sweeping");
+    const untilMs = Math.min(...own.map((lead) => lead.trustedUntilMs()));
+    const trustedForMs = untilMs - this.#clock.monotonicMs();
     return new Date(this.#clock.now().getTime() + trustedForMs);
   }
 
   get #leaseHeldForMs(): number | null {
-    const sinceMs = this.#role === "sweeping" ? this.#termSinceMs : (this.#heldBy?.sinceMs ?? null);
+    const own = this.#leads.filter(({ role }) => role === "sweeping");
+    const sinceMs =
+      own.length > 0
+        ? Math.min(...own.map(({ termSinceMs }) => termSinceMs))
+        : (this.#lead(0).heldBy?.sinceMs ?? null);
     return sinceMs === null ? null : this.#clock.monotonicMs() - sinceMs;
   }
 
   /** Only a key in Redis can lose its expiry. */
   get #endlessLeaseKey(): string | null {
-    if (this.#heldBy === null || this.#heldBy.expiresAt !== null) return null;
-    return leaseKeyOf(this.#fleet?.view.installation ?? "*");
+    const endless = this.#leads.find(({ heldBy }) => heldBy !== null && heldBy.expiresAt === null);
+    if (endless === undefined) return null;
+    return leaseKeyOf(this.#lead(0).seen?.view.installation ?? "*", endless.shard);
   }
 
   get #endedElsewhereLately(): number {
     const seen = this.#endedElsewhere;
     const isRecent = seen !== null && this.#clock.monotonicMs() - seen.atMs < SAID_FOR_MS;
     return isRecent ? seen.count : 0;
-  }
-
-  get #ownSweepIsLast(): boolean {
-    const newest = this.#fleet?.view.epoch ?? 0;
-    return (this.#ownLastSweep?.epoch ?? 0) >= newest;
   }
 
   ticked(): void {
@@ -212,35 +245,34 @@ export class WorkerStatus {
   /** As the database shows them to every replica. */
   waits(waiting: Waiting): void {
     this.#waiting = waiting;
-    if (waiting.held === 0) this.#heldFor = null;
+    if (waiting.held === 0) for (const lead of this.#leads) lead.heldFor = null;
   }
 
-  standby({ holder, expiresInMs, heldForMs }: Omit<HeldElsewhere, "kind">): void {
-    this.#become("standby");
+  standby({ holder, expiresInMs, heldForMs }: Omit<HeldElsewhere, "kind">, shard = 0): void {
     const expiresAt =
       expiresInMs === null ? null : new Date(this.#clock.now().getTime() + expiresInMs);
     const sinceMs = heldForMs === null ? null : this.#clock.monotonicMs() - heldForMs;
-    this.#heldBy = { holder, expiresAt, sinceMs };
+    const lead = this.#lead(shard);
+    lead.become("standby");
+    lead.heldBy = { holder, expiresAt, sinceMs };
   }
 
-  standbyOtherKind(noted: LeaseKind): void {
-    this.#become("standby");
-    this.#otherLeaseKind = noted;
+  standbyOtherKind(noted: LeaseNote<LeaseKind> | null, shard = 0): void {
+    const lead = this.#lead(shard);
+    lead.become("standby");
+    lead.otherNote = noted;
   }
 
-  idle(): void {
-    this.#become("idle");
-    this.#progressAtMs = null;
+  idle(shard = 0): void {
+    const lead = this.#lead(shard);
+    lead.become("idle");
+    lead.progressAtMs = null;
   }
 
-  #become(role: Role): void {
-    this.#role = role;
-    this.#otherLeaseKind = null;
-    this.#heldBy = null;
-  }
-
-  #see(view: LeadershipView): void {
-    this.#fleet = { seenAtMs: this.#clock.monotonicMs(), view };
+  #lead(shard: number): LeadStatus {
+    const lead = this.#leads[shard];
+    if (lead === undefined) throw new Error(`there is no shard ${shard}`);
+    return lead;
   }
 
   sawReplicas(workers: readonly SeenWorker[]): void {
@@ -248,55 +280,79 @@ export class WorkerStatus {
   }
 
   /** What has changed since the row was read. */
-  #seeAgain(changes: Partial<LeadershipView>): void {
+  #seeAgain(shard: number, changes: Partial<LeadershipView>): void {
     this.#observedAtMs = this.#clock.monotonicMs();
-    if (this.#fleet === null) return;
-    this.#see({ ...this.#fleet.view, lastPause: this.#lastPause, ...changes });
+    const lead = this.#lead(shard);
+    if (lead.seen === null) return;
+    lead.see({ ...lead.seen.view, lastPause: this.#lastPause, ...changes });
   }
 
-  swept(report: SweepReport): void {
-    this.idle();
-    this.#ownLastSweep = report;
-    this.#memory.swept(report, this.#heldFor);
+  swept(report: SweepReport, shard = 0): void {
+    this.idle(shard);
+    const lead = this.#lead(shard);
+    lead.ownLastSweep = report;
+    this.#memory.swept(report, lead.heldFor);
     if (report.exitCode !== 1 && report.status !== "paused") {
-      this.#seeAgain({ sinceFinishMs: 0, sinceProgressMs: 0 });
+      this.#seeAgain(shard, { sinceFinishMs: 0, sinceProgressMs: 0 });
     }
   }
 
+  /** Notes what happens inside a sweep of the first shard. */
+  get watch(): SweepWatch {
+    return this.watchOf(0);
+  }
+
   /** Notes what happens inside a sweep. */
-  readonly watch: SweepWatch = {
-    onLeadership: (view) => this.#see(view),
-    onClock: (peer, reading) => this.#clocks.saw(peer, reading),
-    onWaiting: (waiting) => this.waits(waiting),
-    onTerm: (trustedUntilMs) => {
-      this.#trustedUntilMs = trustedUntilMs;
-      this.#termSinceMs = this.#clock.monotonicMs();
-    },
-    onBegin: ({ backlog }) => {
-      this.#become(this.#identity.observes ? "observing" : "sweeping");
-      this.#backlog = { ...backlog, countedAt: this.#clock.now() };
-      this.#progressAtMs = this.#clock.monotonicMs();
-      this.storesAnswered();
-    },
-    onOutcome: (outcome) => this.#memory.ended(outcome, this.#clock.now()),
-    onHold: (reason) => {
-      this.#heldFor = reason;
-    },
-    onEndedElsewhere: (count) => {
-      this.#endedElsewhere = {
-        count: this.#endedElsewhereLately + count,
-        atMs: this.#clock.monotonicMs(),
-      };
-    },
-    onStoreTry: (failure) => {
-      // A database that is away gives no reason for a restart: whoever tries it again and again is alive.
-      if (this.#progressAtMs !== null) this.#progressAtMs = this.#clock.monotonicMs();
-      if (failure === null) this.#postgres = "ok";
-      else this.failed(failure);
-    },
-    onProgress: () => {
-      this.#progressAtMs = this.#clock.monotonicMs();
-      this.#seeAgain({ sinceProgressMs: 0 });
-    },
-  };
+  watchOf(shard: number): SweepWatch {
+    const lead = this.#lead(shard);
+    return {
+      onLeadership: (view) => lead.see(view),
+      onClock: (peer, reading) => this.#clocks.saw(peer, reading),
+      onWaiting: (waiting) => this.waits(waiting),
+      onTerm: (trustedUntilMs) => {
+        lead.trustedUntilMs = trustedUntilMs;
+        lead.termSinceMs = this.#clock.monotonicMs();
+      },
+      onBegin: ({ backlog }) => {
+        lead.become(this.#identity.observes ? "observing" : "sweeping");
+        if (backlog !== null) this.#backlog = { ...backlog, countedAt: this.#clock.now() };
+        lead.progressAtMs = this.#clock.monotonicMs();
+        this.storesAnswered();
+      },
+      onOutcome: (outcome) => this.#memory.ended(outcome, this.#clock.now()),
+      onHold: (reason) => {
+        lead.heldFor = reason;
+      },
+      onEndedElsewhere: (count) => {
+        this.#endedElsewhere = {
+          count: this.#endedElsewhereLately + count,
+          atMs: this.#clock.monotonicMs(),
+        };
+      },
+      onStoreTry: (failure) => {
+        // A database that is away gives no reason for a restart: whoever tries it again and again is alive.
+        if (lead.progressAtMs !== null) lead.progressAtMs = this.#clock.monotonicMs();
+        if (failure === null) this.#postgres = "ok";
+        else this.failed(failure);
+      },
+      onProgress: () => {
+        lead.progressAtMs = this.#clock.monotonicMs();
+        this.#seeAgain(shard, { sinceProgressMs: 0 });
+      },
+    };
+  }
+}
+
+/** What a worker is while its shards differ: the first of these that one of them says. */
+const ROLES: readonly Role[] = ["sweeping", "observing", "standby"];
+const WORST_FIRST: readonly (string | null)[] = ["error", "held", "partial"];
+
+function leastOf(values: readonly (number | null)[]): number | null {
+  const found = values.filter((value) => value !== null);
+  return found.length === 0 ? null : Math.min(...found);
+}
+
+/** Monotonic; when the shard was last swept. */
+function sweptAtMs({ seenAtMs, sinceFinishMs, sinceProgressMs }: FleetFacts): number {
+  return seenAtMs - (leastOf([sinceFinishMs, sinceProgressMs]) ?? Number.POSITIVE_INFINITY);
 }

@@ -1,19 +1,17 @@
 import { type ClockPeer, type ClockReading, skewMs } from "../../rules/clock-skew.ts";
-import { END_PAUSE, isInForce } from "../../rules/fleet/pause.ts";
-import { ONE_LEASE_KIND } from "../../rules/health.ts";
+import { fairShare, rotated } from "../../rules/fleet/shard.ts";
 import { leaseContendInMs } from "../../rules/timing.ts";
 import { ClockLog } from "../clock-log.ts";
 import { withDeadline } from "../concurrency/deadline.ts";
+import { SharedSlots } from "../concurrency/shared-slots.ts";
 import type { FigureReads } from "../figure-ports.ts";
 import type { SeenWorker } from "../fleet-ports.ts";
 import { readLeadership, readLeaseClock } from "../lead/clocks.ts";
-import { dryRunSweep } from "../lead/dry-run.ts";
-import { leadSweep } from "../lead/lead-sweep.ts";
-import type { HeldElsewhere, LeadDeps, LeadOptions, LeadResult } from "../lead/model.ts";
+import type { LeadDeps, LeadOptions, LeadResult } from "../lead/model.ts";
 import type { Schedule } from "../ports.ts";
-import { ALL_RUNS, type SweepHooks, type SweepWatch, withHooks } from "../sweep/model.ts";
+import type { SweepHooks, SweepWatch } from "../sweep/model.ts";
+import { Contest } from "./contest.ts";
 import { type FleetSight, FleetWatch } from "./fleet-watch.ts";
-import { SweepLog } from "./sweep-log.ts";
 import { TroubleLog } from "./trouble-log.ts";
 import type { WorkerFacts } from "./worker-facts.ts";
 import { WorkerListing } from "./worker-listing.ts";
@@ -39,7 +37,7 @@ export interface WorkerOptions extends LeadOptions {
 }
 
 /**
- * The daemon: every tick of the schedule becomes an attempt to sweep, and never two at once. Nothing that Postgres, the
+ * The daemon: every tick of the schedule becomes an attempt to sweep, and never two at once of the same runs. Nothing that Postgres, the
  * lease store or the backend does ends it: it stays up, says what is wrong, and tries again.
  */
 export class Worker {
@@ -47,15 +45,14 @@ export class Worker {
   readonly #options: WorkerOptions;
   readonly #status: WorkerStatus;
   readonly #troubleLog: TroubleLog;
+  /** Of what is seen between sweeps. */
   readonly #watch: SweepWatch;
+  /** One for each shard, in the order in which this worker goes about them. */
+  readonly #contests: readonly Contest[];
+  readonly #underWay = new Set<Promise<unknown>>();
   readonly #fleet: FleetWatch | null;
-  readonly #sweepLog: SweepLog;
   /** Resolves at the next tick; a new one is made whenever ticks are to be waited for. */
   #tick = Promise.withResolvers<void>();
-  #lastEpoch: number | null = null;
-  /** How often in a row a lease was refused that is free. */
-  #freeRefusals = 0;
-  #isPaused = false;
   /** `null`: it observes, and writes not even that. */
   readonly #listing: WorkerListing | null;
 
@@ -67,20 +64,38 @@ export class Worker {
       ? null
       : new WorkerListing({ ...deps, onWorkers }, options, deps.lease.kind);
     this.#troubleLog = new TroubleLog(deps.log);
-    this.#sweepLog = new SweepLog(deps.log, deps.clock);
+    // Who writes nothing shows what it would do to all runs.
+    const count = options.observes ? 1 : options.shards;
     this.#status = new WorkerStatus(deps.clock, deps.schedule, {
       holder: options.holder,
       leaseKind: deps.lease.kind,
+      shards: count,
       verifyTimeoutMs: options.verifyTimeoutMs,
       api: deps.backend.api ?? null,
       observes: options.observes,
     });
     const clocks = new ClockLog(deps.log);
+    const { watch } = this.#status;
     const onClock = (peer: ClockPeer, reading: ClockReading) => {
-      this.#status.watch.onClock?.(peer, reading);
+      watch.onClock?.(peer, reading);
       clocks.saw(peer, skewMs(reading));
     };
-    this.#watch = { ...withHooks(this.#status.watch, deps.hooks ?? {}), onClock };
+    this.#watch = { ...watch, onClock };
+    const shared = {
+      ...deps,
+      hooks: deps.hooks ?? {},
+      status: this.#status,
+      onClock,
+      troubleLog: this.#troubleLog,
+      onSwept: () => this.#fleet?.look(),
+    };
+    const slots = new SharedSlots(options.sweep.concurrency);
+    this.#contests =
+      count === 1
+        ? [new Contest(shared, options, null)]
+        : rotated(count, options.holder).map(
+            (index) => new Contest({ ...shared, slots }, options, { index, count }),
+          );
     const { figures } = deps;
     this.#fleet =
       figures === undefined
@@ -104,148 +119,144 @@ export class Worker {
   async run(signal: AbortSignal): Promise<void> {
     const stopTicking = this.#deps.schedule.start(() => {
       this.#status.ticked();
-      this.#listing?.seen();
+      void this.#listing?.seen();
       this.#tick.resolve();
       this.#fleet?.look();
     });
     this.#fleet?.look();
+    // By the first tick each knows of the others.
+    if (this.#contests.length > 1) void this.#listing?.seen();
     try {
       while (!signal.aborted) {
         if (!this.#status.ready) await this.#probe();
         this.#deps.onRest?.();
         const ticked = await this.#untilTick(this.#status.ready ? null : PROBE_EVERY_MS, signal);
-        if (ticked) await this.#contend(signal);
+        const [only, ...more] = this.#contests;
+        if (!ticked || only === undefined) continue;
+        if (more.length === 0) await this.#contend(only, signal);
+        else await this.#spread(signal);
       }
     } finally {
       stopTicking();
+      await Promise.all(this.#underWay);
       await this.#fleet?.end();
       await this.#leave();
     }
   }
 
   /** Contends for the lease until it swept, somebody else did, or the next tick begins a new attempt. */
-  async #contend(signal: AbortSignal): Promise<void> {
+  async #contend(contest: Contest, signal: AbortSignal): Promise<void> {
     this.#tick = Promise.withResolvers();
+    const ended = await this.#contendFrom(contest, signal);
+    // Ticks that came during a sweep are dropped, not made up for.
+    if (ended === "attempted") this.#tick = Promise.withResolvers();
+  }
+
+  /** @param waitMs before the first attempt. */
+  async #contendFrom(
+    contest: Contest,
+    signal: AbortSignal,
+    waitMs = 0,
+  ): Promise<"attempted" | "waited"> {
+    if (waitMs > 0 && (await this.#untilTick(waitMs, signal))) return "waited";
     for (let refusals = 1; !signal.aborted; refusals += 1) {
-      const result = await this.#attempt(signal);
+      const result = await contest.attempt(signal, this.#onLeads);
+      this.#onLeads();
       if (result?.kind !== "lease-held") break;
       const { expiresInMs } = result;
-      const waitMs = leaseContendInMs(expiresInMs, this.#deps.random.fraction(), refusals);
-      if (await this.#untilTick(waitMs, signal)) return;
-      if (waitMs === null) return;
+      const againMs = leaseContendInMs(expiresInMs, this.#deps.random.fraction(), refusals);
+      if (await this.#untilTick(againMs, signal)) return "waited";
+      if (againMs === null) return "waited";
     }
-    // Ticks that came during a sweep are dropped, not made up for.
+    return "attempted";
+  }
+
+  /**
+   * Begins sweeps of as many shards as are this worker's share, and leaves the rest to the others for a moment. What
+   * nobody takes then, and what a worker that dies leaves behind, is swept here as well. Does not wait for the sweeps: a
+   * shard whose sweep is under way drops its ticks, and no other's.
+   */
+  async #spread(signal: AbortSignal): Promise<void> {
     this.#tick = Promise.withResolvers();
-  }
-
-  /** One attempt; `null` when it failed. The only place where the stores' failures arrive. */
-  async #attempt(signal: AbortSignal): Promise<LeadResult | null> {
-    const { schedule } = this.#deps;
-    try {
-      const deps = { ...this.#deps, watch: this.#watch };
-      const request = { trigger: "cron", intervalMs: schedule.intervalMs(), ...ALL_RUNS } as const;
-      const result: LeadResult = this.#options.observes
-        ? { kind: "swept", ...(await dryRunSweep(deps, this.#options, request, signal, "info")) }
-        : await leadSweep(deps, this.#options, request, signal);
-      this.#status.attempted();
-      if (bothStoresServed(result)) {
-        this.#status.storesAnswered();
-        this.#troubleLog.served();
+    await this.#listed(signal);
+    const free = this.#contests.filter(({ isBusy }) => !isBusy);
+    const share = fairShare(this.#contests.length, this.#colleagues);
+    const othersFirstMs = Math.min(OTHERS_FIRST_MS, this.#deps.schedule.intervalMs() / 4);
+    // Whoever came since has nothing to do while sweeps of the others are long.
+    const sweeping = this.#contests.filter(({ isSweeping }) => isSweeping);
+    for (const contest of sweeping.slice(share)) contest.handOver();
+    let led = this.#contests.length - free.length;
+    let hasWaited = false;
+    for (const contest of free) {
+      if (signal.aborted) return;
+      let answer = led < share ? await this.#begin(contest, signal) : null;
+      if (answer === "other-lease-kind" && !hasWaited) {
+        // The leader of the first shard may be about to note how the runs are divided.
+        hasWaited = true;
+        if (await this.#untilTick(othersFirstMs / 4, signal)) return;
+        answer = await this.#begin(contest, signal);
       }
-      this.#note(result);
-      if (result.kind !== "swept") await this.#lookAtWaiting();
-      return result;
-    } catch (error) {
-      if (signal.aborted) return null;
-      this.#status.idle();
-      this.#status.attempted(error);
-      this.#troubleLog.cannotSweep(error);
-      return null;
+      if (answer === "begun") led += 1;
+      else this.#goesOn(this.#contendLater(contest, othersFirstMs, signal));
     }
   }
 
-  #note(result: LeadResult): void {
-    this.#noteResult(result);
-    this.#notePause();
+  #contendLater(contest: Contest, afterMs: number, signal: AbortSignal): Promise<unknown> {
+    return this.#contendFrom(contest, signal, afterMs * (1 + this.#deps.random.fraction()));
   }
 
-  #noteResult(result: LeadResult): void {
-    const isFree = result.kind === "lease-held" && result.expiresInMs === 0;
-    this.#freeRefusals = isFree ? this.#freeRefusals + 1 : 0;
-    switch (result.kind) {
-      case "swept":
-        this.#lastEpoch = result.report.epoch;
-        this.#status.swept(result.report);
-        this.#fleet?.look();
-        if (result.report.exitCode === 1) this.#status.failed(result.error);
-        this.#troubleLog.nothingOdd();
-        this.#sweepLog.swept(result.report);
-        return;
-      case "lease-held":
-        this.#status.standby(result);
-        this.#logStandby(result);
-        return;
-      case "other-lease-kind": {
-        const { noted } = result;
-        this.#status.standbyOtherKind(noted);
-        const message = "standing by, other workers use another kind of lease";
-        this.#troubleLog.odd("warn", { noted, remedy: ONE_LEASE_KIND }, message);
-        return;
-      }
-      case "paused":
-        this.#status.idle();
-        return;
-      case "already-swept":
-        this.#status.idle();
-        this.#troubleLog.nothingOdd();
-        this.#deps.log.debug({}, "this tick was swept already");
-        return;
-    }
+  /** A sweep that has begun goes on. */
+  #begin(contest: Contest, signal: AbortSignal): Promise<"begun" | LeadResult["kind"] | null> {
+    const begun = Promise.withResolvers<"begun" | LeadResult["kind"] | null>();
+    const onBegun = () => {
+      this.#onLeads();
+      begun.resolve("begun");
+    };
+    this.#goesOn(
+      contest.attempt(signal, onBegun).then((result) => {
+        this.#onLeads();
+        begun.resolve(result?.kind ?? null);
+      }),
+    );
+    return begun.promise;
   }
 
-  /** Said when it begins, changes and ends. A sweep on its way may have been the one to find out. */
-  #notePause(): void {
-    const { lastPause } = this.#status.facts();
-    if (isInForce(lastPause)) {
-      const { until, by, reason } = lastPause;
-      const fields = { until, by, reason, remedy: END_PAUSE };
-      this.#troubleLog.odd("warn", fields, "paused, nothing is swept");
-    } else if (this.#isPaused) {
-      this.#deps.log.info({}, "the pause is over");
-    }
-    this.#isPaused = isInForce(lastPause);
+  #goesOn(work: Promise<unknown>): void {
+    this.#underWay.add(work);
+    void work.finally(() => this.#underWay.delete(work));
   }
 
-  #logStandby({ holder, expiresInMs, heldForMs }: HeldElsewhere): void {
-    if (expiresInMs === null) {
-      const { endlessLeaseKey: key } = this.#status.facts();
-      this.#troubleLog.odd("error", { holder, key }, "the lease has no expiry, delete its key");
-    } else if (this.#freeRefusals > 1) {
-      // A single refusal is normal: the lease may have run out between two calls.
-      this.#troubleLog.odd("warn", { holder }, "the lease is refused although it is free");
-    } else {
-      this.#troubleLog.nothingOdd();
-      this.#deps.log.debug({ holder, expiresInMs, heldForMs }, "standing by");
-    }
+  /** What all workers together may do at once is divided by what each leads. */
+  readonly #onLeads = (): void => {
+    if (this.#contests.length === 1) return;
+    const led = this.#contests.filter(({ isSweeping }) => isSweeping).length;
+    this.#deps.backend.share?.(led, this.#contests.length);
+  };
+
+  /** Those that were seen at the tick before this one are taken to be there. */
+  get #colleagues(): number {
+    return this.#status.colleagues(1.5 * this.#deps.schedule.intervalMs() + SEEN_LATE_MS);
   }
 
-  /** Whoever sweeps, each replica tells the same of the runs. */
-  async #lookAtWaiting(): Promise<void> {
-    this.#status.waits(await this.#deps.store.waiting());
+  /** No work depends on the list: it only tells how many others there are. */
+  async #listed(signal: AbortSignal): Promise<void> {
+    const { clock } = this.#deps;
+    const listed = this.#listing?.seen() ?? Promise.resolve();
+    await withDeadline(clock, LISTED_WITHIN_MS, () => listed, signal).catch(() => {});
   }
 
   /** Asks both stores, so that readiness does not wait for the first tick. */
   async #probe(): Promise<void> {
-    const { leadership, lease } = this.#deps;
+    const { leadership, lease, store } = this.#deps;
     try {
       if (this.#options.observes) {
         await leadership.horizon();
       } else {
-        await readLeadership({ ...this.#deps, watch: this.#watch });
+        await readLeadership({ ...this.#deps, watch: this.#watch }, 0);
         await lease.ping();
         await readLeaseClock({ lease, watch: this.#watch });
       }
-      await this.#lookAtWaiting();
+      this.#status.waits(await store.waiting());
       this.#status.storesAnswered();
       this.#troubleLog.answered();
     } catch (error) {
@@ -271,10 +282,14 @@ export class Worker {
    * long.
    */
   async #leave(): Promise<void> {
-    const { leadership, clock, log } = this.#deps;
-    const epoch = this.#lastEpoch;
+    const { leadership, clock, log, schedule } = this.#deps;
+    const { holder, lease } = this.#options;
+    const othersWithinMs = 2 * lease.ttlMs + schedule.intervalMs();
+    const epoch = this.#contests.find(({ isFirst }) => isFirst)?.lastEpoch ?? null;
+    const hasLed = this.#contests.some(({ lastEpoch }) => lastEpoch !== null);
+    const shards = this.#contests.length;
     const leaving = Promise.all([
-      epoch === null ? null : leadership.clearLeaseKind(epoch),
+      hasLed ? leadership.clearLeaseKind({ epoch, holder, shards, othersWithinMs }) : null,
       this.#listing?.leave(),
     ]);
     try {
@@ -285,13 +300,11 @@ export class Worker {
   }
 }
 
-/** With another kind of lease noted, and in a pause, the lease store was not asked. */
-function bothStoresServed(result: LeadResult): boolean {
-  if (result.kind === "other-lease-kind" || result.kind === "paused") return false;
-  return result.kind !== "swept" || result.report.exitCode !== 1;
-}
-
 const PROBE_EVERY_MS = 5000;
 const LEAVE_WITHIN_MS = 2000;
+/** Clocks differ, and so do the moments at which workers tick. */
+const OTHERS_FIRST_MS = 1000;
+const SEEN_LATE_MS = 5000;
+const LISTED_WITHIN_MS = 1000;
 /** The longest a Node timer can wait; a tick or the signal ends the wait before. */
 const FOREVER_MS = 2 ** 31 - 1;

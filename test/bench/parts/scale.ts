@@ -1,6 +1,7 @@
 /** A large table, and sweeps of more and more stale runs: neither pages, nor memory, nor speed may depend on how many. */
 import { setTimeout as sleep } from "node:timers/promises";
 import type { Sql } from "postgres";
+import { partParams } from "../../../src/io/postgres/runs/part.ts";
 import { STALE_PAGE } from "../../../src/io/postgres/runs/run-pages.ts";
 import { addStaleRuns, seedFleet, verdictsTookMs } from "../fleet.ts";
 import type { Figure } from "../measure/figure.ts";
@@ -72,6 +73,7 @@ async function pageFigures(sql: Sql, stale: number): Promise<readonly Figure[]> 
       nullDeadlineAfterMs: 86_400_000,
       includeSuspected: false,
       limit: PAGE_SIZE,
+      ...partParams(null),
     };
     const figures: Figure[] = [];
     for (const depth of DEPTHS) {
@@ -81,11 +83,12 @@ async function pageFigures(sql: Sql, stale: number): Promise<readonly Figure[]> 
         WHERE status = 'RUNNING' ORDER BY timeout_at, id OFFSET ${skipped} LIMIT 1`;
       if (cursor === undefined) throw new Error(`there is no stale run number ${skipped}`);
       const params = { ...query, ...cursor };
-      const values = STALE_PAGE.names.map((name) => params[name]);
+      const { names, text } = STALE_PAGE(null);
+      const values = names.map((name) => params[name]);
       const tookMs: number[] = [];
       for (let call = 0; call < WARM_UP + REPEATS; call += 1) {
         const sentMs = performance.now();
-        await connection.unsafe(STALE_PAGE.text, values, { prepare: true });
+        await connection.unsafe(text, values, { prepare: true });
         if (call >= WARM_UP) tookMs.push(performance.now() - sentMs);
       }
       const name = `page of ${PAGE_SIZE} behind ${depth} % of the stale runs`;

@@ -83,7 +83,7 @@ async function run<T extends Run>(
 async function sameSteps(sql: Sql, databaseUrl: string): Promise<Steps<RunSnapshot>> {
   const columns = await columnsOf(databaseUrl);
   const read = READ(columns);
-  const apply = APPLY(columns);
+  const apply = APPLY({ shard: 0 })(columns);
   const [row] = await sql<{ readonly epoch: number; readonly horizon: string }[]>`
     SELECT epoch::int, now()::text AS horizon FROM watchdog.leadership`;
   if (row === undefined) throw new Error("the leadership row is missing");
@@ -101,7 +101,7 @@ async function sameSteps(sql: Sql, databaseUrl: string): Promise<Steps<RunSnapsh
       const verdict = { kind: "complete", basis: "proof", reason: "exit-code" } as const;
       const write = { run, verdict, evidence, holder: "bare-loop", trigger: "once" } as const;
       const cleanup = { cleanupInMs: null, deletionInMs: null, overrideReason: null };
-      const guard = { id, timeoutAt, sandboxId, bashCommandId, beganAt, epoch };
+      const guard = { id, timeoutAt, sandboxId, bashCommandId, beganAt, epoch, shard: 0 };
       const rows = await send(sql, apply, { ...guard, ...verdictParams({ ...write, ...cleanup }) });
       if (rows.length !== 1) throw new Error(`run ${id} was not written`);
     },

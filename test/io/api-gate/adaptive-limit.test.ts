@@ -13,6 +13,26 @@ describe("AdaptiveLimit", () => {
     expect(limit).toMatchObject({ reducedTo: null, isReached: false });
   });
 
+  it("has a share that others take up the rest of, whatever the API asks for meanwhile", async () => {
+    const limit = new AdaptiveLimit(8);
+    const end = Promise.withResolvers<void>();
+    const calls = [limit.run(() => end.promise), limit.run(() => end.promise)];
+    limit.shareTo(2);
+    expect(limit).toMatchObject({ isReached: true, reducedTo: null });
+    const { ended } = limit;
+    limit.shareTo(8);
+    // Who waits for a slot looks again.
+    await ended;
+    expect(limit.isReached).toBe(false);
+    answer(limit, "rate-limited", 2);
+    limit.shareTo(4);
+    expect(limit).toMatchObject({ isReached: true, reducedTo: 2 });
+    limit.shareTo(8);
+    expect(limit.reducedTo).toBe(2);
+    end.resolve();
+    await Promise.all(calls);
+  });
+
   it("is halved with every 429, and never falls below one", () => {
     const limit = new AdaptiveLimit(9);
     const limits = [1, 2, 3, 4, 5].map(() => {

@@ -6,7 +6,14 @@ import { seedRun } from "../../fake-host/seed.ts";
 import { createDatabase } from "../../services/postgres/database.ts";
 import { createRole, WORKER_GRANTS } from "../../services/postgres/database-role.ts";
 import { tourStores } from "../../support/stands/store-tour.ts";
-import { deferring, failing, openStores, readRun, takeEpoch } from "../../support/stands/stores.ts";
+import {
+  deferring,
+  failing,
+  leaving,
+  openStores,
+  readRun,
+  takeEpoch,
+} from "../../support/stands/stores.ts";
 
 const WRITTEN = { kind: "written" };
 
@@ -15,7 +22,7 @@ describe("a database that is not what the worker needs", () => {
     [
       "the worker's own tables",
       "DROP SCHEMA watchdog CASCADE",
-      /^the worker's tables are missing \(watchdog\.leadership, watchdog\.suspicions, watchdog\.verdicts\): run `run-watchdog migrate`$/,
+      /^the worker's tables are missing \(watchdog\.leadership, watchdog\.shards, watchdog\.suspicions, watchdog\.verdicts\): run `run-watchdog migrate`$/,
     ],
     [
       "the journal",
@@ -180,7 +187,7 @@ describe("a database without the index that the scan needs", () => {
       await expect(scanning).rejects.toThrow(/SQLSTATE 57014\).*CREATE INDEX CONCURRENTLY/);
       await expect(scanning).rejects.toMatchObject({ late: true });
     }
-    await expect(world.stores.leadership.clearLeaseKind(1)).resolves.toBeUndefined();
+    await expect(world.stores.leadership.clearLeaseKind(leaving(1))).resolves.toBeUndefined();
   });
 
   it("is told nothing of an index that is there", async () => {

@@ -43,7 +43,7 @@ describe("migrate, with the schema of the first version and its rows", () => {
     const waiting = stores.leadership.read();
     await expect(waiting).rejects.toThrow(StoreSchemaError);
     await expect(waiting).rejects.toThrow(
-      "the worker's tables are missing (watchdog.suspicions): run `run-watchdog migrate`",
+      "the worker's tables are missing (watchdog.shards, watchdog.suspicions): run `run-watchdog migrate`",
     );
     await migrate(database.connection, APPLY);
 
@@ -89,7 +89,7 @@ function shapeOf({ sql }: TestDatabase): Promise<unknown> {
 /** What the first version's tables hold, in their own columns. */
 async function rowsOf({ sql }: TestDatabase): Promise<unknown> {
   return sql`
-    SELECT (SELECT json_agg(to_jsonb(v) - ARRAY['cleanup_due_at', 'cleanup_stamp_at', 'overturned_at'])
+    SELECT (SELECT json_agg(to_jsonb(v) - ARRAY['shard', 'cleanup_due_at', 'cleanup_stamp_at', 'overturned_at'])
        FROM watchdog.verdicts v) AS verdicts,
       (SELECT json_agg(r ORDER BY r.id) FROM automation_runs r) AS runs,
       (SELECT to_jsonb(l) - ARRAY['api_paused_until', 'api_concurrency', 'paused_until', 'pause_reason', 'paused_by']

@@ -2,42 +2,47 @@ import { randomUUID } from "node:crypto";
 import { Redis } from "ioredis";
 import { describe, expect, it, vi } from "vitest";
 import { RedisLease } from "../../../src/io/redis/lease.ts";
-import { describeLease } from "../../conformance/lease.ts";
+import { leaseKeyOf } from "../../../src/rules/lease-key.ts";
+import { describeLease, type LeaseStand } from "../../conformance/lease.ts";
 import { redisUrl, startRedis } from "../../services/redis/redis.ts";
 import { forgetful, likeRedis, ScriptedRedis } from "../../services/redis/scripted-redis.ts";
 import {
   connectionsOf,
   expectUnavailable,
   IMPATIENT,
-  keyOf,
   optionsFor,
   PATIENT,
   setup,
   TTL_MS,
 } from "./stand.ts";
 
-describeLease("Redis", async () => {
+describeLease("Redis", () => openStand(0));
+describeLease("Redis, of shard 3", () => openStand(3));
+
+async function openStand(shard: number): Promise<LeaseStand> {
   const url = redisUrl();
   const lease = new RedisLease(() => ({ ...optionsFor(url), ...PATIENT }));
   const second = new RedisLease(() => ({ ...optionsFor(url), ...PATIENT }));
   const installation = randomUUID();
   const other = randomUUID();
   const raw = new Redis(url);
-  const keys = [keyOf(installation), keyOf(other)];
+  const keys = [installation, other].flatMap((each) =>
+    [0, 1, 2, 3, 4, 5].map((index) => leaseKeyOf(each, index)),
+  );
   return {
-    lease,
-    second,
+    lease: lease.ofShard(shard),
+    second: second.ofShard(shard),
     installation,
-    elsewhere: { lease: second, installation: other },
+    elsewhere: { lease: second.ofShard(shard), installation: other },
     forget: async () => {
-      await raw.del(keyOf(installation));
+      await raw.del(leaseKeyOf(installation, shard));
     },
     [Symbol.asyncDispose]: async () => {
       await raw.del(...keys);
       await Promise.all([lease[Symbol.asyncDispose](), second[Symbol.asyncDispose](), raw.quit()]);
     },
   };
-});
+}
 
 describe("RedisLease", () => {
   it("keeps the value under the installation's key, with the time to live", async () => {

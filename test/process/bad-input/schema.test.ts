@@ -13,7 +13,7 @@ describe("once exits with 2", () => {
     {
       name: "without the worker's tables",
       prepare: "DROP SCHEMA watchdog CASCADE",
-      says: "tables are missing (watchdog.leadership, watchdog.suspicions, watchdog.verdicts): run `run-watchdog migrate`",
+      says: "tables are missing (watchdog.leadership, watchdog.shards, watchdog.suspicions, watchdog.verdicts): run `run-watchdog migrate`",
     },
     {
       name: "without the row of the installation",

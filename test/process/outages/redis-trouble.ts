@@ -48,10 +48,22 @@ export async function expectUnharmed(worker: WorkerProcess): Promise<void> {
   expect(worker.stderr()).toBe("");
 }
 
-/** Every verdict was written in an epoch of one holder's, and none after a newer epoch had written. */
+interface Written {
+  readonly shard: number;
+  readonly epoch: number;
+  readonly holder: string;
+}
+
+/** Every verdict was written in an epoch of one holder's, and none after a newer epoch of its shard had written. */
 export async function expectOneWriterAtATime({ database }: World): Promise<void> {
-  const rows = await database.sql<{ readonly epoch: number; readonly holder: string }[]>`
-    SELECT epoch::int, holder FROM watchdog.verdicts ORDER BY id`;
+  const rows = await database.sql<Written[]>`
+    SELECT shard, epoch::int, holder FROM watchdog.verdicts ORDER BY id`;
+  for (const written of Map.groupBy(rows, ({ shard }) => shard).values()) {
+    expectOneAtATime(written);
+  }
+}
+
+function expectOneAtATime(rows: readonly Written[]): void {
   const holders = new Map(rows.map(({ epoch, holder }) => [epoch, holder]));
   expect(rows.map(({ epoch, holder }) => holders.get(epoch) === holder)).not.toContain(false);
   const epochs = rows.map(({ epoch }) => epoch);

@@ -2,7 +2,11 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import { describe, expect, it } from "vitest";
 import { startRedis } from "../../services/redis/redis.ts";
-import { startWorker, type WorkerProcess } from "../../support/process/worker-process.ts";
+import {
+  type LogLine,
+  startWorker,
+  type WorkerProcess,
+} from "../../support/process/worker-process.ts";
 import { untilEachEndedOnce } from "../../support/world/end-of-runs.ts";
 import { createWorld, exitedWith, randomCommandId, type World } from "../../support/world/world.ts";
 import {
@@ -11,7 +15,7 @@ import {
   QUICK,
   untilWell,
 } from "../outages/redis-trouble.ts";
-import { LEASE_KIND_CHANGES } from "./lease-kind-change.ts";
+import { FLEET_CHANGES } from "./lease-kind-change.ts";
 
 /** No lease may be lost here, and with quicker renewals a command would have less time than it may need. */
 const CALM = {
@@ -21,9 +25,9 @@ const CALM = {
 };
 const PATIENCE = { timeout: 300_000 };
 const EVERY_MS = 100;
-const STANDING_BY = "standing by, other workers use another kind of lease";
+const isStandingBy = ({ msg }: LogLine) => msg.startsWith("standing by, other workers ");
 
-describe.each(LEASE_KIND_CHANGES)("a rolling change $name", ({ envs }) => {
+describe.each(FLEET_CHANGES)("a rolling change $name", ({ envs }) => {
   it("judges every run once and leaves none, whenever it became stale", PATIENCE, async () => {
     await using world = await createWorld();
     await using redis = await startRedis();
@@ -34,7 +38,7 @@ describe.each(LEASE_KIND_CHANGES)("a rolling change $name", ({ envs }) => {
     await untilJudgedBy(world, oldA, oldB);
 
     await using newA = await startWorker(after);
-    await newA.waitForLog(STANDING_BY);
+    await newA.waitForLog(isStandingBy);
     await stop(oldA);
     await using newB = await startWorker(after);
     await untilMore(world);

@@ -49,6 +49,16 @@ describe("the kind of lease", () => {
   });
 });
 
+describe("the number of shards, which is noted with it", () => {
+  it.each([
+    ["redis/4", "set WATCHDOG_SHARDS=4 as the other workers do, or stop them first"],
+    ["postgres/4", "unset REDIS_URL, or stop the other workers first"],
+  ])("deserves a look when the fleet has noted %s", (leaseKind, remedy) => {
+    const check = resultOf("lease kind", { leaseKind });
+    expect(check).toMatchObject({ result: "warning", remedies: [remedy] });
+  });
+});
+
 describe("the fleet's sweeps", () => {
   it("are fine until three ticks have passed", () => {
     const since = (ms: number) => ({ sinceFinishMs: ms, sinceProgressMs: ms });

@@ -1,4 +1,5 @@
 import { describe, expect, it } from "vitest";
+import { NOBODY_SWEEPS } from "../../../src/rules/health.ts";
 import { NOBODY_WAITS, type Waiting } from "../../../src/rules/report.ts";
 import {
   type FleetView,
@@ -26,6 +27,42 @@ function swept(sinceFinishMs: number | null, sinceProgressMs: number | null, lef
     lastPause: leftMs === undefined ? null : { ...PAUSE, leftMs },
   });
 }
+
+describe("fleetStatus of a fleet that divides the runs", () => {
+  const lead = (shard: number, sinceMs: number | null) => ({
+    shard,
+    holder: "host-1/4711/ab12",
+    sinceFinishMs: sinceMs,
+    sinceProgressMs: sinceMs,
+  });
+
+  it("is well while each shard was swept within three ticks", () => {
+    const shards = [lead(0, 1000), lead(1, PATIENCE_MS)];
+    expect(statusOf({ shards })).toEqual({ status: "ok", exitCode: 0, reasons: [] });
+  });
+
+  it("names the shards that nobody has swept, and fails when it is all of them", () => {
+    const some = [lead(0, 1000), lead(1, PATIENCE_MS + 1), lead(2, null), lead(3, 1000)];
+    expect(statusOf({ shards: some })).toEqual({
+      status: "degraded",
+      exitCode: 3,
+      reasons: [NOBODY_SWEEPS.replace("swept", "swept shard 1, 2")],
+    });
+    const none = [lead(0, PATIENCE_MS + 1), lead(1, null)];
+    expect(statusOf({ shards: none })).toEqual({
+      status: "failing",
+      exitCode: 3,
+      reasons: [NOBODY_SWEEPS],
+    });
+  });
+
+  it("says that workers differ in the number of shards", () => {
+    const workers = [aWorker({ shards: 4 }), aWorker({ holder: "host-2/1/cd34" })];
+    expect(statusOf({ workers }).reasons).toEqual([
+      "workers divide the runs differently: 1, 4; give all of them the same WATCHDOG_SHARDS",
+    ]);
+  });
+});
 
 describe("fleetStatus", () => {
   it("is well when somebody sweeps and nobody waits for more than time", () => {

@@ -18,7 +18,7 @@ export const WORKER_GRANTS = [
   "UPDATE (status, error_detail, completed_at, timeout_at, status_detail, sandbox_cleanup_due_at) ON automation_runs TO",
   "UPDATE (preset_metadata, updated_at) ON automations TO",
   "USAGE ON SCHEMA watchdog TO",
-  "SELECT, UPDATE ON watchdog.leadership TO",
+  "SELECT, UPDATE ON watchdog.leadership, watchdog.shards TO",
   "SELECT, INSERT, UPDATE, DELETE ON watchdog.suspicions, watchdog.verdicts, watchdog.workers TO",
 ];
 

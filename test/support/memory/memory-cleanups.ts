@@ -30,7 +30,7 @@ export class MemoryCleanups
   async claimCleanups(fence: Fence, limit: number): Promise<readonly CleanupTask[]> {
     while (true) {
       fence.check();
-      if (this.#db.leadership.epoch !== fence.epoch) return [];
+      if (!this.#db.holds(fence)) return [];
       const due = this.#pending()
         .filter((row) => this.#isDue(row) && this.#goesFirst(row))
         .sort((a, b) => (a.cleanupNextAtMs ?? 0) - (b.cleanupNextAtMs ?? 0))
@@ -149,7 +149,7 @@ export class MemoryCleanups
 
   async adoptLateSandboxes(plan: CleanupPlan, fence: Fence): Promise<number> {
     fence.check();
-    if (this.#db.leadership.epoch !== fence.epoch) return 0;
+    if (!this.#db.holds(fence)) return 0;
     const { cleanupInMs, deletionInMs } = plan;
     const nowMs = this.#db.nowMs();
     const late = this.#db.verdicts.flatMap((row) => {
@@ -176,8 +176,8 @@ export class MemoryCleanups
 
   async adoptOverdueStamps(limit: number, fence: Fence): Promise<number> {
     fence.check();
-    const { verdicts, leadership, locked } = this.#db;
-    if (leadership.epoch !== fence.epoch) return 0;
+    const { verdicts, locked } = this.#db;
+    if (!this.#db.holds(fence)) return 0;
     const nowMs = this.#db.nowMs();
     const verdictsOf = (run: MemoryRun) => verdicts.filter(({ runId }) => runId === run.id);
     const wasOurs = (run: MemoryRun) =>
@@ -203,6 +203,7 @@ export class MemoryCleanups
       id: Math.max(0, ...verdicts.map(({ id }) => id)) + 1,
       runId: run.id,
       automationId: run.automationId,
+      shard: 0,
       epoch,
       holder: "host",
       trigger: "host",
@@ -226,7 +227,7 @@ export class MemoryCleanups
 
   #writable(id: number, fence: Fence): MemoryVerdict | null {
     fence.check();
-    if (this.#db.leadership.epoch !== fence.epoch) return null;
+    if (!this.#db.holds(fence)) return null;
     return this.#db.verdicts.find((row) => row.id === id) ?? null;
   }
 

@@ -1,4 +1,5 @@
-import type { Clock, LeaseKind } from "../../../src/watchdog/ports.ts";
+import { MOST_SHARDS } from "../../../src/rules/fleet/shard.ts";
+import type { Clock, Fence, LeaseKind } from "../../../src/watchdog/ports.ts";
 
 /** A row of `automation_runs` with what its automation adds. Times are Unix milliseconds. */
 export interface MemoryRun {
@@ -23,6 +24,7 @@ export interface MemoryVerdict {
   readonly id: number;
   readonly runId: string;
   readonly automationId: string;
+  readonly shard: number;
   readonly epoch: number;
   readonly holder: string;
   readonly trigger: string;
@@ -66,17 +68,23 @@ export interface MemorySuspicion {
   heldSinceMs: number | null;
 }
 
-/** The leadership row. */
-export interface MemoryLeadershipRow {
+/** What of the leadership row each shard has. */
+export interface MemoryLead {
   epoch: number;
   holder: string | null;
-  leaseKind: LeaseKind | null;
   sweepStartedAtMs: number | null;
   sweepFinishedAtMs: number | null;
   progressedAtMs: number | null;
   lastReport: object | null;
   apiPausedUntilMs: number | null;
   apiConcurrency: number | null;
+}
+
+/** The leadership row. */
+export interface MemoryLeadershipRow extends MemoryLead {
+  leaseKind: LeaseKind | null;
+  /** As noted with the kind of lease. */
+  shardCount: number;
   pausedUntilMs: number | null;
   pauseReason: string | null;
   pausedBy: string | null;
@@ -95,8 +103,22 @@ export interface MemoryWorker {
   readonly version: string;
   readonly fingerprint: string;
   readonly leaseKind: LeaseKind;
+  readonly shards: number;
   readonly startedAtMs: number;
   readonly seenAtMs: number;
+}
+
+function nobodyLeads(): MemoryLead {
+  return {
+    epoch: 0,
+    holder: null,
+    sweepStartedAtMs: null,
+    sweepFinishedAtMs: null,
+    progressedAtMs: null,
+    lastReport: null,
+    apiPausedUntilMs: null,
+    apiConcurrency: null,
+  };
 }
 
 /** The tables that the in-memory stores share, with the clock's wall time as the database's. */
@@ -108,19 +130,15 @@ export class MemoryDatabase {
   /** By the run's id. */
   readonly suspicions = new Map<string, MemorySuspicion>();
   readonly leadership: MemoryLeadershipRow = {
-    epoch: 0,
-    holder: null,
+    ...nobodyLeads(),
     leaseKind: null,
-    sweepStartedAtMs: null,
-    sweepFinishedAtMs: null,
-    progressedAtMs: null,
-    lastReport: null,
-    apiPausedUntilMs: null,
-    apiConcurrency: null,
+    shardCount: 1,
     pausedUntilMs: null,
     pauseReason: null,
     pausedBy: null,
   };
+  /** Of all shards but the first. */
+  readonly shards: readonly MemoryLead[] = Array.from({ length: MOST_SHARDS - 1 }, nobodyLeads);
   readonly pauses: MemoryPause[] = [];
   /** By the holder. */
   readonly workers = new Map<string, MemoryWorker>();
@@ -174,6 +192,7 @@ export class MemoryDatabase {
       id: this.verdicts.length + 1,
       runId: run.id,
       automationId: run.automationId,
+      shard: 0,
       epoch: this.leadership.epoch,
       holder: "host-0/1/aa00",
       trigger: "cron",
@@ -233,9 +252,20 @@ export class MemoryDatabase {
     Object.assign(row, changes);
   }
 
+  lead(shard: number): MemoryLead {
+    const lead = shard === 0 ? this.leadership : this.shards[shard - 1];
+    if (lead === undefined) throw new Error(`there is no shard ${shard}`);
+    return lead;
+  }
+
+  holds({ shard, epoch }: Pick<Fence, "shard" | "epoch">): boolean {
+    return this.lead(shard).epoch === epoch;
+  }
+
   /** Another worker takes an epoch. */
-  takeEpoch(): number {
-    this.leadership.epoch += 1;
-    return this.leadership.epoch;
+  takeEpoch(shard = 0): number {
+    const lead = this.lead(shard);
+    lead.epoch += 1;
+    return lead.epoch;
   }
 }

@@ -1,4 +1,5 @@
 import { isInForce, type Pause } from "../../../src/rules/fleet/pause.ts";
+import { MOST_SHARDS } from "../../../src/rules/fleet/shard.ts";
 import type {
   Fleet,
   PauseRequest,
@@ -18,7 +19,7 @@ export class MemoryFleet implements Fleet {
 
   async pause({ forMs, reason, by }: PauseRequest): Promise<Pause> {
     const untilMs = this.#db.nowMs() + forMs;
-    this.#db.takeEpoch();
+    for (let shard = 0; shard < MOST_SHARDS; shard += 1) this.#db.takeEpoch(shard);
     Object.assign(this.#db.leadership, {
       pausedUntilMs: untilMs,
       pauseReason: reason,
@@ -62,7 +63,7 @@ export class MemoryFleet implements Fleet {
 
   async forgetWorkers(notSeenForMs: number, fence: Fence): Promise<number> {
     fence.check();
-    if (this.#db.leadership.epoch !== fence.epoch) return 0;
+    if (!this.#db.holds(fence)) return 0;
     const gone = [...this.#db.workers.values()].filter(
       ({ seenAtMs }) => this.#db.nowMs() - seenAtMs > notSeenForMs,
     );

@@ -77,7 +77,7 @@ export class MemoryJournal implements Journal {
   async recordFirstRun(task: FirstRunTask, metadata: string, fence: Fence): Promise<boolean> {
     fence.check();
     const { automationId, runId } = task;
-    if (this.#db.leadership.epoch !== fence.epoch || this.#db.locked.has(automationId)) {
+    if (!this.#db.holds(fence) || this.#db.locked.has(automationId)) {
       return false;
     }
     const stands = presumedDead(this.#db, runId) !== null && !this.#db.locked.has(runId);
@@ -89,7 +89,7 @@ export class MemoryJournal implements Journal {
 
   async closeOverturnedFirstRuns(fence: Fence): Promise<number> {
     fence.check();
-    if (this.#db.leadership.epoch !== fence.epoch) return 0;
+    if (!this.#db.holds(fence)) return 0;
     const overturned = this.#db.verdicts.filter(
       ({ firstRunState, basis, runId }) =>
         firstRunState === "pending" &&
@@ -102,7 +102,7 @@ export class MemoryJournal implements Journal {
 
   async firstRunDone(automationId: string, fence: Fence): Promise<void> {
     fence.check();
-    if (this.#db.leadership.epoch !== fence.epoch) return;
+    if (!this.#db.holds(fence)) return;
     for (const row of this.#db.verdicts) {
       if (row.automationId === automationId && row.firstRunState === "pending") {
         row.firstRunState = "done";
@@ -116,7 +116,7 @@ export class MemoryJournal implements Journal {
     fence: Fence,
   ): Promise<readonly OverturnedVerdict[]> {
     fence.check();
-    if (this.#db.leadership.epoch !== fence.epoch) return [];
+    if (!this.#db.holds(fence)) return [];
     const sinceMs = this.#db.nowMs() - withinMs;
     const overturned = this.#db.verdicts.filter((row) => {
       if (row.basis !== "presumption" || row.overturnedAtMs !== null) return false;
@@ -146,8 +146,8 @@ export class MemoryJournal implements Journal {
 
   async prune(olderThanMs: number, limit: number, fence: Fence): Promise<number> {
     fence.check();
-    const { verdicts, leadership } = this.#db;
-    if (leadership.epoch !== fence.epoch) return 0;
+    const { verdicts } = this.#db;
+    if (!this.#db.holds(fence)) return 0;
     const nowMs = this.#db.nowMs();
     const old = verdicts
       .filter(

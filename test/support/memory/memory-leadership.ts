@@ -1,4 +1,5 @@
 import { isInForce } from "../../../src/rules/fleet/pause.ts";
+import { noteOf } from "../../../src/rules/fleet/shard.ts";
 import { holderOf } from "../../../src/rules/lease-key.ts";
 import type { ApiThrottle, Fence } from "../../../src/watchdog/ports.ts";
 import type {
@@ -7,13 +8,14 @@ import type {
   Horizon,
   Leadership,
   LeadershipView,
+  Leaving,
 } from "../../../src/watchdog/store-ports.ts";
-import type { MemoryDatabase } from "./memory-database.ts";
+import type { MemoryDatabase, MemoryLead } from "./memory-database.ts";
 import { pauseOf } from "./memory-fleet.ts";
 
 export const INSTALLATION = "7d0c1d8e";
 
-/** The model of the leadership row, for a lease that is kept elsewhere. */
+/** The model of the leadership row and those of the shards, for a lease that is kept elsewhere. */
 export class MemoryLeadership implements Leadership {
   readonly #db: MemoryDatabase;
 
@@ -21,13 +23,15 @@ export class MemoryLeadership implements Leadership {
     this.#db = db;
   }
 
-  async read(): Promise<LeadershipView> {
-    const row = this.#db.leadership;
+  async read(shard = 0): Promise<LeadershipView> {
+    const row = this.#db.lead(shard);
+    const { leaseKind, shardCount } = this.#db.leadership;
     return {
       installation: INSTALLATION,
       epoch: row.epoch,
       holder: row.holder === null ? null : holderOf(row.holder),
-      leaseKind: row.leaseKind,
+      leaseKind,
+      shards: shardCount,
       sweepStartedAt: textOf(row.sweepStartedAtMs),
       sweepFinishedAt: textOf(row.sweepFinishedAtMs),
       sinceProgressMs: this.#since(row.progressedAtMs),
@@ -40,15 +44,15 @@ export class MemoryLeadership implements Leadership {
 
   async begin(request: EpochRequest, check: () => void): Promise<EpochAnswer> {
     check();
-    const row = this.#db.leadership;
+    const { shard, full, trigger, intervalMs, leaseKind, shards } = request;
+    const row = this.#db.lead(shard);
+    const fleet = this.#db.leadership;
     const pause = pauseOf(this.#db);
     if (isInForce(pause)) return { kind: "paused", pause };
-    const { leaseKind, full, trigger, intervalMs, otherKindAfterMs } = request;
-    const sinceProgressMs = this.#since(row.progressedAtMs);
-    if (row.leaseKind !== null && row.leaseKind !== leaseKind && sinceProgressMs !== null) {
-      if (sinceProgressMs < otherKindAfterMs) {
-        return { kind: "other-lease-kind", noted: row.leaseKind };
-      }
+    const noted = fleet.leaseKind && { leaseKind: fleet.leaseKind, shards: fleet.shardCount };
+    const isNoted = noted !== null && noteOf(noted) === noteOf(request);
+    if (!isNoted && (shard > 0 || (noted !== null && this.#isSwept(request)))) {
+      return { kind: "other-lease-kind", noted };
     }
     const finished = row.sweepFinishedAtMs !== null;
     const sinceStartMs = this.#since(row.sweepStartedAtMs);
@@ -57,17 +61,32 @@ export class MemoryLeadership implements Leadership {
     }
     row.epoch += 1;
     row.holder = request.leaseValue;
-    row.leaseKind = leaseKind;
     if (full) {
       row.sweepStartedAtMs = this.#db.nowMs();
       row.sweepFinishedAtMs = null;
       row.progressedAtMs = this.#db.nowMs();
     }
+    if (shard === 0) Object.assign(fleet, { leaseKind, shardCount: shards });
+    if (shard === 0 && (request.fencesAll || !isNoted)) this.#fenceOthers(full);
     const throttle = {
       pausedForMs: Math.max(0, (row.apiPausedUntilMs ?? 0) - this.#db.nowMs()),
       concurrency: row.apiConcurrency,
     };
     return { kind: "begun", epoch: row.epoch, horizon: await this.horizon(), throttle };
+  }
+
+  #isSwept({ otherKindAfterMs }: EpochRequest): boolean {
+    const leads = [this.#db.leadership, ...this.#db.shards];
+    return leads.some(
+      ({ progressedAtMs }) => (this.#since(progressedAtMs) ?? Infinity) < otherKindAfterMs,
+    );
+  }
+
+  #fenceOthers(full: boolean): void {
+    for (const row of this.#db.shards) {
+      row.epoch += 1;
+      if (full) row.lastReport = null;
+    }
   }
 
   async horizon(): Promise<Horizon> {
@@ -76,31 +95,45 @@ export class MemoryLeadership implements Leadership {
 
   async progress(fence: Fence, throttle: ApiThrottle): Promise<boolean> {
     fence.check();
-    if (this.#db.leadership.epoch !== fence.epoch) return false;
-    this.#db.leadership.progressedAtMs = this.#db.nowMs();
-    this.#setThrottle(throttle);
+    if (!this.#db.holds(fence)) return false;
+    const row = this.#db.lead(fence.shard);
+    row.progressedAtMs = this.#db.nowMs();
+    this.#setThrottle(row, throttle);
     return true;
   }
 
   async finish(fence: Fence, report: object, throttle: ApiThrottle): Promise<boolean> {
     fence.check();
-    const row = this.#db.leadership;
-    if (row.epoch !== fence.epoch) return false;
+    if (!this.#db.holds(fence)) return false;
+    const row = this.#db.lead(fence.shard);
     row.sweepFinishedAtMs = this.#db.nowMs();
     row.progressedAtMs = this.#db.nowMs();
     row.lastReport = report;
-    this.#setThrottle(throttle);
+    this.#setThrottle(row, throttle);
     return true;
   }
 
-  #setThrottle({ pausedForMs, concurrency }: ApiThrottle): void {
-    const row = this.#db.leadership;
+  #setThrottle(row: MemoryLead, { pausedForMs, concurrency }: ApiThrottle): void {
     row.apiPausedUntilMs = pausedForMs > 0 ? this.#db.nowMs() + pausedForMs : null;
     row.apiConcurrency = concurrency;
   }
 
-  async clearLeaseKind(epoch: number): Promise<void> {
-    if (this.#db.leadership.epoch === epoch) this.#db.leadership.leaseKind = null;
+  async clearLeaseKind({ epoch, holder, shards, othersWithinMs }: Leaving): Promise<void> {
+    const { leadership } = this.#db;
+    const cleared = { leaseKind: null, shardCount: 1 };
+    if (shards === 1) {
+      if (leadership.epoch === epoch) Object.assign(leadership, cleared);
+      return;
+    }
+    const isOurs = (row: MemoryLead) => row.holder !== null && holderOf(row.holder) === holder;
+    for (const row of this.#db.shards) if (isOurs(row)) row.holder = null;
+    if (leadership.holder !== null && !isOurs(leadership)) return;
+    leadership.holder = null;
+    const isLast = this.#db.shards.every(
+      (row) =>
+        row.holder === null || (this.#since(row.progressedAtMs) ?? Infinity) >= othersWithinMs,
+    );
+    if (isLast) Object.assign(leadership, cleared);
   }
 
   #since(atMs: number | null): number | null {

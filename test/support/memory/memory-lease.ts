@@ -11,9 +11,16 @@ export class MemoryLease implements Lease {
   readonly kind: LeaseKind = "redis";
   readonly #clock: Clock;
   readonly #entries = new Map<string, Entry>();
+  readonly #shards = new Map<number, MemoryLease>();
 
   constructor(clock: Clock) {
     this.#clock = clock;
+  }
+
+  ofShard(index: number): MemoryLease {
+    const lease = index === 0 ? this : (this.#shards.get(index) ?? new MemoryLease(this.#clock));
+    if (index > 0) this.#shards.set(index, lease);
+    return lease;
   }
 
   async ping(): Promise<void> {}

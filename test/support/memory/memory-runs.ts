@@ -1,5 +1,5 @@
 import type { RunSnapshot, Suspicion } from "../../../src/rules/model.ts";
-import type { StaleQuery } from "../../../src/watchdog/store-ports.ts";
+import type { RunPart, StaleQuery } from "../../../src/watchdog/store-ports.ts";
 import type { MemoryDatabase, MemoryRun, MemorySuspicion } from "./memory-database.ts";
 
 /** The runs in memory and what is remembered of them, as one query sees them. */
@@ -47,6 +47,24 @@ export class MemoryRuns {
     return known !== null && known.presumedTimes > 0 && known.notedAtMs < this.#query.horizon.ms;
   }
 
+  /** Whether it is in the part that the query asks for. */
+  isIn(row: MemoryRun): boolean {
+    const { part } = this.#query;
+    if (!part) return true;
+    const isRemainder = remainder(row.id, part.count) === part.index;
+    const isForTheGuard = this.#isForTheGuard(row, part);
+    return part.index === 0 ? isRemainder || isForTheGuard : isRemainder && !isForTheGuard;
+  }
+
+  #isForTheGuard(row: MemoryRun, { confirmations, unverifiableAfterMs }: RunPart): boolean {
+    const known = this.known(row);
+    if (known === null) return false;
+    const { presumedTimes, heldSinceMs, unknownSinceMs } = known;
+    const isConfirmable = presumedTimes > 0 && presumedTimes >= confirmations - 1;
+    const silentSinceMs = this.#query.horizon.ms - unverifiableAfterMs;
+    return isConfirmable || heldSinceMs !== null || (unknownSinceMs ?? Infinity) <= silentSinceMs;
+  }
+
   isWaiting(row: MemoryRun): boolean {
     return (this.known(row)?.errorRetryAtMs ?? -Infinity) > this.#query.horizon.ms;
   }
@@ -89,6 +107,13 @@ export class MemoryRuns {
       errorTimes,
     };
   }
+}
+
+/** Which part a run is in. Any division does, as long as it is always the same. */
+export function remainder(id: string, count: number): number {
+  let hash = 0;
+  for (const letter of id) hash = (hash * 31 + (letter.codePointAt(0) ?? 0)) >>> 0;
+  return hash % count;
 }
 
 /** What counts of a run: whatever was said of another attempt, sandbox or command does not. */

@@ -1,5 +1,6 @@
+import { type Shard, WHOLE } from "../../../src/rules/fleet/shard.ts";
 import { complete, MIN_MS, minutes, type StoreStand } from "../stands/store-stand.ts";
-import { noCheck } from "../stands/stores.ts";
+import { takeEpoch } from "../stands/stores.ts";
 import { FakeClock } from "./fake-clock.ts";
 import { MemoryDatabase, type MemoryRun } from "./memory-database.ts";
 import { MemoryFleet } from "./memory-fleet.ts";
@@ -7,17 +8,22 @@ import { MemoryJournalReader } from "./memory-journal-reader.ts";
 import { MemoryLeadership } from "./memory-leadership.ts";
 import { MemoryStore } from "./memory-store.ts";
 
-export async function memoryStoreStand(): Promise<StoreStand> {
+/** @param shard whose leader writes. */
+export async function memoryStoreStand(of: Shard = WHOLE): Promise<StoreStand> {
   const clock = new FakeClock();
   const db = new MemoryDatabase(clock);
+  const leadership = new MemoryLeadership(db);
+  if (of.index > 0) await takeEpoch({ leadership }, { index: 0, count: of.count });
+  const fence = await takeEpoch({ leadership }, of);
   const ago = (ms: number | null) => minutes(ms === null ? null : db.nowMs() - ms);
   const at = (minutesAgo: number) => db.nowMs() - minutesAgo * MIN_MS;
   return {
     store: new MemoryStore(db),
-    leadership: new MemoryLeadership(db),
+    leadership,
     fleet: new MemoryFleet(db),
     reader: new MemoryJournalReader(db),
-    fence: { epoch: db.takeEpoch(), check: noCheck },
+    shard: of,
+    fence,
     async add(seed = {}) {
       const { overdueMin, beganMin, ...run } = complete(db.runs.size + 1, seed);
       const timeoutAtMs = overdueMin === null ? null : at(overdueMin);
@@ -65,7 +71,7 @@ export async function memoryStoreStand(): Promise<StoreStand> {
       await work();
       db.locked.delete(runId);
     },
-    takeOver: async () => ({ epoch: db.takeEpoch(), check: noCheck }),
+    takeOver: () => takeEpoch({ leadership }, of),
     [Symbol.asyncDispose]: async () => undefined,
   };
 }

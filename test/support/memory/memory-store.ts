@@ -23,7 +23,12 @@ import type {
   WriteFacts,
   WriteResult,
 } from "../../../src/watchdog/store-ports.ts";
-import type { MemoryDatabase, MemoryRun, MemorySuspicion } from "./memory-database.ts";
+import type {
+  MemoryDatabase,
+  MemoryRun,
+  MemorySuspicion,
+  MemoryVerdict,
+} from "./memory-database.ts";
 import { instantText, MemoryRuns, remembered, timeoutText } from "./memory-runs.ts";
 
 const HOUR_MS = 3_600_000;
@@ -83,7 +88,7 @@ export class MemoryStore implements RunStore {
 
   async stalePage(query: StaleQuery, cursor: PageCursor | null, limit: number): Promise<StalePage> {
     const runs = new MemoryRuns(this.#db, query);
-    const rows = runs.running().filter((row) => !runs.isWaiting(row));
+    const rows = runs.running().filter((row) => !runs.isWaiting(row) && runs.isIn(row));
     if (cursor === null || cursor.part === "due") {
       const keyOf = (row: MemoryRun) => `${instantText(runs.dueAtMs(row))} ${row.id}`;
       const after = cursor === null ? "" : `${cursor.dueAt} ${cursor.id}`;
@@ -113,7 +118,7 @@ export class MemoryStore implements RunStore {
     return row === undefined ? null : new MemoryRuns(this.#db, query).snapshot(row);
   }
 
-  async guardFacts(confirmations: number): Promise<GuardFacts> {
+  async guardFacts(confirmations: number, othersWithinMs = 0): Promise<GuardFacts> {
     const confirmable = [...this.#db.runs.values()].filter((row) => {
       const presumedTimes = remembered(this.#db, row)?.presumedTimes ?? 0;
       return row.status === "RUNNING" && presumedTimes > 0 && presumedTimes >= confirmations - 1;
@@ -127,7 +132,11 @@ export class MemoryStore implements RunStore {
       confirmable: confirmable.length,
       presumedLastHour: presumed.length,
       provenLastHour: lately.filter(({ basis }) => basis === "proof").length,
-      lastAnswered: answeredIn(this.#db.leadership.lastReport),
+      lastAnswered: answeredIn(this.#db.leadership.lastReport, ANSWERED),
+      othersAnswered: this.#db.shards
+        .map(({ lastReport }) => lastReport)
+        .filter((report) => startedAtMs(report) > this.#db.nowMs() - othersWithinMs)
+        .reduce((sum, report) => sum + answeredIn(report, UNSUSPECTED), 0),
     };
   }
 
@@ -153,7 +162,7 @@ export class MemoryStore implements RunStore {
   async apply(write: TerminalWrite, fence: Fence): Promise<WriteResult> {
     fence.check();
     const { run, verdict, cleanupInMs, deletionInMs } = write;
-    const row = this.#guarded(run, fence.epoch);
+    const row = this.#guarded(run, fence);
     if (row === null) return { kind: "none" };
     if (this.#db.locked.has(run.id)) return { kind: "busy" };
     const nowMs = this.#db.nowMs();
@@ -172,6 +181,7 @@ export class MemoryStore implements RunStore {
       id: this.#db.verdicts.length + 1,
       runId: run.id,
       automationId: run.automationId,
+      shard: fence.shard,
       epoch: fence.epoch,
       holder: write.holder,
       trigger: write.trigger,
@@ -197,7 +207,7 @@ export class MemoryStore implements RunStore {
 
   async defer(write: DeferWrite, fence: Fence): Promise<WriteResult> {
     fence.check();
-    const row = this.#guarded(write.run, fence.epoch);
+    const row = this.#guarded(write.run, fence);
     if (row === null) return { kind: "none" };
     if (this.#db.locked.has(row.id)) return { kind: "busy" };
     const askedMs = this.#db.nowMs() + write.deferMs;
@@ -216,7 +226,7 @@ export class MemoryStore implements RunStore {
     fence: Fence,
   ): Promise<void> {
     fence.check();
-    if (this.#db.leadership.epoch !== fence.epoch) return;
+    if (!this.#db.holds(fence)) return;
     const runs = new MemoryRuns(this.#db, query);
     const waiting = runs
       .running()
@@ -238,7 +248,7 @@ export class MemoryStore implements RunStore {
   async noteError({ runId, cause, retryInMs }: FailedRun, fence: Fence): Promise<void> {
     fence.check();
     const row = this.#db.runs.get(runId);
-    if (row?.status !== "RUNNING" || this.#db.leadership.epoch !== fence.epoch) return;
+    if (row?.status !== "RUNNING" || !this.#db.holds(fence)) return;
     const nowMs = this.#db.nowMs();
     const known = remembered(this.#db, row);
     this.#db.suspect(runId, {
@@ -252,7 +262,7 @@ export class MemoryStore implements RunStore {
 
   async dropSuspicions(fence: Fence): Promise<number> {
     fence.check();
-    if (this.#db.leadership.epoch !== fence.epoch) return 0;
+    if (!this.#db.holds(fence)) return 0;
     let endedElsewhere = 0;
     for (const [runId, known] of this.#db.suspicions) {
       const row = this.#db.runs.get(runId);
@@ -268,12 +278,13 @@ export class MemoryStore implements RunStore {
     return endedElsewhere;
   }
 
-  async facts(run: RunSnapshot, epoch: number): Promise<WriteFacts> {
+  async facts(run: RunSnapshot, of: Pick<Fence, "shard" | "epoch">): Promise<WriteFacts> {
+    const isOurs = (row: MemoryVerdict) => row.shard === of.shard && row.epoch === of.epoch;
     return {
       journaled: this.#db.verdicts.some(
-        (row) => row.runId === run.id && row.epoch === epoch && row.basis !== "host",
+        (row) => row.runId === run.id && isOurs(row) && row.basis !== "host",
       ),
-      epochIsOurs: this.#db.leadership.epoch === epoch,
+      epochIsOurs: this.#db.holds(of),
       rowMatches: this.#matching(run) !== null,
     };
   }
@@ -315,8 +326,8 @@ export class MemoryStore implements RunStore {
       : { timeoutAtMs, lookAtMs: null, shieldAtMs: null };
   }
 
-  #guarded(run: RunSnapshot, epoch: number): MemoryRun | null {
-    return this.#db.leadership.epoch === epoch ? this.#matching(run) : null;
+  #guarded(run: RunSnapshot, fence: Fence): MemoryRun | null {
+    return this.#db.holds(fence) ? this.#matching(run) : null;
   }
 
   #matching(run: RunSnapshot): MemoryRun | null {
@@ -354,12 +365,18 @@ function nextLookAtMs(row: MemoryRun, known: MemorySuspicion): number | null {
   return Math.max(dueAtMs, known.errorRetryAtMs ?? dueAtMs);
 }
 
-const ANSWERED = ["completed", "failed", "deferred", "suspected", "held"];
+const UNSUSPECTED = ["completed", "failed", "deferred"];
+const ANSWERED = [...UNSUSPECTED, "suspected", "held"];
 
-function answeredIn(report: object | null): number {
+function startedAtMs(report: object | null): number {
+  const startedAt: unknown = report === null ? null : Reflect.get(report, "startedAt");
+  return typeof startedAt === "string" ? Date.parse(startedAt) : -Infinity;
+}
+
+function answeredIn(report: object | null, keys: readonly string[]): number {
   const counts: unknown = report === null ? null : Reflect.get(report, "counts");
   if (typeof counts !== "object" || counts === null) return 0;
-  return ANSWERED.reduce((sum, key) => sum + Number(Reflect.get(counts, key) ?? 0), 0);
+  return keys.reduce((sum, key) => sum + Number(Reflect.get(counts, key) ?? 0), 0);
 }
 
 /** A page that is not full is the last one of its part. */

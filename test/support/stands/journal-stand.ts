@@ -113,7 +113,7 @@ export async function memoryJournalStand(): Promise<JournalStand> {
   return {
     journal: new MemoryJournal(db),
     reader: new MemoryJournalReader(db),
-    fence: { epoch: db.takeEpoch(), check: noCheck },
+    fence: { shard: 0, epoch: db.takeEpoch(), check: noCheck },
     async verdict(seed = {}) {
       const { errorDetail, dueInMs, attempts, deletionInMs, deletionDueInMs, ...rest } =
         complete(seed);
@@ -186,7 +186,7 @@ export async function memoryJournalStand(): Promise<JournalStand> {
       db.locked.delete(runId);
     },
     pass: (ms) => clock.advance(ms),
-    takeOver: async () => ({ epoch: db.takeEpoch(), check: noCheck }),
+    takeOver: async () => ({ shard: 0, epoch: db.takeEpoch(), check: noCheck }),
     [Symbol.asyncDispose]: async () => undefined,
   };
 }

@@ -31,7 +31,12 @@ export function leaseWorld() {
     renew: vi.fn(store.renew.bind(store)),
     release: vi.fn(store.release.bind(store)),
   };
-  const lease: Lease = { kind: store.kind, ping: () => store.ping(), ...calls };
+  const lease: Lease = {
+    kind: store.kind,
+    ping: () => store.ping(),
+    ofShard: (index) => store.ofShard(index),
+    ...calls,
+  };
   const deps = { lease, clock, random, log };
   return {
     clock,

@@ -1,4 +1,5 @@
 import type { Sql } from "postgres";
+import { type Shard, WHOLE } from "../../../src/rules/fleet/shard.ts";
 import { seedRun } from "../../fake-host/seed.ts";
 import { createDatabase } from "../../services/postgres/database.ts";
 import {
@@ -12,11 +13,16 @@ import {
 } from "./store-stand.ts";
 import { openStores, takeEpoch } from "./stores.ts";
 
-export async function postgresStoreStand(): Promise<StoreStand & { readonly sql: Sql }> {
+/** @param shard whose leader writes. */
+export async function postgresStoreStand(
+  shard: Shard = WHOLE,
+): Promise<StoreStand & { readonly sql: Sql }> {
   await using resources = new AsyncDisposableStack();
   const { sql, connection } = resources.use(await createDatabase());
   const stores = resources.use(openStores(connection));
-  const fence = await takeEpoch(stores);
+  const { count } = shard;
+  if (shard.index > 0) await takeEpoch(stores, { index: 0, count });
+  const fence = await takeEpoch(stores, shard);
   const opened = resources.move();
   let number = 0;
   const ago = (column: string) => sql`extract(epoch FROM now() - ${sql(column)})::float8 * 1000`;
@@ -26,6 +32,7 @@ export async function postgresStoreStand(): Promise<StoreStand & { readonly sql:
     leadership: stores.leadership,
     fleet: stores.fleet,
     reader: stores.reader,
+    shard,
     fence,
     async add(seed = {}) {
       number += 1;
@@ -117,12 +124,13 @@ export async function postgresStoreStand(): Promise<StoreStand & { readonly sql:
         await work();
       });
     },
-    takeOver: () => takeEpoch(stores),
+    takeOver: () => takeEpoch(stores, shard),
     [Symbol.asyncDispose]: () => opened.disposeAsync(),
   };
 }
 
 /** Time passes for a database whose clock cannot be set when everything in it happened earlier. */
+const LEAD = ["sweep_started_at", "sweep_finished_at", "progressed_at", "api_paused_until"];
 const TIMES = {
   automation_runs: ["created_at", "started_at", "timeout_at"],
   "watchdog.suspicions": [
@@ -137,12 +145,7 @@ const TIMES = {
     "shield_at",
   ],
   "watchdog.verdicts": ["decided_at"],
-  "watchdog.leadership": [
-    "sweep_started_at",
-    "sweep_finished_at",
-    "progressed_at",
-    "api_paused_until",
-    "paused_until",
-  ],
+  "watchdog.leadership": [...LEAD, "paused_until"],
+  "watchdog.shards": LEAD,
   "watchdog.workers": ["started_at", "seen_at"],
 };

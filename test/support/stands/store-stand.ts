@@ -1,16 +1,24 @@
 /** Runs and what is remembered of them, the same on PostgreSQL and in memory. */
 
+import type { Shard } from "../../../src/rules/fleet/shard.ts";
 import type { Fleet } from "../../../src/watchdog/fleet-ports.ts";
 import type { JournalReader } from "../../../src/watchdog/journal-ports.ts";
 import type { Fence } from "../../../src/watchdog/ports.ts";
-import type { Leadership, RunStore, StaleQuery } from "../../../src/watchdog/store-ports.ts";
-import { DAY_MS } from "./stores.ts";
+import type {
+  EpochRequest,
+  Leadership,
+  RunStore,
+  StaleQuery,
+} from "../../../src/watchdog/store-ports.ts";
+import { DAY_MS, epochRequest } from "./stores.ts";
 
 export interface StoreStand extends AsyncDisposable {
   readonly store: RunStore;
   readonly leadership: Leadership;
   readonly fleet: Fleet;
   readonly reader: JournalReader;
+  /** Whose leader writes. */
+  readonly shard: Shard;
   /** Of the newest epoch. */
   readonly fence: Fence;
   /** A run that is RUNNING and a minute overdue, unless told otherwise; ids ascend in the order of adding. */
@@ -113,6 +121,14 @@ export const NOTHING: Omit<StoredSuspicion, "sandboxId" | "bashCommandId" | "fir
   errorRetry: null,
   heldSince: null,
 };
+
+/** As the stand's leader asks for its next epoch. */
+export function requestOf(
+  { shard: { index: shard, count: shards } }: StoreStand,
+  changes: Partial<EpochRequest> = {},
+): EpochRequest {
+  return epochRequest({ shard, shards, ...changes });
+}
 
 /** As a sweep that begins now would ask. */
 export async function queryOf(

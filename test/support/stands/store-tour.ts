@@ -7,6 +7,7 @@ import {
   deferring,
   FREELY,
   failing,
+  leaving,
   queryNow,
   readRun,
   type TestStores,
@@ -38,8 +39,8 @@ export async function tourStores(stores: TestStores, sql: Sql): Promise<void> {
   expect(await store.defer(deferring(deferred), fence)).toEqual(WRITTEN);
   expect(await store.defer(deferring(deferred), fence)).toEqual({ kind: "none" });
   const facts = { epochIsOurs: true, rowMatches: false };
-  expect(await store.facts(failed, fence.epoch)).toEqual({ ...facts, journaled: true });
-  expect(await store.facts(deferred, fence.epoch)).toEqual({ ...facts, journaled: false });
+  expect(await store.facts(failed, fence)).toEqual({ ...facts, journaled: true });
+  expect(await store.facts(deferred, fence)).toEqual({ ...facts, journaled: false });
 
   await tourJournal(stores, fence);
   await tourSuspicions(stores, sql);
@@ -47,7 +48,7 @@ export async function tourStores(stores: TestStores, sql: Sql): Promise<void> {
   const throttle = { pausedForMs: 60_000, concurrency: 2 };
   expect(await leadership.progress(last, throttle)).toBe(true);
   expect(await leadership.finish(last, { status: "ok" }, FREELY)).toBe(true);
-  await leadership.clearLeaseKind(last.epoch);
+  await leadership.clearLeaseKind(leaving(last.epoch));
   const seen = { epoch: last.epoch, leaseKind: null, lastStatus: "ok" };
   expect(await leadership.read()).toMatchObject(seen);
 }
@@ -86,6 +87,7 @@ async function tourSuspicions(stores: TestStores, sql: Sql): Promise<void> {
     presumedLastHour: 1,
     provenLastHour: 1,
     lastAnswered: 0,
+    othersAnswered: 0,
   });
   expect(
     (await store.controlRuns(query, ["sandboxId", "bashCommandId"], 1)).map(({ id }) => id),

@@ -10,6 +10,7 @@ import { PostgresJournal } from "../../../src/io/postgres/journal/journal.ts";
 import { PostgresJournalReader } from "../../../src/io/postgres/journal/journal-reader.ts";
 import { PostgresLeadership } from "../../../src/io/postgres/leadership/leadership.ts";
 import { PostgresRunStore } from "../../../src/io/postgres/runs/run-store.ts";
+import { type Shard, WHOLE } from "../../../src/rules/fleet/shard.ts";
 import type { RunSnapshot } from "../../../src/rules/model.ts";
 import { CLEARED } from "../../../src/rules/suspicion.ts";
 import type { ApiThrottle, Fence, Log } from "../../../src/watchdog/ports.ts";
@@ -17,6 +18,8 @@ import type {
   DeferWrite,
   EpochRequest,
   Horizon,
+  Leadership,
+  Leaving,
   StaleQuery,
   TerminalWrite,
 } from "../../../src/watchdog/store-ports.ts";
@@ -77,6 +80,9 @@ export function horizonAt(text: string): StaleQuery {
 
 export function epochRequest(changes: Partial<EpochRequest> = {}): EpochRequest {
   return {
+    shard: 0,
+    fencesAll: false,
+    shards: 1,
     holder: "host/1/ab12",
     leaseValue: `host/1/ab12/${randomBytes(4).toString("hex")}`,
     leaseKind: "redis",
@@ -93,11 +99,20 @@ export const FREELY: ApiThrottle = { pausedForMs: 0, concurrency: null };
 
 export const noCheck = (): void => undefined;
 
-/** An epoch of our own, and a lease that nobody takes away. */
-export async function takeEpoch(stores: TestStores): Promise<Fence> {
-  const answer = await stores.leadership.begin(epochRequest({ trigger: "once" }), noCheck);
+/** An epoch of our own, and a lease that nobody takes away; of a shard of a fleet that divides the runs. */
+export async function takeEpoch(
+  { leadership }: { readonly leadership: Leadership },
+  { index: shard, count: shards }: Shard = WHOLE,
+): Promise<Fence> {
+  const request = epochRequest({ trigger: "once", shard, shards });
+  const answer = await leadership.begin(request, noCheck);
   if (answer.kind !== "begun") throw new Error(`no epoch: ${answer.kind}`);
-  return { epoch: answer.epoch, check: noCheck };
+  return { shard, epoch: answer.epoch, check: noCheck };
+}
+
+/** A worker that stops in order. */
+export function leaving(epoch: number, changes: Partial<Leaving> = {}): Leaving {
+  return { epoch, holder: HOLDER, shards: 1, othersWithinMs: INTERVAL_MS, ...changes };
 }
 
 export async function readRun(stores: TestStores, runId: string): Promise<RunSnapshot> {
@@ -149,13 +164,14 @@ export function deferring(run: RunSnapshot, changes: Partial<DeferWrite> = {}): 
   };
 }
 
-/** Everything in the host's two tables and in our own three: to show that nothing was written. */
+/** Everything in the host's two tables and in our own four: to show that nothing was written. */
 export async function everything(sql: Sql): Promise<unknown> {
   const [state] = await sql`
     SELECT (SELECT json_agg(r ORDER BY r.id) FROM automation_runs r) AS runs,
            (SELECT json_agg(a ORDER BY a.id) FROM automations a) AS automations,
            (SELECT json_agg(v ORDER BY v.id) FROM watchdog.verdicts v) AS verdicts,
            (SELECT json_agg(s ORDER BY s.run_id) FROM watchdog.suspicions s) AS suspicions,
-           (SELECT json_agg(l) FROM watchdog.leadership l) AS leadership`;
+           (SELECT json_agg(l) FROM watchdog.leadership l) AS leadership,
+           (SELECT json_agg(s ORDER BY s.shard) FROM watchdog.shards s) AS shards`;
   return state;
 }

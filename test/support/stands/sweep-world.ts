@@ -32,6 +32,7 @@ export const GUARD: GuardPolicy = {
 
 export const OPTIONS: LeadOptions = {
   holder: HOLDER,
+  shards: 1,
   lease: { ttlMs: 15_000, renewMs: 5_000, marginMs: 2_000 },
   progressTimeoutMs: 60_000,
   sweep: {
@@ -156,7 +157,7 @@ export function horizonOf(db: MemoryDatabase): Horizon {
 
 /** The right to write, for as long as the test does not throw in `check`. */
 export function openFence(db: MemoryDatabase) {
-  return { epoch: db.takeEpoch(), check: vi.fn() } satisfies Fence;
+  return { shard: 0, epoch: db.takeEpoch(), check: vi.fn() } satisfies Fence;
 }
 
 export function recordTo(lines: Logged[]): Log {

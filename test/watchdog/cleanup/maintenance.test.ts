@@ -13,7 +13,7 @@ const STEPS = [
   "forgetWorkers",
   "prune",
 ] as const;
-const FENCE = { epoch: 7, check() {} };
+const FENCE = { shard: 0, epoch: 7, check() {} };
 const STOP = new Error("stopping");
 
 describe("maintain", () => {

@@ -121,7 +121,7 @@ describe("dryStore", () => {
     expect((await dry.stalePage(query, null, 10)).ids).toEqual([row.id]);
     const run = await dry.read(row.id, query);
     if (run === null) throw new Error("the run is there");
-    expect((await dry.facts(run, fence.epoch)).rowMatches).toBe(true);
+    expect((await dry.facts(run, fence)).rowMatches).toBe(true);
     const suspicion = observation(null, "sandbox missing", 1000);
     const deferral = {
       run,

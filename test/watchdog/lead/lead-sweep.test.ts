@@ -36,6 +36,9 @@ describe("leadSweep", () => {
       const acquire = vi.spyOn(lease, "acquire");
       await lead({ trigger: "once", ...request });
       expect(begin.mock.lastCall?.[0]).toEqual({
+        shard: 0,
+        fencesAll: false,
+        shards: 1,
         holder: HOLDER,
         leaseValue: `${HOLDER}/token-1`,
         leaseKind: "redis",
@@ -151,7 +154,11 @@ describe("leadSweep that is refused", () => {
       const acquire = vi.spyOn(lease, "acquire");
       const result = await lead();
       if (swept) expect(result.kind).toBe("swept");
-      else expect(result).toEqual({ kind: "other-lease-kind", noted: "postgres" });
+      else
+        expect(result).toEqual({
+          kind: "other-lease-kind",
+          noted: { leaseKind: "postgres", shards: 1 },
+        });
       expect(acquire).toHaveBeenCalledTimes(swept ? 1 : 0);
     });
   }
@@ -159,8 +166,8 @@ describe("leadSweep that is refused", () => {
   const refusals: readonly { readonly answer: EpochAnswer; readonly expected: object }[] = [
     { answer: { kind: "already-swept" }, expected: { kind: "already-swept" } },
     {
-      answer: { kind: "other-lease-kind", noted: "postgres" },
-      expected: { kind: "other-lease-kind", noted: "postgres" },
+      answer: { kind: "other-lease-kind", noted: { leaseKind: "postgres", shards: 1 } },
+      expected: { kind: "other-lease-kind", noted: { leaseKind: "postgres", shards: 1 } },
     },
     {
       answer: { kind: "lease-lost" },

@@ -14,7 +14,7 @@ const LATE = new StoreUnavailableError("no answer within 15000 ms", { late: true
 const IN_A_ROW = 5;
 const WRITTEN = { kind: "written" } as const;
 const BUSY = { kind: "busy" } as const;
-const FENCE: Fence = { epoch: 1, check() {} };
+const FENCE: Fence = { shard: 0, epoch: 1, check() {} };
 
 describe("LateWrites", () => {
   it("lets a write be sent after one late write less than too many", async () => {

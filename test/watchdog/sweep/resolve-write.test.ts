@@ -6,7 +6,7 @@ import { resolveWrite } from "../../../src/watchdog/sweep/resolve-write.ts";
 import { snapshot } from "../../support/stands/snapshot.ts";
 import { sweepWorld } from "../../support/stands/sweep-world.ts";
 
-const FENCE: Fence = { epoch: 7, check() {} };
+const FENCE: Fence = { shard: 0, epoch: 7, check() {} };
 const LOST = new StoreUnavailableError("the connection was lost");
 const LATE = new StoreUnavailableError("no answer within 15000 ms", { late: true });
 
@@ -147,7 +147,7 @@ describe("resolveWrite", () => {
       const stand = scripted(writes, facts);
       expect(await stand.resolveWrite(journaled)).toEqual(expected);
       expect(stand.write).toHaveBeenCalledTimes(writes.length);
-      expect(stand.facts.mock.calls).toEqual(facts.map(() => [snapshot(), FENCE.epoch]));
+      expect(stand.facts.mock.calls).toEqual(facts.map(() => [snapshot(), FENCE]));
     });
   }
 

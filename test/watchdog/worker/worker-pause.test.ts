@@ -68,7 +68,12 @@ describe("Worker in a pause", () => {
 describe("Worker in the list of workers", () => {
   it("knows the others as its last tick found them, and lets what it knows of them age", async () => {
     const { clock, fleet, run, tick, facts } = workerWorld();
-    const other = { holder: "host-2/1/cd34", version: "1.0.0", fingerprint: "ba9876543210" };
+    const other = {
+      holder: "host-2/1/cd34",
+      version: "1.0.0",
+      fingerprint: "ba9876543210",
+      shards: 1,
+    };
     await fleet.seen({ ...other, leaseKind: "redis", upMs: 5000 });
     run();
     await settle();

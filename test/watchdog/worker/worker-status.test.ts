@@ -20,6 +20,7 @@ const VIEW: LeadershipView = {
   epoch: 1,
   holder: "host-2/1/cd34/t",
   leaseKind: "redis",
+  shards: 1,
   sweepStartedAt: null,
   sweepFinishedAt: null,
   sinceProgressMs: 50_000,
@@ -133,7 +134,7 @@ describe("WorkerStatus facts", () => {
   it("tell of workers with another kind of lease, and forget them with the next attempt", async () => {
     const { state } = await setup();
     state.standby(heldBy("host-2/1/cd34", null));
-    state.standbyOtherKind("postgres");
+    state.standbyOtherKind({ leaseKind: "postgres", shards: 1 });
     expect(state.facts()).toMatchObject({
       role: "standby",
       otherLeaseKind: "postgres",
@@ -142,7 +143,7 @@ describe("WorkerStatus facts", () => {
     });
     state.standby(heldBy("host-2/1/cd34", 9_000));
     expect(state.facts().otherLeaseKind).toBeNull();
-    state.standbyOtherKind("postgres");
+    state.standbyOtherKind({ leaseKind: "postgres", shards: 1 });
     state.idle();
     expect(state.facts()).toMatchObject({ role: "idle", otherLeaseKind: null });
   });

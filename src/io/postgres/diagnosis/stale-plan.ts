@@ -1,6 +1,7 @@
 import type { StalePlan } from "../../../rules/doctor/stale-plan.ts";
 import { type Statement, statement, type Values } from "../connection/statement.ts";
 import type { Database } from "../database.ts";
+import { partParams } from "../runs/part.ts";
 import { STALE_PAGE } from "../runs/run-pages.ts";
 import { NIL_UUID } from "../sql.ts";
 
@@ -24,6 +25,7 @@ export async function planStalePage(
   if (table === undefined) throw new Error("there is no table automation_runs");
   const params = {
     ...limits,
+    ...partParams(null),
     horizon: table.now,
     includeSuspected: false,
     afterAt: "-infinity",
@@ -31,7 +33,7 @@ export async function planStalePage(
   };
   const [row] = await database.query(
     "planning the look for stale runs",
-    explained(STALE_PAGE),
+    explained(STALE_PAGE(null)),
     params,
   );
   return { plan: row?.["QUERY PLAN"] ?? null, estimatedRuns: table.rows };

@@ -21,6 +21,8 @@ export const PAUSE = statement<PauseRequest, Paused>(`
       paused_by = :by::text,
       epoch = epoch + 1
     RETURNING paused_until, pause_reason, paused_by
+  ), fenced AS (
+    UPDATE watchdog.shards SET epoch = epoch + 1 FROM paused
   ), noted AS (
     INSERT INTO watchdog.pauses (at, until, reason, by)
     SELECT now(), paused_until, pause_reason, paused_by FROM paused
@@ -44,13 +46,14 @@ export const RESUME = statement<{ readonly by: string }, Paused>(`
   SELECT pause FROM resumed`);
 
 export const SEEN = statement<WorkerIntroduction, object>(`
-  INSERT INTO watchdog.workers (holder, version, fingerprint, lease_kind, started_at, seen_at)
-  VALUES (:holder::text, :version::text, :fingerprint::text, :leaseKind::text,
+  INSERT INTO watchdog.workers (holder, version, fingerprint, lease_kind, shards, started_at, seen_at)
+  VALUES (:holder::text, :version::text, :fingerprint::text, :leaseKind::text, :shards::smallint,
     now() - :upMs::float8 * interval '1 millisecond', now())
   ON CONFLICT (holder) DO UPDATE
   SET version = excluded.version,
     fingerprint = excluded.fingerprint,
     lease_kind = excluded.lease_kind,
+    shards = excluded.shards,
     seen_at = excluded.seen_at`);
 
 export const LEFT = statement<{ readonly holder: string }, object>(`
@@ -59,7 +62,7 @@ export const LEFT = statement<{ readonly holder: string }, object>(`
 type WorkerRow = Omit<SeenWorker, "leaseKind"> & { readonly leaseKind: string };
 
 export const WORKERS = statement<Record<never, never>, WorkerRow>(`
-  SELECT holder, version, fingerprint, lease_kind AS "leaseKind",
+  SELECT holder, version, fingerprint, lease_kind AS "leaseKind", shards,
     extract(epoch FROM now() - started_at) * 1000 AS "upMs",
     extract(epoch FROM now() - seen_at) * 1000 AS "seenAgoMs"
   FROM watchdog.workers

@@ -1,4 +1,10 @@
-import type { HeldRun, LastSweep, PendingCleanups } from "../../../rules/status/fleet-status.ts";
+import { holderOf } from "../../../rules/lease-key.ts";
+import type {
+  HeldRun,
+  LastSweep,
+  PendingCleanups,
+  ShardLead,
+} from "../../../rules/status/fleet-status.ts";
 import { StoreSchemaError } from "../../../watchdog/errors.ts";
 import { statement } from "../connection/statement.ts";
 import type { Database } from "../database.ts";
@@ -37,6 +43,17 @@ export async function readFleetDetails(
   };
 }
 
+/** Of the first `count` shards, in their order. */
+export async function readShards(database: Database, count: number): Promise<readonly ShardLead[]> {
+  const rows = await database.query("reading who leads the shards", SHARDS, { count });
+  return rows.map(({ shard, holder, sinceFinishMs, sinceProgressMs }) => ({
+    shard,
+    holder: holder === null ? null : holderOf(holder),
+    sinceFinishMs: toMillis(sinceFinishMs),
+    sinceProgressMs: toMillis(sinceProgressMs),
+  }));
+}
+
 const NOTHING_TO_READ =
   "the worker's own tables are missing or cannot be read: run `run-watchdog migrate`, or grant USAGE on schema watchdog and SELECT on its tables";
 
@@ -46,6 +63,18 @@ const LAST_SWEEP = statement<Record<never, never>, LastSweep>(`
     last_report ->> 'status' AS status,
     last_report -> 'counts' AS counts
   FROM watchdog.leadership`);
+
+const SHARDS = statement<{ readonly count: number }, ShardLead>(`
+  SELECT shard, holder,
+    extract(epoch FROM now() - sweep_finished_at) * 1000 AS "sinceFinishMs",
+    extract(epoch FROM now() - progressed_at) * 1000 AS "sinceProgressMs"
+  FROM (
+    SELECT 0 AS shard, holder, sweep_finished_at, progressed_at FROM watchdog.leadership
+    UNION ALL
+    SELECT shard, holder, sweep_finished_at, progressed_at FROM watchdog.shards
+  ) AS leads
+  WHERE shard < :count::int
+  ORDER BY shard`);
 
 const HELD = statement<{ readonly limit: number }, HeldRun>(`
   SELECT s.run_id AS "runId",

@@ -11,7 +11,7 @@ import { RowBusyError } from "../connection/errors.ts";
 import type { Statement, Values } from "../connection/statement.ts";
 import type { Database } from "../database.ts";
 import { NO_ROW } from "../leadership/leadership.ts";
-import { toMillis } from "../sql.ts";
+import { epochOfFirst, toMillis } from "../sql.ts";
 import { FORGET_WORKERS, LEFT, PAUSE, RESUME, SEEN, WORKERS } from "./fleet-statements.ts";
 
 /** What all workers of an installation are told, and who they are. Each method is one autocommit statement. */
@@ -55,7 +55,7 @@ export class PostgresFleet implements Fleet {
 
   async forgetWorkers(notSeenForMs: number, fence: Fence): Promise<number> {
     if (!(await this.#database.listsWorkers())) return 0;
-    const params = { notSeenForMs, epoch: fence.epoch };
+    const params = { notSeenForMs, epoch: epochOfFirst(fence) };
     const what = "forgetting workers that are gone";
     return (await this.#query(what, FORGET_WORKERS, params, () => fence.check())).length;
   }

@@ -10,7 +10,7 @@ import { RowBusyError, StatementRefusedError } from "../connection/errors.ts";
 import { type Statement, statement, type Values } from "../connection/statement.ts";
 import type { Database } from "../database.ts";
 import type { HostColumns } from "../host-schema.ts";
-import { type Fenced, NIL_UUID } from "../sql.ts";
+import { epochOfFirst, type Fenced, NIL_UUID } from "../sql.ts";
 import { ADOPT_LATE, ADOPT_OVERDUE } from "./adopt.ts";
 import { CLAIM } from "./claim.ts";
 import { DONE, FAILED } from "./end-cleanup.ts";
@@ -147,7 +147,7 @@ export class PostgresJournal implements Journal {
     statement: Statement<Params & Fenced, Row>,
     params: Params,
   ): Promise<readonly Row[]> {
-    const fenced = { ...params, epoch: fence.epoch };
+    const fenced = { ...params, epoch: epochOfFirst(fence) };
     return this.#database.query(operation, statement, fenced, () => fence.check());
   }
 }

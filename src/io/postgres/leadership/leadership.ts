@@ -1,18 +1,27 @@
+import { noteOf, readNote } from "../../../rules/fleet/shard.ts";
 import { holderOf } from "../../../rules/lease-key.ts";
 import { StoreSchemaError, StoreUnavailableError } from "../../../watchdog/errors.ts";
-import type { ApiThrottle, Fence, LeaseKind } from "../../../watchdog/ports.ts";
+import type { ApiThrottle, Fence } from "../../../watchdog/ports.ts";
 import type {
   EpochAnswer,
   EpochRequest,
   Horizon,
   Leadership,
   LeadershipView,
+  Leaving,
 } from "../../../watchdog/store-ports.ts";
 import { RowBusyError } from "../connection/errors.ts";
 import type { Statement, Values } from "../connection/statement.ts";
 import type { Database } from "../database.ts";
 import { toMillis } from "../sql.ts";
-import { BEGIN, CLEAR_LEASE_KIND, HORIZON, PROGRESS, READ } from "./leadership-statements.ts";
+import {
+  BEGIN,
+  CLEAR_LEASE_KIND,
+  HORIZON,
+  LEAVE_SHARDS,
+  PROGRESS,
+  READ,
+} from "./leadership-statements.ts";
 
 /**
  * The leadership row: Postgres hands out epochs and fences with them. Each method is one autocommit statement. The row
@@ -25,22 +34,26 @@ export class PostgresLeadership implements Leadership {
     this.#database = database;
   }
 
-  async read(): Promise<LeadershipView> {
+  async read(shard = 0): Promise<LeadershipView> {
     // Once per tick: a host that was upgraded meanwhile may have more columns now.
-    await this.#database.inspect();
-    const [view] = await this.#query("reading the leadership row", READ, {});
-    if (view === undefined) throw new StoreSchemaError(NO_ROW);
+    if (shard === 0) await this.#database.inspect();
+    const [row] = await this.#query("reading the leadership row", READ({ shard }), { shard });
+    if (row === undefined) throw new StoreSchemaError(NO_ROW);
+    const { note, ...view } = row;
+    const noted = readNote(note);
     return {
       ...view,
-      holder: view.holder === null ? null : holderOf(view.holder),
-      leaseKind: asLeaseKind(view.leaseKind),
+      holder: holderIn(view.holder),
+      leaseKind: noted?.leaseKind ?? null,
+      shards: noted?.shards ?? 1,
       sinceProgressMs: toMillis(view.sinceProgressMs),
       sinceFinishMs: toMillis(view.sinceFinishMs),
     };
   }
 
-  async begin(request: EpochRequest, check: () => void): Promise<EpochAnswer> {
-    const [answer] = await this.#query("taking an epoch", BEGIN, request, check);
+  async begin({ shard, ...request }: EpochRequest, check: () => void): Promise<EpochAnswer> {
+    const params = { ...request, shard, note: noteOf(request) };
+    const [answer] = await this.#query("taking an epoch", BEGIN(shard), params, check);
     if (answer === undefined) throw new StoreSchemaError(NO_ROW);
     const { epoch, text, ms, pausedForMs, concurrency, alreadySwept, otherKind, pause } = answer;
     if (epoch !== null) {
@@ -48,8 +61,7 @@ export class PostgresLeadership implements Leadership {
       return { kind: "begun", epoch, horizon: { text, ms }, throttle };
     }
     if (pause !== null) return { kind: "paused", pause };
-    const noted = asLeaseKind(answer.noted);
-    if (otherKind && noted !== null) return { kind: "other-lease-kind", noted };
+    if (otherKind) return { kind: "other-lease-kind", noted: readNote(answer.noted) };
     return { kind: alreadySwept ? "already-swept" : "lease-lost" };
   }
 
@@ -77,12 +89,17 @@ export class PostgresLeadership implements Leadership {
     report: string | null,
     throttle: ApiThrottle,
   ): Promise<boolean> {
-    const params = { ...throttle, report, epoch: fence.epoch };
-    return (await this.#query(operation, PROGRESS, params, () => fence.check())).length === 1;
+    const { shard, epoch } = fence;
+    const params = { ...throttle, report, shard, epoch };
+    const rows = await this.#query(operation, PROGRESS(fence), params, () => fence.check());
+    return rows.length === 1;
   }
 
-  async clearLeaseKind(epoch: number): Promise<void> {
-    await this.#query("clearing the kind of lease", CLEAR_LEASE_KIND, { epoch });
+  async clearLeaseKind(leaving: Leaving): Promise<void> {
+    const what = "clearing the kind of lease";
+    const { epoch, holder, othersWithinMs } = leaving;
+    if (leaving.shards === 1) await this.#query(what, CLEAR_LEASE_KIND, { epoch });
+    else await this.#query(what, LEAVE_SHARDS, { holder, othersWithinMs });
   }
 
   /** Where statements do not wait for each other (repeatable read), the one that lost did nothing. */
@@ -103,6 +120,6 @@ export class PostgresLeadership implements Leadership {
 
 export const NO_ROW = "watchdog.leadership has no row: run `run-watchdog migrate`";
 
-function asLeaseKind(text: string | null): LeaseKind | null {
-  return text === "redis" || text === "postgres" ? text : null;
+function holderIn(value: string | null): string | null {
+  return value === null ? null : holderOf(value);
 }

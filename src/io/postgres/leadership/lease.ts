@@ -3,17 +3,24 @@ import type { AcquireAnswer, Lease } from "../../../watchdog/ports.ts";
 import { RowBusyError } from "../connection/errors.ts";
 import { type Statement, statement, type Values } from "../connection/statement.ts";
 import type { Database } from "../database.ts";
+import { perShard } from "../sql.ts";
 
 /**
- * The lease as two columns of the leadership row, compared and set with the database's clock. The embedded default;
+ * The lease as two columns of the leadership row, or of the shard's, compared and set with the database's clock. The embedded default;
  * give it a database of its own, so that a renewal never waits behind the sweep's statements.
  */
 export class PostgresLease implements Lease {
   readonly kind = "postgres";
   readonly #database: Database;
+  readonly #shard: number;
 
-  constructor(database: Database) {
+  constructor(database: Database, shard = 0) {
     this.#database = database;
+    this.#shard = shard;
+  }
+
+  ofShard(index: number): PostgresLease {
+    return new PostgresLease(this.#database, index);
   }
 
   async ping(): Promise<void> {
@@ -21,8 +28,8 @@ export class PostgresLease implements Lease {
   }
 
   async acquire(installation: string, value: string, ttlMs: number): Promise<AcquireAnswer> {
-    const params = { installation, value, ttlMs };
-    const [answer] = await this.#query("acquiring the lease", ACQUIRE, params);
+    const params = { ...this.#place(installation), value, ttlMs };
+    const [answer] = await this.#query("acquiring the lease", ACQUIRE(params), params);
     if (answer?.acquired === true) return { kind: "acquired" };
     return {
       kind: "held",
@@ -32,13 +39,19 @@ export class PostgresLease implements Lease {
   }
 
   async renew(installation: string, value: string, ttlMs: number): Promise<boolean> {
-    const rows = await this.#query("renewing the lease", RENEW, { installation, value, ttlMs });
+    const params = { ...this.#place(installation), value, ttlMs };
+    const rows = await this.#query("renewing the lease", RENEW(params), params);
     return rows.length === 1;
   }
 
   async release(installation: string, value: string): Promise<boolean> {
-    const rows = await this.#query("releasing the lease", RELEASE, { installation, value });
+    const params = { ...this.#place(installation), value };
+    const rows = await this.#query("releasing the lease", RELEASE(params), params);
     return rows.length === 1;
+  }
+
+  #place(installation: string): Pick<LeaseParams, "installation" | "shard"> {
+    return { installation, shard: this.#shard };
   }
 
   async #query<Params extends Values<Params>, Row extends object>(
@@ -60,6 +73,7 @@ const PING = statement<Record<never, never>, { readonly epoch: number }>(`
 
 interface LeaseParams {
   readonly installation: string;
+  readonly shard: number;
   readonly value: string;
 }
 
@@ -73,36 +87,44 @@ interface Acquired {
   readonly expiresInMs: number;
 }
 
+const IS_HERE = "(SELECT installation FROM watchdog.leadership) = :installation::uuid";
+
 /** The row is locked first: a refusal then tells of the holder that won, not of the state before it did. */
-const ACQUIRE = statement<TermParams, Acquired>(`
+const ACQUIRE = perShard(({ table, isRow }) =>
+  statement<TermParams, Acquired>(`
   WITH current AS (
     SELECT holder,
       NOT coalesce(lease_expires_at > now(), false) AS free,
       ceil(greatest(0, extract(epoch FROM lease_expires_at - now()) * 1000)) AS expires_in_ms
-    FROM watchdog.leadership
-    WHERE installation = :installation::uuid
+    FROM ${table}
+    WHERE ${isRow} AND ${IS_HERE}
     FOR NO KEY UPDATE
   ), acquired AS (
-    UPDATE watchdog.leadership
+    UPDATE ${table}
     SET holder = :value::text,
       lease_expires_at = now() + :ttlMs::float8 * interval '1 millisecond'
     FROM current
-    WHERE current.free
+    WHERE ${isRow} AND current.free
     RETURNING true AS yes
   )
   SELECT acquired.yes AS acquired, current.holder, current.expires_in_ms AS "expiresInMs"
-  FROM current LEFT JOIN acquired ON true`);
+  FROM current LEFT JOIN acquired ON true`),
+);
 
-const HELD = `installation = :installation::uuid AND holder = :value::text AND lease_expires_at > now()`;
+const IS_HELD = `${IS_HERE} AND holder = :value::text AND lease_expires_at > now()`;
 
-const RENEW = statement<TermParams, { readonly epoch: number }>(`
-  UPDATE watchdog.leadership
+const RENEW = perShard(({ table, isRow }) =>
+  statement<TermParams, { readonly epoch: number }>(`
+  UPDATE ${table}
   SET lease_expires_at = now() + :ttlMs::float8 * interval '1 millisecond'
-  WHERE ${HELD}
-  RETURNING epoch`);
+  WHERE ${isRow} AND ${IS_HELD}
+  RETURNING epoch`),
+);
 
-const RELEASE = statement<LeaseParams, { readonly epoch: number }>(`
-  UPDATE watchdog.leadership
+const RELEASE = perShard(({ table, isRow }) =>
+  statement<LeaseParams, { readonly epoch: number }>(`
+  UPDATE ${table}
   SET lease_expires_at = NULL
-  WHERE ${HELD}
-  RETURNING epoch`);
+  WHERE ${isRow} AND ${IS_HELD}
+  RETURNING epoch`),
+);

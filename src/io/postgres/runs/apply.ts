@@ -1,14 +1,16 @@
 import type { TerminalWrite } from "../../../watchdog/store-ports.ts";
 import { perShape, statement } from "../connection/statement.ts";
 import type { HostColumns } from "../host-schema.ts";
+import { perShard } from "../sql.ts";
 import type { GuardParams } from "./write-facts.ts";
 
 /**
  * Ends a run and writes its verdict into the journal. What it touches, the run's row and what is remembered of it, is
  * locked or refused at once.
  */
-export const APPLY = perShape(({ statusDetail, sandboxCleanupDueAt: stamp }: HostColumns) =>
-  statement<ApplyParams, { readonly run_id: string }>(`
+export const APPLY = perShard(({ fence }) =>
+  perShape(({ statusDetail, sandboxCleanupDueAt: stamp }: HostColumns) =>
+    statement<ApplyParams, { readonly run_id: string }>(`
     WITH target AS MATERIALIZED (
       SELECT id,
         now() + :cleanupInMs::float8 * interval '1 millisecond' AS cleanup_at,
@@ -22,7 +24,7 @@ export const APPLY = perShape(({ statusDetail, sandboxCleanupDueAt: stamp }: Hos
         -- The same row may be about another attempt by now.
         AND coalesce(started_at, created_at) IS NOT DISTINCT FROM :beganAt::text::timestamptz
         -- The fence: no newer epoch has been handed out.
-        AND (SELECT epoch FROM watchdog.leadership) = :epoch::bigint
+        AND ${fence}
       FOR NO KEY UPDATE NOWAIT
     ), suspicion AS MATERIALIZED (
       -- Waiting for another worker's note would mean waiting with the run's row locked.
@@ -43,7 +45,7 @@ export const APPLY = perShape(({ statusDetail, sandboxCleanupDueAt: stamp }: Hos
       WHERE run_id IN (SELECT judged.id FROM judged JOIN suspicion ON true)
     )
     INSERT INTO watchdog.verdicts (
-      run_id, automation_id, user_id, org_id, epoch, holder, trigger, decided_at, outcome, basis, reason,
+      run_id, automation_id, user_id, org_id, shard, epoch, holder, trigger, decided_at, outcome, basis, reason,
       evidence, sandbox_id, cleanup_state, cleanup_next_at, cleanup_due_at, cleanup_stamp_at,
       first_run_state, override_reason)
     SELECT
@@ -51,6 +53,7 @@ export const APPLY = perShape(({ statusDetail, sandboxCleanupDueAt: stamp }: Hos
       :automationId::uuid AS automation_id,
       :userId::uuid AS user_id,
       :orgId::uuid AS org_id,
+      :shard::smallint AS shard,
       :epoch::bigint AS epoch,
       :holder::text AS holder,
       :trigger::text AS trigger,
@@ -81,6 +84,7 @@ export const APPLY = perShape(({ statusDetail, sandboxCleanupDueAt: stamp }: Hos
       :overrideReason::text AS override_reason
     FROM judged
     RETURNING run_id`),
+  ),
 );
 
 type ApplyParams = GuardParams & ReturnType<typeof verdictParams>;

@@ -1,9 +1,9 @@
 import { statement } from "../connection/statement.ts";
-import { FENCE, type Fenced } from "../sql.ts";
+import { perShard, type ShardFenced } from "../sql.ts";
 import { IS_SAME, KEPT, kept } from "./kept-suspicion.ts";
 import { DEADLINE, HORIZON, IS_SHIELDED, type QueryParams } from "./run-conditions.ts";
 
-interface DeferSkippedParams extends QueryParams, Fenced {
+interface DeferSkippedParams extends QueryParams, ShardFenced {
   /** As Postgres reads an array. */
   readonly ids: string;
   readonly deferMs: number;
@@ -20,7 +20,8 @@ const DUE_AT = `coalesce(
  * Puts off those of the given runs that are still stale, in their order. Whoever is writing one of them keeps it to
  * himself; where somebody notes something on one, all are left alone.
  */
-export const DEFER_SKIPPED = statement<DeferSkippedParams, object>(`
+export const DEFER_SKIPPED = perShard(({ fence }) =>
+  statement<DeferSkippedParams, object>(`
   WITH target AS MATERIALIZED (
     SELECT run.id, ${DEADLINE} AS first_deadline_at, ${DUE_AT} AS due_at
     FROM automation_runs AS run
@@ -28,7 +29,7 @@ export const DEFER_SKIPPED = statement<DeferSkippedParams, object>(`
       AND run.status = 'RUNNING'
       AND (${DUE_AT} < ${HORIZON} OR :includeSuspected::boolean
         AND EXISTS (SELECT FROM watchdog.suspicions AS s WHERE s.run_id = run.id))
-      AND ${FENCE}
+      AND ${fence}
     FOR NO KEY UPDATE SKIP LOCKED
   ), suspicion AS MATERIALIZED (
     SELECT run_id, shield_at FROM watchdog.suspicions
@@ -74,4 +75,5 @@ export const DEFER_SKIPPED = statement<DeferSkippedParams, object>(`
       THEN coalesce(s.unknown_cause, excluded.unknown_cause) ELSE excluded.unknown_cause END,
     ${kept("error_times", "error_cause", "error_retry_at")},
     look_at = excluded.look_at,
-    shield_at = excluded.shield_at`);
+    shield_at = excluded.shield_at`),
+);

@@ -2,6 +2,7 @@ import type { SuspicionChange } from "../../../rules/suspicion.ts";
 import type { DeferWrite } from "../../../watchdog/store-ports.ts";
 import { perShape, statement } from "../connection/statement.ts";
 import type { HostColumns } from "../host-schema.ts";
+import { perShard } from "../sql.ts";
 import { IS_SAME } from "./kept-suspicion.ts";
 import type { GuardParams } from "./write-facts.ts";
 
@@ -11,8 +12,9 @@ type DeferParams = GuardParams & Omit<DeferWrite, "run" | "suspicion"> & Suspici
  * Two points in time: our next look, and the deadline that hides the run from others until some time after it, the
  * shield. A deadline that lies later already stays. What is remembered of the run gives way to what is known now.
  */
-export const DEFER = perShape(({ statusDetail }: HostColumns) =>
-  statement<DeferParams, { readonly run_id: string }>(`
+export const DEFER = perShard(({ fence }) =>
+  perShape(({ statusDetail }: HostColumns) =>
+    statement<DeferParams, { readonly run_id: string }>(`
     WITH target AS MATERIALIZED (
       SELECT id,
         least(now() + :deferMs::float8 * interval '1 millisecond',
@@ -26,7 +28,7 @@ export const DEFER = perShape(({ statusDetail }: HostColumns) =>
         -- The same row may be about another attempt by now.
         AND coalesce(started_at, created_at) IS NOT DISTINCT FROM :beganAt::text::timestamptz
         -- The fence: no newer epoch has been handed out.
-        AND (SELECT epoch FROM watchdog.leadership) = :epoch::bigint
+        AND ${fence}
       FOR NO KEY UPDATE NOWAIT
     ), suspicion AS MATERIALIZED (
       -- Waiting for another worker's note would mean waiting with the run's row locked. Only an insert
@@ -92,4 +94,5 @@ export const DEFER = perShape(({ statusDetail }: HostColumns) =>
       look_at = excluded.look_at,
       shield_at = excluded.shield_at
     RETURNING run_id`),
+  ),
 );

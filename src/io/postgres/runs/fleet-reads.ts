@@ -36,8 +36,13 @@ export const BACKLOG = statement<QueryParams, Backlog>(`
     WHERE run.status = 'RUNNING' AND (${DEADLINE} < ${HORIZON} OR s.run_id IS NOT NULL)
   ) AS known`);
 
+interface GuardParams {
+  readonly confirmations: number;
+  readonly othersWithinMs: number;
+}
+
 /** Whatever a sweep is limited to, the guard knows of the whole fleet: a mass must not pass in pieces. */
-export const GUARD_FACTS = statement<{ readonly confirmations: number }, GuardFacts>(`
+export const GUARD_FACTS = statement<GuardParams, GuardFacts>(`
   SELECT
     (SELECT count(*)
      FROM watchdog.suspicions AS s
@@ -50,7 +55,14 @@ export const GUARD_FACTS = statement<{ readonly confirmations: number }, GuardFa
     count(*) FILTER (WHERE basis = 'proof') AS "provenLastHour",
     (SELECT coalesce(sum(value::bigint), 0)
      FROM watchdog.leadership, jsonb_each_text(last_report -> 'counts')
-     WHERE key IN ('completed', 'failed', 'deferred', 'suspected', 'held')) AS "lastAnswered"
+     WHERE key IN ('completed', 'failed', 'deferred', 'suspected', 'held')) AS "lastAnswered",
+    -- What is suspected there is the first shard's to look at again, and would count twice.
+    (SELECT coalesce(sum(value::bigint), 0)
+     FROM watchdog.shards, jsonb_each_text(last_report -> 'counts')
+     WHERE last_report ->> 'startedAt' > to_char(
+         (now() - :othersWithinMs::float8 * interval '1 millisecond') AT TIME ZONE 'utc',
+         'YYYY-MM-DD"T"HH24:MI:SS.MS"Z"')
+       AND key IN ('completed', 'failed', 'deferred')) AS "othersAnswered"
   FROM watchdog.verdicts
   -- Both, so that the index over basis and time is of use.
   WHERE basis IN ('presumption', 'proof') AND decided_at > now() - interval '1 hour'`);

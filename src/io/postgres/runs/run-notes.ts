@@ -1,17 +1,18 @@
 import { statement } from "../connection/statement.ts";
-import { FENCE, type Fenced, IS_PRESUMED_DEAD } from "../sql.ts";
+import { IS_PRESUMED_DEAD, perShard, type ShardFenced } from "../sql.ts";
 import { IS_SAME, KEPT, kept } from "./kept-suspicion.ts";
 
 /** What a sweep notes beside its verdicts. */
 
-interface NoteErrorParams extends Fenced {
+interface NoteErrorParams extends ShardFenced {
   readonly id: string;
   readonly cause: string;
   readonly retryInMs: number;
 }
 
 /** Reads the run and locks only what is remembered of it. */
-export const NOTE_ERROR = statement<NoteErrorParams, object>(`
+export const NOTE_ERROR = perShard(({ fence }) =>
+  statement<NoteErrorParams, object>(`
   WITH suspicion AS MATERIALIZED (
     SELECT run_id FROM watchdog.suspicions WHERE run_id = :id::uuid FOR UPDATE NOWAIT
   )
@@ -29,20 +30,22 @@ export const NOTE_ERROR = statement<NoteErrorParams, object>(`
     :cause::text AS error_cause,
     now() + :retryInMs::float8 * interval '1 millisecond' AS error_retry_at
   FROM automation_runs AS run LEFT JOIN suspicion ON true
-  WHERE run.id = :id::uuid AND run.status = 'RUNNING' AND ${FENCE}
+  WHERE run.id = :id::uuid AND run.status = 'RUNNING' AND ${fence}
   ON CONFLICT (run_id) DO UPDATE SET
     ${KEPT},
     error_times = CASE WHEN ${IS_SAME} THEN s.error_times + 1 ELSE excluded.error_times END,
     error_cause = excluded.error_cause,
     error_retry_at = excluded.error_retry_at,
-    ${kept("unknown_cause", "look_at", "shield_at")}`);
+    ${kept("unknown_cause", "look_at", "shield_at")}`),
+);
 
-export const DROP_SUSPICIONS = statement<Fenced, { readonly count: number }>(`
+export const DROP_SUSPICIONS = perShard(({ fence }) =>
+  statement<ShardFenced, { readonly count: number }>(`
   WITH orphan AS MATERIALIZED (
     SELECT s.run_id
     FROM watchdog.suspicions AS s
     WHERE (SELECT run.status = 'RUNNING' FROM automation_runs AS run WHERE run.id = s.run_id) IS NOT TRUE
-      AND ${FENCE}
+      AND ${fence}
     FOR UPDATE SKIP LOCKED
   ), forgotten AS (
     DELETE FROM watchdog.suspicions
@@ -55,4 +58,5 @@ export const DROP_SUSPICIONS = statement<Fenced, { readonly count: number }>(`
   WHERE forgotten.was_suspected
     AND ${IS_PRESUMED_DEAD}
     AND NOT EXISTS (SELECT FROM watchdog.verdicts
-      WHERE verdicts.run_id = forgotten.run_id AND verdicts.basis <> 'host')`);
+      WHERE verdicts.run_id = forgotten.run_id AND verdicts.basis <> 'host')`),
+);

@@ -19,11 +19,12 @@ import type {
 import { RowBusyError, StatementRefusedError } from "../connection/errors.ts";
 import type { Statement, Values } from "../connection/statement.ts";
 import type { Database } from "../database.ts";
-import { type Fenced, NIL_UUID } from "../sql.ts";
+import { NIL_UUID, type ShardFenced } from "../sql.ts";
 import { APPLY, verdictParams } from "./apply.ts";
 import { DEFER } from "./defer.ts";
 import { DEFER_SKIPPED } from "./defer-skipped.ts";
 import { BACKLOG, GUARD_FACTS } from "./fleet-reads.ts";
+import { partParams } from "./part.ts";
 import type { QueryParams } from "./run-conditions.ts";
 import { DROP_SUSPICIONS, NOTE_ERROR } from "./run-notes.ts";
 import { PAGE_WITHOUT_DEADLINE, STALE_PAGE, SUSPECTED_PAGE } from "./run-pages.ts";
@@ -53,23 +54,30 @@ export class PostgresRunStore implements RunStore {
   }
 
   async stalePage(query: StaleQuery, cursor: PageCursor | null, limit: number): Promise<StalePage> {
-    const params = { ...queryParams(query), afterId: cursor?.id ?? NIL_UUID, limit };
+    const { part = null } = query;
+    const params = {
+      ...queryParams(query),
+      ...partParams(part),
+      afterId: cursor?.id ?? NIL_UUID,
+      limit,
+    };
     switch (cursor?.part) {
       case undefined:
       case "due": {
         const due = { ...params, afterAt: cursor?.dueAt ?? "-infinity" };
-        const rows = await this.#database.scan("reading stale runs", STALE_PAGE, due);
+        const rows = await this.#database.scan("reading stale runs", STALE_PAGE(part), due);
         const then: PageCursor = { part: "no-deadline", id: null };
         return pageOf(rows, limit, then, ({ dueAt, id }) => ({ part: "due", dueAt, id }));
       }
       case "no-deadline": {
         const what = "reading runs without a deadline";
-        const rows = await this.#database.scan(what, PAGE_WITHOUT_DEADLINE, params);
+        const rows = await this.#database.scan(what, PAGE_WITHOUT_DEADLINE(part), params);
         const then = query.includeSuspected ? ({ part: "suspected", id: null } as const) : null;
         return pageOf(rows, limit, then, ({ id }) => ({ part: "no-deadline", id }));
       }
       case "suspected": {
-        const rows = await this.#database.scan("reading suspected runs", SUSPECTED_PAGE, params);
+        const suspected = SUSPECTED_PAGE(part);
+        const rows = await this.#database.scan("reading suspected runs", suspected, params);
         return pageOf(rows, limit, null, ({ id }) => ({ part: "suspected", id }));
       }
     }
@@ -79,10 +87,11 @@ export class PostgresRunStore implements RunStore {
     return this.#reads.read(runId, query);
   }
 
-  async guardFacts(confirmations: number): Promise<GuardFacts> {
+  async guardFacts(confirmations: number, othersWithinMs = 0): Promise<GuardFacts> {
     const what = "reading what the guard must know";
-    const [row] = await this.#run(what, GUARD_FACTS, { confirmations });
-    return row ?? { confirmable: 0, presumedLastHour: 0, provenLastHour: 0, lastAnswered: 0 };
+    const [row] = await this.#run(what, GUARD_FACTS, { confirmations, othersWithinMs });
+    if (row === undefined) throw new Error("asking for the guard's facts returned nothing");
+    return row;
   }
 
   async controlRuns(
@@ -101,13 +110,13 @@ export class PostgresRunStore implements RunStore {
   }
 
   async apply(write: TerminalWrite, fence: Fence): Promise<WriteResult> {
-    const apply = APPLY(await this.#database.columns());
+    const apply = APPLY(fence)(await this.#database.columns());
     const params = { ...guardParams(write.run, fence), ...verdictParams(write) };
     return this.#write("ending a run", apply, params, fence);
   }
 
   async defer({ run, suspicion, ...write }: DeferWrite, fence: Fence): Promise<WriteResult> {
-    const defer = DEFER(await this.#database.columns());
+    const defer = DEFER(fence)(await this.#database.columns());
     const params = { ...guardParams(run, fence), ...write, ...suspicion };
     return this.#write("deferring a run", defer, params, fence);
   }
@@ -119,17 +128,19 @@ export class PostgresRunStore implements RunStore {
     fence: Fence,
   ): Promise<void> {
     const ids = `{${runIds.join(",")}}`;
-    const { epoch } = fence;
+    const { shard, epoch } = fence;
     const params = {
       ...queryParams(query),
       ids,
       deferMs,
       shieldMs,
+      shard,
       epoch,
       causes: JSON.stringify(causes),
     };
     try {
-      await this.#note("deferring runs that were not asked about", DEFER_SKIPPED, params, fence);
+      const what = "deferring runs that were not asked about";
+      await this.#note(what, DEFER_SKIPPED(fence), params, fence);
     } catch (error) {
       // One row that cannot be written must not stop the others: all stay stale, and its own trouble shows when asked.
       if (!(error instanceof StatementRefusedError)) throw error;
@@ -137,19 +148,21 @@ export class PostgresRunStore implements RunStore {
   }
 
   async noteError({ runId, cause, retryInMs }: FailedRun, fence: Fence): Promise<void> {
-    const params = { id: runId, cause, retryInMs, epoch: fence.epoch };
-    await this.#note("noting a failure", NOTE_ERROR, params, fence);
+    const { shard, epoch } = fence;
+    const params = { id: runId, cause, retryInMs, shard, epoch };
+    await this.#note("noting a failure", NOTE_ERROR(fence), params, fence);
   }
 
   async dropSuspicions(fence: Fence): Promise<number> {
-    const params = { epoch: fence.epoch };
-    const [row] = await this.#note("forgetting ended runs", DROP_SUSPICIONS, params, fence);
+    const { shard, epoch } = fence;
+    const drop = DROP_SUSPICIONS(fence);
+    const [row] = await this.#note("forgetting ended runs", drop, { shard, epoch }, fence);
     return row?.count ?? 0;
   }
 
-  async facts(run: RunSnapshot, epoch: number): Promise<WriteFacts> {
-    const params = guardParams(run, { epoch });
-    const [row] = await this.#run("asking what became of a write", WRITE_FACTS, params);
+  async facts(run: RunSnapshot, of: ShardFenced): Promise<WriteFacts> {
+    const params = guardParams(run, of);
+    const [row] = await this.#run("asking what became of a write", WRITE_FACTS(of), params);
     return row ?? { journaled: false, epochIsOurs: false, rowMatches: false };
   }
 
@@ -211,9 +224,9 @@ function queryParams({ horizon, nullDeadlineAfterMs, includeSuspected }: StaleQu
   return { horizon: horizon.text, nullDeadlineAfterMs, includeSuspected };
 }
 
-function guardParams(run: RunSnapshot, { epoch }: Fenced): GuardParams {
+function guardParams(run: RunSnapshot, { shard, epoch }: ShardFenced): GuardParams {
   const { id, timeoutAt, sandboxId, bashCommandId, beganAt } = run;
-  return { id, timeoutAt, sandboxId, bashCommandId, beganAt, epoch };
+  return { id, timeoutAt, sandboxId, bashCommandId, beganAt, shard, epoch };
 }
 
 /** A page that is not full is the last one of its part. */

@@ -24,7 +24,7 @@ const MOST_RUNS = 64;
  */
 export class SharedReads {
   readonly #readRuns: ReadRuns;
-  readonly #wishes: Wish[] = [];
+  #wishes: Wish[] = [];
   #underWay = 0;
 
   constructor(readRuns: ReadRuns) {
@@ -43,9 +43,11 @@ export class SharedReads {
       const [first] = this.#wishes;
       if (first === undefined) return;
       if (this.#underWay > 0 && this.#wishes.length < MOST_RUNS) return;
-      const next = this.#wishes.slice(0, MOST_RUNS);
-      const other = next.findIndex(({ query }) => query !== first.query);
-      void this.#fulfil(first.query, this.#wishes.splice(0, other === -1 ? MOST_RUNS : other));
+      // Sweeps that go on beside each other have different horizons.
+      const alike = this.#wishes.filter(({ query }) => query === first.query).slice(0, MOST_RUNS);
+      const taken = new Set(alike);
+      this.#wishes = this.#wishes.filter((wish) => !taken.has(wish));
+      void this.#fulfil(first.query, alike);
     }
   }
 

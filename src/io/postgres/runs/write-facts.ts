@@ -1,9 +1,9 @@
 import type { WriteFacts } from "../../../watchdog/store-ports.ts";
 import { statement } from "../connection/statement.ts";
-import type { Fenced } from "../sql.ts";
+import { perShard, type ShardFenced } from "../sql.ts";
 
 /** What a write repeats of what its verdict was based on. */
-export interface GuardParams extends Fenced {
+export interface GuardParams extends ShardFenced {
   readonly id: string;
   readonly timeoutAt: string | null;
   readonly sandboxId: string | null;
@@ -12,12 +12,14 @@ export interface GuardParams extends Fenced {
 }
 
 /** The guard is that of the writes, word for word. */
-export const WRITE_FACTS = statement<GuardParams, WriteFacts>(`
+export const WRITE_FACTS = perShard(({ table, isRow }) =>
+  statement<GuardParams, WriteFacts>(`
   SELECT
     -- Rows with the basis of the host are no verdicts of ours.
     EXISTS (SELECT FROM watchdog.verdicts
-      WHERE run_id = :id::uuid AND epoch = :epoch::bigint AND basis <> 'host') AS journaled,
-    leadership.epoch = :epoch::bigint AS "epochIsOurs",
+      WHERE run_id = :id::uuid AND shard = :shard::smallint AND epoch = :epoch::bigint
+        AND basis <> 'host') AS journaled,
+    led.epoch = :epoch::bigint AS "epochIsOurs",
     EXISTS (SELECT FROM automation_runs
       WHERE id = :id::uuid
         AND status = 'RUNNING'
@@ -26,4 +28,6 @@ export const WRITE_FACTS = statement<GuardParams, WriteFacts>(`
         AND bash_command_id IS NOT DISTINCT FROM :bashCommandId::text
         AND coalesce(started_at, created_at) IS NOT DISTINCT FROM :beganAt::text::timestamptz
     ) AS "rowMatches"
-  FROM watchdog.leadership`);
+  FROM ${table} AS led
+  WHERE ${isRow}`),
+);

@@ -168,7 +168,7 @@ describe("a text from outside", () => {
       throw lost;
     });
     const note = { runId: id, cause: "é😀", retryInMs: 1 };
-    const noting = stores.store.noteError(note, { epoch: world.fence.epoch, check });
+    const noting = stores.store.noteError(note, { ...world.fence, check });
     await expect(noting).rejects.toBe(lost);
     expect(check).toHaveBeenCalledTimes(2);
     expect(await sql`SELECT FROM watchdog.suspicions`).toHaveLength(0);

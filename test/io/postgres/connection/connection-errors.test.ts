@@ -5,7 +5,7 @@ import { StoreUnavailableError } from "../../../../src/watchdog/errors.ts";
 import { createDatabase, type TestDatabase } from "../../../services/postgres/database.ts";
 import { createRole, WORKER_GRANTS } from "../../../services/postgres/database-role.ts";
 import { asking } from "../../../support/stands/asking.ts";
-import { openStores } from "../../../support/stands/stores.ts";
+import { leaving, openStores } from "../../../support/stands/stores.ts";
 
 const PASSWORD = "p4ssw0rd-of-the-worker";
 
@@ -130,7 +130,7 @@ describe("a statement, when something is wrong", () => {
     await using own = await createDatabase();
     await own.sql.unsafe(`ALTER DATABASE ${own.name} SET default_transaction_read_only = on`);
     await using stores = openStores(own.connection);
-    const outcome = stores.leadership.clearLeaseKind(1);
+    const outcome = stores.leadership.clearLeaseKind(leaving(1));
     await expect(outcome).rejects.toThrow(StoreUnavailableError);
     await expect(outcome).rejects.toThrow(
       /in a read-only transaction \(SQLSTATE 25006\): DATABASE_URL has to lead to a server that takes writes, also after a failover$/,

@@ -8,7 +8,7 @@ import { createDatabase, type TestDatabase } from "../../../services/postgres/da
 import { startPostgres } from "../../../services/postgres/embedded-postgres.ts";
 import { startTcpProxy, type TcpProxy } from "../../../services/tcp-proxy.ts";
 import { asking } from "../../../support/stands/asking.ts";
-import { openStores, type TestStores } from "../../../support/stands/stores.ts";
+import { leaving, openStores, type TestStores } from "../../../support/stands/stores.ts";
 
 const WITHIN = { timeout: 20_000 };
 /** Long enough for a busy machine, short enough for a test. */
@@ -62,7 +62,7 @@ describe("a connection that breaks", () => {
     const asking = { outcome: Promise.resolve() };
     await admin.begin(async (tx) => {
       await tx`LOCK TABLE watchdog.leadership`;
-      const call = world.stores.leadership.clearLeaseKind(1);
+      const call = world.stores.leadership.clearLeaseKind(leaving(1));
       asking.outcome = expectUnavailable(call, /^clearing the kind of lease failed: /);
       await vi.waitFor(async () => {
         const ended = await admin`

@@ -43,7 +43,7 @@ describe("a role that has times printed in its own way", () => {
     await stores.leadership.begin(epochRequest(), noCheck);
     const view = await stores.leadership.read();
     expect(Number.isNaN(Date.parse(view.sweepStartedAt ?? ""))).toBe(false);
-    const fence = { epoch: view.epoch, check: noCheck };
+    const fence = { shard: 0, epoch: view.epoch, check: noCheck };
     expect(await stores.store.defer(deferring(run), fence)).toEqual({ kind: "written" });
   });
 });

@@ -118,6 +118,7 @@ describe("PostgresJournal and clean-ups", () => {
 
   const reason = new Error("the lease is lost");
   const refusing: Fence = {
+    shard: 0,
     epoch: 1,
     check() {
       throw reason;

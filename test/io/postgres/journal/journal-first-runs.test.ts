@@ -136,6 +136,7 @@ describe("PostgresJournal.recordFirstRun", () => {
     await world.stores.journal.firstRunDone(task.automationId, world.fence);
     const reason = new Error("the lease is lost");
     const refusing: Fence = {
+      shard: 0,
       epoch: world.fence.epoch + 1,
       check() {
         throw reason;

@@ -82,7 +82,7 @@ describe("a sandbox that was taken over from the host", () => {
       UPDATE automation_runs SET status = 'FAILED', error_detail = 'Timed out: x',
         sandbox_cleanup_due_at = now() - interval '1 hour'`;
     expect(await journal.adoptOverdueStamps(5, fence)).toBe(1);
-    expect(await store.facts(run, fence.epoch)).toMatchObject({ journaled: false });
+    expect(await store.facts(run, fence)).toMatchObject({ journaled: false });
     expect(await store.guardFacts(1)).toMatchObject({ presumedLastHour: 0, provenLastHour: 0 });
     expect(await store.dropSuspicions(fence)).toBe(1);
   });

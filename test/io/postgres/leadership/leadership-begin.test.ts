@@ -112,7 +112,7 @@ describe("PostgresLeadership.begin", () => {
     const before = await world.row();
     expect(await world.begin(epochRequest({ otherKindAfterMs: 120_000 }))).toEqual({
       kind: "other-lease-kind",
-      noted: "postgres",
+      noted: { leaseKind: "postgres", shards: 1 },
     });
     expect(await world.row()).toEqual(before);
   });

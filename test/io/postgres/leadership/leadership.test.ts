@@ -5,6 +5,7 @@ import { createDatabase } from "../../../services/postgres/database.ts";
 import {
   epochRequest,
   FREELY,
+  leaving,
   noCheck,
   openStores,
   takeEpoch,
@@ -21,6 +22,7 @@ describe("PostgresLeadership", () => {
       epoch: 0,
       holder: null,
       leaseKind: null,
+      shards: 1,
       sweepStartedAt: null,
       sweepFinishedAt: null,
       sinceProgressMs: null,
@@ -120,7 +122,7 @@ describe("PostgresLeadership", () => {
     const before = await world.row();
     expect(await world.stores.leadership.progress(old, FREELY)).toBe(false);
     expect(await world.stores.leadership.finish(old, {}, FREELY)).toBe(false);
-    await world.stores.leadership.clearLeaseKind(old.epoch);
+    await world.stores.leadership.clearLeaseKind(leaving(old.epoch));
     expect(await world.row()).toEqual(before);
   });
 
@@ -130,6 +132,7 @@ describe("PostgresLeadership", () => {
     const before = await world.row();
     const reason = new Error("the lease is lost");
     const fence: Fence = {
+      shard: 0,
       epoch,
       check() {
         throw reason;
@@ -146,7 +149,7 @@ describe("PostgresLeadership", () => {
     const { leadership } = world.stores;
     const other = epochRequest({ leaseKind: "postgres", leaseValue: "w1/t" });
     expect(await leadership.begin(other, noCheck)).toMatchObject({ kind: "other-lease-kind" });
-    await leadership.clearLeaseKind(epoch);
+    await leadership.clearLeaseKind(leaving(epoch));
     await world.sql`UPDATE watchdog.leadership SET holder = 'w1/t', lease_expires_at = now() + interval '1 minute'`;
     expect(await leadership.begin(other, noCheck)).toMatchObject({ kind: "begun" });
   });

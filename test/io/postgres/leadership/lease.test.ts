@@ -3,18 +3,21 @@ import { describe, expect, it, vi } from "vitest";
 import { PostgresLease } from "../../../../src/io/postgres/leadership/lease.ts";
 import { LeaseUnavailableError, StoreSchemaError } from "../../../../src/watchdog/errors.ts";
 import type { AcquireAnswer } from "../../../../src/watchdog/ports.ts";
-import { describeLease } from "../../../conformance/lease.ts";
+import { describeLease, type LeaseStand } from "../../../conformance/lease.ts";
 import { createDatabase, type TestDatabase } from "../../../services/postgres/database.ts";
 import { openStores } from "../../../support/stands/stores.ts";
 
 const TTL_MS = 60_000;
 
-describeLease("Postgres", async () => {
+describeLease("Postgres", () => openStand(0));
+describeLease("Postgres, of shard 3", () => openStand(3));
+
+async function openStand(shard: number): Promise<LeaseStand> {
   await using resources = new AsyncDisposableStack();
   const here = resources.use(await createDatabase());
   const there = resources.use(await createDatabase());
   const open = (database: TestDatabase) =>
-    new PostgresLease(resources.use(openStores(database.connection)).database);
+    new PostgresLease(resources.use(openStores(database.connection)).database).ofShard(shard);
   const stand = {
     lease: open(here),
     second: open(here),
@@ -22,11 +25,12 @@ describeLease("Postgres", async () => {
     elsewhere: { lease: open(there), installation: await installationOf(there) },
     forget: async () => {
       await here.sql`UPDATE watchdog.leadership SET holder = NULL, lease_expires_at = NULL`;
+      await here.sql`UPDATE watchdog.shards SET holder = NULL, lease_expires_at = NULL`;
     },
   };
   const opened = resources.move();
   return { ...stand, [Symbol.asyncDispose]: () => opened.disposeAsync() };
-});
+}
 
 describe("PostgresLease", () => {
   it("keeps the last holder readable after the release", async () => {

@@ -14,21 +14,33 @@ import { describeShields } from "../../../conformance/runs/shields.ts";
 import { describeSkipped } from "../../../conformance/runs/skipped.ts";
 import { describeWaiting } from "../../../conformance/runs/waiting.ts";
 import { describeLostWrites, describeVerdicts } from "../../../conformance/runs/writes.ts";
-import { postgresStoreStand as open } from "../../../support/stands/postgres-store-stand.ts";
+import { describeShards } from "../../../conformance/shards.ts";
+import { leaders } from "../../../support/stands/leaders.ts";
+import { postgresStoreStand } from "../../../support/stands/postgres-store-stand.ts";
 
-describe("the pages of PostgresRunStore", () => describePages(open));
-describe("a run read from PostgresRunStore", () => describeReads(open));
-describe("the control runs of PostgresRunStore", () => describeControlRuns(open));
-describe("a deferral in PostgresRunStore", () => describeDeferrals(open));
-describe("a shield in PostgresRunStore", () => describeShields(open));
-describe("a write to PostgresRunStore that does not happen", () => describeLostWrites(open));
-describe("a verdict in PostgresRunStore", () => describeVerdicts(open));
-describe("PostgresRunStore, deferring skipped runs", () => describeSkipped(open));
-describe("a failure in PostgresRunStore", () => describeFailures(open));
-describe("PostgresRunStore, forgetting", () => describeForgetting(open));
-describe("PostgresRunStore under a fence", () => describeFencedNotes(open));
-describe("what PostgresRunStore tells a guard", () => describeGuardFacts(open));
-describe("the waiting runs of PostgresRunStore", () => describeWaiting(open));
-describe("the backlog of PostgresRunStore", () => describeBacklog(open));
-describe("PostgresLeadership", () => describeThrottle(open));
-describe("PostgresJournalReader and a single run", () => describeRecords(open));
+for (const { shard, as } of leaders({ index: 2, count: 4 })) {
+  const open = () => postgresStoreStand(shard);
+  describe(`the pages of PostgresRunStore${as}`, () => describePages(open));
+  describe(`a run read from PostgresRunStore${as}`, () => describeReads(open));
+  describe(`the control runs of PostgresRunStore${as}`, () => describeControlRuns(open));
+  describe(`a deferral in PostgresRunStore${as}`, () => describeDeferrals(open));
+  describe(`a shield in PostgresRunStore${as}`, () => describeShields(open));
+  describe(`a write to PostgresRunStore that does not happen${as}`, () => describeLostWrites(open));
+  describe(`a verdict in PostgresRunStore${as}`, () => describeVerdicts(open));
+  describe(`PostgresRunStore, deferring skipped runs${as}`, () => describeSkipped(open));
+  describe(`a failure in PostgresRunStore${as}`, () => describeFailures(open));
+  describe(`PostgresRunStore under a fence${as}`, () => describeFencedNotes(open));
+  describe(`the waiting runs of PostgresRunStore${as}`, () => describeWaiting(open));
+  describe(`the backlog of PostgresRunStore${as}`, () => describeBacklog(open));
+  describe(`PostgresLeadership${as}`, () => describeThrottle(open));
+  describe(`PostgresJournalReader and a single run${as}`, () => describeRecords(open));
+}
+
+/** What only the leader of the first shard does. */
+for (const { shard, as } of leaders({ index: 0, count: 4 })) {
+  const open = () => postgresStoreStand(shard);
+  describe(`PostgresRunStore, forgetting${as}`, () => describeForgetting(open));
+  describe(`what PostgresRunStore tells a guard${as}`, () => describeGuardFacts(open));
+}
+
+describe("the shards in Postgres", () => describeShards(postgresStoreStand));

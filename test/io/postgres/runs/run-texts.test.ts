@@ -16,13 +16,15 @@ const HOST = {
   updatedAt: true,
 };
 
+const FIRST = { shard: 0 };
+
 const notes = [
-  { name: "a deferral", text: DEFER(HOST).text },
-  { name: "a deferral of skipped runs", text: DEFER_SKIPPED.text },
-  { name: "a note of an error", text: NOTE_ERROR.text },
+  { name: "a deferral", text: DEFER(FIRST)(HOST).text },
+  { name: "a deferral of skipped runs", text: DEFER_SKIPPED(FIRST).text },
+  { name: "a note of an error", text: NOTE_ERROR(FIRST).text },
 ];
 
-const verdict = { name: "a verdict", text: APPLY(HOST).text };
+const verdict = { name: "a verdict", text: APPLY(FIRST)(HOST).text };
 
 describe("the text of a statement that inserts a row", () => {
   it.each([verdict, ...notes])(
@@ -55,7 +57,7 @@ describe("the text of a statement that inserts a row", () => {
 });
 
 describe("the text of a guarded write", () => {
-  const facts = guardOf(WRITE_FACTS.text);
+  const facts = guardOf(WRITE_FACTS(FIRST).text);
 
   it.each([verdict, ...notes.slice(0, 1)])(
     "repeats what is asked when it had no effect: $name",

@@ -56,6 +56,7 @@ describe("a write under a fence that refuses", () => {
     const before = await everything(world.database.sql);
     const reason = new Error("the lease is lost");
     const fence: Fence = {
+      shard: 0,
       epoch: world.fence.epoch,
       check() {
         throw reason;
@@ -68,7 +69,7 @@ describe("a write under a fence that refuses", () => {
   it("asks the fence once for each write", async () => {
     await using world = await setup();
     const check = vi.fn();
-    const fence = { epoch: world.fence.epoch, check };
+    const fence = { ...world.fence, check };
     await world.store.apply(failing(world.run), fence);
     expect(check).toHaveBeenCalledOnce();
   });

@@ -57,6 +57,7 @@ describe("PostgresRunStore.apply", () => {
         automation_id: seeded.automationId,
         user_id: seeded.userId,
         org_id: seeded.orgId,
+        shard: 0,
         epoch: fence.epoch,
         holder: HOLDER,
         trigger: "cron",

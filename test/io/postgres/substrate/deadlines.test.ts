@@ -73,7 +73,7 @@ describe("a deadline of", () => {
     const fence = await takeEpoch(stores);
     const { id } = await seedRun(database.sql, { timeoutAt });
     const run = await readRun(stores, id);
-    expect(await stores.store.facts(run, fence.epoch)).toMatchObject({ rowMatches: true });
+    expect(await stores.store.facts(run, fence)).toMatchObject({ rowMatches: true });
     expect(await stores.store.defer(deferring(run), fence)).toEqual({ kind: "written" });
     expect(await stores.store.defer(deferring(run), fence)).toEqual({ kind: "none" });
   });

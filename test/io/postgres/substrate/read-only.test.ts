@@ -8,6 +8,7 @@ import { redisUrl } from "../../../services/redis/redis.ts";
 import { asking } from "../../../support/stands/asking.ts";
 import {
   failing,
+  leaving,
   openStores,
   readRun,
   type TestStores,
@@ -34,10 +35,10 @@ describe("a server that has become read-only", () => {
     // What was under way when the session ended may still have met it.
     const found = await vi.waitFor(() => backendOf(stores));
     expect(found).not.toBe(before);
-    await expect(stores.leadership.clearLeaseKind(epoch)).rejects.toThrow(READ_ONLY);
+    await expect(stores.leadership.clearLeaseKind(leaving(epoch))).rejects.toThrow(READ_ONLY);
     // Sessions that are there already are not told that they may write again.
     await promote(database);
-    await stores.leadership.clearLeaseKind(epoch);
+    await stores.leadership.clearLeaseKind(leaving(epoch));
   });
 
   it("ends the sweep with a write that it refuses, although it answers questions", async () => {
