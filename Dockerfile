@@ -18,7 +18,9 @@ ENV NODE_ENV=production
 WORKDIR /app
 COPY package.json ./
 COPY drizzle ./drizzle
-COPY --from=build /app/dist ./dist
+COPY --from=build --chmod=755 /app/dist ./dist
+# For whoever looks into a container: `kubectl exec ... -- run-watchdog status`.
+RUN ln -s /app/dist/main.js /usr/local/bin/run-watchdog
 # Nothing is written at run time: works with a read-only root file system and any uid. A number, because Kubernetes cannot
 # tell whether a name is root.
 USER 1000:1000

@@ -68,6 +68,11 @@ export function oneLine(what: string): (value: string) => string {
   };
 }
 
+export function roleName(value: string): string {
+  if (value !== "" && value === clean(value)) return value;
+  throw new InvalidArgumentError("It must be the name of a database role.");
+}
+
 export function overrideReason(value: string): string {
   const reason = clean(value).trim();
   if (reason === "") throw new InvalidArgumentError("It must say why: the journal keeps it.");

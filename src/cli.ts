@@ -6,6 +6,7 @@ import {
   overrideReason,
   pauseTime,
   positive,
+  roleName,
   uuid,
   uuids,
   verdictLimit,
@@ -219,10 +220,20 @@ function usage(version: string, found: (command: Command) => void): Commander {
     .description("create or update the worker's own tables; safe from several pods at once")
     .option("--check", "only list what is missing; exit with 2 if anything is")
     .option("--with-host-tables", "also create the host's tables, for development")
-    .addHelpText("after", examples(["migrate --check", "migrate"]))
+    .addOption(
+      new Option(
+        "--print-grants <role>",
+        "only print the GRANT statements that this role needs to be the worker's",
+      )
+        .argParser(roleName)
+        .conflicts(["check", "withHostTables"]),
+    )
+    .addHelpText("after", examples(["migrate --check", "migrate", PRINT_GRANTS]))
     .addHelpText("after", MIGRATE_EXIT_CODES)
-    .action(({ check = false, withHostTables = false }: Partial<MigrateCommand>) =>
-      found({ name: "migrate", check, withHostTables }),
+    .action(({ check = false, withHostTables = false, printGrants: role }: MigrateOptions) =>
+      found(
+        role === undefined ? { name: "migrate", check, withHostTables } : { name: "grants", role },
+      ),
     );
 
   program
@@ -285,6 +296,13 @@ interface OnceOptions extends Pick<OnceCommand, "output"> {
   readonly wait?: number;
   readonly overrideGuard?: string;
 }
+
+/** As commander names them. */
+interface MigrateOptions extends Partial<Pick<MigrateCommand, "check" | "withHostTables">> {
+  readonly printGrants?: string;
+}
+
+const PRINT_GRANTS = "migrate --print-grants watchdog_user | psql";
 
 /** As commander names them. */
 interface PauseOptions {

@@ -94,6 +94,8 @@ async function execute(
       return (await import("./commands/explain.ts")).explain(context, command, signal);
     case "migrate":
       return (await import("./commands/migrate.ts")).migrate(context, command, signal);
+    case "grants":
+      return (await import("./commands/grants.ts")).grants(context, command, signal);
     case "doctor":
       return (await import("./commands/doctor.ts")).doctor(context, command, signal);
     case "config":

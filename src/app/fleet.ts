@@ -2,12 +2,14 @@
 import type { DatabaseConfig } from "../config/database.ts";
 import { systemClock } from "../io/clock.ts";
 import type { Database } from "../io/postgres/database.ts";
+import { readGrantedPlace } from "../io/postgres/diagnosis/granted-place.ts";
 import { PostgresFleet } from "../io/postgres/fleet/fleet.ts";
 import { readFleetDetails, readShards } from "../io/postgres/fleet/fleet-view.ts";
 import { PostgresLeadership } from "../io/postgres/leadership/leadership.ts";
 import { PostgresRunStore } from "../io/postgres/runs/run-store.ts";
 import { cronSchedule } from "../io/schedule.ts";
 import { skewMs } from "../rules/clock-skew.ts";
+import type { GrantedPlace } from "../rules/doctor/privileges.ts";
 import { MISSED_TICKS } from "../rules/health.ts";
 import type { FleetView } from "../rules/status/fleet-status.ts";
 import type { Fleet } from "../watchdog/fleet-ports.ts";
@@ -41,6 +43,21 @@ export async function readFleetView(
   const database = openDatabase(config, 1, SILENT, "read");
   resources.defer(() => database.close(0));
   return await untilStopped(fleetViewOf(database), signal);
+}
+
+/**
+ * What a new worker's user is to be granted on; `null` where the host's tables are not found.
+ *
+ * @throws StoreUnavailableError, `signal.reason`.
+ */
+export async function readPlaceOfGrants(
+  config: DatabaseConfig,
+  signal: AbortSignal,
+): Promise<GrantedPlace | null> {
+  await using resources = new AsyncDisposableStack();
+  const database = openDatabase(config, 1, SILENT, "read");
+  resources.defer(() => database.close(0));
+  return await untilStopped(readGrantedPlace(database), signal);
 }
 
 async function fleetViewOf(database: Database): Promise<FleetView> {

@@ -22,6 +22,12 @@ export interface MigrateCommand {
   readonly withHostTables: boolean;
 }
 
+export interface GrantsCommand {
+  readonly name: "grants";
+  /** Who is to be granted what a worker needs. */
+  readonly role: string;
+}
+
 export interface DoctorCommand {
   readonly name: "doctor";
   readonly json: boolean;
@@ -76,6 +82,7 @@ export type Command =
   | ConfigCommand
   | OnceCommand
   | MigrateCommand
+  | GrantsCommand
   | PauseCommand
   | ResumeCommand
   | StatusCommand

@@ -66,7 +66,7 @@ describe("doctor on Postgres", () => {
     const { result, remedies } = before.of("privileges");
     expect(result).toBe("failure");
     expect(remedies).toContain(
-      `GRANT SELECT, INSERT, UPDATE, DELETE ON watchdog.verdicts TO ${role.name};`,
+      `GRANT SELECT, INSERT, UPDATE, DELETE ON watchdog.verdicts TO "${role.name}";`,
     );
     for (const grant of remedies) await database.sql.unsafe(grant);
     const after = await diagnose(role);
@@ -81,7 +81,7 @@ describe("doctor on Postgres", () => {
       expect(of(link).result).toBe("ok");
     }
     expect(of("own tables").remedies).toEqual([
-      `to have that checked: GRANT SELECT ON watchdog.migrations TO ${role.name};`,
+      `to have that checked: GRANT SELECT ON watchdog.migrations TO "${role.name}";`,
     ]);
     for (const link of ["stale page", "workers", "host's watchdog"]) {
       const { result, found } = of(link);

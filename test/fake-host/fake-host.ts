@@ -29,6 +29,10 @@ export interface FakeHostOptions {
   readonly keepRequests?: number;
   /** Of sandboxes that are asked about at once; default: as newer servers have it. */
   readonly lookupLimit?: LookupLimit;
+  /** Under which name others reach it, on every address of this machine; default: a free port of 127.0.0.1. */
+  readonly at?: { readonly name: string; readonly port: number };
+  /** Default: random. */
+  readonly serviceKey?: string;
 }
 
 /** Returns what to answer instead, or nothing to leave the answer alone; a promise delays it. */
@@ -43,7 +47,9 @@ export interface Barrier {
 
 export async function startFakeHost(options: FakeHostOptions = {}): Promise<FakeHost> {
   const server = createServer({ keepAliveTimeout: 60_000, requestTimeout: 0 });
-  server.listen(0, HOST);
+  const { at } = options;
+  if (at === undefined) server.listen(0, HOST);
+  else server.listen(at.port);
   await once(server, "listening");
   return new FakeHost(server, options);
 }
@@ -63,11 +69,12 @@ export class FakeHost implements AsyncDisposable {
     const address = server.address();
     if (address === null || typeof address === "string") throw new Error("the server has no port");
     this.#server = server;
-    this.url = `http://${HOST}:${address.port}`;
+    this.url = `http://${options.at?.name ?? HOST}:${address.port}`;
     this.latencyMs = options.latencyMs ?? 0;
     this.traffic = new Traffic(options.keepRequests ?? KEPT_REQUESTS);
-    const { lookupLimit = NEWER_LIMIT } = options;
-    this.#api = new FakeSandboxApi(this.#sandboxes, () => `${this.url}/agent`, lookupLimit);
+    const { lookupLimit = NEWER_LIMIT, serviceKey } = options;
+    const agents = () => `${this.url}/agent`;
+    this.#api = new FakeSandboxApi(this.#sandboxes, agents, lookupLimit, serviceKey);
     server.on("request", (request, response) => void this.#serve(request, response));
   }
 

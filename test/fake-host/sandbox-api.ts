@@ -21,7 +21,7 @@ export const NEWER_LIMIT: LookupLimit = { maxIds: 100, status: 400 };
 export const OLDER_LIMIT: LookupLimit = { maxIds: 99, status: 500 };
 
 export class FakeSandboxApi {
-  readonly serviceKey = `svc-${randomBytes(12).toString("hex")}`;
+  readonly serviceKey: string;
   readonly #sandboxes: Map<string, Sandbox>;
   readonly #agentBase: () => string;
   readonly #limit: LookupLimit;
@@ -29,7 +29,13 @@ export class FakeSandboxApi {
   readonly #keys = new Map<string, string>();
   readonly #users = new Map<string, string>();
 
-  constructor(sandboxes: Map<string, Sandbox>, agentBase: () => string, limit: LookupLimit) {
+  constructor(
+    sandboxes: Map<string, Sandbox>,
+    agentBase: () => string,
+    limit: LookupLimit,
+    serviceKey = `svc-${randomBytes(12).toString("hex")}`,
+  ) {
+    this.serviceKey = serviceKey;
     this.#sandboxes = sandboxes;
     this.#agentBase = agentBase;
     this.#limit = limit;

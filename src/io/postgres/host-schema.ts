@@ -1,4 +1,10 @@
 import { getTableColumns, getTableName } from "drizzle-orm";
+import {
+  EVERY_PRIVILEGE,
+  HOST_UPDATES,
+  OWN_PRIVILEGES,
+  STAMP_COLUMN,
+} from "../../rules/doctor/privileges.ts";
 import { StoreSchemaError } from "../../watchdog/errors.ts";
 import type { Pool } from "./connection/pool.ts";
 import { statement } from "./connection/statement.ts";
@@ -145,6 +151,7 @@ interface InspectedRow {
 }
 
 const OWN_TABLES = [leadership, shards, suspicions, verdicts];
+const OWN_NAMES = OWN_TABLES.map(getTableName);
 const MIN_VERSION = 140_000;
 
 function findProblems(
@@ -187,7 +194,7 @@ function findProblems(
 function ownProblems(columnsThere: readonly string[]): readonly SchemaProblem[] {
   const about = "own tables";
   const remedy = "run `run-watchdog migrate`";
-  const missingTables = OWN_TABLES.map(getTableName).filter(
+  const missingTables = OWN_NAMES.filter(
     (table) => !columnsThere.some((column) => column.startsWith(`${table}.`)),
   );
   if (missingTables.length > 0) {
@@ -204,6 +211,14 @@ function ownProblems(columnsThere: readonly string[]): readonly SchemaProblem[] 
   return [{ about, found, remedy }];
 }
 
+const NEEDED_OF_OWN = Object.entries(OWN_PRIVILEGES).flatMap(([table, privileges]) =>
+  privileges.map((privilege) => `('${table}', '${privilege}')`),
+);
+/** Without the stamp, which is asked for by itself. */
+const NEEDED_OF_HOST = Object.entries(HOST_UPDATES).flatMap(([table, columns]) =>
+  columns.filter((column) => column !== STAMP_COLUMN).map((column) => `('${table}', '${column}')`),
+);
+
 /** Tables are found as the worker's own statements find them: through the search path. */
 const INSPECT = statement<Record<never, never>, InspectedRow>(`
   WITH host(name, oid, required) AS (
@@ -218,15 +233,15 @@ const INSPECT = statement<Record<never, never>, InspectedRow>(`
   ), own(name, oid) AS (
     SELECT c.relname::text, c.oid
     FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
-    WHERE n.nspname = 'watchdog' AND c.relname IN ('leadership', 'shards', 'suspicions', 'verdicts')
+    WHERE n.nspname = 'watchdog' AND c.relname IN (${texts(OWN_NAMES)})
   ), lacking(name, "to") AS (
     SELECT 'USAGE on schema watchdog', 'write'
     FROM pg_namespace n
     WHERE n.nspname = 'watchdog' AND NOT has_schema_privilege(n.oid, 'USAGE')
     UNION ALL
     SELECT p || ' on watchdog.' || own.name, 'write'
-    FROM own, unnest(ARRAY['SELECT', 'INSERT', 'UPDATE', 'DELETE']) p
-    WHERE (p IN ('SELECT', 'UPDATE') OR own.name NOT IN ('leadership', 'shards'))
+    FROM own, unnest(ARRAY[${texts(EVERY_PRIVILEGE)}]) p
+    WHERE (own.name, p) IN (${NEEDED_OF_OWN.join(", ")})
       AND NOT has_table_privilege(own.oid, p)
     UNION ALL
     SELECT 'SELECT on ' || host.name, 'read'
@@ -234,11 +249,7 @@ const INSPECT = statement<Record<never, never>, InspectedRow>(`
     UNION ALL
     SELECT 'UPDATE (' || string_agg(c.name, ', ' ORDER BY c.name) || ') on ' || c.table_name, 'write'
     FROM host_column c
-    WHERE (c.table_name, c.name) IN (
-        ('automation_runs', 'status'), ('automation_runs', 'error_detail'),
-        ('automation_runs', 'completed_at'), ('automation_runs', 'timeout_at'),
-        ('automation_runs', 'status_detail'), ('automations', 'preset_metadata'),
-        ('automations', 'updated_at'))
+    WHERE (c.table_name, c.name) IN (${NEEDED_OF_HOST.join(", ")})
       AND NOT has_column_privilege(c.table_oid, c.name, 'UPDATE')
     GROUP BY c.table_name
   ), scan_index(leads) AS (
@@ -267,13 +278,13 @@ const INSPECT = statement<Record<never, never>, InspectedRow>(`
       FROM own JOIN pg_attribute a ON a.attrelid = own.oid
       WHERE a.attnum > 0 AND NOT a.attisdropped)) AS own_columns,
     to_jsonb(ARRAY(SELECT to_jsonb(lacking) FROM lacking)) AS missing_privileges,
-    (SELECT count(*) = 4 AND bool_and(has_table_privilege(own.oid, 'SELECT'))
+    (SELECT count(*) = ${OWN_NAMES.length} AND bool_and(has_table_privilege(own.oid, 'SELECT'))
      FROM own, pg_namespace n
      WHERE n.nspname = 'watchdog' AND has_schema_privilege(n.oid, 'USAGE')) IS TRUE
       AS own_readable,
     (SELECT bool_and(has_table_privilege(c.oid, p))
      FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace,
-       unnest(ARRAY['SELECT', 'INSERT', 'UPDATE', 'DELETE']) p
+       unnest(ARRAY[${texts(OWN_PRIVILEGES.workers)}]) p
      WHERE n.nspname = 'watchdog' AND c.relname = 'workers') IS TRUE AS lists_workers,
     -- 4: UPDATE, by itself or through INSTEAD OF triggers.
     EXISTS (SELECT FROM host WHERE name = 'automation_runs'
@@ -282,8 +293,12 @@ const INSPECT = statement<Record<never, never>, InspectedRow>(`
                  WHEN NOT has_column_privilege(table_oid, name, 'UPDATE') THEN 'not granted'
                  ELSE 'writable' END
      FROM host_column
-     WHERE table_name = 'automation_runs' AND name = 'sandbox_cleanup_due_at') AS stamp,
+     WHERE table_name = 'automation_runs' AND name = '${STAMP_COLUMN}') AS stamp,
     (SELECT CASE WHEN relkind NOT IN ('r', 'p') THEN 'behind a view'
                  WHEN EXISTS (SELECT FROM scan_index WHERE leads) THEN 'there'
                  ELSE 'missing' END
      FROM pg_class WHERE oid = to_regclass('automation_runs')) AS scan_index`);
+
+function texts(names: readonly string[]): string {
+  return names.map((name) => `'${name}'`).join(", ");
+}

@@ -50,7 +50,10 @@ export async function migrate(
   } catch (error) {
     if (isUnanswered(error)) await succeeds(session.cancel());
     if (signal.aborted) throw signal.reason;
-    throw error instanceof StoreUnavailableError ? error : translate("migrating", error, REMEDIES);
+    if (error instanceof StoreUnavailableError) throw error;
+    throw options.check
+      ? translate("reading which migrations were applied", error, TO_CHECK)
+      : translate("migrating", error, TO_APPLY);
   } finally {
     signal.removeEventListener("abort", cancel);
     await session.end(CLOSE_WITHIN_MS);
@@ -59,7 +62,11 @@ export async function migrate(
 
 const CLOSE_WITHIN_MS = 1000;
 /** By SQLSTATE: insufficient privilege. */
-const REMEDIES = { "42501": "migrate as a user that has CREATE there, or owns it, or grant that" };
+const TO_APPLY = { "42501": "migrate as a user that has CREATE there, or owns it, or grant that" };
+const TO_CHECK = {
+  "42501":
+    "grant USAGE on schema watchdog and SELECT on watchdog.migrations, as `run-watchdog migrate --print-grants` does",
+};
 
 /** Any number but 849320147, which the host's own migrations take. */
 const ADVISORY_LOCK = 7_263_195_421;

@@ -1,6 +1,7 @@
 import type { ClockReading } from "../clock-skew.ts";
 import { type Check, failure, ok, warning } from "./check.ts";
 import { checkClock } from "./clock.ts";
+import { quotedIdentifier } from "./privileges.ts";
 
 export interface ServerFacts {
   /** `18.4` */
@@ -102,7 +103,7 @@ function grantsInSql(grants: readonly string[], user: string): readonly string[]
   );
   return [...byObject].map(([object, all]) => {
     const privileges = all.map((grant) => grant.slice(0, grant.indexOf(" on ")));
-    return `GRANT ${privileges.join(", ")} ON ${object} TO ${user};`;
+    return `GRANT ${privileges.join(", ")} ON ${object} TO ${quotedIdentifier(user)};`;
   });
 }
 
@@ -130,7 +131,7 @@ function checkMigrations(
     return warning(
       link,
       "all columns are there; which migrations were applied may not be read",
-      `to have that checked: GRANT SELECT ON watchdog.migrations TO ${user};`,
+      `to have that checked: GRANT SELECT ON watchdog.migrations TO ${quotedIdentifier(user)};`,
     );
   }
   if (missing.length === 0) return ok(link, "up to date");

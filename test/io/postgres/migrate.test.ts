@@ -144,6 +144,21 @@ describe("migrate", () => {
     );
   });
 
+  for (const [lacking, grants] of [
+    ["SELECT on the list of migrations", ["USAGE ON SCHEMA watchdog TO"]],
+    ["USAGE on the schema", []],
+  ] as const) {
+    it(`asks for no migration when ${lacking} is all that its check lacks`, async () => {
+      await using database = await createDatabase();
+      await using role = await createRole(database, grants);
+      const checking = migrate(role.connection, CHECK);
+      await expect(checking).rejects.toThrow(StoreSchemaError);
+      await expect(checking).rejects.toThrow(
+        /^reading which migrations were applied: permission denied for (table migrations|schema watchdog) \(SQLSTATE 42501\): grant USAGE on schema watchdog and SELECT on watchdog\.migrations, as `run-watchdog migrate --print-grants` does$/,
+      );
+    });
+  }
+
   it("succeeds without any right to create when there is nothing to apply", async () => {
     await using database = await createDatabase();
     await using role = await createRole(database, [
