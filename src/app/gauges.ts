@@ -2,7 +2,13 @@ import type { GaugeName } from "../io/metrics/definitions.ts";
 import type { Labels, Sample } from "../io/metrics/metrics.ts";
 import type { PoolUse } from "../io/postgres/connection/pool.ts";
 import { isInForce } from "../rules/fleet/pause.ts";
-import { type DependencyStatus, health, nobodyHasSwept } from "../rules/health.ts";
+import {
+  type DependencyStatus,
+  health,
+  neglectedShards,
+  nobodyHasSwept,
+  sinceSweepMs,
+} from "../rules/health.ts";
 import type { Waiting, WaitingState } from "../rules/report.ts";
 import type { FleetSight } from "../watchdog/worker/fleet-watch.ts";
 import type { WorkerFacts } from "../watchdog/worker/worker-facts.ts";
@@ -27,7 +33,7 @@ export function gaugesOf(known: GaugeFacts): readonly Sample[] {
 
 function workerGauges({ build, facts, pool }: GaugeFacts): readonly Sample[] {
   const { version, node, fingerprint: configuration } = build;
-  const ageMs = sinceSweepMs(facts);
+  const ageMs = sinceSweepMs(facts.fleet, facts.nowMs);
   const { api } = facts;
   return [
     gauge("watchdog_build_info", 1, { version, node, configuration }),
@@ -36,6 +42,7 @@ function workerGauges({ build, facts, pool }: GaugeFacts): readonly Sample[] {
     gauge("watchdog_nobody_sweeps", Number(nobodyHasSwept(facts))),
     ...pauseGauges(facts),
     ...(ageMs === null ? [] : [gauge("watchdog_last_sweep_age_seconds", ageMs / 1000)]),
+    ...shardGauges(facts),
     gauge("watchdog_postgres_up", Number(isUp(facts.postgres))),
     gauge("watchdog_schema_usable", Number(!facts.schemaProblem)),
     gauge("watchdog_lease_store_up", Number(isUp(facts.lease))),
@@ -61,10 +68,26 @@ function pauseGauges({ lastPause }: WorkerFacts): readonly Sample[] {
   ];
 }
 
-function sinceSweepMs({ fleet, nowMs }: WorkerFacts): number | null {
-  const agesMs = [fleet?.sinceFinishMs, fleet?.sinceProgressMs].filter((age) => age != null);
-  if (fleet === null || agesMs.length === 0) return null;
-  return Math.min(...agesMs) + nowMs - fleet.seenAtMs;
+function shardGauges(facts: WorkerFacts): readonly Sample[] {
+  const { shards, nowMs } = facts;
+  if (shards === undefined) {
+    return [
+      gauge("watchdog_shards", 1),
+      gauge("watchdog_shards_led", Number(facts.role === "sweeping")),
+    ];
+  }
+  return [
+    gauge("watchdog_shards", shards.length),
+    gauge("watchdog_shards_led", shards.filter(({ role }) => role === "sweeping").length),
+    gauge("watchdog_shards_neglected", neglectedShards(facts).length),
+    ...shards.flatMap(({ shard, fleet }) => {
+      const ageMs = sinceSweepMs(fleet, nowMs);
+      const labels = { shard: String(shard) };
+      return ageMs === null
+        ? []
+        : [gauge("watchdog_shard_last_sweep_age_seconds", ageMs / 1000, labels)];
+    }),
+  ];
 }
 
 function isUp(status: DependencyStatus): boolean {

@@ -67,7 +67,7 @@ export function whatIsWrong({ held, unanswered, failing, ...groups }: Waiting): 
 }
 
 export function heldText(held: number): string {
-  return `${held} held back by the guard, if they are dead run-watchdog once --override-guard`;
+  return `${held} held back by the guard, if they are dead: run-watchdog once --override-guard`;
 }
 
 function rest(all: number, shown: readonly WaitingCause[], what: string): readonly string[] {

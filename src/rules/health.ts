@@ -146,7 +146,8 @@ export function health(facts: HealthFacts): Health {
   if (facts.otherShards !== undefined) {
     degraded.push(`other workers divide the runs into ${facts.otherShards}: ${ONE_DIVISION}`);
   }
-  if (!nobodyHasSwept(facts)) degraded.push(...neglected(facts));
+  // Others are swept, so it is not the whole fleet that stands still.
+  if (!nobodyHasSwept(facts)) degraded.push(...shardsNeglected(neglectedShards(facts)));
   degraded.push(...sweepProblems(facts));
   if (facts.apiRefusal !== null) degraded.push(`the backend is not asked: ${facts.apiRefusal}`);
   degraded.push(...clockProblems(facts.clockSkewsMs));
@@ -166,18 +167,25 @@ export function health(facts: HealthFacts): Health {
  */
 export function nobodyHasSwept(facts: HealthFacts): boolean {
   const { nowMs, startedAtMs, fleet, lastPause } = facts;
-  const agesMs = [fleet?.sinceFinishMs, fleet?.sinceProgressMs].filter((age) => age != null);
-  const lastAtMs =
-    fleet === null || agesMs.length === 0 ? startedAtMs : fleet.seenAtMs - Math.min(...agesMs);
+  const agoMs = sinceSweepMs(fleet, nowMs);
+  const lastAtMs = agoMs === null ? startedAtMs : nowMs - agoMs;
   const pausedUntilMs = lastPause === null ? lastAtMs : nowMs + lastPause.leftMs;
   return nowMs - Math.max(lastAtMs, pausedUntilMs) > facts.patienceMs;
 }
 
-/** Others are swept, so it is not the whole fleet that stands still. */
-function neglected(facts: HealthFacts): readonly string[] {
+/** Shards that nobody has swept; all of them where nobody sweeps at all. None where the runs are not divided. */
+export function neglectedShards(facts: HealthFacts): readonly number[] {
   const { shards = [] } = facts;
-  const found = shards.filter(({ fleet }) => nobodyHasSwept({ ...facts, fleet }));
-  return shardsNeglected(found.map(({ shard }) => shard));
+  return shards
+    .filter(({ fleet }) => nobodyHasSwept({ ...facts, fleet }))
+    .map(({ shard }) => shard);
+}
+
+/** How long ago somebody finished a sweep or moved on in one; `null` where that is not known. */
+export function sinceSweepMs(fleet: FleetFacts | null, nowMs: number): number | null {
+  const agesMs = [fleet?.sinceFinishMs, fleet?.sinceProgressMs].filter((age) => age != null);
+  if (fleet === null || agesMs.length === 0) return null;
+  return Math.min(...agesMs) + nowMs - fleet.seenAtMs;
 }
 
 /** The runs themselves, until they are judged; before they were counted, what the last sweep came to. */

@@ -4,7 +4,7 @@ import type { VerdictPolicy } from "../rules/model.ts";
 export interface FleetFigures {
   /** The database's clock, Unix milliseconds. */
   readonly nowMs: number;
-  /** Of the newest sweep. */
+  /** Of the newest sweep; of the first shard's, where there are several. */
   readonly epoch: number;
   /** RUNNING past the deadline that they had before anybody deferred them. */
   readonly overdueRuns: number;

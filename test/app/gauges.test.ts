@@ -146,6 +146,52 @@ describe("the gauges", () => {
     }
   });
 
+  it("tell of runs that are not divided no more than whether this worker sweeps them", () => {
+    for (const [role, led] of [
+      ["sweeping", 1],
+      ["observing", 0],
+      ["standby", 0],
+      ["idle", 0],
+    ] as const) {
+      const lines = shown({ facts: { ...facts(), role } }).filter((line) =>
+        line.startsWith("watchdog_shard"),
+      );
+      expect(lines).toEqual(["watchdog_shards{} 1", `watchdog_shards_led{} ${led}`]);
+    }
+  });
+
+  it("show how many shards there are, how many are led here, and when each was swept", () => {
+    const { nowMs, patienceMs } = facts();
+    const lead = { leader: "host-1/1/ab12", role: "idle" } as const;
+    const sinceMs = (ms: number) => ({ seenAtMs: nowMs, sinceFinishMs: ms, sinceProgressMs: ms });
+    const shards = [
+      { ...lead, shard: 0, fleet: sinceMs(patienceMs) },
+      { ...lead, shard: 1, fleet: sinceMs(patienceMs + 1) },
+      { ...lead, shard: 2, role: "sweeping", fleet: { ...sinceMs(1500), sinceFinishMs: null } },
+      { ...lead, shard: 3, role: "standby", fleet: null },
+    ] as const;
+    const known = { ...facts(), role: "sweeping", shards, fleet: shards[2].fleet } as const;
+    const lines = shown({ facts: known }).filter((line) => line.startsWith("watchdog_shard"));
+    expect(lines).toEqual([
+      "watchdog_shards{} 4",
+      "watchdog_shards_led{} 1",
+      "watchdog_shards_neglected{} 1",
+      `watchdog_shard_last_sweep_age_seconds{shard="0"} ${patienceMs / 1000}`,
+      `watchdog_shard_last_sweep_age_seconds{shard="1"} ${(patienceMs + 1) / 1000}`,
+      'watchdog_shard_last_sweep_age_seconds{shard="2"} 1.5',
+    ]);
+    const later = { ...known, nowMs: nowMs + 1000, startedAtMs: nowMs - patienceMs };
+    expect(shown({ facts: later })).toEqual(
+      expect.arrayContaining([
+        // Shard 3 was never swept since the start.
+        "watchdog_shards_neglected{} 3",
+        'watchdog_shard_last_sweep_age_seconds{shard="2"} 2.5',
+        "watchdog_last_sweep_age_seconds{} 2.5",
+        "watchdog_nobody_sweeps{} 0",
+      ]),
+    );
+  });
+
   it("show breaker and pause of an API that is shared, and the pool", () => {
     const api: SharedApi = {
       breaker: "half-open",

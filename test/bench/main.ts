@@ -13,9 +13,10 @@ import { INCIDENT } from "./parts/incident.ts";
 import { LATENCY } from "./parts/latency.ts";
 import type { Part } from "./parts/part.ts";
 import { SCALE } from "./parts/scale.ts";
+import { SHARDED } from "./parts/shards.ts";
 import { Place } from "./place.ts";
 
-const PARTS: readonly Part[] = [INCIDENT, LATENCY, CPU, SCALE, IDLE, FAILOVER, CALLS];
+const PARTS: readonly Part[] = [INCIDENT, LATENCY, CPU, SCALE, IDLE, FAILOVER, SHARDED, CALLS];
 
 process.exitCode = await main(process.argv.slice(2));
 
@@ -105,7 +106,7 @@ function usage(): string {
   const parts = PARTS.map(({ name, title }) => `  ${name.padEnd(10)} ${title}`).join("\n");
   return `Usage: npm run bench -- [<part>...] [options]
 
-Measures the built worker, by default all parts in about eight minutes. Servers run in
+Measures the built worker, by default all parts in about nine minutes. Servers run in
 processes of their own: TEST_DATABASE_URL and TEST_REDIS_URL name given ones, else
 they are started here. A ratio of one run says more than a figure.
 
@@ -113,11 +114,12 @@ Parts:
 ${parts}
 
 Options:
-  --runs <n>       how many stale runs (latency, cpu, calls)
-  --answer-ms <n>  how long an answer takes (latency)
+  --runs <n>       how many stale runs (latency, cpu, shards, calls)
+  --answer-ms <n>  how long an answer takes (latency, shards)
+  --at-once <n>    how many runs are verified at once (latency, shards)
   --rows <n>       how many rows the table has (scale)
   --rounds <n>     how often the contestants take turns (incident, cpu)
-  --kills <n>      how many leaders are killed (failover)
+  --kills <n>      how many leaders are killed (failover, shards)
   --seconds <n>    how long to look (idle)
   --full           the sizes of which the limits speak (scale, failover, idle)
   --profile        write a .cpuprofile of the worker and show its top files (cpu)

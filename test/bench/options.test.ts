@@ -10,6 +10,7 @@ const DEFAULTS = {
   kills: null,
   seconds: null,
   answerMs: null,
+  atOnce: null,
   full: false,
   profile: false,
   withHost: false,
@@ -23,13 +24,24 @@ describe("parseOptions", () => {
   });
 
   it("takes parts, sizes and switches in any order", () => {
-    const argv = ["--runs", "500", "idle", "--profile", "cpu", "--rounds=2", "--answer-ms=5"];
+    const argv = [
+      "--runs",
+      "500",
+      "idle",
+      "--profile",
+      "cpu",
+      "--rounds=2",
+      "--answer-ms=5",
+      "--at-once",
+      "16",
+    ];
     expect(parseOptions(argv, KNOWN)).toEqual({
       ...DEFAULTS,
       parts: ["idle", "cpu"],
       runs: 500,
       rounds: 2,
       answerMs: 5,
+      atOnce: 16,
       profile: true,
     });
   });

@@ -10,6 +10,7 @@ export interface BenchOptions {
   readonly kills: number | null;
   readonly seconds: number | null;
   readonly answerMs: number | null;
+  readonly atOnce: number | null;
   /** The sizes of which the limits speak, where the default ones are smaller. */
   readonly full: boolean;
   readonly profile: boolean;
@@ -34,6 +35,7 @@ export function parseOptions(
         kills: { type: "string" },
         seconds: { type: "string" },
         "answer-ms": { type: "string" },
+        "at-once": { type: "string" },
         full: { type: "boolean", default: false },
         profile: { type: "boolean", default: false },
         "with-host": { type: "boolean", default: false },
@@ -55,6 +57,7 @@ export function parseOptions(
       kills: size("kills"),
       seconds: size("seconds"),
       answerMs: size("answer-ms"),
+      atOnce: size("at-once"),
     };
     return { parts: [...new Set(positionals)], ...sizes, full, profile, withHost, json, help };
   } catch (error) {
@@ -62,7 +65,7 @@ export function parseOptions(
   }
 }
 
-type SizeName = "runs" | "rows" | "rounds" | "kills" | "seconds" | "answer-ms";
+type SizeName = "runs" | "rows" | "rounds" | "kills" | "seconds" | "answer-ms" | "at-once";
 
 function sizeOf(name: SizeName, text: string | undefined): number | null {
   if (text === undefined) return null;

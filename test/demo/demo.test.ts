@@ -200,7 +200,7 @@ describe("demo that cannot begin", () => {
   it("shows its options in lines of at most 80 columns", async () => {
     const demo = start("--help");
     expect(await demo.exit).toEqual({ code: 0, signal: null });
-    for (const option of ["--runs", "--keep", "--program", "--help"]) {
+    for (const option of ["--runs", "--keep", "--program", "--image", "--help"]) {
       expect(demo.text).toContain(`\n  ${option} `);
     }
     expect(demo.text.split("\n").filter((line) => line.length > 80)).toEqual([]);

@@ -11,7 +11,7 @@ import { runDemo } from "./demo.ts";
 import { FEWEST_RUNS, MOST_RUNS } from "./scenario/runs.ts";
 import { LIVE_LINES } from "./screen/live-table.ts";
 import { openScreen } from "./screen/screen.ts";
-import type { Program } from "./watchdogs/program.ts";
+import { programOf } from "./watchdogs/program.ts";
 
 const USAGE = `Usage: npm run demo -- [options]
 
@@ -21,7 +21,8 @@ nothing installed, takes about a minute, and leaves nothing behind.
 Options:
   --runs <n>        how many runs to begin with (${FEWEST_RUNS} to ${MOST_RUNS}, default: 200)
   --keep            leave everything running until Ctrl-C
-  --program <file>  the built worker (default: dist/main.js)
+  --program <file>  the built worker (default: dist/main.js), or its command
+  --image <name>    the worker in its image instead, through docker
   --help            show this
 `;
 
@@ -57,7 +58,7 @@ async function main(): Promise<number> {
 
 async function demo(options: Options, stdout: Stdout, signal: AbortSignal): Promise<number> {
   const { count, keep } = options;
-  const program: Program = { self: [process.execPath, options.program], env: process.env };
+  const program = programOf(options, process.env);
   const screen = openScreen(stdout, LIVE_LINES);
   screen.print([`run-watchdog demo: ${count} runs, two watchdogs, one database`, ""]);
   try {
@@ -98,6 +99,7 @@ interface Options {
   readonly count: number;
   readonly keep: boolean;
   readonly program: string;
+  readonly image: string | undefined;
   readonly help: boolean;
 }
 
@@ -110,12 +112,13 @@ function optionsOf(argv: readonly string[]): Options | string {
         runs: { type: "string", default: "200" },
         keep: { type: "boolean", default: false },
         program: { type: "string", default: PROGRAM },
+        image: { type: "string" },
         help: { type: "boolean", short: "h", default: false },
       },
     });
-    const { runs, ...others } = values;
+    const { runs, image, ...others } = values;
     return /^\d{1,6}$/.test(runs)
-      ? { count: Number(runs), ...others }
+      ? { count: Number(runs), image, ...others }
       : `--runs must be a whole number, got "${runs}"`;
   } catch (error) {
     return error instanceof Error ? error.message : String(error);
@@ -123,11 +126,11 @@ function optionsOf(argv: readonly string[]): Options | string {
 }
 
 /** Why there can be no demo. */
-function missingFor({ count, program }: Options): string | null {
+function missingFor({ count, program, image }: Options): string | null {
   if (count < FEWEST_RUNS || count > MOST_RUNS) {
     return `--runs must be from ${FEWEST_RUNS} (a run of each kind) to ${MOST_RUNS}, got ${count}`;
   }
-  if (!existsSync(program)) {
+  if (image === undefined && !existsSync(program)) {
     return `the built worker is not there: ${program}; build it with: npm run build`;
   }
   try {

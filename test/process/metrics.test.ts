@@ -37,8 +37,15 @@ describe("/metrics", () => {
     await using world = await createWorld();
     await seedExited(world, 0, 600_000);
     world.host.intercept(({ kind }) => (kind === "mint" ? { status: 401 } : undefined));
-    await using worker = await startWorker({ ...world.env, ...EVERY_SECOND });
-    const text = await untilMetrics(worker, (page) => page.includes("watchdog_unanswered_runs{"));
+    // Some are only of use where the runs are divided.
+    const divided = { WATCHDOG_SHARDS: "2" };
+    await using worker = await startWorker({ ...world.env, ...EVERY_SECOND, ...divided });
+    const text = await untilMetrics(
+      worker,
+      (page) =>
+        page.includes("watchdog_unanswered_runs{") &&
+        page.includes('watchdog_shard_last_sweep_age_seconds{shard="1"}'),
+    );
     const { status, contentType } = await askMetrics(worker);
     expect(status).toBe(200);
     expect(contentType).toMatch(/^text\/plain; version=0\.0\.4/);

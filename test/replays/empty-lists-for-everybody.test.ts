@@ -60,7 +60,7 @@ function expectAllHeld(replay: Replay, reason: string): void {
   const { report, health } = replay.sweeps.at(-1) ?? {};
   expect(report).toMatchObject({ status: "held", exitCode: 4 });
   expect(report?.counts).toMatchObject({ stale: report?.counts.held });
-  const held = `${report?.counts.held} held back by the guard, if they are dead run-watchdog once --override-guard`;
+  const held = `${report?.counts.held} held back by the guard, if they are dead: run-watchdog once --override-guard`;
   expect(health).toEqual({ status: "degraded", reasons: [reason, held] });
 }
 

@@ -295,13 +295,13 @@ describe("humanReport", () => {
     const report = aReport({
       status: "held",
       waiting: { ...NONE_WAITING, held: 7 },
-      message: "7 held back by the guard, if they are dead run-watchdog once --override-guard",
+      message: "7 held back by the guard, if they are dead: run-watchdog once --override-guard",
     });
     expect(humanReport(report)).toBe(
       [
         "nothing is due now: 7 held",
         "",
-        "  7 held back by the guard, if they are dead run-watchdog once --override-guard",
+        "  7 held back by the guard, if they are dead: run-watchdog once --override-guard",
         "",
         "  Held runs stay RUNNING. Check the backend first. If they really are dead,",
         "  override the guard:",
@@ -329,7 +329,7 @@ describe("humanReport", () => {
       anOutcome("run-3", { action: "held", basis: "presumption", reason: "sandbox missing" }),
     ];
     const message = [
-      "1 held back by the guard, if they are dead run-watchdog once --override-guard",
+      "1 held back by the guard, if they are dead: run-watchdog once --override-guard",
       "5 x sandbox_api get_sandbox: HTTP 500, look into its own log",
       "1 x not asked: the breaker is open",
     ].join("; ");

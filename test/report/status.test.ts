@@ -3,6 +3,7 @@ import { humanStatus, jsonStatus } from "../../src/report/status.ts";
 import { NOBODY_WAITS } from "../../src/rules/report.ts";
 import { type FleetView, fleetStatus } from "../../src/rules/status/fleet-status.ts";
 import { aWorker, fleetView } from "./a-fleet-view.ts";
+import { documentProblems } from "./schema/document-problems.ts";
 
 const ID = "00000000-0000-4000-8000-000000000001";
 
@@ -102,7 +103,7 @@ describe("humanStatus", () => {
     expect(text).toContain("    0: host-1/4711/ab12, swept 28 s ago\n");
     expect(text).toContain("    1: host-1/4711/ab12, being swept, active 2.0 s ago\n");
     expect(text).toContain("    2: its last leader has stopped, not swept yet\n");
-    const view = fleetView({ shards });
+    const view = fleetView({ shards, workers: [aWorker({ shards: 3 })] });
     const document = JSON.parse(jsonStatus(view, fleetStatus(view, 180_000)));
     expect(document.shards[1]).toEqual({
       shard: 1,
@@ -110,6 +111,7 @@ describe("humanStatus", () => {
       finishedSecondsAgo: null,
       progressedSecondsAgo: 2,
     });
+    expect(documentProblems("status.json", document)).toEqual([]);
   });
 
   it("repeats no line break of a name", () => {

@@ -211,7 +211,7 @@ describe("health", () => {
 
   it("is degraded while verdicts are held, also by a sweep of somebody else", () => {
     const waiting = { ...NOBODY_WAITS, held: 7 };
-    const held = "7 held back by the guard, if they are dead run-watchdog once --override-guard";
+    const held = "7 held back by the guard, if they are dead: run-watchdog once --override-guard";
     expect(health(facts({ waiting }))).toEqual({ status: "degraded", reasons: [held] });
     expect(health(facts({ waiting, heldFor: "no sign of life from any run" })).reasons).toEqual([
       "holding: no sign of life from any run",

@@ -78,11 +78,11 @@ export const GAUGES = {
     labels: ["status"],
   },
   watchdog_role: {
-    help: "1 for what this worker does at the moment",
+    help: "1 for what this worker does at the moment: sweeping while it sweeps any shard",
     labels: ["role"],
   },
   watchdog_nobody_sweeps: {
-    help: "1 when nobody in the fleet has swept for three ticks of the schedule",
+    help: "1 when nobody in the fleet has swept any shard for three ticks of the schedule",
   },
   watchdog_paused: {
     help: "1 while a person keeps all workers from sweeping",
@@ -91,10 +91,23 @@ export const GAUGES = {
     help: "Until when, as Unix time by the database's clock; 0 when nobody does",
   },
   watchdog_last_sweep_age_seconds: {
-    help: "Since somebody in the fleet last finished a sweep or moved on in one",
+    help: "Since somebody in the fleet last finished a sweep or moved on in one, of any shard",
+  },
+  watchdog_shards: {
+    help: "Into how many shards this worker divides the runs",
+  },
+  watchdog_shards_led: {
+    help: "How many of them this worker sweeps at the moment",
+  },
+  watchdog_shards_neglected: {
+    help: "How many of them nobody has swept for three ticks of the schedule; only with several",
+  },
+  watchdog_shard_last_sweep_age_seconds: {
+    help: "Since somebody last finished a sweep of this shard or moved on in one; only with several",
+    labels: ["shard"],
   },
   watchdog_epoch: {
-    help: "The number of the fleet's newest sweep",
+    help: "The number of the fleet's newest sweep; with several shards, of shard 0's",
   },
   watchdog_postgres_up: {
     help: "1 when Postgres could be used at the last try",

@@ -1,10 +1,28 @@
 /** Who leads, who else is there, and what this process is. */
-import type { DependencyStatus } from "../../rules/health.ts";
+import { type DependencyStatus, sinceSweepMs } from "../../rules/health.ts";
 import { type Html, html } from "./html.ts";
-import type { PageBuild, PageFacts } from "./model.ts";
+import type { LedShard, PageBuild, PageFacts } from "./model.ts";
 import { duration, relative } from "./times.ts";
 
-export function leaderSection({ at, ...facts }: PageFacts): Html {
+/** Of each shard, where the runs are divided. */
+export function leadSection(facts: PageFacts): Html {
+  const { shards, leaseKind, nowMs } = facts;
+  if (shards === undefined) return leaderSection(facts);
+  const rows = shards.map(
+    (lead) =>
+      html`<tr><td class="tight">${lead.shard}</td><td class="text">${lead.leader ?? "nobody, as far as this process knows"}</td><td class="number">${lastSwept(lead, nowMs)}</td></tr>`,
+  );
+  return html`<section aria-labelledby="shards"><h2 id="shards">Shards</h2><table><caption>Each with a lease of its own (${leaseKind})</caption><thead><tr><th scope="col" class="tight">Shard</th><th scope="col">Leader</th><th scope="col" class="number">Last swept</th></tr></thead><tbody>${rows}</tbody></table></section>`;
+}
+
+function lastSwept({ role, fleet }: LedShard, nowMs: number): string {
+  const agoMs = sinceSweepMs(fleet, nowMs);
+  if (role === "sweeping") return "under way";
+  if (agoMs === null) return "not known yet";
+  return fleet?.sinceFinishMs === null ? "under way" : `${duration(agoMs)} ago`;
+}
+
+function leaderSection({ at, ...facts }: PageFacts): Html {
   const { leaseHolder, leaseExpiresAt, leaseHeldForMs, leaseKind } = facts;
   const held = leaseHeldForMs === null ? "" : `, for ${duration(leaseHeldForMs)} by now`;
   const lease =
@@ -54,7 +72,7 @@ export function replicasSection({ replicas, ...facts }: PageFacts, build: PageBu
     const { holder, version, fingerprint, upMs, seenAgoMs } = replica;
     const marks = [
       ...(holder === facts.holder ? ["this one"] : []),
-      ...(holder === facts.leaseHolder ? ["leads"] : []),
+      ...(leads(holder, facts) ? ["leads"] : []),
       `version ${version}`,
       `up for ${duration(upMs)}`,
     ];
@@ -62,6 +80,14 @@ export function replicasSection({ replicas, ...facts }: PageFacts, build: PageBu
     return html`<tr><td class="text">${holder}<small>${marks.join(", ")}</small></td><td class="text"><code>${fingerprint}</code><small>${differs}</small></td><td class="number">${duration(seenAgoMs)} ago</td></tr>`;
   });
   return html`<section aria-labelledby="replicas"><h2 id="replicas">Replicas</h2><table><thead><tr><th scope="col">Worker</th><th scope="col">Configuration</th><th scope="col" class="number">Seen</th></tr></thead><tbody>${rows}</tbody></table></section>`;
+}
+
+/** Where the runs are divided, that is said of each shard. */
+function leads(
+  holder: string,
+  { leaseHolder, shards }: Pick<PageFacts, "leaseHolder" | "shards">,
+): boolean {
+  return shards === undefined && holder === leaseHolder;
 }
 
 export function processSection(facts: PageFacts, build: PageBuild): Html {

@@ -1,5 +1,5 @@
 /** What the status page shows. */
-import type { HealthFacts } from "../../rules/health.ts";
+import type { HealthFacts, ShardHealth } from "../../rules/health.ts";
 import type { PastHold, PastVerdict, SweepSummary } from "../../rules/report.ts";
 
 /** Facts that the process has in memory, without addresses: the page goes to whoever asks for it. */
@@ -15,6 +15,8 @@ export interface PageFacts extends HealthFacts {
   /** For how long its holder has been sweeping under it; `null` where that is not known. */
   readonly leaseHeldForMs: number | null;
   readonly nextSweepAt: Date;
+  /** In their order; left out where the runs are not divided. */
+  readonly shards?: readonly LedShard[];
   /** The workers of the installation, seen last first; `null` when they are not known. */
   readonly replicas: readonly Replica[] | null;
   /** `null` before the first answer of Postgres. */
@@ -37,6 +39,13 @@ export interface PageFacts extends HealthFacts {
     readonly blockedReason: string | null;
     readonly throttle: { readonly pausedForMs: number; readonly concurrency: number | null };
   } | null;
+}
+
+export interface LedShard extends ShardHealth {
+  /** What this process does about it. */
+  readonly role: PageFacts["role"];
+  /** Who began its newest sweep; `null` when that one has stopped, or is not known. */
+  readonly leader: string | null;
 }
 
 export interface Replica {

@@ -2,7 +2,7 @@
 import { createHash } from "node:crypto";
 import { isInForce } from "../../rules/fleet/pause.ts";
 import { health } from "../../rules/health.ts";
-import { leaderSection, processSection, replicasSection } from "./fleet.ts";
+import { leadSection, processSection, replicasSection } from "./fleet.ts";
 import { Html, html } from "./html.ts";
 import { statusIcon } from "./icon.ts";
 import type { PageBuild, PageFacts } from "./model.ts";
@@ -42,7 +42,7 @@ ${waitingSection(facts)}
 ${sweepsSection(facts)}
 ${verdictsSection(facts)}
 ${replicasSection(facts, build)}
-${leaderSection(facts)}
+${leadSection(facts)}
 ${cleanupsSection(facts)}
 ${apiSection(facts)}
 ${processSection(facts, build)}
@@ -63,7 +63,7 @@ function statusSection(facts: PageFacts): Html {
   return html`<section class="status ${status}" aria-labelledby="status"><h2 id="status">${statusIcon(status, "mark")}${status}</h2>${list}<p>${doing(facts)}</p></section>`;
 }
 
-function doing({ role, nextSweepAt, at, leaseHolder, lastPause }: PageFacts): Html {
+function doing({ role, nextSweepAt, at, leaseHolder, lastPause, shards }: PageFacts): Html {
   if (isInForce(lastPause)) {
     return html`<b>Paused</b>: nobody sweeps before ${clock(new Date(lastPause.until), at)} UTC, unless <code>run-watchdog resume</code> ends the pause.`;
   }
@@ -74,7 +74,7 @@ function doing({ role, nextSweepAt, at, leaseHolder, lastPause }: PageFacts): Ht
     case "observing":
       return html`<b>Observing</b> now; ${next}.`;
     case "standby":
-      return html`<b>Standby</b>: ${leaseHolder ?? "another worker"} leads; ${next}.`;
+      return html`<b>Standby</b>: ${shards ? "other workers lead" : `${leaseHolder ?? "another worker"} leads`}; ${next}.`;
     case "idle":
       return html`<b>Idle</b> between two sweeps; ${next}.`;
   }

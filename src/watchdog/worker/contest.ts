@@ -43,6 +43,8 @@ export class Contest {
   #isSweeping = false;
   #scope: LinkedController | null = null;
   #lastEpoch: number | null = null;
+  /** Monotonic: when the lease runs out that was refused last; `null` when it was not refused since. */
+  #heldUntilMs: number | null = null;
   /** How often in a row a lease was refused that is free. */
   #freeRefusals = 0;
   #isPaused = false;
@@ -62,6 +64,12 @@ export class Contest {
 
   get isSweeping(): boolean {
     return this.#isSweeping;
+  }
+
+  /** For how long yet somebody else's lease lasts, as far as is known; 0 when none is known of. */
+  get heldForMs(): number {
+    const untilMs = this.#heldUntilMs ?? Number.NEGATIVE_INFINITY;
+    return Math.max(0, untilMs - this.#deps.clock.monotonicMs());
   }
 
   /** Of the last sweep of this worker. */
@@ -143,7 +151,8 @@ export class Contest {
   }
 
   #noteResult(result: LeadResult): void {
-    const { status, onSwept, log } = this.#deps;
+    const { status, onSwept, log, clock } = this.#deps;
+    this.#heldUntilMs = null;
     const isFree = result.kind === "lease-held" && result.expiresInMs === 0;
     this.#freeRefusals = isFree ? this.#freeRefusals + 1 : 0;
     switch (result.kind) {
@@ -156,6 +165,9 @@ export class Contest {
         this.#sweepLog.swept(result.report);
         return;
       case "lease-held":
+        if (result.expiresInMs !== null) {
+          this.#heldUntilMs = clock.monotonicMs() + result.expiresInMs;
+        }
         status.standby(result, this.#index);
         this.#logStandby(result);
         return;

@@ -1,6 +1,7 @@
 import type { LeaseNote } from "../../rules/fleet/shard.ts";
 import type { FleetFacts } from "../../rules/health.ts";
 import type { SweepReport } from "../../rules/report.ts";
+import type { HeldElsewhere } from "../lead/model.ts";
 import type { Clock, LeaseKind } from "../ports.ts";
 import type { LeadershipView } from "../store-ports.ts";
 import type { Role, ShardFacts } from "./worker-facts.ts";
@@ -16,6 +17,7 @@ interface HeldBy {
 export class LeadStatus {
   readonly shard: number;
   readonly #clock: Clock;
+  readonly #holder: string;
   role: Role = "idle";
   /** The last sign of life of our sweep; `null` when none runs. */
   progressAtMs: number | null = null;
@@ -28,8 +30,9 @@ export class LeadStatus {
   ownLastSweep: SweepReport | null = null;
   heldFor: string | null = null;
 
-  constructor(clock: Clock, shard: number) {
+  constructor(clock: Clock, holder: string, shard: number) {
     this.#clock = clock;
+    this.#holder = holder;
     this.shard = shard;
   }
 
@@ -37,6 +40,14 @@ export class LeadStatus {
     this.role = role;
     this.otherNote = null;
     this.heldBy = null;
+  }
+
+  standBy({ holder, expiresInMs, heldForMs }: Omit<HeldElsewhere, "kind">): void {
+    const expiresAt =
+      expiresInMs === null ? null : new Date(this.#clock.now().getTime() + expiresInMs);
+    const sinceMs = heldForMs === null ? null : this.#clock.monotonicMs() - heldForMs;
+    this.become("standby");
+    this.heldBy = { holder, expiresAt, sinceMs };
   }
 
   see(view: LeadershipView): void {
@@ -60,8 +71,14 @@ export class LeadStatus {
     return { seenAtMs, sinceFinishMs, sinceProgressMs };
   }
 
+  /** The row is read before a sweep: whoever swept since is known better here. */
+  get leader(): string | null {
+    const isOwn = this.ownLastSweep !== null && this.ownSweepIsLast;
+    return this.role === "sweeping" || isOwn ? this.#holder : (this.seen?.view.holder ?? null);
+  }
+
   get facts(): ShardFacts {
-    const { shard, role, fleet } = this;
-    return { shard, role, leader: this.seen?.view.holder ?? null, fleet };
+    const { shard, role, leader, fleet } = this;
+    return { shard, role, leader, fleet };
   }
 }

@@ -1,17 +1,19 @@
 import { type ClockPeer, type ClockReading, skewMs } from "../../rules/clock-skew.ts";
-import { fairShare, rotated } from "../../rules/fleet/shard.ts";
-import { leaseContendInMs } from "../../rules/timing.ts";
+import { rotated } from "../../rules/fleet/shard.ts";
 import { ClockLog } from "../clock-log.ts";
 import { withDeadline } from "../concurrency/deadline.ts";
 import { SharedSlots } from "../concurrency/shared-slots.ts";
 import type { FigureReads } from "../figure-ports.ts";
 import type { SeenWorker } from "../fleet-ports.ts";
 import { readLeadership, readLeaseClock } from "../lead/clocks.ts";
-import type { LeadDeps, LeadOptions, LeadResult } from "../lead/model.ts";
+import type { LeadDeps, LeadOptions } from "../lead/model.ts";
 import type { Schedule } from "../ports.ts";
 import type { SweepHooks, SweepWatch } from "../sweep/model.ts";
+import { contend } from "./contend.ts";
 import { Contest } from "./contest.ts";
 import { type FleetSight, FleetWatch } from "./fleet-watch.ts";
+import { Spread } from "./spread.ts";
+import { Ticks } from "./ticks.ts";
 import { TroubleLog } from "./trouble-log.ts";
 import type { WorkerFacts } from "./worker-facts.ts";
 import { WorkerListing } from "./worker-listing.ts";
@@ -49,10 +51,10 @@ export class Worker {
   readonly #watch: SweepWatch;
   /** One for each shard, in the order in which this worker goes about them. */
   readonly #contests: readonly Contest[];
-  readonly #underWay = new Set<Promise<unknown>>();
+  /** `null` where the runs are not divided. */
+  readonly #spread: Spread | null;
   readonly #fleet: FleetWatch | null;
-  /** Resolves at the next tick; a new one is made whenever ticks are to be waited for. */
-  #tick = Promise.withResolvers<void>();
+  readonly #ticks: Ticks;
   /** `null`: it observes, and writes not even that. */
   readonly #listing: WorkerListing | null;
 
@@ -63,6 +65,7 @@ export class Worker {
     this.#listing = options.observes
       ? null
       : new WorkerListing({ ...deps, onWorkers }, options, deps.lease.kind);
+    this.#ticks = new Ticks(deps.clock);
     this.#troubleLog = new TroubleLog(deps.log);
     // Who writes nothing shows what it would do to all runs.
     const count = options.observes ? 1 : options.shards;
@@ -96,6 +99,13 @@ export class Worker {
         : rotated(count, options.holder).map(
             (index) => new Contest({ ...shared, slots }, options, { index, count }),
           );
+    const spread = {
+      ...deps,
+      ticks: this.#ticks,
+      listing: this.#listing,
+      status: this.#status,
+    };
+    this.#spread = count === 1 ? null : new Spread(spread, this.#contests);
     const { figures } = deps;
     this.#fleet =
       figures === undefined
@@ -120,129 +130,35 @@ export class Worker {
     const stopTicking = this.#deps.schedule.start(() => {
       this.#status.ticked();
       void this.#listing?.seen();
-      this.#tick.resolve();
+      this.#ticks.came();
       this.#fleet?.look();
     });
     this.#fleet?.look();
     // By the first tick each knows of the others.
-    if (this.#contests.length > 1) void this.#listing?.seen();
+    if (this.#spread !== null) void this.#listing?.seen();
     try {
       while (!signal.aborted) {
         if (!this.#status.ready) await this.#probe();
         this.#deps.onRest?.();
-        const ticked = await this.#untilTick(this.#status.ready ? null : PROBE_EVERY_MS, signal);
-        const [only, ...more] = this.#contests;
-        if (!ticked || only === undefined) continue;
-        if (more.length === 0) await this.#contend(only, signal);
-        else await this.#spread(signal);
+        const ticked = await this.#ticks.until(this.#status.ready ? null : PROBE_EVERY_MS, signal);
+        if (!ticked) continue;
+        await (this.#spread?.atTick(signal) ?? this.#contend(signal));
       }
     } finally {
       stopTicking();
-      await Promise.all(this.#underWay);
+      await this.#spread?.end();
       await this.#fleet?.end();
       await this.#leave();
     }
   }
 
-  /** Contends for the lease until it swept, somebody else did, or the next tick begins a new attempt. */
-  async #contend(contest: Contest, signal: AbortSignal): Promise<void> {
-    this.#tick = Promise.withResolvers();
-    const ended = await this.#contendFrom(contest, signal);
+  async #contend(signal: AbortSignal): Promise<void> {
+    const [only] = this.#contests;
+    if (only === undefined) return;
+    this.#ticks.drop();
+    const ended = await contend(only, { ...this.#deps, ticks: this.#ticks }, signal);
     // Ticks that came during a sweep are dropped, not made up for.
-    if (ended === "attempted") this.#tick = Promise.withResolvers();
-  }
-
-  /** @param waitMs before the first attempt. */
-  async #contendFrom(
-    contest: Contest,
-    signal: AbortSignal,
-    waitMs = 0,
-  ): Promise<"attempted" | "waited"> {
-    if (waitMs > 0 && (await this.#untilTick(waitMs, signal))) return "waited";
-    for (let refusals = 1; !signal.aborted; refusals += 1) {
-      const result = await contest.attempt(signal, this.#onLeads);
-      this.#onLeads();
-      if (result?.kind !== "lease-held") break;
-      const { expiresInMs } = result;
-      const againMs = leaseContendInMs(expiresInMs, this.#deps.random.fraction(), refusals);
-      if (await this.#untilTick(againMs, signal)) return "waited";
-      if (againMs === null) return "waited";
-    }
-    return "attempted";
-  }
-
-  /**
-   * Begins sweeps of as many shards as are this worker's share, and leaves the rest to the others for a moment. What
-   * nobody takes then, and what a worker that dies leaves behind, is swept here as well. Does not wait for the sweeps: a
-   * shard whose sweep is under way drops its ticks, and no other's.
-   */
-  async #spread(signal: AbortSignal): Promise<void> {
-    this.#tick = Promise.withResolvers();
-    await this.#listed(signal);
-    const free = this.#contests.filter(({ isBusy }) => !isBusy);
-    const share = fairShare(this.#contests.length, this.#colleagues);
-    const othersFirstMs = Math.min(OTHERS_FIRST_MS, this.#deps.schedule.intervalMs() / 4);
-    // Whoever came since has nothing to do while sweeps of the others are long.
-    const sweeping = this.#contests.filter(({ isSweeping }) => isSweeping);
-    for (const contest of sweeping.slice(share)) contest.handOver();
-    let led = this.#contests.length - free.length;
-    let hasWaited = false;
-    for (const contest of free) {
-      if (signal.aborted) return;
-      let answer = led < share ? await this.#begin(contest, signal) : null;
-      if (answer === "other-lease-kind" && !hasWaited) {
-        // The leader of the first shard may be about to note how the runs are divided.
-        hasWaited = true;
-        if (await this.#untilTick(othersFirstMs / 4, signal)) return;
-        answer = await this.#begin(contest, signal);
-      }
-      if (answer === "begun") led += 1;
-      else this.#goesOn(this.#contendLater(contest, othersFirstMs, signal));
-    }
-  }
-
-  #contendLater(contest: Contest, afterMs: number, signal: AbortSignal): Promise<unknown> {
-    return this.#contendFrom(contest, signal, afterMs * (1 + this.#deps.random.fraction()));
-  }
-
-  /** A sweep that has begun goes on. */
-  #begin(contest: Contest, signal: AbortSignal): Promise<"begun" | LeadResult["kind"] | null> {
-    const begun = Promise.withResolvers<"begun" | LeadResult["kind"] | null>();
-    const onBegun = () => {
-      this.#onLeads();
-      begun.resolve("begun");
-    };
-    this.#goesOn(
-      contest.attempt(signal, onBegun).then((result) => {
-        this.#onLeads();
-        begun.resolve(result?.kind ?? null);
-      }),
-    );
-    return begun.promise;
-  }
-
-  #goesOn(work: Promise<unknown>): void {
-    this.#underWay.add(work);
-    void work.finally(() => this.#underWay.delete(work));
-  }
-
-  /** What all workers together may do at once is divided by what each leads. */
-  readonly #onLeads = (): void => {
-    if (this.#contests.length === 1) return;
-    const led = this.#contests.filter(({ isSweeping }) => isSweeping).length;
-    this.#deps.backend.share?.(led, this.#contests.length);
-  };
-
-  /** Those that were seen at the tick before this one are taken to be there. */
-  get #colleagues(): number {
-    return this.#status.colleagues(1.5 * this.#deps.schedule.intervalMs() + SEEN_LATE_MS);
-  }
-
-  /** No work depends on the list: it only tells how many others there are. */
-  async #listed(signal: AbortSignal): Promise<void> {
-    const { clock } = this.#deps;
-    const listed = this.#listing?.seen() ?? Promise.resolve();
-    await withDeadline(clock, LISTED_WITHIN_MS, () => listed, signal).catch(() => {});
+    if (ended === "attempted") this.#ticks.drop();
   }
 
   /** Asks both stores, so that readiness does not wait for the first tick. */
@@ -262,18 +178,6 @@ export class Worker {
     } catch (error) {
       this.#status.failed(error);
       this.#troubleLog.notReady(error);
-    }
-  }
-
-  /** True when a tick came; false when `waitMs` passed first (`null`: never) or the signal aborted. */
-  async #untilTick(waitMs: number | null, signal: AbortSignal): Promise<boolean> {
-    const { clock } = this.#deps;
-    const { promise } = this.#tick;
-    try {
-      const ticked = await withDeadline(clock, waitMs ?? FOREVER_MS, () => promise, signal);
-      return ticked.kind === "done" && !signal.aborted;
-    } catch {
-      return false;
     }
   }
 
@@ -302,9 +206,3 @@ export class Worker {
 
 const PROBE_EVERY_MS = 5000;
 const LEAVE_WITHIN_MS = 2000;
-/** Clocks differ, and so do the moments at which workers tick. */
-const OTHERS_FIRST_MS = 1000;
-const SEEN_LATE_MS = 5000;
-const LISTED_WITHIN_MS = 1000;
-/** The longest a Node timer can wait; a tick or the signal ends the wait before. */
-const FOREVER_MS = 2 ** 31 - 1;

@@ -84,7 +84,7 @@ const POSTGRES: readonly Breakdown[] = [
       const role = resources.use(await createRole(world.database));
       return { env: { DATABASE_URL: role.url } };
     },
-    says: `the database user lacks privileges: grant it USAGE on schema watchdog, SELECT on watchdog.leadership, UPDATE on watchdog.leadership, ${OWN_TABLES}, SELECT on automation_runs, SELECT on automations, UPDATE (completed_at, error_detail, status, status_detail, timeout_at) on automation_runs, UPDATE (preset_metadata, updated_at) on automations`,
+    says: `the database user lacks privileges: grant it USAGE on schema watchdog, SELECT on watchdog.leadership, UPDATE on watchdog.leadership, SELECT on watchdog.shards, UPDATE on watchdog.shards, ${OWN_TABLES}, SELECT on automation_runs, SELECT on automations, UPDATE (completed_at, error_detail, status, status_detail, timeout_at) on automation_runs, UPDATE (preset_metadata, updated_at) on automations`,
     dryRun: [2, UNGRANTED],
     status: UNGRANTED,
     tells: "lacks privileges: grant it",
@@ -104,7 +104,7 @@ const POSTGRES: readonly Breakdown[] = [
       const { url } = resources.use(await createDatabase({ migrate: false }));
       return { env: { DATABASE_URL: url } };
     },
-    says: `the worker's tables are missing (watchdog.leadership, watchdog.suspicions, watchdog.verdicts): ${MIGRATE}`,
+    says: `the worker's tables are missing (watchdog.leadership, watchdog.shards, watchdog.suspicions, watchdog.verdicts): ${MIGRATE}`,
     dryRun: [0],
     status: READER,
     tells: MIGRATE,

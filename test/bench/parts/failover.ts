@@ -3,30 +3,28 @@ import { setTimeout as sleep } from "node:timers/promises";
 import type { Sql } from "postgres";
 import { seedFleet } from "../fleet.ts";
 import { percentile } from "../measure/statistics.ts";
+import { waitFor } from "../measure/wait-for.ts";
 import { backendEnv, startBackend } from "../processes/backend.ts";
-import { type Daemon, pidIn, startDaemon } from "../processes/daemon.ts";
+import { pidIn } from "../processes/daemon.ts";
+import { Workers } from "../processes/workers.ts";
+import { leaseEnv, leaseTimes } from "./lease-times.ts";
 import type { Part } from "./part.ts";
 
 const KILLS = 5;
 const FULL_KILLS = 20;
-/** The worker's own default, and one that is over sooner. */
-const FULL_LEASE = { ttlMs: 15_000, renewMs: 5000, marginMs: 2000 };
-const LEASE = { ttlMs: 3000, renewMs: 1000, marginMs: 500 };
 const WITHIN_MS = 1000;
 
 const ANSWER_MS = 100;
 const AT_ONCE = 16;
 /** Of the worker that sweeps, before it is killed. */
 const VERDICTS_BEFORE = 50;
-const LOOK_EVERY_MS = 20;
-const GIVE_UP_AFTER_MS = 60_000;
 
 export const FAILOVER: Part = {
   name: "failover",
   title: "SIGKILL in the middle of a sweep: time to the other worker's next verdict",
   async measure({ place, options, say }) {
     const kills = options.kills ?? (options.full ? FULL_KILLS : KILLS);
-    const lease = options.full ? FULL_LEASE : LEASE;
+    const lease = leaseTimes(options);
     await using database = await place.createDatabase();
     await using backend = await startBackend(ANSWER_MS);
     const env = {
@@ -35,9 +33,7 @@ export const FAILOVER: Part = {
       // Soon, and again soon for whoever is started anew.
       WATCHDOG_SCHEDULE: "*/5 * * * * *",
       WATCHDOG_CONCURRENCY: String(AT_ONCE),
-      WATCHDOG_LEASE_TTL: `${lease.ttlMs}ms`,
-      WATCHDOG_LEASE_RENEW: `${lease.renewMs}ms`,
-      WATCHDOG_LEASE_MARGIN: `${lease.marginMs}ms`,
+      ...leaseEnv(lease),
       ...backendEnv("http", backend.url),
     };
     const perSecond = (AT_ONCE * 1000) / ANSWER_MS;
@@ -110,47 +106,4 @@ async function sweeping(sql: Sql): Promise<Sweeping | null> {
     FROM watchdog.leadership l WHERE l.sweep_finished_at IS NULL`;
   if (row === undefined || row.verdicts < VERDICTS_BEFORE) return null;
   return { epoch: row.epoch, pid: pidIn(row.holder) };
-}
-
-async function waitFor<T>(what: string, look: () => Promise<T | null>): Promise<T> {
-  const untilMs = performance.now() + GIVE_UP_AFTER_MS;
-  while (performance.now() < untilMs) {
-    const found = await look();
-    if (found !== null) return found;
-    await sleep(LOOK_EVERY_MS);
-  }
-  throw new Error(`waited ${GIVE_UP_AFTER_MS / 1000} s for ${what}, found none`);
-}
-
-class Workers implements AsyncDisposable {
-  readonly #env: Readonly<Record<string, string>>;
-  readonly #daemons = new Map<number, Daemon>();
-
-  constructor(env: Readonly<Record<string, string>>) {
-    this.#env = env;
-  }
-
-  async add(): Promise<void> {
-    const daemon = await startDaemon(this.#env);
-    this.#daemons.set(daemon.pid, daemon);
-  }
-
-  /** One that has met the lease of another one and waits for it; `null` while there is none. */
-  async standby(): Promise<number | null> {
-    for (const [pid, daemon] of this.#daemons) if ((await daemon.role()) === "standby") return pid;
-    return null;
-  }
-
-  async kill(pid: number): Promise<void> {
-    const daemon = this.#daemons.get(pid);
-    if (daemon === undefined)
-      throw new Error(`the leader has process id ${pid}, which is none of ours`);
-    this.#daemons.delete(pid);
-    await daemon.kill();
-    await daemon[Symbol.asyncDispose]();
-  }
-
-  async [Symbol.asyncDispose](): Promise<void> {
-    await Promise.all([...this.#daemons.values()].map((daemon) => daemon[Symbol.asyncDispose]()));
-  }
 }

@@ -21,8 +21,9 @@ export const LATENCY: Part = {
   async measure({ place, options }) {
     const runs = options.runs ?? RUNS;
     const answerMs = options.answerMs ?? ANSWER_MS;
+    const wanted = options.atOnce ?? WANTED_AT_ONCE;
     const allowed = SETTINGS.WATCHDOG_CONCURRENCY.max;
-    const atOnce = Math.min(WANTED_AT_ONCE, allowed);
+    const atOnce = Math.min(wanted, allowed);
     await using database = await place.createDatabase();
     await using backend = await startBackend(answerMs);
     await seedFleet(database.sql, { stale: runs });
@@ -52,8 +53,8 @@ export const LATENCY: Part = {
       ],
       notes: [
         "the first answers wait for the keys of their users, which takes one answer more",
-        ...(atOnce < WANTED_AT_ONCE
-          ? [`${WANTED_AT_ONCE} at once were wanted, WATCHDOG_CONCURRENCY allows ${allowed}`]
+        ...(atOnce < wanted
+          ? [`${wanted} at once were wanted, WATCHDOG_CONCURRENCY allows ${allowed}`]
           : []),
       ],
     };

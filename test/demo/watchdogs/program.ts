@@ -1,6 +1,7 @@
 /** The built worker as a child process. */
 import { type ChildProcess, spawn } from "node:child_process";
 import { once } from "node:events";
+import { join } from "node:path";
 import { text } from "node:stream/consumers";
 
 export type Environment = Readonly<Record<string, string | undefined>>;
@@ -20,6 +21,18 @@ export interface Ended {
 
 /** What a process needs to run at all. The user's own settings, and proxies, are not for the demo. */
 const INHERITED = ["PATH", "HOME", "TMPDIR", "TMP", "TEMP", "SystemRoot"];
+/** Where docker finds its engine. */
+const INHERITED_BY_DOCKER = ["DOCKER_HOST", "DOCKER_CONTEXT", "DOCKER_CONFIG"];
+const IN_IMAGE = join(import.meta.dirname, "in-image.ts");
+
+/** An image before a file; a script on this Node.js, any other file as the command that it is. */
+export function programOf(
+  { program, image }: { readonly program: string; readonly image: string | undefined },
+  env: Environment,
+): Program {
+  if (image !== undefined) return { self: [process.execPath, IN_IMAGE, image], env };
+  return { self: program.endsWith(".js") ? [process.execPath, program] : [program], env };
+}
 
 /** In a group of its own: Ctrl-C in a terminal reaches us alone, and we decide what ends when. */
 export function spawnProgram(
@@ -27,7 +40,9 @@ export function spawnProgram(
   args: readonly string[],
   env: Environment,
 ) {
-  const inherited = Object.fromEntries(INHERITED.map((name) => [name, ours[name]]));
+  const inherited = Object.fromEntries(
+    [...INHERITED, ...INHERITED_BY_DOCKER].map((name) => [name, ours[name]]),
+  );
   return spawn(command, [...first, ...args], {
     env: { ...inherited, ...env },
     detached: true,

@@ -1,4 +1,6 @@
 import { describe, expect, it, vi } from "vitest";
+import { askHealth } from "../../support/process/ask-health.ts";
+import { seriesValue, untilMetrics } from "../../support/process/ask-metrics.ts";
 import {
   gates,
   healthOf,
@@ -8,7 +10,8 @@ import {
   startPair,
   twiceAMinute,
 } from "../../support/process/contending-workers.ts";
-import { runOnce, startWorker } from "../../support/process/worker-process.ts";
+import { parseDocumentOf } from "../../support/process/report-document.ts";
+import { runOnce, startWorker, type WorkerProcess } from "../../support/process/worker-process.ts";
 import { seedExited } from "../../support/world/proven-runs.ts";
 import { createWorld, type World } from "../../support/world/world.ts";
 
@@ -59,6 +62,7 @@ describe.each(LEASE_STORES)("four shards on two workers with $name leases", ({ o
       expect((await healthOf(survivor)).sweep.nextAt).toBe(left.sweep.nextAt);
       for (const { holder } of await verdictsOf(world)) expect(holder).toBe(left.holder);
       expect([...(await sharesOf(world)).keys()]).toEqual([left.holder]);
+      await expectShown(env, survivor, left.holder);
     },
   );
 });
@@ -106,6 +110,32 @@ describe("a one-shot sweep of a fleet with four shards", () => {
     expect(row).toEqual({ lease_kind: null });
   });
 });
+
+/** What the worker and the database tell of four shards that one worker swept last, held to the schemas. */
+async function expectShown(
+  env: Readonly<Record<string, string>>,
+  worker: WorkerProcess,
+  holder: string,
+): Promise<void> {
+  const all = (rest: object) =>
+    [0, 1, 2, 3].map((shard) => expect.objectContaining({ shard, ...rest }));
+  const ages = [0, 1, 2, 3].map(
+    (shard) => `watchdog_shard_last_sweep_age_seconds{shard="${shard}"}`,
+  );
+  const text = await untilMetrics(worker, (page) =>
+    ages.every((age) => seriesValue(page, age) !== null),
+  );
+  expect(seriesValue(text, "watchdog_shards")).toBe(4);
+  expect(seriesValue(text, "watchdog_shards_neglected")).toBe(0);
+  const { body } = await askHealth(worker, "/health");
+  expect(body["shards"]).toEqual(all({ leader: holder }));
+  const { stdout } = await runOnce(env, ["status", "--json"]);
+  const status = parseDocumentOf("status.json", stdout);
+  expect(status).toMatchObject({
+    shards: all({ holder }),
+    workers: [{ shards: 4 }, { shards: 4 }],
+  });
+}
 
 /** How many shards each holder leads. */
 async function sharesOf({ database }: World): Promise<ReadonlyMap<string, number>> {

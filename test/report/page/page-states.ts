@@ -185,6 +185,25 @@ export const PAUSED: PageFacts = {
   },
 };
 
+/** One of two workers that divide the runs, in the middle of its share. */
+export const DIVIDED: PageFacts = {
+  ...OK,
+  role: "sweeping",
+  leaseHolder: HOLDER,
+  leaseExpiresAt: inMs(11_000),
+  leaseHeldForMs: 30_000,
+  replicas: [
+    { ...aReplica(HOLDER), seenAgoMs: 400 },
+    { ...aReplica(LEADER), seenAgoMs: 12_000 },
+  ],
+  shards: [
+    { shard: 0, role: "sweeping", leader: HOLDER, fleet: shardSeen(90_000, 0) },
+    { shard: 1, role: "standby", leader: LEADER, fleet: shardSeen(null, 2000) },
+    { shard: 2, role: "idle", leader: LEADER, fleet: shardSeen(20_000, 20_000) },
+    { shard: 3, role: "idle", leader: null, fleet: null },
+  ],
+};
+
 /** A worker that shows what it would do, beside two others, one of them with other settings. */
 export const OBSERVING: PageFacts = {
   ...OK,
@@ -209,11 +228,16 @@ export const STATES: Readonly<Record<string, PageFacts>> = {
   "first sweep": FIRST_SWEEP,
   paused: PAUSED,
   observing: OBSERVING,
+  divided: DIVIDED,
 };
 
 function aReplica(holder: string) {
   const { version, fingerprint } = BUILD;
   return { holder, version, fingerprint, upMs: 9_000_000 };
+}
+
+function shardSeen(sinceFinishMs: number | null, sinceProgressMs: number) {
+  return { seenAtMs: OK.nowMs - 10_000, sinceFinishMs, sinceProgressMs };
 }
 
 function inMs(ms: number): Date {

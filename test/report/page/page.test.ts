@@ -7,6 +7,7 @@ import { aReport } from "../a-report.ts";
 import {
   BUILD,
   DEGRADED,
+  DIVIDED,
   FAILING,
   FIRST_SWEEP,
   HELD,
@@ -155,6 +156,18 @@ describe("the status page", () => {
     expect(textOf(OK)).not.toContain("Replicas");
   });
 
+  it("tells of each shard who leads it and when it was swept, where there are several", () => {
+    const text = textOf(DIVIDED);
+    expect(text).toContain(
+      "Shards Each with a lease of its own (redis) Shard Leader Last swept 0 watchdog-6f9c7d-x2x8v/1/ab12 under way 1 watchdog-6f9c7d-p4k9q/1/cd34 under way 2 watchdog-6f9c7d-p4k9q/1/cd34 30 s ago 3 nobody, as far as this process knows not known yet",
+    );
+    // A single lease and a single epoch are not told of as if they were of all.
+    expect(text).not.toContain("Epoch");
+    expect(text).toContain("x2x8v/1/ab12 this one, version 1.2.3");
+    expect(textOf({ ...DIVIDED, role: "standby" })).toContain("Standby : other workers lead;");
+    for (const facts of [OK, STANDBY]) expect(textOf(facts)).not.toMatch(/shard/i);
+  });
+
   it("says it where runs share no API", () => {
     expect(textOf({ ...OK, api: null })).toContain("Runs share none with this backend.");
   });
@@ -236,6 +249,10 @@ describe("the document", () => {
     for (const bad of ["<script", "<img", "\u202e", "\u0000"]) expect(page).not.toContain(bad);
     expect(page.match(/<\/style>/g)).toHaveLength(1);
     expect(unclosed(page)).toEqual([]);
+    const shards = [{ shard: 0, role: "idle", leader: hostile, fleet: null } as const];
+    const divided = pageOf({ ...OK, shards });
+    expect(divided).toContain(shown);
+    for (const bad of ["<script", "<img", "\u202e", "\u0000"]) expect(divided).not.toContain(bad);
   });
 
   it("stays small however much there is to say", () => {

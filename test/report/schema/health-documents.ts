@@ -3,12 +3,29 @@ import { z } from "zod";
 import type { HealthDocument, LivezDocument, ReadyzDocument } from "../../../src/app/health.ts";
 import type { ErrorDocument } from "../../../src/io/health/server.ts";
 import type { StatusDocument } from "../../../src/report/status.ts";
+import { MOST_SHARDS } from "../../../src/rules/fleet/shard.ts";
 import { count, pause, reasons, schemaOf, time, version, waiting } from "./schema-of.ts";
 import { sweepReport } from "./sweep-documents.ts";
 
 const status = z.enum(["ok", "degraded", "failing"]);
 const holder = z.string().describe("host, process id and a random part");
 const leaseKind = z.enum(["redis", "postgres"]);
+const role = z.enum(["sweeping", "observing", "standby", "idle"]);
+
+const shard = {
+  shard: count.max(MOST_SHARDS - 1),
+  finishedSecondsAgo: z.int().nullable().describe("null as well while it is swept"),
+  progressedSecondsAgo: z.int().nullable(),
+};
+const leader = holder.nullable().describe("who began its newest sweep; null when that one stopped");
+/** As the database alone tells of them. */
+const swept = z.strictObject({ ...shard, holder: leader });
+/** As a worker tells of them. */
+const led = z.strictObject({ ...shard, leader, role: role.describe("of this worker") });
+
+function shards<Shard extends z.ZodType>(each: Shard) {
+  return z.array(each).min(2).max(MOST_SHARDS).exactOptional();
+}
 
 export const statusDocument = schemaOf<StatusDocument>()(
   z.strictObject({
@@ -30,6 +47,7 @@ export const statusDocument = schemaOf<StatusDocument>()(
       status: z.string().nullable().describe("of the last full sweep that reached its end"),
       counts: z.record(z.string(), z.number()).nullable().describe("as in the report of once"),
     }),
+    shards: shards(swept).describe("only with several: leader and lastSweep are the first one's"),
     waiting,
     held: z
       .array(
@@ -52,6 +70,7 @@ export const statusDocument = schemaOf<StatusDocument>()(
           version: z.string(),
           fingerprint: z.string().describe("of the settings without secrets"),
           leaseKind: z.string(),
+          shards: count.exactOptional().describe("into how many it divides the runs, where not 1"),
           upSeconds: z.int().nullable(),
           seenSecondsAgo: z.int().nullable(),
           current: z.boolean().describe("false for one that is not seen any more"),
@@ -67,7 +86,7 @@ export const healthDocument = schemaOf<HealthDocument>()(
     reasons,
     mode: z.enum(["live", "observe"]),
     paused: pause,
-    role: z.enum(["sweeping", "observing", "standby", "idle"]),
+    role: role.describe("with several shards the first of these that one of them has"),
     holder,
     lease: z.strictObject({
       kind: leaseKind,
@@ -91,6 +110,7 @@ export const healthDocument = schemaOf<HealthDocument>()(
         .nullable()
         .describe("the last one of any worker; null while the database could not be read"),
     }),
+    shards: shards(led).describe("only with several: sweep.fleet is the first one's"),
     backlog: z
       .strictObject({
         countedAt: time.nullable(),

@@ -8,7 +8,16 @@ type Mutable<T> = T extends readonly (infer Item)[]
     : T;
 
 // Not `never` for what is not the same: that would extend `true`.
-type Same<A, B> = [A] extends [B] ? ([B] extends [A] ? true : false) : false;
+type Alike<A, B> = [A] extends [B] ? ([B] extends [A] ? true : false) : false;
+
+/** With a key that may be left out, and without it, types are alike: what it holds is compared as well. */
+type Same<A, B> = Alike<A, B> extends true ? Alike<Complete<A>, Complete<B>> : false;
+
+type Complete<T> = T extends readonly (infer Item)[]
+  ? Complete<Item>[]
+  : T extends object
+    ? { [Key in keyof T]-?: Complete<T[Key]> }
+    : T;
 
 /** A schema of exactly this type: the compiler refuses one that is wider or narrower, or lacks a key. */
 export function schemaOf<T>() {

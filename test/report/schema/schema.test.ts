@@ -59,6 +59,20 @@ describe("schemaOf", () => {
     schemaOf<Sample>()(z.strictObject({ word: z.string() }));
     // @ts-expect-error: the key may be left out
     const optional = schemaOf<Sample>()(z.strictObject({ word: word.optional() }));
+    interface Larger extends Sample {
+      readonly more?: readonly { readonly even?: number }[];
+    }
+    const even = z.int();
+    schemaOf<Larger>()(
+      z.strictObject({
+        word,
+        more: z.array(z.strictObject({ even: even.exactOptional() })).exactOptional(),
+      }),
+    );
+    // @ts-expect-error: a key that may be left out is lacking
+    schemaOf<Larger>()(z.strictObject({ word }));
+    // @ts-expect-error: a key that may be left out is lacking further down
+    schemaOf<Larger>()(z.strictObject({ word, more: z.array(z.strictObject({})).exactOptional() }));
     // What only the compiler can refuse.
     expect(optional).toBeDefined();
   });

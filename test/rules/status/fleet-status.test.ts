@@ -86,7 +86,7 @@ describe("fleetStatus", () => {
       status: "degraded",
       exitCode: 4,
       reasons: [
-        "1 held back by the guard, if they are dead run-watchdog once --override-guard",
+        "1 held back by the guard, if they are dead: run-watchdog once --override-guard",
         "1 x x y: HTTP 500, look into its own log",
       ],
     });

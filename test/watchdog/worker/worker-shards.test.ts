@@ -28,7 +28,12 @@ describe("workers that divide the runs", () => {
     vi.spyOn(backend, "verify").mockReturnValue(answer.promise);
     await settle();
     await tick();
-    for (const worker of workers) expect(worker.led()).toHaveLength(2);
+    for (const worker of workers) {
+      const { holder, led, facts } = worker;
+      expect(led()).toHaveLength(2);
+      const leaders = led().map((shard) => facts().shards?.[shard]?.leader);
+      expect(leaders).toEqual([holder, holder]);
+    }
     expect(workers.flatMap((worker) => worker.led()).toSorted()).toEqual([0, 1, 2, 3]);
     answer.resolve(EXITED);
     await crew.clock.advance(0);
@@ -104,6 +109,24 @@ describe("workers that divide the runs", () => {
     expect([1, 3].map((shard) => (after[shard] ?? 0) - (before[shard] ?? 0))).toEqual([1, 1]);
     expect(after[0]).toBe(before[0]);
     expect(finished(1)).toBeDefined();
+  });
+
+  it("take over as soon where the leases run out right after a tick", async () => {
+    await using crew = shardCrew({ shards: 4, workers: 2 });
+    const { db, deps, lease, tick, clock } = crew;
+    vi.spyOn(deps.random, "fraction").mockReturnValue(0.9);
+    db.add();
+    await settle();
+    await tick();
+    await clock.advance(57_500);
+    const value = "host-9/1/dead/token";
+    for (const shard of [1, 3]) await lease.ofShard(shard).acquire("7d0c1d8e", value, 200);
+    const epochs = () => [1, 3].map((shard) => db.lead(shard).epoch);
+    const before = epochs();
+    await tick(100);
+    expect(epochs()).toEqual(before);
+    await clock.advance(100 + 1000);
+    expect(epochs()).toEqual(before.map((epoch) => epoch + 1));
   });
 
   it("sweep each shard once a tick, whoever tries", async () => {

@@ -1,0 +1,124 @@
+import { fairShare } from "../../rules/fleet/shard.ts";
+import { leaseContendInMs } from "../../rules/timing.ts";
+import { withDeadline } from "../concurrency/deadline.ts";
+import type { LeadResult } from "../lead/model.ts";
+import type { Backend, Clock, Random, Schedule } from "../ports.ts";
+import { contend } from "./contend.ts";
+import type { Contest } from "./contest.ts";
+import type { Ticks } from "./ticks.ts";
+import type { WorkerListing } from "./worker-listing.ts";
+import type { WorkerStatus } from "./worker-status.ts";
+
+export interface SpreadDeps {
+  readonly ticks: Ticks;
+  readonly schedule: Schedule;
+  readonly clock: Clock;
+  readonly random: Random;
+  readonly backend: Pick<Backend, "share">;
+  readonly listing: WorkerListing | null;
+  readonly status: Pick<WorkerStatus, "colleagues">;
+}
+
+/** How the workers of a fleet come to lead as many shards each. */
+export class Spread {
+  readonly #deps: SpreadDeps;
+  /** One for each shard, in the order in which this worker goes about them. */
+  readonly #contests: readonly Contest[];
+  readonly #underWay = new Set<Promise<unknown>>();
+
+  constructor(deps: SpreadDeps, contests: readonly Contest[]) {
+    this.#deps = deps;
+    this.#contests = contests;
+  }
+
+  /**
+   * Begins sweeps of as many shards as are this worker's share, and leaves the rest to the others for a moment. What
+   * nobody takes then, and what a worker that dies leaves behind, is swept here as well. Does not wait for the sweeps: a
+   * shard whose sweep is under way drops its ticks, and no other's.
+   */
+  async atTick(signal: AbortSignal): Promise<void> {
+    const { ticks, schedule } = this.#deps;
+    ticks.drop();
+    await this.#listed(signal);
+    const free = this.#contests.filter(({ isBusy }) => !isBusy);
+    const share = fairShare(this.#contests.length, this.#colleagues);
+    const othersFirstMs = Math.min(OTHERS_FIRST_MS, schedule.intervalMs() / 4);
+    // Whoever came since has nothing to do while sweeps of the others are long.
+    const sweeping = this.#contests.filter(({ isSweeping }) => isSweeping);
+    for (const contest of sweeping.slice(share)) contest.handOver();
+    let led = this.#contests.length - free.length;
+    let hasWaited = false;
+    for (const contest of free) {
+      if (signal.aborted) return;
+      let answer = led < share ? await this.#begin(contest, signal) : null;
+      if (answer === "other-lease-kind" && !hasWaited) {
+        // The leader of the first shard may be about to note how the runs are divided.
+        hasWaited = true;
+        if (await ticks.until(othersFirstMs / 4, signal)) return;
+        answer = await this.#begin(contest, signal);
+      }
+      if (answer === "begun") led += 1;
+      else this.#goesOn(this.#contendLater(contest, othersFirstMs, signal));
+    }
+  }
+
+  /** Resolves when nothing is under way any more. */
+  async end(): Promise<void> {
+    await Promise.all(this.#underWay);
+  }
+
+  /** A lease that runs out meanwhile is not waited for any longer: whoever held it may be dead. */
+  #contendLater(contest: Contest, afterMs: number, signal: AbortSignal): Promise<unknown> {
+    const { ticks, random } = this.#deps;
+    const deps = { ticks, random, onLeads: this.#onLeads };
+    const othersFirstMs = afterMs * (1 + random.fraction());
+    const { heldForMs } = contest;
+    const expiresInMs = heldForMs > 0 ? leaseContendInMs(heldForMs, random.fraction()) : null;
+    return contend(contest, deps, signal, Math.min(othersFirstMs, expiresInMs ?? othersFirstMs));
+  }
+
+  /** A sweep that has begun goes on. */
+  #begin(contest: Contest, signal: AbortSignal): Promise<"begun" | LeadResult["kind"] | null> {
+    const begun = Promise.withResolvers<"begun" | LeadResult["kind"] | null>();
+    const onBegun = () => {
+      this.#onLeads();
+      begun.resolve("begun");
+    };
+    this.#goesOn(
+      contest.attempt(signal, onBegun).then((result) => {
+        this.#onLeads();
+        begun.resolve(result?.kind ?? null);
+      }),
+    );
+    return begun.promise;
+  }
+
+  #goesOn(work: Promise<unknown>): void {
+    this.#underWay.add(work);
+    void work.finally(() => this.#underWay.delete(work));
+  }
+
+  /** What all workers together may do at once is divided by what each leads. */
+  readonly #onLeads = (): void => {
+    const led = this.#contests.filter(({ isSweeping }) => isSweeping).length;
+    this.#deps.backend.share?.(led, this.#contests.length);
+  };
+
+  /** Those that were seen at the tick before this one are taken to be there. */
+  get #colleagues(): number {
+    const { status, schedule } = this.#deps;
+    return status.colleagues(1.5 * schedule.intervalMs() + SEEN_LATE_MS);
+  }
+
+  /** No work depends on the list: it only tells how many others there are. */
+  async #listed(signal: AbortSignal): Promise<void> {
+    const { clock, listing } = this.#deps;
+    const listed = listing?.seen() ?? Promise.resolve();
+    await withDeadline(clock, LISTED_WITHIN_MS, () => listed, signal).catch(() => {});
+  }
+}
+
+/** Clocks differ, and so do the moments at which workers tick. */
+const OTHERS_FIRST_MS = 1000;
+const SEEN_LATE_MS = 5000;
+const LISTED_WITHIN_MS = 1000;
