@@ -1,7 +1,7 @@
 import { existsSync, readdirSync, readFileSync } from "node:fs";
-import { dirname, join } from "node:path";
+import { basename, dirname, join } from "node:path";
 import type { TransactionSql } from "postgres";
-import { StoreUnavailableError } from "../../watchdog/errors.ts";
+import { StoreSchemaError, StoreUnavailableError } from "../../watchdog/errors.ts";
 import { cannotOpen, isUnanswered, translate } from "./connection/errors.ts";
 import { type ConnectionOptions, connecting, Session, succeeds } from "./connection/session.ts";
 
@@ -25,7 +25,7 @@ export interface MigrateResult {
  * left alone, so that an older program runs beside a newer schema.
  *
  * @param signal ends it: what the server does for it is cancelled, and nothing of it stays.
- * @throws StoreUnavailableError, StoreSchemaError (privileges), `signal.reason`.
+ * @throws StoreUnavailableError, StoreSchemaError (privileges, an installation without its files), `signal.reason`.
  */
 export async function migrate(
   connection: ConnectionOptions,
@@ -50,7 +50,7 @@ export async function migrate(
   } catch (error) {
     if (isUnanswered(error)) await succeeds(session.cancel());
     if (signal.aborted) throw signal.reason;
-    if (error instanceof StoreUnavailableError) throw error;
+    if (error instanceof StoreUnavailableError || error instanceof StoreSchemaError) throw error;
     throw options.check
       ? translate("reading which migrations were applied", error, TO_CHECK)
       : translate("migrating", error, TO_APPLY);
@@ -121,7 +121,7 @@ async function exists(tx: TransactionSql, what: string): Promise<boolean> {
 
 /** drizzle-kit separates statements with a marker of its own. */
 async function runFile(tx: TransactionSql, path: string): Promise<void> {
-  for (const statement of readFileSync(path, "utf8").split("--> statement-breakpoint")) {
+  for (const statement of readOwn(path).split("--> statement-breakpoint")) {
     if (statement.trim() !== "") await tx.unsafe(statement);
   }
 }
@@ -132,13 +132,26 @@ export function knownMigrations(): readonly string[] {
 }
 
 function readTags(folder: string): readonly string[] {
-  const journal: unknown = JSON.parse(readFileSync(join(folder, JOURNAL), "utf8"));
+  const journal: unknown = JSON.parse(readOwn(join(folder, JOURNAL)));
   const entries: unknown = Reflect.get(Object(journal), "entries");
   if (!Array.isArray(entries)) throw new Error(`${JOURNAL} has no entries`);
   return entries.map((entry: unknown) => String(Reflect.get(Object(entry), "tag")));
 }
 
 const JOURNAL = join("meta", "_journal.json");
+
+/** What the file system says of a file of ours must not be taken for what it says of a database's socket. */
+function readOwn(path: string): string {
+  try {
+    return readFileSync(path, "utf8");
+  } catch (cause) {
+    const code = cause instanceof Error && "code" in cause ? `: ${String(cause.code)}` : "";
+    throw new StoreSchemaError(
+      `${basename(path)} of the migrations of this installation cannot be read${code}, install run-watchdog again`,
+      { cause },
+    );
+  }
+}
 
 /** The folder `drizzle` beside the sources or beside the bundle: the first one on the way up. */
 function findFolder(): string {
@@ -147,7 +160,11 @@ function findFolder(): string {
     const folder = join(at, "drizzle");
     if (existsSync(join(folder, JOURNAL))) return folder;
     const parent = dirname(at);
-    if (parent === at) throw new Error("the folder drizzle/ with the migrations is missing");
+    if (parent === at) {
+      throw new StoreSchemaError(
+        "the folder drizzle/ with the migrations of this installation is missing, install run-watchdog again",
+      );
+    }
     at = parent;
   }
 }
