@@ -40,7 +40,8 @@ export class Contest {
   readonly #oddities: TroubleLog;
   readonly #sweepLog: SweepLog;
   #isBusy = false;
-  #isSweeping = false;
+  /** Monotonic; `null` while it does not sweep. */
+  #sweepingSinceMs: number | null = null;
   #scope: LinkedController | null = null;
   #lastEpoch: number | null = null;
   /** Monotonic: when the lease runs out that was refused last; `null` when it was not refused since. */
@@ -63,7 +64,13 @@ export class Contest {
   }
 
   get isSweeping(): boolean {
-    return this.#isSweeping;
+    return this.#sweepingSinceMs !== null;
+  }
+
+  /** For how long its sweep has been under way; 0 when there is none. */
+  get sweepingForMs(): number {
+    const sinceMs = this.#sweepingSinceMs;
+    return sinceMs === null ? 0 : this.#deps.clock.monotonicMs() - sinceMs;
   }
 
   /** For how long yet somebody else's lease lasts, as far as is known; 0 when none is known of. */
@@ -107,7 +114,7 @@ export class Contest {
       return null;
     } finally {
       this.#scope = null;
-      this.#isSweeping = false;
+      this.#sweepingSinceMs = null;
       this.#isBusy = false;
     }
   }
@@ -123,7 +130,7 @@ export class Contest {
     const watch = withHooks(status.watchOf(this.#index), hooks);
     const onTerm = (trustedUntilMs: () => number) => {
       watch.onTerm?.(trustedUntilMs);
-      this.#isSweeping = true;
+      this.#sweepingSinceMs = this.#deps.clock.monotonicMs();
       onBegun();
     };
     const deps = { ...this.#deps, watch: { ...watch, onTerm, onClock } };

@@ -41,11 +41,9 @@ export class Spread {
     ticks.drop();
     await this.#listed(signal);
     const free = this.#contests.filter(({ isBusy }) => !isBusy);
-    const share = fairShare(this.#contests.length, this.#colleagues);
+    const share = this.#shareOf(1.5 * schedule.intervalMs() + SEEN_LATE_MS);
     const othersFirstMs = Math.min(OTHERS_FIRST_MS, schedule.intervalMs() / 4);
-    // Whoever came since has nothing to do while sweeps of the others are long.
-    const sweeping = this.#contests.filter(({ isSweeping }) => isSweeping);
-    for (const contest of sweeping.slice(share)) contest.handOver();
+    this.#handOver();
     let led = this.#contests.length - free.length;
     let hasWaited = false;
     for (const contest of free) {
@@ -65,6 +63,17 @@ export class Spread {
   /** Resolves when nothing is under way any more. */
   async end(): Promise<void> {
     await Promise.all(this.#underWay);
+  }
+
+  /**
+   * Whoever came since has nothing to do while sweeps of the others are long. One that was not seen since may be dead:
+   * then it was its shard that was taken over.
+   */
+  #handOver(): void {
+    const sweeping = this.#contests.filter(({ isSweeping }) => isSweeping);
+    for (const [place, contest] of sweeping.entries()) {
+      if (place >= this.#shareOf(contest.sweepingForMs)) contest.handOver();
+    }
   }
 
   /** A lease that runs out meanwhile is not waited for any longer: whoever held it may be dead. */
@@ -104,10 +113,9 @@ export class Spread {
     this.#deps.backend.share?.(led, this.#contests.length);
   };
 
-  /** Those that were seen at the tick before this one are taken to be there. */
-  get #colleagues(): number {
-    const { status, schedule } = this.#deps;
-    return status.colleagues(1.5 * schedule.intervalMs() + SEEN_LATE_MS);
+  /** Beside those that were seen in so long. At a tick others may not have been seen since the one before. */
+  #shareOf(seenWithinMs: number): number {
+    return fairShare(this.#contests.length, this.#deps.status.colleagues(seenWithinMs));
   }
 
   /** No work depends on the list: it only tells how many others there are. */

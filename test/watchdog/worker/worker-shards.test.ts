@@ -129,6 +129,33 @@ describe("workers that divide the runs", () => {
     expect(epochs()).toEqual(before.map((epoch) => epoch + 1));
   });
 
+  it("keep what they took over from one that is still listed, while their sweeps go on", async () => {
+    await using crew = shardCrew({ shards: 4, workers: 1 });
+    const { db, deps, lease, backend, tick, clock, workers } = crew;
+    const answer = Promise.withResolvers<typeof EXITED>();
+    for (let number = 0; number < 40; number += 1) db.add();
+    vi.spyOn(backend, "verify").mockImplementation((_, signal) => {
+      const { promise, reject } = Promise.withResolvers<typeof EXITED>();
+      signal.addEventListener("abort", () => reject(signal.reason), { once: true });
+      return Promise.race([answer.promise, promise]);
+    });
+    const dead = { holder: "host-9/1/dead", version: "1.2.3", fingerprint: "0123456789ab" };
+    await deps.fleet.seen({ ...dead, leaseKind: "redis", shards: 4, upMs: 0 });
+    for (const shard of [1, 3]) {
+      await lease.ofShard(shard).acquire("7d0c1d8e", `${dead.holder}/token`, 15_000);
+    }
+    await settle();
+    await tick(20_000);
+    expect(workers[0]?.led()).toEqual([0, 1, 2, 3]);
+    const epochs = () => [0, 1, 2, 3].map((shard) => db.lead(shard).epoch);
+    const before = epochs();
+    await tick();
+    expect(epochs()).toEqual(before);
+    expect(workers[0]?.led()).toEqual([0, 1, 2, 3]);
+    answer.resolve(EXITED);
+    await clock.advance(0);
+  });
+
   it("sweep each shard once a tick, whoever tries", async () => {
     await using crew = shardCrew({ shards: 4, workers: 3 });
     await settle();
