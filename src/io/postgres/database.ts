@@ -2,6 +2,7 @@ import { isDeepStrictEqual } from "node:util";
 import { StoreSchemaError, StoreUnavailableError } from "../../watchdog/errors.ts";
 import type { Log } from "../../watchdog/ports.ts";
 import type { Connection } from "./connection/connection.ts";
+import { RowBusyError } from "./connection/errors.ts";
 import { Pool, type PoolOptions, type PoolUse } from "./connection/pool.ts";
 import type { Statement, Values } from "./connection/statement.ts";
 import { type Access, type FoundSchema, type HostColumns, inspectSchema } from "./host-schema.ts";
@@ -45,6 +46,24 @@ export class Database {
   ): Promise<readonly Row[]> {
     const asked = this.#known?.remembers === false ? withoutMemory(statement) : statement;
     return this.run(operation, (connection) => connection.query(asked, params), check);
+  }
+
+  /**
+   * As `query`, for rows that belong to the workers alone. Where statements do not wait for each other (repeatable read),
+   * the one that lost did nothing.
+   */
+  async queryOwn<Params extends Values<Params>, Row extends object>(
+    operation: string,
+    statement: Statement<Params, Row>,
+    params: Params,
+    check?: () => void,
+  ): Promise<readonly Row[]> {
+    try {
+      return await this.query(operation, statement, params, check);
+    } catch (error) {
+      if (!(error instanceof RowBusyError)) throw error;
+      throw new StoreUnavailableError(error.message, { cause: error });
+    }
   }
 
   /** As `query`, for a statement that looks for runs in the host's tables: one that is late says what it may lack. */

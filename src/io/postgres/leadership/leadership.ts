@@ -1,6 +1,6 @@
 import { noteOf, readNote } from "../../../rules/fleet/shard.ts";
 import { holderOf } from "../../../rules/lease-key.ts";
-import { StoreSchemaError, StoreUnavailableError } from "../../../watchdog/errors.ts";
+import { StoreSchemaError } from "../../../watchdog/errors.ts";
 import type { ApiThrottle, Fence } from "../../../watchdog/ports.ts";
 import type {
   EpochAnswer,
@@ -10,8 +10,6 @@ import type {
   LeadershipView,
   Leaving,
 } from "../../../watchdog/store-ports.ts";
-import { RowBusyError } from "../connection/errors.ts";
-import type { Statement, Values } from "../connection/statement.ts";
 import type { Database } from "../database.ts";
 import { toMillis } from "../sql.ts";
 import {
@@ -37,7 +35,9 @@ export class PostgresLeadership implements Leadership {
   async read(shard = 0): Promise<LeadershipView> {
     // Once per tick: a host that was upgraded meanwhile may have more columns now.
     if (shard === 0) await this.#database.inspect();
-    const [row] = await this.#query("reading the leadership row", READ({ shard }), { shard });
+    const [row] = await this.#database.queryOwn("reading the leadership row", READ({ shard }), {
+      shard,
+    });
     if (row === undefined) throw new StoreSchemaError(NO_ROW);
     const { note, ...view } = row;
     const noted = readNote(note);
@@ -53,7 +53,7 @@ export class PostgresLeadership implements Leadership {
 
   async begin({ shard, ...request }: EpochRequest, check: () => void): Promise<EpochAnswer> {
     const params = { ...request, shard, note: noteOf(request) };
-    const [answer] = await this.#query("taking an epoch", BEGIN(shard), params, check);
+    const [answer] = await this.#database.queryOwn("taking an epoch", BEGIN(shard), params, check);
     if (answer === undefined) throw new StoreSchemaError(NO_ROW);
     const { epoch, text, ms, pausedForMs, concurrency, alreadySwept, otherKind, pause } = answer;
     if (epoch !== null) {
@@ -68,7 +68,7 @@ export class PostgresLeadership implements Leadership {
   async horizon(): Promise<Horizon> {
     // As above: there may be tables of our own by now.
     await this.#database.inspect();
-    const [found] = await this.#query("reading the database's clock", HORIZON, {});
+    const [found] = await this.#database.queryOwn("reading the database's clock", HORIZON, {});
     const isLost = found?.hasRow === false && (await this.#database.remembers());
     if (found === undefined || isLost) throw new StoreSchemaError(NO_ROW);
     return { text: found.text, ms: found.ms };
@@ -91,30 +91,17 @@ export class PostgresLeadership implements Leadership {
   ): Promise<boolean> {
     const { shard, epoch } = fence;
     const params = { ...throttle, report, shard, epoch };
-    const rows = await this.#query(operation, PROGRESS(fence), params, () => fence.check());
+    const rows = await this.#database.queryOwn(operation, PROGRESS(fence), params, () =>
+      fence.check(),
+    );
     return rows.length === 1;
   }
 
   async clearLeaseKind(leaving: Leaving): Promise<void> {
     const what = "clearing the kind of lease";
     const { epoch, holder, othersWithinMs } = leaving;
-    if (leaving.shards === 1) await this.#query(what, CLEAR_LEASE_KIND, { epoch });
-    else await this.#query(what, LEAVE_SHARDS, { holder, othersWithinMs });
-  }
-
-  /** Where statements do not wait for each other (repeatable read), the one that lost did nothing. */
-  async #query<Params extends Values<Params>, Row extends object>(
-    operation: string,
-    statement: Statement<Params, Row>,
-    params: Params,
-    check?: () => void,
-  ): Promise<readonly Row[]> {
-    try {
-      return await this.#database.query(operation, statement, params, check);
-    } catch (error) {
-      if (!(error instanceof RowBusyError)) throw error;
-      throw new StoreUnavailableError(error.message, { cause: error });
-    }
+    if (leaving.shards === 1) await this.#database.queryOwn(what, CLEAR_LEASE_KIND, { epoch });
+    else await this.#database.queryOwn(what, LEAVE_SHARDS, { holder, othersWithinMs });
   }
 }
 

@@ -2,21 +2,12 @@ import { describe, expect, it } from "vitest";
 import { PostgresFigures } from "../../../../src/io/postgres/runs/fleet-figures.ts";
 import { type RunSeed, seedRun } from "../../../fake-host/seed.ts";
 import { createDatabase } from "../../../services/postgres/database.ts";
+import { NO_FIGURES } from "../../../support/stands/figures.ts";
 import { POLICY } from "../../../support/stands/snapshot.ts";
 import { DAY_MS, openStores } from "../../../support/stands/stores.ts";
 
 const MIN_MS = 60_000;
-const NOTHING = {
-  epoch: 0,
-  overdueRuns: 0,
-  oldestOverdueMs: null,
-  hardDeadlineSoonRuns: 0,
-  silentRuns: 0,
-  pendingRuns: 0,
-  oldestPendingMs: null,
-  pendingCleanups: 0,
-  oldestCleanupMs: null,
-};
+const { nowMs: _, ...NOTHING } = NO_FIGURES;
 /** The hard deadline of a run with the default timeout is so long after its start. */
 const ALLOWED_MS = POLICY.readyTimeoutMs + POLICY.defaultRunMs + POLICY.hardGraceMs;
 
