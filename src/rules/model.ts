@@ -29,6 +29,8 @@ export interface RunSnapshot {
   readonly statusDetail: unknown;
   /** What earlier sweeps made of this attempt; `null` for nothing, or when its start, sandbox or command is another. */
   readonly suspicion: Suspicion | null;
+  /** Whether anything is remembered of the run, also of another attempt. */
+  readonly isRemembered: boolean;
   /** The database's clock when the row was read: ISO 8601, UTC, microseconds, `+00:00`. */
   readonly readAt: string;
 }

@@ -78,7 +78,10 @@ const UTF8 = new TextDecoder();
 function ended(body: Readable): Promise<void> {
   const { promise, resolve, reject } = Promise.withResolvers<void>();
   body.once("end", resolve).on("error", reject);
-  body.once("close", () => reject(new Error("the answer broke off")));
+  body.once("close", () => {
+    // It closes after each end as well, and an error costs as much as all the rest.
+    if (!body.readableEnded) reject(new Error("the answer broke off"));
+  });
   return promise;
 }
 

@@ -21,9 +21,9 @@ import { readBatch, SANDBOX_LOOKUP } from "./sandbox-record.ts";
 /** Old app servers fail from 100 ids on. */
 const MOST_IDS = 50;
 
-/** A look-up waits so long for others, and once more as often as some have come, up to 25 ms: little beside a call. */
+/** A look-up waits so long for others, and once more as often as some have come, up to 15 ms: little beside a call. */
 const GATHER_MS = 5;
-const GATHER_ROUNDS = 5;
+const GATHER_ROUNDS = 3;
 
 const ONE_BY_ONE_MS = 5 * 60_000;
 

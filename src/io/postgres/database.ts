@@ -28,8 +28,9 @@ export class Database {
     operation: string,
     work: (connection: Connection) => Promise<T>,
     check?: () => void,
+    isUrgent = false,
   ): Promise<T> {
-    return this.#pool.run(operation, work, check).catch(this.#failed);
+    return this.#pool.run(operation, work, check, isUrgent).catch(this.#failed);
   }
 
   readonly #failed = (error: unknown): never => {
@@ -43,9 +44,10 @@ export class Database {
     statement: Statement<Params, Row>,
     params: Params,
     check?: () => void,
+    isUrgent = false,
   ): Promise<readonly Row[]> {
     const asked = this.#known?.remembers === false ? withoutMemory(statement) : statement;
-    return this.run(operation, (connection) => connection.query(asked, params), check);
+    return this.run(operation, (connection) => connection.query(asked, params), check, isUrgent);
   }
 
   /**

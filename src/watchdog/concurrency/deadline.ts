@@ -25,6 +25,9 @@ export async function withDeadline<T>(
     const done = work(scope.signal).then((value) => ({ kind: "done", value }) as const);
     return await Promise.race([late, done]);
   } finally {
-    scope.abort(new Error(`ended, or not done within ${ms} ms`));
+    scope.abort(ENDED);
   }
 }
+
+/** One for all: each error that is made costs a stack. */
+const ENDED = new Error("ended, or not done in time");

@@ -83,7 +83,7 @@ async function run<T extends Run>(
 async function sameSteps(sql: Sql, databaseUrl: string): Promise<Steps<RunSnapshot>> {
   const columns = await columnsOf(databaseUrl);
   const read = READ(columns);
-  const apply = APPLY({ shard: 0 })(columns);
+  const apply = APPLY({ shard: 0 })({ isRemembered: false })(columns);
   const [row] = await sql<{ readonly epoch: number; readonly horizon: string }[]>`
     SELECT epoch::int, now()::text AS horizon FROM watchdog.leadership`;
   if (row === undefined) throw new Error("the leadership row is missing");

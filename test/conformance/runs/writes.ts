@@ -79,8 +79,9 @@ export function describeVerdicts(open: () => Promise<StoreStand>): void {
     const id = await stand.add();
     await leave(stand, id, PRESUMED);
     await stand.change(id, { sandboxId: "new" });
-    const write = completing(await read(stand, id));
-    expect(await stand.store.apply(write, stand.fence)).toEqual(WRITTEN);
+    const run = await read(stand, id);
+    expect(run).toMatchObject({ suspicion: null, isRemembered: true });
+    expect(await stand.store.apply(completing(run), stand.fence)).toEqual(WRITTEN);
     expect(await stand.remembered(id)).toBeNull();
   });
 

@@ -67,6 +67,7 @@ export function runOf(overrides: Partial<RunSnapshot> = {}): RunSnapshot {
     firstRunOpen: false,
     statusDetail: null,
     suspicion: null,
+    isRemembered: false,
     readAt: "2026-08-22T10:00:00.123456+00:00",
     ...overrides,
   };

@@ -140,10 +140,12 @@ describe("/health", () => {
 
   it("says that the clock of Postgres is another one, and by how much", async () => {
     await using world = await createWorld();
-    const env = { ...world.env, ...EVERY_SECOND, ...shiftedClock(300_000) };
-    await using worker = await startWorker(env);
-    const reason = /^the clock of Postgres is (29\d|300) s behind this worker's/;
-    await until(worker, { status: "degraded", reasons: [expect.stringMatching(reason)] });
+    {
+      const env = { ...world.env, ...EVERY_SECOND, ...shiftedClock(300_000) };
+      await using worker = await startWorker(env);
+      const reason = /^the clock of Postgres is (29\d|300) s behind this worker's/;
+      await until(worker, { status: "degraded", reasons: [expect.stringMatching(reason)] });
+    }
     const { code, stderr } = await runOnce({ ...world.env, ...shiftedClock(-300_000) }, ["once"]);
     expect(code).toBe(0);
     expect(stderr).toMatch(/the clock of Postgres is (29\d|300) s ahead of this worker's/);

@@ -88,6 +88,7 @@ export class MemoryRuns {
       firstRunOpen: this.#db.presets.get(row.automationId)?.includes('"template"') ?? false,
       statusDetail: row.statusDetail === null ? null : JSON.parse(row.statusDetail),
       suspicion: this.#suspicion(row),
+      isRemembered: this.#db.suspicions.has(row.id),
       readAt: this.#db.nowText(),
     };
   }

@@ -30,6 +30,7 @@ export function snapshot(changes: Partial<RunSnapshot> = {}): RunSnapshot {
     firstRunOpen: false,
     statusDetail: null,
     suspicion: null,
+    isRemembered: false,
     firstDeadlineMs: Date.parse(READ_AT) - 60_000,
     readAt: READ_AT,
     ...changes,

@@ -30,8 +30,9 @@ interface Waiter {
 }
 
 /**
- * A few connections, one call each at a time, first come first served. A call has its connection, and that connection
- * is open, before its `check` runs: nothing that was sent has waited for anything since it was checked.
+ * A few connections, one call each at a time, first come first served; an urgent call waits for no more of the others than
+ * there are connections. A call has its connection, and that connection is open, before its `check` runs: nothing that was
+ * sent has waited for anything since it was checked.
  *
  * Where another session cannot be had, calls share those that are open. Where none is open a single one is tried, on
  * behalf of all: while the server is away, what waits neither queues up for attempts of its own nor makes many of them.
@@ -64,16 +65,19 @@ export class Pool {
    * Runs one statement. `check` is called synchronously before `work`; what it throws is passed on as it is. Both are
    * called again when the database cannot hold a character of the statement's texts, which then go without it.
    *
+   * @param isUrgent others wait for what it finds out.
    * @throws StoreUnavailableError, StoreSchemaError, RowBusyError, StatementRefusedError, or what `check` threw.
    */
   async run<T>(
     operation: string,
     work: (connection: Connection) => Promise<T>,
     check: () => void = () => {},
+    isUrgent = false,
   ): Promise<T> {
-    let connection = this.#take(operation) ?? (await this.#wait(operation));
+    const place = () => this.#take(operation) ?? this.#wait(operation, isUrgent);
+    let connection = await place();
     while (!connection.usable && !(await this.#open(operation, connection))) {
-      connection = this.#take(operation) ?? (await this.#wait(operation));
+      connection = await place();
     }
     try {
       return await connection.call(operation, work, () => {
@@ -117,9 +121,11 @@ export class Pool {
     return this.#waiting.length === 0 ? this.#free() : undefined;
   }
 
-  #wait(operation: string): Promise<Connection> {
+  #wait(operation: string, isUrgent: boolean): Promise<Connection> {
     const { promise, resolve, reject } = Promise.withResolvers<Connection>();
-    this.#waiting.push({ serve: resolve, refuse: (why) => reject(why(operation)) });
+    const waiter: Waiter = { serve: resolve, refuse: (why) => reject(why(operation)) };
+    const place = isUrgent ? this.#all.length : this.#waiting.length;
+    this.#waiting.splice(place, 0, waiter);
     return promise;
   }
 

@@ -60,4 +60,5 @@ const NOT_READ = {
   firstRunOpen: false,
   statusDetail: null,
   suspicion: null,
+  isRemembered: false,
 } as const;

@@ -1,5 +1,6 @@
+import type { RunSnapshot } from "../../../rules/model.ts";
 import type { TerminalWrite } from "../../../watchdog/store-ports.ts";
-import { perShape, statement } from "../connection/statement.ts";
+import { onlyIf, perShape, statement } from "../connection/statement.ts";
 import type { HostColumns } from "../host-schema.ts";
 import { perShard } from "../sql.ts";
 import type { GuardParams } from "./write-facts.ts";
@@ -8,8 +9,19 @@ import type { GuardParams } from "./write-facts.ts";
  * Ends a run and writes its verdict into the journal. What it touches, the run's row and what is remembered of it, is
  * locked or refused at once.
  */
-export const APPLY = perShard(({ fence }) =>
-  perShape(({ statusDetail, sandboxCleanupDueAt: stamp }: HostColumns) =>
+export const APPLY = perShard(({ fence }) => {
+  const remembered = applies(fence, onlyIf(true));
+  const unknown = applies(fence, onlyIf(false));
+  return ({ isRemembered }: Pick<RunSnapshot, "isRemembered">) =>
+    isRemembered ? remembered : unknown;
+});
+
+/**
+ * @param ifRemembered the parts for a run of which something is remembered. Of most there is nothing, and looking for it
+ *   takes a fifth of the statement's time.
+ */
+function applies(fence: string, ifRemembered: ReturnType<typeof onlyIf>) {
+  return perShape(({ statusDetail, sandboxCleanupDueAt: stamp }: HostColumns) =>
     statement<ApplyParams, { readonly run_id: string }>(`
     WITH target AS MATERIALIZED (
       SELECT id,
@@ -26,10 +38,10 @@ export const APPLY = perShard(({ fence }) =>
         -- The fence: no newer epoch has been handed out.
         AND ${fence}
       FOR NO KEY UPDATE NOWAIT
-    ), suspicion AS MATERIALIZED (
+    )${ifRemembered`, suspicion AS MATERIALIZED (
       -- Waiting for another worker's note would mean waiting with the run's row locked.
       SELECT run_id FROM watchdog.suspicions WHERE run_id = :id::uuid FOR UPDATE NOWAIT
-    ), judged AS (
+    )`}, judged AS (
       UPDATE automation_runs AS run
       SET status = :status::text,
         ${statusDetail ? "status_detail = :statusDetail::text::json," : ""}
@@ -40,10 +52,10 @@ export const APPLY = perShard(({ fence }) =>
       WHERE run.id = target.id
       RETURNING run.id, run.sandbox_id, target.cleanup_at, target.deletion_at,
         ${stamp ? "run.sandbox_cleanup_due_at" : "NULL::timestamptz"} AS stamp_at
-    ), forgotten AS (
+    )${ifRemembered`, forgotten AS (
       DELETE FROM watchdog.suspicions
       WHERE run_id IN (SELECT judged.id FROM judged JOIN suspicion ON true)
-    )
+    )`}
     INSERT INTO watchdog.verdicts (
       run_id, automation_id, user_id, org_id, shard, epoch, holder, trigger, decided_at, outcome, basis, reason,
       evidence, sandbox_id, cleanup_state, cleanup_next_at, cleanup_due_at, cleanup_stamp_at,
@@ -62,7 +74,7 @@ export const APPLY = perShard(({ fence }) =>
       :basis::text AS basis,
       :reason::text AS reason,
       -- What was suspected goes with the run, and whoever asks later how the verdict came about needs it.
-      :evidence::text::jsonb || coalesce((
+      :evidence::text::jsonb${ifRemembered` || coalesce((
         SELECT jsonb_build_object('suspicion', jsonb_build_object(
           'first_deadline_at', s.first_deadline_at,
           'presumed_times', s.presumed_times, 'presumed_last_at', s.presumed_last_at,
@@ -73,7 +85,7 @@ export const APPLY = perShard(({ fence }) =>
           AND s.sandbox_id IS NOT DISTINCT FROM :sandboxId::text
           AND s.bash_command_id IS NOT DISTINCT FROM :bashCommandId::text
           AND s.began_at IS NOT DISTINCT FROM :beganAt::text::timestamptz
-      ), '{}') AS evidence,
+      ), '{}')`} AS evidence,
       sandbox_id AS sandbox_id,
       :cleanupState::text AS cleanup_state,
       -- A host that cannot be told keeps its sandbox untouched for as long.
@@ -84,8 +96,8 @@ export const APPLY = perShard(({ fence }) =>
       :overrideReason::text AS override_reason
     FROM judged
     RETURNING run_id`),
-  ),
-);
+  );
+}
 
 type ApplyParams = GuardParams & ReturnType<typeof verdictParams>;
 

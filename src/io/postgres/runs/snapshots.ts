@@ -47,6 +47,7 @@ function snapshot(host: HostColumns): string {
         'unknownTimes', s.unknown_times,
         'unknownSinceMs', extract(epoch FROM s.unknown_since) * 1000,
         'errorTimes', s.error_times) END AS suspicion,
+      s.run_id IS NOT NULL AS "isRemembered",
       ${ISO_NOW} AS "readAt"
     FROM automation_runs AS run
     LEFT JOIN automations ON automations.id = run.automation_id

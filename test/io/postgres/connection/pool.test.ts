@@ -35,6 +35,30 @@ describe("Pool", () => {
     );
   });
 
+  it("lets an urgent call wait for no more of the others than there are connections", async () => {
+    await using world = await setup(1);
+    const gate = Promise.withResolvers<void>();
+    const order: string[] = [];
+    const call = (name: string, isUrgent: boolean) =>
+      world.pool.run(
+        name,
+        async () => {
+          order.push(name);
+          await gate.promise;
+        },
+        undefined,
+        isUrgent,
+      );
+    const calls = [
+      ...["under way", "first", "second", "third"].map((name) => call(name, false)),
+      call("urgent", true),
+      call("last", false),
+    ];
+    gate.resolve();
+    await Promise.all(calls);
+    expect(order).toEqual(["under way", "first", "urgent", "second", "third", "last"]);
+  });
+
   it("works on as many calls at once as it has connections, each on its own", async () => {
     await using world = await setup(3);
     const gate = Promise.withResolvers<void>();

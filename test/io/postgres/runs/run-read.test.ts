@@ -56,6 +56,7 @@ describe("PostgresRunStore.read", () => {
       firstRunOpen: true,
       statusDetail: { kind: "timeout", text: "a\u0000b" },
       suspicion: null,
+      isRemembered: false,
       readAt: expect.stringMatching(ISO_MICROSECONDS),
     });
   });

@@ -24,7 +24,7 @@ const notes = [
   { name: "a note of an error", text: NOTE_ERROR(FIRST).text },
 ];
 
-const verdict = { name: "a verdict", text: APPLY(FIRST)(HOST).text };
+const verdict = { name: "a verdict", text: APPLY(FIRST)({ isRemembered: false })(HOST).text };
 
 describe("the text of a statement that inserts a row", () => {
   it.each([verdict, ...notes])(
