@@ -31,7 +31,7 @@ HEALTHCHECK --interval=30s --timeout=5s --start-period=10s \
   CMD ["node", "/app/dist/main.js", "healthcheck"]
 # The limits that the program would start itself again with, for glibc and V8.
 ENV MALLOC_ARENA_MAX=1 MALLOC_TRIM_THRESHOLD_=131072
-ENTRYPOINT ["node", "--max-semi-space-size=16", "--heap-growing-percent=100", "/app/dist/main.js"]
+ENTRYPOINT ["node", "--max-semi-space-size=16", "--heap-growing-percent=60", "/app/dist/main.js"]
 CMD ["run"]
 ARG VERSION=unknown
 ARG REVISION=unknown

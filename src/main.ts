@@ -13,7 +13,7 @@ const NEEDED_MAJOR = 24;
  * 30 MB are in use. 5,000 runs, 256 at once, take 310 MB without these and 170 MB with them. V8 reads the first one only
  * while it starts.
  */
-const HEAP_LIMITS = ["--max-semi-space-size=16", "--heap-growing-percent=100"];
+const HEAP_LIMITS = ["--max-semi-space-size=16", "--heap-growing-percent=60"];
 /**
  * For glibc, which gives the threads of V8 arenas of their own and keeps what is freed: another 12 MB under load, 5 at rest.
  * The image gives all of these.

@@ -21,7 +21,7 @@ const SIGNAL_WHILE_LOADING = `
     },
   });`;
 
-const LIMITS = ["--max-semi-space-size=16", "--heap-growing-percent=100"];
+const LIMITS = ["--max-semi-space-size=16", "--heap-growing-percent=60"];
 const MALLOC_LIMITS = ["MALLOC_ARENA_MAX=1", "MALLOC_TRIM_THRESHOLD_=131072"];
 
 const TOO_OLD = /^run-watchdog: needs Node\.js 24 or newer, this is v(\d+)\.\S+ \(\S+\): \S.*\n$/;

@@ -21,6 +21,7 @@ import {
 import type { CallBudget, HttpCall } from "./call.ts";
 import { DeadlineError, withDeadline } from "./deadline.ts";
 import { FloodError, limitInterimAnswers, Routes } from "./dispatcher.ts";
+import { type BodyReader, exchange, type Headers, type ReadAnswer } from "./exchange.ts";
 import {
   type BodyLimits,
   dateOf,
@@ -126,7 +127,7 @@ export class HttpClient {
   async #exchange(call: HttpCall, signal: AbortSignal): Promise<HttpAnswer> {
     if (call.guarded && this.#routes.isProxied(call.url)) await this.#checkName(call.url);
     const route = this.#routes.to(call.url, call.guarded);
-    const { statusCode, headers, body } = await route.request({
+    const request = {
       origin: call.url.origin,
       path: `${call.url.pathname}${call.url.search}`,
       method: call.method,
@@ -138,23 +139,32 @@ export class HttpClient {
         ...call.headers,
       },
       body: call.body === undefined ? null : JSON.stringify(call.body),
-      signal,
-      onInfo: limitInterimAnswers(),
-    });
+    };
+    const read: ReadAnswer<HttpAnswer> = (status, headers, settle) =>
+      this.#read(call, status, headers, settle);
+    return await exchange(route, { request, read, onInterim: limitInterimAnswers() }, signal);
+  }
+
+  #read(
+    call: HttpCall,
+    status: number,
+    headers: Headers,
+    settle: (answer: HttpAnswer) => void,
+  ): BodyReader {
     const dateMs = dateOf(headers);
-    if (!hasAnswer(call, statusCode)) {
-      await discardBody(body);
-      const nowMs = this.#clock.now().getTime();
-      const retryAfterMs = parseRetryAfter(
-        header(headers, "retry-after"),
-        header(headers, "date"),
-        nowMs,
+    if (hasAnswer(call, status)) {
+      return readJson(headers, this.#limits, (body) =>
+        settle(
+          body.kind === "unusable"
+            ? malformed(call, body.what)
+            : { kind: "json", status, body: body.value, dateMs },
+        ),
       );
-      return { kind: "status", status: statusCode, retryAfterMs, dateMs };
     }
-    const read = await readJson(headers, body, this.#limits);
-    if (read.kind === "unusable") return malformed(call, read.what);
-    return { kind: "json", status: statusCode, body: read.value, dateMs };
+    const nowMs = this.#clock.now().getTime();
+    const [retryAfter, date] = [header(headers, "retry-after"), header(headers, "date")];
+    const retryAfterMs = parseRetryAfter(retryAfter, date, nowMs);
+    return discardBody(() => settle({ kind: "status", status, retryAfterMs, dateMs }));
   }
 
   /** A proxy connects to whatever the name resolves to, so that is checked first. */

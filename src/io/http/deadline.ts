@@ -7,8 +7,7 @@ export class DeadlineError extends Error {
 }
 
 /**
- * Does `work` with a signal that aborts with `signal`, after so many milliseconds, and when it has ended, and waits no
- * longer than that.
+ * Does `work` with a signal that aborts with `signal` and after so many milliseconds, and waits no longer than that.
  * Rejects with `signal.reason`, a DeadlineError, or what the work rejects with.
  */
 export async function withDeadline<T>(
@@ -19,6 +18,7 @@ export async function withDeadline<T>(
 ): Promise<T> {
   signal.throwIfAborted();
   const own = new AbortController();
+  const timer = new AbortController();
   const { promise, resolve, reject } = Promise.withResolvers<T>();
   const giveUp = (reason: unknown) => {
     own.abort(reason);
@@ -26,7 +26,7 @@ export async function withDeadline<T>(
   };
   const onAbort = () => giveUp(signal.reason);
   signal.addEventListener("abort", onAbort, { once: true });
-  clock.sleep(ms, own.signal).then(
+  clock.sleep(ms, timer.signal).then(
     () => giveUp(new DeadlineError()),
     () => {},
   );
@@ -35,7 +35,7 @@ export async function withDeadline<T>(
     return await promise;
   } finally {
     signal.removeEventListener("abort", onAbort);
-    own.abort(ENDED);
+    timer.abort(ENDED);
   }
 }
 

@@ -2,8 +2,7 @@
  * Reads answers, headers and body, that a tenant's machine may have written. Any answer takes little memory and time: its
  * pieces are copied as they come, and little of them is kept. So no answer ever waits for another one.
  */
-import type { Readable } from "node:stream";
-import type { Dispatcher } from "undici";
+import type { BodyReader, Headers } from "./exchange.ts";
 import { JsonCollector } from "./json-collector.ts";
 
 export interface BodyLimits {
@@ -22,51 +21,65 @@ export interface BodyLimits {
 const DISCARD_BYTES = 64 * 1024;
 const DISCARD_MS = 250;
 
-type Headers = Dispatcher.ResponseData["headers"];
-
 /** `what` says what is wrong, as it goes into a failure's message. */
 export type JsonBody =
   | { readonly kind: "json"; readonly value: unknown }
   | { readonly kind: "unusable"; readonly what: string };
 
 /**
- * JSON whatever the content type says, with long texts cut to their ends. The body is consumed or destroyed in every
- * case. Rejects when it breaks off.
+ * JSON whatever the content type says, with long texts cut to their ends. What cannot be used is not read on.
  */
-export async function readJson(
+export function readJson(
   headers: Headers,
-  body: Readable,
   limits: BodyLimits,
-): Promise<JsonBody> {
+  settle: (body: JsonBody) => void,
+): BodyReader {
+  const reader = new JsonReader(limits, settle);
   const encoding = header(headers, "content-encoding") ?? "identity";
   if (encoding.trim().toLowerCase() !== "identity") {
-    return cutOff(body, "answered with a content-encoding that was not asked for");
+    reader.cutOff("answered with a content-encoding that was not asked for");
+  } else if (Number(header(headers, "content-length") ?? 0) > limits.maxBytes) {
+    reader.cutOff(tooLarge(limits.maxBytes));
   }
-  if (Number(header(headers, "content-length") ?? 0) > limits.maxBytes) {
-    return cutOff(body, tooLarge(limits.maxBytes));
+  return reader;
+}
+
+class JsonReader implements BodyReader {
+  readonly #limits: BodyLimits;
+  readonly #settle: (body: JsonBody) => void;
+  readonly #collector: JsonCollector;
+  #size = 0;
+  #pieces = 0;
+
+  constructor(limits: BodyLimits, settle: (body: JsonBody) => void) {
+    this.#limits = limits;
+    this.#settle = settle;
+    this.#collector = new JsonCollector(limits.maxKeptBytes);
   }
-  const { maxBytes, maxKeptBytes, maxPieces } = limits;
-  const collector = new JsonCollector(maxKeptBytes);
-  let size = 0;
-  let pieces = 0;
-  let what: string | null = null;
-  // Not a loop over the body: that takes a promise for each piece, and there can be millions.
-  body.on("data", (piece: Uint8Array) => {
-    size += piece.length;
-    pieces += 1;
-    if (size > maxBytes) what = tooLarge(maxBytes);
-    else if (pieces > maxPieces) what = `answered in more than ${maxPieces} pieces`;
-    else if (!collector.add(piece)) what = `${tooLarge(maxKeptBytes)} besides long texts`;
-    if (what !== null) body.destroy();
-  });
+
+  onPiece(piece: Uint8Array): void {
+    const { maxBytes, maxKeptBytes, maxPieces } = this.#limits;
+    this.#size += piece.length;
+    this.#pieces += 1;
+    if (this.#size > maxBytes) this.cutOff(tooLarge(maxBytes));
+    else if (this.#pieces > maxPieces) this.cutOff(`answered in more than ${maxPieces} pieces`);
+    else if (!this.#collector.add(piece)) {
+      this.cutOff(`${tooLarge(maxKeptBytes)} besides long texts`);
+    }
+  }
+
+  onEnd(): void {
+    this.#settle(parsed(this.#collector.bytes));
+  }
+
+  cutOff(what: string): void {
+    this.#settle({ kind: "unusable", what });
+  }
+}
+
+function parsed(bytes: Uint8Array): JsonBody {
   try {
-    await ended(body);
-  } catch (error) {
-    if (what === null) throw error;
-    return { kind: "unusable", what };
-  }
-  try {
-    return { kind: "json", value: JSON.parse(UTF8.decode(collector.bytes)) };
+    return { kind: "json", value: JSON.parse(UTF8.decode(bytes)) };
   } catch {
     return { kind: "unusable", what: "answered with something that is not JSON" };
   }
@@ -74,41 +87,31 @@ export async function readJson(
 
 const UTF8 = new TextDecoder();
 
-/** Node's `finished` does the same for streams of every kind, and costs as much as all the rest of a small answer. */
-function ended(body: Readable): Promise<void> {
-  const { promise, resolve, reject } = Promise.withResolvers<void>();
-  body.once("end", resolve).on("error", reject);
-  body.once("close", () => {
-    // It closes after each end as well, and an error costs as much as all the rest.
-    if (!body.readableEnded) reject(new Error("the answer broke off"));
-  });
-  return promise;
-}
-
 function tooLarge(maxBytes: number): string {
   return `answered with more than ${maxBytes} bytes`;
 }
 
-function cutOff(body: Readable, what: string): JsonBody {
-  body.on("error", () => {}).destroy();
-  return { kind: "unusable", what };
-}
-
-/** Never rejects. */
-export async function discardBody(body: Dispatcher.ResponseData["body"]): Promise<void> {
-  const timer = setTimeout(() => body.destroy(), DISCARD_MS);
-  try {
-    await body.dump({ limit: DISCARD_BYTES });
-  } catch {
-    // The connection broke: the body is gone all the same.
-  } finally {
+/** @param done called once, when the body is read as far as it is going to be. */
+export function discardBody(done: () => void): BodyReader {
+  const end = () => {
     clearTimeout(timer);
-  }
+    done();
+  };
+  const timer = setTimeout(end, DISCARD_MS).unref();
+  let size = 0;
+  return {
+    onPiece(piece) {
+      size += piece.length;
+      if (size > DISCARD_BYTES) end();
+    },
+    onEnd: end,
+    onBreak: end,
+  };
 }
 
 export function header(headers: Headers, name: string): string | null {
   const value = headers[name];
-  return (Array.isArray(value) ? value.join(",") : value) ?? null;
+  return typeof value === "object" ? value.join(",") : (value ?? null);
 }
 
 export const LONGEST_PAUSE_MS = 5 * 60_000;

@@ -6,6 +6,7 @@ import { errorCode, timedOut, transportFailed } from "./answer.ts";
 import type { CallName } from "./call.ts";
 import { DeadlineError, withDeadline } from "./deadline.ts";
 import { Routes } from "./dispatcher.ts";
+import { exchange, type ReadAnswer } from "./exchange.ts";
 import { DATE_PRECISION_MS, dateOf, discardBody, header } from "./response.ts";
 
 export interface ProbeOptions {
@@ -28,8 +29,8 @@ export async function probeServer(
   const wire = { maxBytes: MOST_BYTES, onReceived: () => {} };
   const routes = new Routes({ proxy, lookup, connectTimeoutMs: withinMs, wire });
   try {
-    const ask = (own: AbortSignal) => exchange(call.url, routes, clock, own);
-    return await withDeadline(ask, withinMs, clock, signal);
+    const work = (own: AbortSignal) => ask(call.url, routes, clock, own);
+    return await withDeadline(work, withinMs, clock, signal);
   } catch (error) {
     signal.throwIfAborted();
     const late = error instanceof DeadlineError;
@@ -42,29 +43,26 @@ export async function probeServer(
   }
 }
 
-async function exchange(
-  url: URL,
-  routes: Routes,
-  clock: Clock,
-  signal: AbortSignal,
-): Promise<ServerAnswer> {
+function ask(url: URL, routes: Routes, clock: Clock, signal: AbortSignal): Promise<ServerAnswer> {
   const sentMs = clock.now().getTime();
-  const { statusCode, headers, body } = await routes.to(url, false).request({
+  const request = {
     origin: url.origin,
     path: `${url.pathname}${url.search}`,
     method: "GET",
     headers: { accept: "application/json", "user-agent": "run-watchdog" },
-    signal,
-  });
-  const receivedMs = clock.now().getTime();
-  await discardBody(body);
-  const theirMs = dateOf(headers);
-  const type = header(headers, "content-type") ?? "";
-  return {
-    kind: "answered",
-    status: statusCode,
-    isHtml: /^\s*text\/html/i.test(type),
-    clock:
-      theirMs === null ? null : { theirMs, sentMs, receivedMs, precisionMs: DATE_PRECISION_MS },
+  } as const;
+  const read: ReadAnswer<ServerAnswer> = (status, headers, settle) => {
+    const receivedMs = clock.now().getTime();
+    const theirMs = dateOf(headers);
+    const type = header(headers, "content-type") ?? "";
+    const reading = { theirMs: theirMs ?? 0, sentMs, receivedMs, precisionMs: DATE_PRECISION_MS };
+    const answer: ServerAnswer = {
+      kind: "answered",
+      status,
+      isHtml: /^\s*text\/html/i.test(type),
+      clock: theirMs === null ? null : reading,
+    };
+    return discardBody(() => settle(answer));
   };
+  return exchange(routes.to(url, false), { request, read }, signal);
 }
