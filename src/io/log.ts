@@ -20,14 +20,7 @@ export interface LogOptions {
  * survive bundling. Dispose of it at the end, so that a slow reader gets the last lines.
  */
 export function openLog(options: LogOptions): Logger & AsyncDisposable {
-  const formatted = options.pretty
-    ? prettyFactory({
-        translateTime: "SYS:HH:MM:ss.l",
-        colorize: options.colours,
-        singleLine: true,
-        errorLikeObjectKeys: [],
-      })
-    : (line: string) => line;
+  const formatted = options.pretty ? readableLines(options.colours) : (line: string) => line;
   const sink = new LogSink(options.fd, (dropped) => {
     // Whatever the level: who reads a log must know what it lacks.
     log
@@ -53,6 +46,16 @@ export function openLog(options: LogOptions): Logger & AsyncDisposable {
     stream,
   );
   return Object.assign(log, { [Symbol.asyncDispose]: () => sink.flush(FLUSH_WITHIN_MS) });
+}
+
+/** What makes a line of JSON one for people. */
+export function readableLines(colours: boolean): (line: string) => string {
+  return prettyFactory({
+    translateTime: "SYS:HH:MM:ss.l",
+    colorize: colours,
+    singleLine: true,
+    errorLikeObjectKeys: [],
+  });
 }
 
 /** Has pino say the level of each line before it writes it. */

@@ -9,6 +9,7 @@ import { parseArgs } from "node:util";
 import packageJson from "../../package.json" with { type: "json" };
 import { Throwaway } from "../services/throwaway.ts";
 import { docker, whyNoImage } from "./engine.ts";
+import { inspectImage, mib } from "./image.ts";
 
 const ROOT = join(import.meta.dirname, "..", "..");
 const DEMO = join(ROOT, "test", "demo", "main.ts");
@@ -84,7 +85,10 @@ async function acceptImage(runs: string, given: string | undefined): Promise<num
   try {
     const build = ["build", "--build-arg", `VERSION=${packageJson.version}`, "--tag", image, "."];
     const building = given === undefined ? await run(place, "docker", build, ROOT) : 0;
-    return building || (await demo(place, runs, ["--image", image]));
+    if (building !== 0) return building;
+    const { ownBytes, problems } = await inspectImage(docker, image);
+    say(problems.join("\n== ") || `the image has ${mib(ownBytes)} more than its base`);
+    return problems.length > 0 ? 1 : await demo(place, runs, ["--image", image]);
   } finally {
     await place.dispose();
   }

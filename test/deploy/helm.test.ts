@@ -3,9 +3,10 @@ import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { describe, expect, it } from "vitest";
 import { parse, parseAllDocuments } from "yaml";
+import { readDocument } from "../support/shell-blocks.ts";
 import { type Manifest, problemsOf } from "./manifest-types.ts";
 import { looseContainers, podsOf, unknownSettings } from "./pods.ts";
-import { findTool } from "./tools.ts";
+import { findTool, type Printed } from "./tools.ts";
 
 const ROOT = join(import.meta.dirname, "..", "..");
 const CHART = join(ROOT, "deploy", "helm", "run-watchdog");
@@ -64,6 +65,19 @@ describe.skipIf(helm === null)("deploy/helm/run-watchdog", () => {
     );
   });
 
+  it.each(values)("finds nothing to complain about in %s", async (_, set) => {
+    const { stdout } = await lint(set);
+    expect(stdout).toContain("1 chart(s) linted, 0 chart(s) failed");
+    expect(stdout).not.toMatch(/\[(?:WARNING|ERROR)\]/);
+  });
+
+  it("is installed as docs/install.md says", async () => {
+    const [, command = ""] = /`helm install ([^`]+)`/.exec(readDocument("docs/install.md")) ?? [];
+    const [name, chart = "", ...options] = command.split(" ");
+    expect([name, join(ROOT, chart)]).toEqual(["run-watchdog", CHART]);
+    expect((await template(options)).map(({ kind }) => kind)).toContain("Deployment");
+  });
+
   it("has the alerts and the dashboard of deploy/, and no others", async () => {
     const manifests = await render(["prometheusRule.enabled=true", "dashboard.enabled=true"]);
     const rules = manifests.find(({ kind }) => kind === "PrometheusRule");
@@ -114,20 +128,26 @@ describe.skipIf(helm === null)("deploy/helm/run-watchdog", () => {
   });
 });
 
+async function lint(set: readonly string[]): Promise<Printed> {
+  if (helm === null) throw new Error("there is no helm");
+  return await helm(["lint", CHART, "--strict", ...flags(set)]);
+}
+
+function flags(set: readonly string[]): readonly string[] {
+  return [URL_SET, ...set].flatMap((value) => ["--set", value]);
+}
+
 function textOf(...path: readonly string[]): string {
   return readFileSync(join(ROOT, "deploy", ...path), "utf8");
 }
 
-async function render(set: readonly string[]): Promise<readonly Manifest[]> {
+function render(set: readonly string[]): Promise<readonly Manifest[]> {
+  return template(flags(set));
+}
+
+async function template(options: readonly string[]): Promise<readonly Manifest[]> {
   if (helm === null) throw new Error("there is no helm");
-  const values = [URL_SET, ...set].flatMap((value) => ["--set", value]);
-  const { stdout } = await helm([
-    "template",
-    "run-watchdog",
-    CHART,
-    "--kube-version",
-    "1.32.0",
-    ...values,
-  ]);
+  const version = ["--kube-version", "1.32.0"];
+  const { stdout } = await helm(["template", "run-watchdog", CHART, ...version, ...options]);
   return parseAllDocuments(stdout).map((document) => document.toJS() as Manifest);
 }

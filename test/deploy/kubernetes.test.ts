@@ -1,10 +1,10 @@
 /** The manifests of deploy/kubernetes as kustomize renders them. */
-import { readFileSync } from "node:fs";
 import { mkdtemp, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join, relative } from "node:path";
 import { describe, expect, it } from "vitest";
 import { parse, parseAllDocuments } from "yaml";
+import { readDocument } from "../support/shell-blocks.ts";
 import { type Manifest, problemsOf } from "./manifest-types.ts";
 import { type Container, looseContainers, podsOf, unknownSettings } from "./pods.ts";
 import { findTool } from "./tools.ts";
@@ -61,6 +61,9 @@ describe.skipIf(kubectl === null)("deploy/kubernetes", () => {
     const sidecar = pod?.initContainers?.at(-1);
     expect(sidecar).toMatchObject({ env: worker?.env, resources: worker?.resources });
     expect(sidecar?.securityContext).toMatchObject(worker?.securityContext ?? {});
+    const [, shown = ""] = /```yaml\n([\s\S]+?)```/.exec(readDocument("README.md")) ?? [];
+    const [{ args, resources, securityContext }] = parse(shown);
+    expect(sidecar).toMatchObject({ args, resources, securityContext });
   });
 
   it("leaves every other deployment of the platform alone", async () => {
@@ -122,7 +125,7 @@ async function render(folder: string): Promise<readonly Manifest[]> {
 
 /** The kustomization of docs/install.md. */
 function documented(): Readonly<Record<string, unknown>> {
-  const document = readFileSync(join(ROOT, "docs", "install.md"), "utf8");
+  const document = readDocument("docs/install.md");
   const [, kustomization = ""] = /```yaml\n([\s\S]+?)```/.exec(document) ?? [];
   expect(kustomization).toContain(relative(ROOT, SIDECAR));
   return parse(kustomization);

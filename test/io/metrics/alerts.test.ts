@@ -1,5 +1,7 @@
 /** The alerts and the dashboard in deploy/ are about metrics that there are, and each alert is tried. */
 import { readFileSync } from "node:fs";
+import { copyFile, mkdtemp, rm } from "node:fs/promises";
+import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { describe, expect, it } from "vitest";
 import {
@@ -39,6 +41,20 @@ describe("the alert rules", () => {
     expect(await promtool(program, ["check", "rules", "alerts.yaml"], RULES)).toContain("SUCCESS");
     const said = await promtool(program, ["test", "rules", "alerts.test.yaml"], RULES);
     expect(said).toContain("SUCCESS");
+  });
+
+  it.skipIf(program === null)("are loaded by the Prometheus of the compose file", async () => {
+    if (program === null) return;
+    // Side by side, as compose mounts them.
+    const folder = await mkdtemp(join(tmpdir(), "run-watchdog-prometheus-"));
+    try {
+      await copyFile(join(DEPLOY, "compose", "prometheus.yaml"), join(folder, "prometheus.yml"));
+      await copyFile(join(RULES, "alerts.yaml"), join(folder, "alerts.yaml"));
+      const said = await promtool(program, ["check", "config", "prometheus.yml"], folder);
+      expect(said).toContain("1 rule files found");
+    } finally {
+      await rm(folder, { recursive: true });
+    }
   });
 });
 
