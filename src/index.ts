@@ -19,8 +19,8 @@ import { explainRun } from "./watchdog/lead/explain-run.ts";
 import { leadSweep } from "./watchdog/lead/lead-sweep.ts";
 import type { Backend, Log } from "./watchdog/ports.ts";
 import { type SweepRequest, withHooks } from "./watchdog/sweep/model.ts";
+import type { WorkerFacts } from "./watchdog/worker/status/worker-facts.ts";
 import { Worker } from "./watchdog/worker/worker.ts";
-import type { WorkerFacts } from "./watchdog/worker/worker-facts.ts";
 
 export type { HealthAnswer, HealthPath } from "./app/health.ts";
 export type { WatchdogHooks } from "./app/hooks.ts";
@@ -59,7 +59,7 @@ export type {
   RunIdName,
   SharedApi,
 } from "./watchdog/ports.ts";
-export type { WorkerFacts } from "./watchdog/worker/worker-facts.ts";
+export type { WorkerFacts } from "./watchdog/worker/status/worker-facts.ts";
 
 export interface WatchdogOptions extends WatchdogHooks {
   /**

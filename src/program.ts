@@ -4,7 +4,7 @@ import { setImmediate } from "node:timers/promises";
 import packageJson from "../package.json" with { type: "json" };
 import { fileReader } from "./app/read-file.ts";
 import { type Stdout, watchStdout } from "./app/stdout.ts";
-import { outputAsked, parseArgv } from "./cli.ts";
+import { outputAsked, parseArgv } from "./cli/parse-argv.ts";
 import type { Command, Output } from "./commands/command.ts";
 import type { ProcessContext } from "./commands/process-context.ts";
 import { ConfigError } from "./config/config.ts";

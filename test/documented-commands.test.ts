@@ -3,7 +3,7 @@ import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { describe, expect, it } from "vitest";
 import packageJson from "../package.json" with { type: "json" };
-import { parseArgv } from "../src/cli.ts";
+import { parseArgv } from "../src/cli/parse-argv.ts";
 import {
   documents,
   NOT_RUNNABLE,

@@ -15,7 +15,8 @@ const ROOT = join(import.meta.dirname, "..");
 
 /** What the files below a folder of src/ may import besides each other. */
 const LAYERS: Readonly<Record<string, readonly string[]>> = {
-  src: ["commands", "app", "config", "watchdog", "rules"],
+  src: ["cli", "commands", "app", "config", "watchdog", "rules"],
+  cli: ["commands", "config", "rules"],
   commands: ["app", "report", "config", "watchdog", "rules"],
   report: ["rules"],
   app: ["config", "io", "watchdog", "rules"],

@@ -27,7 +27,7 @@ export default defineConfig({
           name: "unit",
           root: import.meta.dirname,
           include: [
-            "{rules,watchdog,config,report,deploy,accept}/**/*.test.ts",
+            "{cli,rules,watchdog,config,report,deploy,accept}/**/*.test.ts",
             "bench/{measure,profile}/**/*.test.ts",
             "bench/*.test.ts",
             "*.test.ts",

@@ -11,7 +11,7 @@ import {
 } from "../rules/health.ts";
 import type { Waiting, WaitingState } from "../rules/report.ts";
 import type { FleetSight } from "../watchdog/worker/fleet-watch.ts";
-import type { WorkerFacts } from "../watchdog/worker/worker-facts.ts";
+import type { WorkerFacts } from "../watchdog/worker/status/worker-facts.ts";
 import type { Build } from "./health.ts";
 
 export interface GaugeFacts {

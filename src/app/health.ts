@@ -12,7 +12,7 @@ import { type DependencyStatus, health, liveness, readiness } from "../rules/hea
 import { remedyFor } from "../rules/remedy.ts";
 import type { SweepReport, SweepSummary, Waiting, WaitingCause } from "../rules/report.ts";
 import type { Log, SharedApi } from "../watchdog/ports.ts";
-import type { ShardFacts, WorkerFacts } from "../watchdog/worker/worker-facts.ts";
+import type { ShardFacts, WorkerFacts } from "../watchdog/worker/status/worker-facts.ts";
 
 const PROBE_WITHIN_MS = 4000;
 

@@ -6,8 +6,8 @@ import { openRuntime } from "../app/runtime.ts";
 import { parseConfig } from "../config/config.ts";
 import { wantsColours } from "../report/colours.ts";
 import { statusPage } from "../report/page/page.ts";
+import type { WorkerFacts } from "../watchdog/worker/status/worker-facts.ts";
 import { Worker } from "../watchdog/worker/worker.ts";
-import type { WorkerFacts } from "../watchdog/worker/worker-facts.ts";
 import type { ProcessContext } from "./process-context.ts";
 
 /**

@@ -11,7 +11,7 @@ export interface LeaseTiming {
 
 const RENEWAL_RETRY_MS = 1000;
 const CONTEND_JITTER_MS = 200;
-const CONTEND_AGAIN_MS = 1000;
+const CONTEND_FREE_AGAIN_MS = 1000;
 
 /**
  * The first moment at which the lease is no longer trusted.
@@ -35,19 +35,19 @@ export function leaseRenewalRetryAtMs(sentAtMs: number): number {
 
 /**
  * How long a refused worker waits before it contends again: until the lease runs out, and a little more, so that not
- * all of them arrive at once. From the second refusal on never less than a second: the lease may never become free.
+ * all of them arrive at once. One that is free by now is tried at once, then every second: it may be refused for ever.
  *
- * @param expiresInMs 0 when the lease is free by now; `null` when it never expires by itself.
+ * @param expiresInMs not above 0 when the lease is free by now; `null` when it never expires by itself.
  * @param fraction uniform in [0, 1).
- * @param refusals how often it was refused in a row, since its tick.
+ * @param freeRefusals how often in a row it was refused although it was free, since its tick.
  * @returns `null` when waiting is of no use.
  */
 export function leaseContendInMs(
   expiresInMs: number | null,
   fraction: number,
-  refusals = 1,
+  freeRefusals = 1,
 ): number | null {
   if (expiresInMs === null) return null;
-  const waitMs = expiresInMs <= 0 ? 0 : expiresInMs + fraction * CONTEND_JITTER_MS;
-  return refusals <= 1 ? waitMs : Math.max(waitMs, CONTEND_AGAIN_MS);
+  if (expiresInMs > 0) return expiresInMs + fraction * CONTEND_JITTER_MS;
+  return freeRefusals <= 1 ? 0 : CONTEND_FREE_AGAIN_MS;
 }

@@ -3,7 +3,7 @@ import { type GaugeFacts, gaugesOf } from "../../src/app/gauges.ts";
 import { NOBODY_WAITS } from "../../src/rules/report.ts";
 import type { SharedApi } from "../../src/watchdog/ports.ts";
 import type { FleetSight } from "../../src/watchdog/worker/fleet-watch.ts";
-import type { WorkerFacts } from "../../src/watchdog/worker/worker-facts.ts";
+import type { WorkerFacts } from "../../src/watchdog/worker/status/worker-facts.ts";
 import { NO_FIGURES } from "../support/stands/figures.ts";
 import { workerWorld } from "../support/stands/worker-world.ts";
 

@@ -1,4 +1,4 @@
-import { parseArgv } from "../../src/cli.ts";
+import { parseArgv } from "../../src/cli/parse-argv.ts";
 import { once } from "../../src/commands/once.ts";
 
 export interface OnceResult {

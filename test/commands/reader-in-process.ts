@@ -1,4 +1,4 @@
-import { parseArgv } from "../../src/cli.ts";
+import { parseArgv } from "../../src/cli/parse-argv.ts";
 import { explain } from "../../src/commands/explain.ts";
 import { history } from "../../src/commands/history.ts";
 import { parseDocumentOf } from "../support/process/report-document.ts";

@@ -1,6 +1,6 @@
 import { expect, it } from "vitest";
 import { health, liveness } from "../../src/rules/health.ts";
-import { WorkerStatus } from "../../src/watchdog/worker/worker-status.ts";
+import { WorkerStatus } from "../../src/watchdog/worker/status/worker-status.ts";
 import { FakeClock } from "../support/memory/fake-clock.ts";
 import { ManualSchedule } from "../support/stands/worker-world.ts";
 

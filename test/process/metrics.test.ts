@@ -16,7 +16,7 @@ const promtool = await findPromtool();
 describe("/metrics", () => {
   it("tells what a sweep did, how long it took, and what it asked", async () => {
     await using world = await createWorld();
-    await seedExited(world, 0, 600_000);
+    await seedExited(world, 0, { overdueMs: 600_000 });
     await using worker = await startWorker({ ...world.env, ...EVERY_SECOND });
     const text = await untilMetrics(worker, (page) => seriesValue(page, COMPLETED) === 1);
     const lag = seriesValue(text, "watchdog_detection_lag_seconds_sum");
@@ -35,7 +35,7 @@ describe("/metrics", () => {
 
   it("has every metric there is, and nothing that promtool finds fault with", async () => {
     await using world = await createWorld();
-    await seedExited(world, 0, 600_000);
+    await seedExited(world, 0, { overdueMs: 600_000 });
     world.host.intercept(({ kind }) => (kind === "mint" ? { status: 401 } : undefined));
     // Some are only of use where the runs are divided.
     const divided = { WATCHDOG_SHARDS: "2" };

@@ -1,20 +1,39 @@
 import { describe, expect, it, vi } from "vitest";
 import { completeRun } from "../fake-host/callback.ts";
+import type { SeededRun } from "../fake-host/seed.ts";
 import { startTcpProxy } from "../services/tcp-proxy.ts";
 import { seedExited } from "../support/world/proven-runs.ts";
-import { createWorld } from "../support/world/world.ts";
+import { createWorld, type World } from "../support/world/world.ts";
+import { SWEEPS } from "./fleets.ts";
 import { storeWith } from "./interleavings.ts";
 import { pauseCommits } from "./paused-commit.ts";
 import { deleted, journal } from "./sample-runs.ts";
 
-describe("a sweep whose write lost its answer", () => {
+/** Resolved under the epoch of the shard that is swept. */
+describe.each(SWEEPS)("a sweep whose write lost its answer$as", ({ divided: env, of }) => {
+  // What follows a verdict is done in the first shard's sweeps.
+  const cleansUp = of.shard === undefined;
+  const cleanups = cleansUp ? { done: 1, pending: 0 } : { done: 0, pending: 0 };
+  const cleanupState = cleansUp ? "done" : "pending";
+  const deletedOf = (run: SeededRun) => (cleansUp ? [run.sandboxId] : []);
+
+  async function seed(world: World): Promise<SeededRun> {
+    if (of.shard === undefined) return await seedExited(world, 1);
+    // The fleet notes how it divides the runs.
+    await world.sweep({ env, shard: 0 });
+    return await seedExited(world, 1, { id: await world.idIn(of.shard) });
+  }
+
   it("finds its own verdict in the journal, counts it as written and cleans up", async () => {
     await using world = await createWorld();
     await using commits = await pauseCommits(world.database);
     await using proxy = await startTcpProxy(world.database.connection);
-    const run = await seedExited(world, 1);
+    const run = await seed(world);
 
-    const sweeping = world.sweep({ env: { DATABASE_URL: proxy.url(world.database.url) } });
+    const sweeping = world.sweep({
+      ...of,
+      env: { ...env, DATABASE_URL: proxy.url(world.database.url) },
+    });
     await commits.waiting(1);
     proxy.blackhole();
     await commits.release();
@@ -25,36 +44,42 @@ describe("a sweep whose write lost its answer", () => {
     expect(await sweeping).toMatchObject({
       status: "ok",
       counts: { failed: 1, lostRace: 0, errors: 0 },
-      cleanups: { done: 1, pending: 0 },
+      cleanups,
     });
-    expect(await journal(world)).toMatchObject([{ run_id: run.id, cleanup_state: "done" }]);
-    expect(deleted(world)).toEqual([run.sandboxId]);
+    expect(await journal(world)).toMatchObject([
+      { run_id: run.id, shard: of.shard ?? 0, cleanup_state: cleanupState },
+    ]);
+    expect(deleted(world)).toEqual(deletedOf(run));
   });
 
   it("writes once more when the statement was rolled back", async () => {
     await using world = await createWorld();
     await using commits = await pauseCommits(world.database);
-    const run = await seedExited(world, 1);
+    const run = await seed(world);
 
-    const sweeping = world.sweep();
+    const sweeping = world.sweep({ ...of, env });
     const [pid] = await commits.waiting(1);
     await world.database.sql`SELECT pg_terminate_backend(${pid ?? 0})`;
     await vi.waitFor(async () => expect(await commits.waiting(1)).not.toEqual([pid]), 10_000);
     await commits.release();
 
     expect(await sweeping).toMatchObject({ status: "ok", counts: { failed: 1, errors: 0 } });
-    expect(await journal(world)).toMatchObject([{ run_id: run.id, cleanup_state: "done" }]);
-    expect(deleted(world)).toEqual([run.sandboxId]);
+    expect(await journal(world)).toMatchObject([
+      { run_id: run.id, shard: of.shard ?? 0, cleanup_state: cleanupState },
+    ]);
+    expect(deleted(world)).toEqual(deletedOf(run));
   });
 
   it("leaves the run to a callback that came before it asked what became of the write", async () => {
     await using world = await createWorld();
     await using commits = await pauseCommits(world.database);
-    const run = await seedExited(world, 1);
+    const run = await seed(world);
     const { sql } = world.database;
     let callback: Promise<unknown> = Promise.resolve();
 
     const sweeping = world.sweep({
+      ...of,
+      env,
       replace: ({ store }) => ({
         store: storeWith(store, {
           async facts(...args) {

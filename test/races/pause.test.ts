@@ -4,14 +4,14 @@ import type { SweepReport } from "../../src/rules/report.ts";
 import { createDatabase } from "../services/postgres/database.ts";
 import { epochRequest, noCheck, openStores } from "../support/stands/stores.ts";
 import { createWorld } from "../support/world/world.ts";
-import { FLEETS } from "./fleets.ts";
+import { SWEEPS } from "./fleets.ts";
 import { atPoint, type Point } from "./interleavings.ts";
 import { deleted, journal, seedSampleRuns, wholeRow } from "./sample-runs.ts";
 
 const REQUEST = { forMs: 3_600_000, reason: "moving the API", by: "ann@host" };
 const NOW = { WATCHDOG_CLEANUP_DELAY: "0s" };
 
-describe.each(FLEETS)("a pause in the middle of a sweep$as", ({ divided }) => {
+describe.each(SWEEPS)("a pause in the middle of a sweep$as", ({ divided, of }) => {
   const points: readonly Point[] = [
     "between the page and the re-read",
     "between the re-read and the question",
@@ -20,7 +20,8 @@ describe.each(FLEETS)("a pause in the middle of a sweep$as", ({ divided }) => {
 
   it.each(points)("is followed by no write when it comes %s", async (point) => {
     await using world = await createWorld();
-    const { runs } = await seedSampleRuns(world);
+    if (of.shard !== undefined) await world.sweep({ env: divided, shard: 0 });
+    const { runs } = await seedSampleRuns(world, of.shard);
     const before = await Promise.all(runs.map(({ id }) => wholeRow(world, id)));
     let pausing: Promise<unknown> | null = null;
     const pauseOnce = async () => {
@@ -28,6 +29,7 @@ describe.each(FLEETS)("a pause in the middle of a sweep$as", ({ divided }) => {
       await pausing;
     };
     const report = await world.sweep({
+      ...of,
       env: { ...NOW, ...divided },
       replace: atPoint(point, pauseOnce),
     });
@@ -40,13 +42,14 @@ describe.each(FLEETS)("a pause in the middle of a sweep$as", ({ divided }) => {
 
   it("leaves everything to the sweep after it", async () => {
     await using world = await createWorld();
-    const { runs } = await seedSampleRuns(world);
+    if (of.shard !== undefined) await world.sweep({ env: divided, shard: 0 });
+    const { runs } = await seedSampleRuns(world, of.shard);
     await pause(world);
-    await expect(world.sweep({ env: divided })).rejects.toThrow("nothing was swept: paused");
+    await expect(world.sweep({ ...of, env: divided })).rejects.toThrow("nothing was swept: paused");
     expect(world.host.requests).toEqual([]);
     await using stores = openStores(world.database.connection);
     await stores.fleet.resume("ann@host");
-    const report: SweepReport = await world.sweep({ env: divided });
+    const report: SweepReport = await world.sweep({ ...of, env: divided });
     expect(report.counts.stale).toBe(runs.length);
   });
 });

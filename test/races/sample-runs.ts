@@ -22,13 +22,15 @@ export const UNDISTURBED = {
   undetermined: "undetermined",
 } as const;
 
-export async function seedSampleRuns(world: World): Promise<SampleRuns> {
+/** @param shard of four: all of them are in it. */
+export async function seedSampleRuns(world: World, shard?: number): Promise<SampleRuns> {
+  const seed = async () => (shard === undefined ? {} : { id: await world.idIn(shard) });
   const byOutcome = {
-    completed: await seedExited(world, 0),
-    failed: await seedExited(world, 1),
-    presumed: await world.seed({}, { status: "PAUSED" }),
-    deferred: await world.seed(),
-    undetermined: await world.seed(),
+    completed: await seedExited(world, 0, await seed()),
+    failed: await seedExited(world, 1, await seed()),
+    presumed: await world.seed(await seed(), { status: "PAUSED" }),
+    deferred: await world.seed(await seed()),
+    undetermined: await world.seed(await seed()),
   };
   world.host.intercept(({ kind, sandboxId }) =>
     kind === "lookup" && sandboxId === byOutcome.undetermined.sandboxId
@@ -69,6 +71,7 @@ export async function wholeRow({ database }: World, runId: string): Promise<unkn
 
 export interface JournalRow {
   readonly run_id: string;
+  readonly shard: number;
   readonly epoch: number;
   readonly outcome: string;
   readonly basis: string;
@@ -78,7 +81,7 @@ export interface JournalRow {
 export async function journal({ database }: Pick<World, "database">): Promise<JournalRow[]> {
   return [
     ...(await database.sql<JournalRow[]>`
-      SELECT run_id, epoch::int, outcome, basis, cleanup_state FROM watchdog.verdicts ORDER BY id`),
+      SELECT run_id, shard, epoch::int, outcome, basis, cleanup_state FROM watchdog.verdicts ORDER BY id`),
   ];
 }
 

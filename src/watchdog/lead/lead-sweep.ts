@@ -7,10 +7,10 @@ import { type LeaseNote, noteOf, WHOLE } from "../../rules/fleet/shard.ts";
 import type { LeadershipView } from "../store-ports.ts";
 import type { SweepRequest } from "../sweep/model.ts";
 import { inSweepSpan, traced } from "../tracing.ts";
+import { type Patience, takeLeases } from "./acquire.ts";
 import { readLeadership, readLeaseClock, showBackendClock } from "./clocks.ts";
 import { LeaderSweep } from "./leader-sweep.ts";
 import type { LeadDeps, LeadOptions, LeadResult } from "./model.ts";
-import { type Patience, takeLeases } from "./take-leases.ts";
 
 /**
  * One attempt to sweep as the leader: of one shard, or of all runs under the leases of all shards.

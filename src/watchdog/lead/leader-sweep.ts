@@ -19,9 +19,9 @@ import type { Horizon } from "../store-ports.ts";
 import type { SweepRequest } from "../sweep/model.ts";
 import { makeReport, OutcomeCounter } from "../sweep/report.ts";
 import { queryOf, sweep } from "../sweep/sweep.ts";
+import type { HeldLease } from "./acquire.ts";
 import { heartbeat } from "./heartbeat.ts";
 import type { LeadDeps, LeadOptions, Swept } from "./model.ts";
-import type { HeldLease } from "./take-leases.ts";
 
 interface LeaderDeps extends LeadDeps {
   readonly tracer: Tracer | null;

@@ -22,12 +22,14 @@ export async function contend(
   waitMs = 0,
 ): Promise<"attempted" | "waited"> {
   if (waitMs > 0 && (await ticks.until(waitMs, signal))) return "waited";
-  for (let refusals = 1; !signal.aborted; refusals += 1) {
+  let freeRefusals = 0;
+  while (!signal.aborted) {
     const result = await contest.attempt(signal, onLeads);
     onLeads();
     if (result?.kind !== "lease-held") break;
     const { expiresInMs } = result;
-    const againMs = leaseContendInMs(expiresInMs, random.fraction(), refusals);
+    freeRefusals = expiresInMs === 0 ? freeRefusals + 1 : 0;
+    const againMs = leaseContendInMs(expiresInMs, random.fraction(), freeRefusals);
     if (await ticks.until(againMs, signal)) return "waited";
     if (againMs === null) return "waited";
   }

@@ -13,9 +13,9 @@ import { leadSweep } from "../lead/lead-sweep.ts";
 import type { HeldElsewhere, LeadDeps, LeadOptions, LeadResult } from "../lead/model.ts";
 import type { Log, Schedule } from "../ports.ts";
 import { ALL_RUNS, type SweepHooks, withHooks } from "../sweep/model.ts";
+import type { WorkerStatus } from "./status/worker-status.ts";
 import { SweepLog } from "./sweep-log.ts";
 import { TroubleLog } from "./trouble-log.ts";
-import type { WorkerStatus } from "./worker-status.ts";
 
 export interface ContestDeps extends Omit<LeadDeps, "watch"> {
   readonly schedule: Schedule;
@@ -43,8 +43,10 @@ export class Contest {
   /** Monotonic; `null` while it does not sweep. */
   #sweepingSinceMs: number | null = null;
   #scope: LinkedController | null = null;
+  /** Of the attempt under way, or the last one. */
+  #ended = Promise.resolve();
   #lastEpoch: number | null = null;
-  /** Monotonic: when the lease runs out that was refused last; `null` when it was not refused since. */
+  /** Monotonic: when the lease runs out that the last attempt found held; `null` when it found none. */
   #heldUntilMs: number | null = null;
   /** How often in a row a lease was refused that is free. */
   #freeRefusals = 0;
@@ -73,10 +75,10 @@ export class Contest {
     return sinceMs === null ? 0 : this.#deps.clock.monotonicMs() - sinceMs;
   }
 
-  /** For how long yet somebody else's lease lasts, as far as is known; 0 when none is known of. */
-  get heldForMs(): number {
-    const untilMs = this.#heldUntilMs ?? Number.NEGATIVE_INFINITY;
-    return Math.max(0, untilMs - this.#deps.clock.monotonicMs());
+  /** When the lease runs out that the last attempt found held, from now on; not above 0 when it has by now. */
+  get freeInMs(): number | null {
+    const untilMs = this.#heldUntilMs;
+    return untilMs === null ? null : untilMs - this.#deps.clock.monotonicMs();
   }
 
   /** Of the last sweep of this worker. */
@@ -92,9 +94,12 @@ export class Contest {
   async attempt(signal: AbortSignal, onBegun: () => void = () => {}): Promise<LeadResult | null> {
     if (this.#isBusy) return null;
     this.#isBusy = true;
+    this.#heldUntilMs = null;
     const { status, troubleLog } = this.#deps;
     using scope = new LinkedController(signal);
     this.#scope = scope;
+    const { promise, resolve } = Promise.withResolvers<void>();
+    this.#ended = promise;
     try {
       const result = await this.#lead(scope.signal, onBegun);
       status.attempted();
@@ -116,13 +121,16 @@ export class Contest {
       this.#scope = null;
       this.#sweepingSinceMs = null;
       this.#isBusy = false;
+      resolve();
     }
   }
 
-  /** Ends the sweep under way as a stop does: another worker goes on with what is left. */
-  handOver(): void {
+  /** Ends the sweep under way as a stop does: another worker goes on with what is left. Resolves when it has ended. */
+  async handOver(): Promise<void> {
     this.#deps.log.info({}, "handing over to another worker, writes in flight end first");
+    this.#sweepingSinceMs = null;
     this.#scope?.abort(new LeaseLostError("another worker goes on"));
+    await this.#ended;
   }
 
   async #lead(signal: AbortSignal, onBegun: () => void): Promise<LeadResult> {
@@ -159,7 +167,6 @@ export class Contest {
 
   #noteResult(result: LeadResult): void {
     const { status, onSwept, log, clock } = this.#deps;
-    this.#heldUntilMs = null;
     const isFree = result.kind === "lease-held" && result.expiresInMs === 0;
     this.#freeRefusals = isFree ? this.#freeRefusals + 1 : 0;
     switch (result.kind) {

@@ -5,9 +5,9 @@ import type { LeadResult } from "../lead/model.ts";
 import type { Backend, Clock, Random, Schedule } from "../ports.ts";
 import { contend } from "./contend.ts";
 import type { Contest } from "./contest.ts";
+import type { WorkerStatus } from "./status/worker-status.ts";
 import type { Ticks } from "./ticks.ts";
 import type { WorkerListing } from "./worker-listing.ts";
-import type { WorkerStatus } from "./worker-status.ts";
 
 export interface SpreadDeps {
   readonly ticks: Ticks;
@@ -17,6 +17,7 @@ export interface SpreadDeps {
   readonly backend: Pick<Backend, "share">;
   readonly listing: WorkerListing | null;
   readonly status: Pick<WorkerStatus, "colleagues">;
+  readonly leaseTtlMs: number;
 }
 
 /** How the workers of a fleet come to lead as many shards each. */
@@ -43,7 +44,7 @@ export class Spread {
     const free = this.#contests.filter(({ isBusy }) => !isBusy);
     const share = this.#shareOf(1.5 * schedule.intervalMs() + SEEN_LATE_MS);
     const othersFirstMs = Math.min(OTHERS_FIRST_MS, schedule.intervalMs() / 4);
-    this.#handOver();
+    this.#handOver(signal);
     let led = this.#contests.length - free.length;
     let hasWaited = false;
     for (const contest of free) {
@@ -69,20 +70,29 @@ export class Spread {
    * Whoever came since has nothing to do while sweeps of the others are long. One that was not seen since may be dead:
    * then it was its shard that was taken over.
    */
-  #handOver(): void {
+  #handOver(signal: AbortSignal): void {
     const sweeping = this.#contests.filter(({ isSweeping }) => isSweeping);
     for (const [place, contest] of sweeping.entries()) {
-      if (place >= this.#shareOf(contest.sweepingForMs)) contest.handOver();
+      if (place < this.#shareOf(contest.sweepingForMs)) continue;
+      this.#goesOn(contest.handOver().then(() => this.#contendAgain(contest, signal)));
     }
   }
 
-  /** A lease that runs out meanwhile is not waited for any longer: whoever held it may be dead. */
+  /** Whoever goes on with what was handed over may die of it, and nobody else need be there. */
+  #contendAgain(contest: Contest, signal: AbortSignal): Promise<unknown> {
+    const { ticks, random, leaseTtlMs } = this.#deps;
+    const deps = { ticks, random, onLeads: this.#onLeads };
+    // A lease that was refused while this sweep ended runs out before that: who came for it comes first.
+    const afterMs = leaseContendInMs(leaseTtlMs, random.fraction()) ?? leaseTtlMs;
+    return contend(contest, deps, signal, afterMs);
+  }
+
+  /** A lease that runs out meanwhile, or just did, is not waited for any longer: whoever held it may be dead. */
   #contendLater(contest: Contest, afterMs: number, signal: AbortSignal): Promise<unknown> {
     const { ticks, random } = this.#deps;
     const deps = { ticks, random, onLeads: this.#onLeads };
     const othersFirstMs = afterMs * (1 + random.fraction());
-    const { heldForMs } = contest;
-    const expiresInMs = heldForMs > 0 ? leaseContendInMs(heldForMs, random.fraction()) : null;
+    const expiresInMs = leaseContendInMs(contest.freeInMs, random.fraction());
     return contend(contest, deps, signal, Math.min(othersFirstMs, expiresInMs ?? othersFirstMs));
   }
 

@@ -13,11 +13,11 @@ import { contend } from "./contend.ts";
 import { Contest } from "./contest.ts";
 import { type FleetSight, FleetWatch } from "./fleet-watch.ts";
 import { Spread } from "./spread.ts";
+import type { WorkerFacts } from "./status/worker-facts.ts";
+import { WorkerStatus } from "./status/worker-status.ts";
 import { Ticks } from "./ticks.ts";
 import { TroubleLog } from "./trouble-log.ts";
-import type { WorkerFacts } from "./worker-facts.ts";
 import { WorkerListing } from "./worker-listing.ts";
-import { WorkerStatus } from "./worker-status.ts";
 
 export interface WorkerDeps extends Omit<LeadDeps, "watch"> {
   readonly schedule: Schedule;
@@ -104,6 +104,7 @@ export class Worker {
       ticks: this.#ticks,
       listing: this.#listing,
       status: this.#status,
+      leaseTtlMs: options.lease.ttlMs,
     };
     this.#spread = count === 1 ? null : new Spread(spread, this.#contests);
     const { figures } = deps;

@@ -1,8 +1,7 @@
 /** A large table, and sweeps of more and more stale runs: neither pages, nor memory, nor speed may depend on how many. */
 import { setTimeout as sleep } from "node:timers/promises";
 import type { Sql } from "postgres";
-import { partParams } from "../../../src/io/postgres/runs/part.ts";
-import { STALE_PAGE } from "../../../src/io/postgres/runs/run-pages.ts";
+import { partParams, STALE_PAGE } from "../../../src/io/postgres/runs/run-pages.ts";
 import { addStaleRuns, seedFleet, verdictsTookMs } from "../fleet.ts";
 import type { Figure } from "../measure/figure.ts";
 import { median, percentile } from "../measure/statistics.ts";

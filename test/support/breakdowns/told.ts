@@ -1,5 +1,5 @@
 /** What an operator is told of one breakdown, wherever they look: the product's own parts, in this process. */
-import { parseArgv } from "../../../src/cli.ts";
+import { parseArgv } from "../../../src/cli/parse-argv.ts";
 import { status } from "../../../src/commands/status.ts";
 import { createWatchdog, parseConfig, type Watchdog } from "../../../src/index.ts";
 import { StoreSchemaError, StoreUnavailableError } from "../../../src/watchdog/errors.ts";

@@ -13,7 +13,7 @@ import type { SweepReport } from "../../../src/rules/report.ts";
 import { leadSweep } from "../../../src/watchdog/lead/lead-sweep.ts";
 import type { Backend } from "../../../src/watchdog/ports.ts";
 import type { SweepRequest } from "../../../src/watchdog/sweep/model.ts";
-import { WorkerStatus } from "../../../src/watchdog/worker/worker-status.ts";
+import { WorkerStatus } from "../../../src/watchdog/worker/status/worker-status.ts";
 import type { FakeHost } from "../../fake-host/fake-host.ts";
 import { createWorld, type World } from "../world/world.ts";
 import { delay, normally, readRuns, wrongEnd } from "./checks.ts";

@@ -2,7 +2,7 @@
 import { expect } from "vitest";
 import type { SweepReport } from "../../../src/rules/report.ts";
 import { json } from "../../fake-host/model.ts";
-import type { SeededRun } from "../../fake-host/seed.ts";
+import type { RunSeed, SeededRun } from "../../fake-host/seed.ts";
 import { exitedWith, randomCommandId, type World } from "./world.ts";
 
 export interface ProvenRuns {
@@ -46,10 +46,10 @@ export async function seedProvenRuns(world: World): Promise<ProvenRuns> {
 }
 
 /** A run whose command has ended: a proof. */
-export function seedExited(world: World, exitCode: number, overdueMs = 60_000): Promise<SeededRun> {
+export function seedExited(world: World, exitCode: number, run: RunSeed = {}): Promise<SeededRun> {
   const bashCommandId = randomCommandId();
   return world.seed(
-    { bashCommandId, overdueMs },
+    { bashCommandId, ...run },
     { outputs: [exitedWith(exitCode, { bashCommandId })] },
   );
 }

@@ -27,6 +27,8 @@ export interface World extends AsyncDisposable {
   /** One sweep by a worker of its own, as `once` does it. */
   sweep(options?: SweepOptions): Promise<SweepReport>;
   row(runId: string): Promise<RunRow>;
+  /** The id of a run that is still to be seeded, in that shard of four. */
+  idIn(shard: number): Promise<string>;
 }
 
 export interface SweepOptions {
@@ -35,6 +37,8 @@ export interface SweepOptions {
   readonly limit?: number;
   readonly overrideReason?: string;
   readonly trigger?: "cron" | "once";
+  /** Of those that `env` divides the runs into; all of them when left out. */
+  readonly shard?: number;
   /** Puts doubles in the place of single parts. */
   readonly replace?: (deps: LeadDeps) => Partial<LeadDeps>;
   readonly signal?: AbortSignal;
@@ -99,6 +103,13 @@ export async function createWorld(options: DatabaseOptions = {}): Promise<World>
       if (row === undefined) throw new Error(`there is no run ${runId}`);
       return row;
     },
+    async idIn(shard) {
+      const [row] = await database.sql<{ readonly id: string }[]>`
+        SELECT id FROM (SELECT gen_random_uuid() AS id FROM generate_series(1, 500)) AS ids
+        WHERE (uuid_hash(id) & 2147483647) % 4 = ${shard} LIMIT 1`;
+      if (row === undefined) throw new Error(`no id for shard ${shard}`);
+      return row.id;
+    },
     [Symbol.asyncDispose]: () => opened.disposeAsync(),
   };
 }
@@ -118,6 +129,9 @@ export function leadOnce(runtime: Runtime, options: SweepOptions = {}): Promise<
       runIds: options.runIds ?? null,
       limit: options.limit ?? null,
       overrideReason: options.overrideReason ?? null,
+      ...(options.shard !== undefined && {
+        shard: { index: options.shard, count: runtime.options.shards },
+      }),
     },
     options.signal ?? new AbortController().signal,
   );

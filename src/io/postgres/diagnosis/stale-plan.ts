@@ -1,8 +1,7 @@
 import type { StalePlan } from "../../../rules/doctor/stale-plan.ts";
 import { type Statement, statement, type Values } from "../connection/statement.ts";
 import type { Database } from "../database.ts";
-import { partParams } from "../runs/part.ts";
-import { STALE_PAGE } from "../runs/run-pages.ts";
+import { partParams, STALE_PAGE } from "../runs/run-pages.ts";
 import { NIL_UUID } from "../sql.ts";
 
 const ROWS = statement<

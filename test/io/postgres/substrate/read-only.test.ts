@@ -63,7 +63,7 @@ describe("a sweep whose server becomes read-only", () => {
     "between question and write ends with exit code 1 and asks no further: lease in %s",
     async (_, leaseEnv) => {
       await using world = await createWorld();
-      const runs = [await seedExited(world, 0, 120_000), await seedExited(world, 1)];
+      const runs = [await seedExited(world, 0, { overdueMs: 120_000 }), await seedExited(world, 1)];
       const env = { ...leaseEnv(), ...SHORT_LEASE };
       const report = await world.sweep({
         env: { ...env, WATCHDOG_CONCURRENCY: "1" },

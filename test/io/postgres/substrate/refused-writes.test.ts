@@ -84,7 +84,7 @@ describe("a run whose write", () => {
   for (const { name, prevent, reason } of cases) {
     it(`${name} is an error of its own, and the others end`, async () => {
       await using world = await createWorld();
-      const refused = await seedExited(world, 1, 300_000);
+      const refused = await seedExited(world, 1, { overdueMs: 300_000 });
       const others: SeededRun[] = [];
       for (let index = 0; index < OTHERS; index += 1) others.push(await seedExited(world, 1));
       await using role = await createRole(world.database, WORKER_GRANTS);

@@ -1,7 +1,6 @@
 import { describe, expect, it } from "vitest";
 import { LeaseLostError } from "../../../src/watchdog/errors.ts";
-import type { LeaseHeld } from "../../../src/watchdog/lead/acquire.ts";
-import { takeLeases } from "../../../src/watchdog/lead/take-leases.ts";
+import { type LeaseHeld, takeLeases } from "../../../src/watchdog/lead/acquire.ts";
 import { settle } from "../../support/memory/fake-clock.ts";
 import { INSTALLATION, leaseWorld, OPTIONS } from "../../support/stands/lease-world.ts";
 

@@ -1,19 +1,19 @@
 import { describe, expect, it } from "vitest";
-import { health } from "../../../src/rules/health.ts";
-import { NOBODY_WAITS } from "../../../src/rules/report.ts";
+import { health } from "../../../../src/rules/health.ts";
+import { NOBODY_WAITS } from "../../../../src/rules/report.ts";
 import {
   LeaseLostError,
   LeaseUnavailableError,
   StoreSchemaError,
   StoreUnavailableError,
-} from "../../../src/watchdog/errors.ts";
-import type { SharedApi } from "../../../src/watchdog/ports.ts";
-import type { LeadershipView } from "../../../src/watchdog/store-ports.ts";
-import { WorkerStatus } from "../../../src/watchdog/worker/worker-status.ts";
-import { anOutcome, aReport, NO_COUNTS } from "../../report/a-report.ts";
-import { FakeClock } from "../../support/memory/fake-clock.ts";
-import { reportOf, sweepWorld } from "../../support/stands/sweep-world.ts";
-import { ManualSchedule } from "../../support/stands/worker-world.ts";
+} from "../../../../src/watchdog/errors.ts";
+import type { SharedApi } from "../../../../src/watchdog/ports.ts";
+import type { LeadershipView } from "../../../../src/watchdog/store-ports.ts";
+import { WorkerStatus } from "../../../../src/watchdog/worker/status/worker-status.ts";
+import { anOutcome, aReport, NO_COUNTS } from "../../../report/a-report.ts";
+import { FakeClock } from "../../../support/memory/fake-clock.ts";
+import { reportOf, sweepWorld } from "../../../support/stands/sweep-world.ts";
+import { ManualSchedule } from "../../../support/stands/worker-world.ts";
 
 const VIEW: LeadershipView = {
   installation: "7d0c1d8e",

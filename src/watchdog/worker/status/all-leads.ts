@@ -1,8 +1,8 @@
-import type { Pause } from "../../rules/fleet/pause.ts";
-import type { FleetFacts } from "../../rules/health.ts";
-import { leaseKeyOf } from "../../rules/lease-key.ts";
-import type { SweepReport } from "../../rules/report.ts";
-import type { Clock } from "../ports.ts";
+import type { Pause } from "../../../rules/fleet/pause.ts";
+import type { FleetFacts } from "../../../rules/health.ts";
+import { leaseKeyOf } from "../../../rules/lease-key.ts";
+import type { SweepReport } from "../../../rules/report.ts";
+import type { Clock } from "../../ports.ts";
 import { LeadStatus } from "./lead-status.ts";
 import type { Role, WorkerFacts, WorkerIdentity } from "./worker-facts.ts";
 

@@ -1,6 +1,6 @@
 import { describe, expect, it } from "vitest";
-import { SweepMemory } from "../../../src/watchdog/worker/sweep-memory.ts";
-import { anOutcome, aReport, NO_COUNTS } from "../../report/a-report.ts";
+import { SweepMemory } from "../../../../src/watchdog/worker/status/sweep-memory.ts";
+import { anOutcome, aReport, NO_COUNTS } from "../../../report/a-report.ts";
 
 const AT = new Date("2026-01-01T00:00:00.000Z");
 const heldReport = (count: number) =>

@@ -1,9 +1,9 @@
 /** What the process knows about itself and the fleet, as it is handed to health, page, metrics and hosts. */
-import type { HealthFacts, ShardHealth } from "../../rules/health.ts";
-import type { PastHold, PastVerdict, SweepReport, SweepSummary } from "../../rules/report.ts";
-import type { SeenWorker } from "../fleet-ports.ts";
-import type { LeaseKind, SharedApi } from "../ports.ts";
-import type { Backlog, LeadershipView } from "../store-ports.ts";
+import type { HealthFacts, ShardHealth } from "../../../rules/health.ts";
+import type { PastHold, PastVerdict, SweepReport, SweepSummary } from "../../../rules/report.ts";
+import type { SeenWorker } from "../../fleet-ports.ts";
+import type { LeaseKind, SharedApi } from "../../ports.ts";
+import type { Backlog, LeadershipView } from "../../store-ports.ts";
 
 export type Role = "sweeping" | "observing" | "standby" | "idle";
 

@@ -1,8 +1,8 @@
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { describe, expect, it } from "vitest";
-import { outputAsked, parseArgv } from "../src/cli.ts";
-import type { HistoryCommand, OnceCommand } from "../src/commands/command.ts";
+import { outputAsked, parseArgv } from "../../src/cli/parse-argv.ts";
+import type { HistoryCommand, OnceCommand } from "../../src/commands/command.ts";
 
 const ID = "0f5a1c9e-3b2d-4e6f-8a7b-123456789abc";
 const OTHER = "1f5a1c9e-3b2d-4e6f-8a7b-123456789abc";
@@ -320,7 +320,7 @@ describe("parseArgv of what is shown in one line everywhere", () => {
 });
 
 describe("README.md", () => {
-  const readme = readFileSync(join(import.meta.dirname, "..", "README.md"), "utf8");
+  const readme = readFileSync(join(import.meta.dirname, "..", "..", "README.md"), "utf8");
   const [, table = ""] = readme.split("| command, as `run-watchdog ...` | what it does |\n");
   const examples = Array.from(table.matchAll(/^\| `([^`]+)` \|/gm), ([, args = ""]) => args);
 

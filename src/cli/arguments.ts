@@ -1,7 +1,7 @@
 /** Arguments as commander hands them over, read or refused with what was wanted. */
 import { InvalidArgumentError } from "commander";
-import { parseDuration } from "./config/env/env-reader.ts";
-import { canonicalRunId, clean } from "./rules/text.ts";
+import { parseDuration } from "../config/env/env-reader.ts";
+import { canonicalRunId, clean } from "../rules/text.ts";
 
 export function uuids(value: string, before: readonly string[] | undefined): readonly string[] {
   return [...(before ?? []), uuid(value)];

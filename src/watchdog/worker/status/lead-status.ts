@@ -1,9 +1,9 @@
-import type { LeaseNote } from "../../rules/fleet/shard.ts";
-import type { FleetFacts } from "../../rules/health.ts";
-import type { SweepReport } from "../../rules/report.ts";
-import type { HeldElsewhere } from "../lead/model.ts";
-import type { Clock, LeaseKind } from "../ports.ts";
-import type { LeadershipView } from "../store-ports.ts";
+import type { LeaseNote } from "../../../rules/fleet/shard.ts";
+import type { FleetFacts } from "../../../rules/health.ts";
+import type { SweepReport } from "../../../rules/report.ts";
+import type { HeldElsewhere } from "../../lead/model.ts";
+import type { Clock, LeaseKind } from "../../ports.ts";
+import type { LeadershipView } from "../../store-ports.ts";
 import type { Role, ShardFacts } from "./worker-facts.ts";
 
 interface HeldBy {

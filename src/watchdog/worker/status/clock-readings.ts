@@ -3,8 +3,8 @@ import {
   type ClockReading,
   type ClockSkews,
   skewMs,
-} from "../../rules/clock-skew.ts";
-import type { Clock } from "../ports.ts";
+} from "../../../rules/clock-skew.ts";
+import type { Clock } from "../../ports.ts";
 
 /** Since then either clock may have been set right. */
 const KNOWN_FOR_MS = 3_600_000;

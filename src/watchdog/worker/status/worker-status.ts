@@ -1,18 +1,18 @@
-import type { LeaseNote } from "../../rules/fleet/shard.ts";
-import { type DependencyStatus, MISSED_TICKS } from "../../rules/health.ts";
-import type { SweepReport, Waiting } from "../../rules/report.ts";
+import type { LeaseNote } from "../../../rules/fleet/shard.ts";
+import { type DependencyStatus, MISSED_TICKS } from "../../../rules/health.ts";
+import type { SweepReport, Waiting } from "../../../rules/report.ts";
 import {
   LeaseLostError,
   LeaseUnavailableError,
   StoreSchemaError,
   StoreUnavailableError,
   saidBy,
-} from "../errors.ts";
-import type { SeenWorker } from "../fleet-ports.ts";
-import type { HeldElsewhere } from "../lead/model.ts";
-import type { Clock, LeaseKind, Schedule } from "../ports.ts";
-import type { LeadershipView } from "../store-ports.ts";
-import type { SweepWatch } from "../sweep/model.ts";
+} from "../../errors.ts";
+import type { SeenWorker } from "../../fleet-ports.ts";
+import type { HeldElsewhere } from "../../lead/model.ts";
+import type { Clock, LeaseKind, Schedule } from "../../ports.ts";
+import type { LeadershipView } from "../../store-ports.ts";
+import type { SweepWatch } from "../../sweep/model.ts";
 import { AllLeads } from "./all-leads.ts";
 import { ClockReadings } from "./clock-readings.ts";
 import { SweepMemory } from "./sweep-memory.ts";

@@ -4,7 +4,7 @@ import type {
   RunOutcome,
   SweepReport,
   SweepSummary,
-} from "../../rules/report.ts";
+} from "../../../rules/report.ts";
 
 /** An hour of a sweep a minute. */
 const SWEEPS = 60;
