@@ -1,5 +1,5 @@
 /** What is shipped: the command, the library, its types in one file, and the licences of what is bundled. */
-import { readdirSync, readFileSync } from "node:fs";
+import { chmodSync, readdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { defineConfig, type Plugin } from "rolldown";
 import { dts } from "rolldown-plugin-dts";
@@ -12,7 +12,7 @@ export default defineConfig([
     platform: "node",
     // An older Node.js must get as far as the check of its version: it has to be able to read the syntax.
     transform: { target: "node18" },
-    plugins: [withoutExemplars(), withoutFetch(), thirdPartyLicenses()],
+    plugins: [withoutExemplars(), withoutFetch(), thirdPartyLicenses(), executable()],
     checks: { pluginTimings: false },
     output: {
       ...output,
@@ -92,6 +92,14 @@ function thirdPartyLicenses(): Plugin {
       const source = packages.map(license).join(`\n${"-".repeat(80)}\n\n`);
       this.emitFile({ type: "asset", fileName: "THIRD-PARTY-LICENSES", source });
     },
+  };
+}
+
+/** `npx run-watchdog` beside the sources runs the file itself, and npm makes it executable at the first call alone. */
+function executable(): Plugin {
+  return {
+    name: "executable",
+    writeBundle: ({ dir = "dist" }) => chmodSync(join(dir, "main.js"), 0o755),
   };
 }
 

@@ -31,7 +31,7 @@ export async function explain(
   const explaining = explainRun({ ...deps, reader }, options, runId, interval, signal);
   const explanation = await untilStopped(explaining, signal);
   if (explanation === null) {
-    const unknown = `there is no run ${runId}, neither in automation_runs nor in the journal: check the id, and that DATABASE_URL names the host's database`;
+    const unknown = `there is no run ${runId}, neither in automation_runs nor in the journal: check the id, and that DATABASE_URL or AUTOMATION_DB_* names the host's database`;
     writeForPeople(stderr, `run-watchdog: ${unknown}\n`);
     return tellProblems(context, json ? "json" : "human", UNKNOWN_RUN, [unknown]);
   }

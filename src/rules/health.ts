@@ -83,7 +83,7 @@ export function shardsNeglected(which: readonly number[]): readonly string[] {
 }
 
 function nobodySweeps(what: string): string {
-  return `nobody has swept${what} for ${MISSED_TICKS} scheduled ticks: check that a worker runs, and what its log says`;
+  return `nobody has swept${what} for ${MISSED_TICKS} scheduled ticks: check that a worker runs, and what its log or run-watchdog doctor says`;
 }
 
 const RESTART = "restart this worker";

@@ -40,6 +40,14 @@ describe("doctor on the cloud backend", () => {
     expect(world.host.traffic.requests.filter(({ kind }) => kind === "mint")).toEqual([]);
   });
 
+  it("asks about no run where the host's tables cannot be used, and sends nobody to migrate", async () => {
+    await using world = await createWorld();
+    await world.database.sql`ALTER TABLE automation_runs DROP COLUMN bash_command_id`;
+    const { of } = await doctorInProcess(world.env);
+    expect(of("host tables").result).toBe("failure");
+    expect(of("run look-up")).toMatchObject({ result: "skipped", found: 'needs "host tables"' });
+  });
+
   it("fails for a wrong service key", async () => {
     await using world = await createWorld();
     await world.seed();

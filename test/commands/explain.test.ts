@@ -110,6 +110,19 @@ describe("explain", () => {
     expect(so).toContain("leave it RUNNING, for want of an answer");
   });
 
+  it("says at the end that a pause keeps all sweeps from it", async () => {
+    await using world = await createWorld();
+    const { id } = await world.seed();
+    expect((await explain(world, id)).stdout).not.toContain("paused");
+    await world.database.sql`
+      UPDATE watchdog.leadership
+      SET paused_until = now() + interval '1 hour', pause_reason = 'a move', paused_by = 'anna'`;
+    const text = (await explain(world, id)).stdout.replace(/\s+/g, " ");
+    expect(text).toMatch(
+      /But nothing is swept: paused until \S+Z by anna: a move \(run-watchdog resume ends it\)/,
+    );
+  });
+
   it("shows what is remembered of a run, and the shield that hides it", async () => {
     await using world = await createWorld();
     const { id } = await world.seed({}, { status: "MISSING" });
@@ -163,7 +176,10 @@ describe("explain", () => {
     await using world = await createWorld();
     const ends = [
       [{ status: "FAILED", errorDetail: "Timed out: a reason" }, "another watchdog ended the run"],
-      [{ status: "CANCELLED" }, "a callback, a cancel request or somebody's hand ended the run"],
+      [
+        { status: "CANCELLED" },
+        "a callback, another watchdog, a cancel request or somebody's hand ended the run",
+      ],
       [{ status: "PENDING", startedAgoMs: null }, "no verdict so far"],
     ] as const;
     for (const [run, words] of ends) {

@@ -125,6 +125,14 @@ describe("history", () => {
     expect(JSON.parse(stdout).verdicts).toMatchObject([{ runId: presumed }]);
   });
 
+  it("names the command that prints what its user lacks", async () => {
+    await using world = await createWorld();
+    await using role = await createRole(world.database, []);
+    await expect(readerInProcess({ DATABASE_URL: role.url }, ["history"])).rejects.toThrow(
+      /SQLSTATE 42501\): grant it to the worker's database user, as `run-watchdog migrate --print-grants` does$/,
+    );
+  });
+
   it("asks for the schema where it is missing, and for Postgres where it is away", async () => {
     await using world = await createWorld({ migrate: false });
     const asking = readerInProcess(world.env, ["history"]);

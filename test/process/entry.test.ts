@@ -1,6 +1,6 @@
 /** The first moments of a process: before the program is loaded, and where it cannot be. */
 import { execFile } from "node:child_process";
-import { readFile } from "node:fs/promises";
+import { readFile, stat } from "node:fs/promises";
 import { platform } from "node:os";
 import { join } from "node:path";
 import { promisify } from "node:util";
@@ -25,6 +25,12 @@ const LIMITS = ["--max-semi-space-size=16", "--heap-growing-percent=60"];
 const MALLOC_LIMITS = ["MALLOC_ARENA_MAX=1", "MALLOC_TRIM_THRESHOLD_=131072"];
 
 const TOO_OLD = /^run-watchdog: needs Node\.js 24 or newer, this is v(\d+)\.\S+ \(\S+\): \S.*\n$/;
+
+describe("what is built", () => {
+  it("can be run by its name: npx beside the sources does that", async () => {
+    expect((await stat(inject("program"))).mode & 0o111).toBe(0o111);
+  });
+});
 
 describe("a signal that comes while the program is loaded", () => {
   it("ends run with 0, as later", async () => {

@@ -265,7 +265,7 @@ describe("nobody has swept", () => {
   const FAILING = {
     status: "failing",
     reasons: [
-      "nobody has swept for 3 scheduled ticks: check that a worker runs, and what its log says",
+      "nobody has swept for 3 scheduled ticks: check that a worker runs, and what its log or run-watchdog doctor says",
     ],
   };
   const OK = { status: "ok", reasons: [] };

@@ -8,9 +8,11 @@ import { BACKEND, checkBackend, checkLookup } from "../../rules/doctor/backend.t
 import { type Check, type Fact, ok, skipped, warning } from "../../rules/doctor/check.ts";
 import { checkOthers, checkPostgres, type PostgresFacts } from "../../rules/doctor/database.ts";
 import type { OwnWorker } from "../../rules/doctor/fleet.ts";
+import { POSTGRES } from "../../rules/doctor/postgres.ts";
 import { checkRedis, REDIS } from "../../rules/doctor/redis.ts";
 import { checkSettings, type SettingsFacts } from "../../rules/doctor/settings.ts";
 import { noteOf } from "../../rules/fleet/shard.ts";
+import type { RunSnapshot } from "../../rules/model.ts";
 import type { Log } from "../../watchdog/ports.ts";
 import type { BackendSettings } from "../backend.ts";
 import { untilStopped } from "../until-stopped.ts";
@@ -53,13 +55,28 @@ export async function diagnose(
   const checks = [
     ...checkSettings(settings),
     ...postgres,
-    ...(await checkLease(parts.redis, facts, signal)),
-    ...(await checkRemote(parts.backend, found?.sample ?? null, log, signal)),
+    ...(await checkLease(parts.redis, facts, failedOf(postgres, OWN_TABLES), signal)),
+    ...(await checkRemote(parts.backend, sampleOf(found, postgres), log, signal)),
     ...checkOthers(facts, own, readHostSettings(env)),
   ];
   return { checks, usable: config !== null };
 }
 
+/** @returns the link, if it failed. */
+function failedOf(checks: readonly Check[], link: string): string | null {
+  return checks.some((check) => check.link === link && check.result === "failure") ? link : null;
+}
+
+/** A run to ask about, or the link for want of which there is none. */
+function sampleOf(
+  found: Diagnosed | null,
+  postgres: readonly Check[],
+): Fact<RunSnapshot | null> | string {
+  return failedOf(postgres, HOST_TABLES) ?? found?.sample ?? POSTGRES;
+}
+
+const OWN_TABLES = "own tables";
+const HOST_TABLES = "host tables";
 const NOT_SET = { kind: "unknown", why: "the settings cannot be used" } as const;
 
 function partsOf(config: Config) {
@@ -102,6 +119,7 @@ const COMMAND_WITHIN_MS = 2000;
 async function checkLease(
   part: Pick<Config, "redis" | "lease"> | null,
   facts: Fact<PostgresFacts>,
+  broken: string | null,
   signal: AbortSignal,
 ): Promise<readonly Check[]> {
   if (part === null) return skipped("settings", REDIS);
@@ -115,12 +133,12 @@ async function checkLease(
     connectTimeoutMs: COMMAND_WITHIN_MS,
   });
   const found = await untilStopped(diagnoseRedis(options, installation, nowMs), signal);
-  return checkRedis(found, lease.renewMs);
+  return checkRedis(found, lease.renewMs, facts.kind === "unknown" ? POSTGRES : broken);
 }
 
 async function checkRemote(
   settings: BackendSettings | null,
-  sample: Diagnosed["sample"] | null,
+  sample: Fact<RunSnapshot | null> | string,
   log: Log,
   signal: AbortSignal,
 ): Promise<readonly Check[]> {
@@ -132,7 +150,7 @@ async function checkRemote(
   if (checks.some(({ result }) => result === "failure")) {
     return [...checks, ...skipped(BACKEND, look)];
   }
-  if (sample === null) return [...checks, ...skipped("postgres", look)];
+  if (typeof sample === "string") return [...checks, ...skipped(sample, look)];
   if (sample.kind === "unknown") {
     return [...checks, warning(look, `no run to ask about: ${sample.why}`)];
   }

@@ -140,7 +140,7 @@ function findProblems(
   for (const { table, exists, missing } of row.host_tables) {
     if (!exists) {
       const remedy =
-        "point DATABASE_URL at the host's database, or create an updatable view of that name";
+        "point DATABASE_URL or AUTOMATION_DB_* at the host's database, or create an updatable view of that name";
       problems.push({ about, found: `the host's table ${table} is missing`, remedy });
     } else if (missing.length > 0) {
       const names = missing.join(", ");

@@ -1,3 +1,4 @@
+import { pauseReason } from "../../rules/fleet/pause.ts";
 import type { DryRunResult, Explanation } from "../../rules/history/explanation.ts";
 import type { JournaledVerdict, Remembered, RunRecord } from "../../rules/history/journal.ts";
 import { between, distance, field, moment } from "../moments.ts";
@@ -12,11 +13,12 @@ export function jsonExplanation(explanation: Explanation): string {
 
 /** For people: the run, what is remembered of it, what the backend says, what follows from that, and its history. */
 export function humanExplanation(explanation: Explanation): string {
-  const { runId, run, now, readAt, verdicts } = explanation;
+  const { runId, run, now, readAt, verdicts, paused } = explanation;
   const lines = [`run ${runId}`, ...wrapped(headline(run, readAt), 0)];
   if (run !== null) lines.push("", ...rowLines(explanation, run));
   if (run?.status === "RUNNING") lines.push("", ...rememberedLines(run.remembered, readAt));
   if (now !== null) lines.push("", ...nowLines(now, readAt));
+  if (paused !== null) lines.push(...wrapped(`But nothing is swept: ${pauseReason(paused)}`, 0, 2));
   lines.push("", ...journalLines(run, verdicts, readAt));
   return `${lines.join("\n")}\n`;
 }
@@ -146,7 +148,7 @@ function journalLines(
 function withoutVerdict({ status, timedOut }: RunRecord): string {
   if (status === "RUNNING" || status === "PENDING") return "no verdict so far";
   if (timedOut) return "no verdict of ours; another watchdog ended the run as timed out";
-  return "no verdict of ours; a callback, a cancel request or somebody's hand ended the run";
+  return "no verdict of ours; a callback, another watchdog, a cancel request or somebody's hand ended the run";
 }
 
 function verdictLines(verdict: JournaledVerdict, readAt: string): readonly string[] {

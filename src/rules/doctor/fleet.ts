@@ -1,3 +1,4 @@
+import { clockProblem } from "../clock-skew.ts";
 import { readNote } from "../fleet/shard.ts";
 import { LET_IT_LOOK_SELDOM } from "../remedy.ts";
 import { type Check, ok, span, warning } from "./check.ts";
@@ -138,9 +139,13 @@ export function checkHostWatchdog(
   const interval = Number(host.watchdogIntervalSeconds ?? Number.NaN);
   const known = Number.isNaN(interval) ? "" : `; its interval here is ${span(interval * 1000)}`;
   if (count === 0) return ok(link, `others ended no run of the last day as timed out${known}`);
+  const lastMs = sinceLastMs ?? 0;
+  // Whoever is ahead ends what is not past its deadline yet, however seldom it looks.
+  const clock = lastMs < 0 ? clockProblem("whoever ended them", -lastMs, "Postgres's") : null;
+  const last = clock === null ? `the last ${span(Math.max(0, lastMs))} ago` : clock;
   return warning(
     link,
-    `others ended ${count} runs of the last day as timed out, the last ${span(sinceLastMs ?? 0)} ago${known}`,
+    `others ended ${count} runs of the last day as timed out, ${last}${known}`,
     `${LET_IT_LOOK_SELDOM} (${SEEN_BY})`,
   );
 }

@@ -44,7 +44,7 @@ export function checkServer(server: ServerFacts, pooler: "auto" | "on" | "off"):
       ? failure(
           POSTGRES,
           `${who}, but takes no writes`,
-          "let DATABASE_URL lead to the primary, and reset default_transaction_read_only of the user",
+          "let DATABASE_URL or AUTOMATION_DB_* lead to the primary, and reset default_transaction_read_only of the user",
         )
       : ok(POSTGRES, who),
     checkPooler(server.isPooled, pooler),

@@ -34,14 +34,21 @@ const SEE_ADDRESS =
   "the lease needs a Redis that REDIS_URL leads to; without REDIS_URL it is kept in Postgres";
 const MAY_ASK = "nothing for the lease; to have it checked: ACL SETUSER <user> +info +time";
 
-/** @param renewMs within which a renewal has to succeed. */
-export function checkRedis(facts: RedisFacts, renewMs: number): readonly Check[] {
+/**
+ * @param renewMs within which a renewal has to succeed.
+ * @param broken the link for want of which it is not known whose lease to look at; `null` where all of them hold.
+ */
+export function checkRedis(
+  facts: RedisFacts,
+  renewMs: number,
+  broken: string | null,
+): readonly Check[] {
   if (facts.kind === "unusable")
     return [failure(REDIS, facts.why, SEE_ADDRESS), ...skipped(REDIS, ...REST)];
   const { key, clock, server } = facts;
   return [
     checkRole(server),
-    checkKey(key, renewMs),
+    ...(key === null ? unknownKey(broken) : [checkKey(key, renewMs)]),
     ifAsked("redis eviction", server, checkEviction),
     ifAsked("redis clock", clock, (reading) => checkClock("redis clock", "Redis", reading)),
   ];
@@ -59,9 +66,15 @@ function checkRole(server: Fact<RedisServerFacts>): Check {
   );
 }
 
-function checkKey(fact: Fact<RedisKey> | null, renewMs: number): Check {
-  const link = "lease key";
-  if (fact === null) return warning(link, "not looked at: the installation is not known");
+const KEY = "lease key";
+
+function unknownKey(broken: string | null): readonly Check[] {
+  if (broken !== null) return skipped(broken, KEY);
+  return [warning(KEY, "not looked at: whose lease it is stands in the worker's own tables")];
+}
+
+function checkKey(fact: Fact<RedisKey>, renewMs: number): Check {
+  const link = KEY;
   if (fact.kind === "unknown") return warning(link, `could not be looked at: ${fact.why}`);
   const { key, latencyMs, isHeld, neverExpires } = fact.value;
   if (neverExpires) {

@@ -17,10 +17,10 @@ export function isInForce(pause: Pause | null): pause is Pause {
 export const END_PAUSE = "run-watchdog resume ends it";
 
 /** Why nothing is swept, in the same words everywhere: health, report, status. */
-export function pauseReason(pause: Pause): string {
+export function pauseReason(pause: Omit<Pause, "leftMs">): string {
   return `${pauseText(pause)} (${END_PAUSE})`;
 }
 
-export function pauseText({ until, reason, by }: Pause): string {
+export function pauseText({ until, reason, by }: Omit<Pause, "leftMs">): string {
   return `paused until ${until} by ${by}: ${reason}`;
 }

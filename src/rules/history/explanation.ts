@@ -1,6 +1,7 @@
 /** Why a run is where it is: what its verdict rests on, for people and scripts. Decides nothing; it tells what the rules have decided. */
 import { causeOf } from "../cause.ts";
 import { isAuthoritative, provesLife, summarise } from "../evidence.ts";
+import type { Pause } from "../fleet/pause.ts";
 import {
   type GuardPolicy,
   type GuardScene,
@@ -26,6 +27,8 @@ export interface Explanation {
   readonly run: RunRecord | null;
   /** When a RUNNING run is looked at next: by the first sweep after this, at once when it is past. */
   readonly nextLookAt: string | null;
+  /** A pause in force, which keeps every sweep from it; `null` also when it is not RUNNING, or nobody can say. */
+  readonly paused: Pick<Pause, "until" | "by" | "reason"> | null;
   /** What a sweep would do with it now; `null` when it is not RUNNING. */
   readonly now: DryRunResult | null;
   /** Newest first. */

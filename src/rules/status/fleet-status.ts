@@ -117,6 +117,8 @@ function nobodyHasSwept(
   return Math.min(...ages) > patienceMs;
 }
 
+const COMPARE_CONFIG = "compare what run-watchdog config says beside each";
+
 /** One fleet has one configuration; during a rolling change it has two for a while. */
 function differences({ workers, leaseKind }: FleetView): readonly string[] {
   const current = workers.filter((worker) => isCurrent(worker, workers));
@@ -124,7 +126,8 @@ function differences({ workers, leaseKind }: FleetView): readonly string[] {
     [...new Set(current.map((worker) => worker[key] ?? 1))].toSorted();
   const said: string[] = [];
   if (named("fingerprint").length > 1) {
-    said.push(`workers are configured differently: ${named("fingerprint").join(", ")}`);
+    const prints = named("fingerprint").join(", ");
+    said.push(`workers are configured differently: ${prints}; ${COMPARE_CONFIG}`);
   }
   if (named("version").length > 1) {
     said.push(`workers have different versions: ${named("version").join(", ")}`);

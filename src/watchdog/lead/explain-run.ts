@@ -1,3 +1,4 @@
+import { isInForce } from "../../rules/fleet/pause.ts";
 import type { GuardScene } from "../../rules/guard.ts";
 import {
   type Case,
@@ -58,9 +59,18 @@ export async function explainRun(
     readAt: record?.readAt ?? new Date(horizon.ms).toISOString(),
     run: record,
     nextLookAt: record && nextLookAt(record),
+    paused: record?.status === "RUNNING" ? await pauseInForce(leadership) : null,
     now,
     verdicts,
   };
+}
+
+/** Who may only read the host's tables cannot see a pause, and everything else is worth telling all the same. */
+async function pauseInForce(leadership: LeadDeps["leadership"]): Promise<Explanation["paused"]> {
+  const { lastPause } = await leadership.read().catch(() => ({ lastPause: null }));
+  if (!isInForce(lastPause)) return null;
+  const { until, by, reason } = lastPause;
+  return { until, by, reason };
 }
 
 interface DryRunTarget {

@@ -43,7 +43,7 @@ const QUICK_LEASE = {
 const ANSWERED: Result = [3, "1 x sandbox_api get_sandbox: HTTP 503, look into its own log"];
 const NOT_OURS = "the store does not hold the lease under our name any more";
 const REFUSED =
-  "connecting to 127.0.0.1:<port> failed: ECONNREFUSED: check that Postgres runs there, and host and port in DATABASE_URL";
+  "connecting to 127.0.0.1:<port> failed: ECONNREFUSED: check that Postgres runs there, and host and port in DATABASE_URL or AUTOMATION_DB_*";
 const PAUSED = "paused until <time> by ann: moving (run-watchdog resume ends it)";
 
 const FAILED: readonly FailedSweep[] = [

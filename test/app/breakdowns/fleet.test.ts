@@ -12,7 +12,7 @@ import {
 import { exitedWith, randomCommandId, type World } from "../../support/world/world.ts";
 
 const NOBODY =
-  "nobody has swept for 3 scheduled ticks: check that a worker runs, and what its log says";
+  "nobody has swept for 3 scheduled ticks: check that a worker runs, and what its log or run-watchdog doctor says";
 const HELD = "2 held back by the guard, if they are dead: run-watchdog once --override-guard";
 const REFUSED =
   "2 x ending a run: SQLSTATE P0001, raised by a trigger or function, check the triggers and policies of automation_runs";

@@ -7,9 +7,9 @@ import { startTlsPostgres } from "../../services/postgres/tls.ts";
 import { type Breakdown, type Broken, expectWords } from "../../support/breakdowns/breakdown.ts";
 
 const NOBODY =
-  "nobody has swept for 3 scheduled ticks: check that a worker runs, and what its log says";
+  "nobody has swept for 3 scheduled ticks: check that a worker runs, and what its log or run-watchdog doctor says";
 const READ_ONLY =
-  "acquiring the lease failed: cannot execute SELECT FOR NO KEY UPDATE in a read-only transaction (SQLSTATE 25006): DATABASE_URL has to lead to a server that takes writes, also after a failover";
+  "acquiring the lease failed: cannot execute SELECT FOR NO KEY UPDATE in a read-only transaction (SQLSTATE 25006): DATABASE_URL or AUTOMATION_DB_* has to lead to a server that takes writes, also after a failover";
 const MIGRATE = "run `run-watchdog migrate`";
 const READER =
   "the worker's own tables are missing or cannot be read: run `run-watchdog migrate`, or grant USAGE on schema watchdog and SELECT on its tables";
@@ -23,7 +23,7 @@ const UPDATE_VIEW =
 const POSTGRES: readonly Breakdown[] = [
   closed("nobody listens there", {
     breaks: async () => at(`postgres://u@127.0.0.1:${await freePort("127.0.0.1")}/d`),
-    says: "ECONNREFUSED: check that Postgres runs there, and host and port in DATABASE_URL",
+    says: "ECONNREFUSED: check that Postgres runs there, and host and port in DATABASE_URL or AUTOMATION_DB_*",
   }),
   closed("it does not know the database", {
     breaks: async (world) => {
@@ -31,7 +31,7 @@ const POSTGRES: readonly Breakdown[] = [
       url.pathname = "/nowhere";
       return at(url.href);
     },
-    says: 'database "nowhere" does not exist (SQLSTATE 3D000): check the database name in DATABASE_URL',
+    says: 'database "nowhere" does not exist (SQLSTATE 3D000): check the database name in DATABASE_URL or AUTOMATION_DB_*',
   }),
   closed("it refuses the password", {
     breaks: async (world, resources) => {
@@ -40,7 +40,7 @@ const POSTGRES: readonly Breakdown[] = [
       url.password = "wrong";
       return at(url.href, { [role.name]: "<user>" });
     },
-    says: 'password authentication failed for user "<user>" (SQLSTATE 28P01): check the user and password in DATABASE_URL',
+    says: 'password authentication failed for user "<user>" (SQLSTATE 28P01): check the user and password in DATABASE_URL or AUTOMATION_DB_*',
   }),
   closed("it has no room for more connections", {
     breaks: async (world, resources) => {

@@ -7,7 +7,7 @@ import { startTlsRedis } from "../../services/redis/tls.ts";
 import { type Breakdown, type Broken, expectWords } from "../../support/breakdowns/breakdown.ts";
 
 const NOBODY =
-  "nobody has swept for 3 scheduled ticks: check that a worker runs, and what its log says";
+  "nobody has swept for 3 scheduled ticks: check that a worker runs, and what its log or run-watchdog doctor says";
 
 const REDIS: readonly Breakdown[] = [
   unavailable("nobody listens there", {

@@ -19,7 +19,7 @@ describe("a report", () => {
     await using world = await createWorld();
     const port = await freePort("127.0.0.1");
     const env = { ...world.env, DATABASE_URL: `postgres://u@127.0.0.1:${port}/d` };
-    const message = `Postgres: reading the schema: connecting to 127.0.0.1:${port} failed: ECONNREFUSED: check that Postgres runs there, and host and port in DATABASE_URL`;
+    const message = `Postgres: reading the schema: connecting to 127.0.0.1:${port} failed: ECONNREFUSED: check that Postgres runs there, and host and port in DATABASE_URL or AUTOMATION_DB_*`;
     await expectTwice(env, 69, message, [[], ["--dry-run"]]);
     const { stdout } = await onceInProcess(env, []);
     expect(stdout.replaceAll(/\s+/g, " ")).toBe(`nothing was swept: ${message} `);
@@ -30,7 +30,9 @@ describe("a report", () => {
     const url = new URL(world.database.url);
     url.pathname = "/nowhere";
     const said = await expectTwice({ ...world.env, DATABASE_URL: url.href }, 69, /^Postgres: /);
-    expect(said).toMatch(/"nowhere" does not exist .*check the database name in DATABASE_URL$/);
+    expect(said).toMatch(
+      /"nowhere" does not exist .*check the database name in DATABASE_URL or AUTOMATION_DB_\*$/,
+    );
     const { stdout } = await onceInProcess({ ...world.env, DATABASE_URL: url.href }, []);
     expect(stdout).not.toContain("cannot be reached");
   });

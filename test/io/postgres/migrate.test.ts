@@ -192,7 +192,7 @@ describe("migrate", () => {
     );
     await expect(migrating).rejects.toThrow(StoreUnavailableError);
     await expect(migrating).rejects.toThrow(
-      /^migrating: connecting to 127\.0\.0\.1:\d+ failed: ECONNREFUSED: check that Postgres runs there, and host and port in DATABASE_URL$/,
+      /^migrating: connecting to 127\.0\.0\.1:\d+ failed: ECONNREFUSED: check that Postgres runs there, and host and port in DATABASE_URL or AUTOMATION_DB_\*$/,
     );
   });
 });

@@ -23,7 +23,7 @@ describe("once exits with 2", () => {
     {
       name: "without the host's table",
       prepare: "DROP TABLE automation_runs",
-      says: "the host's table automation_runs is missing: point DATABASE_URL at the host's database",
+      says: "the host's table automation_runs is missing: point DATABASE_URL or AUTOMATION_DB_* at the host's database",
     },
     {
       name: "without columns it needs, naming all of them",
@@ -89,12 +89,12 @@ describe("once exits with 69, and names the remedy", () => {
     [
       "with a wrong password, without repeating it",
       { username: "nobody_of_that_name", password: "hunter2" },
-      "in DATABASE_URL",
+      "in DATABASE_URL or AUTOMATION_DB_*",
     ],
     [
       "with the name of a database that does not exist",
       { pathname: "/no_such_database" },
-      "check the database name in DATABASE_URL",
+      "check the database name in DATABASE_URL or AUTOMATION_DB_*",
     ],
   ];
   it.each(lacking)("%s", async (_, changes, says) => {

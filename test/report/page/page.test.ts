@@ -54,7 +54,7 @@ describe("the status page", () => {
   it("is failing with the failing reasons first", () => {
     const text = textOf(FAILING);
     expect(text).toContain(
-      "failing nobody has swept for 3 scheduled ticks: check that a worker runs, and what its log says postgres: reading the",
+      "failing nobody has swept for 3 scheduled ticks: check that a worker runs, and what its log or run-watchdog doctor says postgres: reading the",
     );
     expect(text).toContain("Postgres reading the leadership row failed: connect ECONNREFUSED <ad");
   });

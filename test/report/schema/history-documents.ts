@@ -4,7 +4,7 @@ import type { HistoryDocument } from "../../../src/report/history/history.ts";
 import type { Explanation } from "../../../src/rules/history/explanation.ts";
 import type { JournaledVerdict, RunRecord } from "../../../src/rules/history/journal.ts";
 import { GONE_REASONS } from "../../../src/rules/model.ts";
-import { count, hostTime, schemaOf, time, version } from "./schema-of.ts";
+import { count, hostTime, pause, schemaOf, time, version } from "./schema-of.ts";
 import { outcome } from "./sweep-documents.ts";
 
 const failure = {
@@ -176,6 +176,7 @@ export const explainDocument = schemaOf<Explanation>()(
     readAt: time.describe("by the database's clock"),
     run: run.nullable().describe("null when only the journal knows it"),
     nextLookAt: hostTime.nullable(),
+    paused: pause.describe("null also when the run is not RUNNING, or nobody can say"),
     now: z
       .strictObject({
         evidence: heardEvidence.nullable().describe("null when nobody was asked"),

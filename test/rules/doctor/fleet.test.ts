@@ -125,6 +125,14 @@ describe("the host's own watchdog", () => {
         "others ended 3 runs of the last day as timed out, the last 2 min ago; its interval here is 1 min",
     });
   });
+
+  it("has a clock that is ahead when its ends lie in the future, and no age below zero", () => {
+    const ended = (sinceLastMs: number) => checkHostWatchdog({ count: 3, sinceLastMs }, HOST).found;
+    expect(ended(-1_800_000)).toBe(
+      "others ended 3 runs of the last day as timed out, the clock of whoever ended them is 1800 s ahead of Postgres's, check their time service",
+    );
+    expect(ended(-4_000)).toMatch(/, the last less than 1 ms ago$/);
+  });
 });
 
 describe("the host's rules for disabling automations", () => {

@@ -18,19 +18,26 @@ const USABLE: Usable = {
   server: known(SERVER),
 };
 
-function resultOf(link: string, change: Partial<Usable>) {
-  const check = checkRedis({ ...USABLE, ...change }, 5_000).find((each) => each.link === link);
+function resultOf(link: string, change: Partial<Usable>, broken: string | null = null) {
+  const check = checkRedis({ ...USABLE, ...change }, 5_000, broken).find(
+    (each) => each.link === link,
+  );
   if (check === undefined) throw new Error(`no check of ${link}`);
   return check;
 }
 
 describe("checkRedis", () => {
   it("finds a master without eviction good", () => {
-    expect(checkRedis(USABLE, 5_000).map(({ result }) => result)).toEqual(["ok", "ok", "ok", "ok"]);
+    expect(checkRedis(USABLE, 5_000, null).map(({ result }) => result)).toEqual([
+      "ok",
+      "ok",
+      "ok",
+      "ok",
+    ]);
   });
 
   it("skips the rest of a Redis that gives no lease", () => {
-    const checks = checkRedis({ kind: "unusable", why: "refused" }, 5_000);
+    const checks = checkRedis({ kind: "unusable", why: "refused" }, 5_000, null);
     expect(checks.map(({ result }) => result)).toEqual([
       "failure",
       "skipped",
@@ -60,6 +67,13 @@ describe("checkRedis", () => {
 
   it("warns when it is not known whose lease to look at", () => {
     expect(resultOf("lease key", { key: null }).result).toBe("warning");
+  });
+
+  it("skips the key when the link that tells whose it is is broken", () => {
+    expect(resultOf("lease key", { key: null }, "own tables")).toMatchObject({
+      result: "skipped",
+      found: 'needs "own tables"',
+    });
   });
 
   const policies: readonly (readonly [string | null, number | null, string])[] = [

@@ -139,7 +139,7 @@ describe("fleetStatus", () => {
     it(`is ${fails ? "failing" : "well"} after ${name}`, () => {
       const reasons = fails
         ? [
-            "nobody has swept for 3 scheduled ticks: check that a worker runs, and what its log says",
+            "nobody has swept for 3 scheduled ticks: check that a worker runs, and what its log or run-watchdog doctor says",
           ]
         : [];
       const [status, exitCode] = fails ? ["failing", 3] : ["ok", 0];
@@ -164,7 +164,7 @@ describe("fleetStatus", () => {
       status: "degraded",
       exitCode: 0,
       reasons: [
-        "workers are configured differently: 0123456789ab, ffffffffffff",
+        "workers are configured differently: 0123456789ab, ffffffffffff; compare what run-watchdog config says beside each",
         "workers have different versions: 1.2.3, 2.0.0",
         "workers use different leases: give all of them the same REDIS_URL, or none",
       ],

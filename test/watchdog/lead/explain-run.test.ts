@@ -227,6 +227,29 @@ describe("explainRun", () => {
     expect(stand.backend.asked).toEqual([]);
   });
 
+  it("tells of a pause, which keeps every sweep from a run that is due", async () => {
+    const stand = open();
+    const { id } = stand.db.add();
+    stand.backend.says(id, ALIVE);
+    expect((await stand.explain(id)).paused).toBeNull();
+    Object.assign(stand.db.leadership, {
+      pausedUntilMs: stand.db.nowMs() + 60_000,
+      pauseReason: "moving the API",
+      pausedBy: "anna",
+    });
+    const { paused, now } = await stand.explain(id);
+    expect(paused).toMatchObject({ by: "anna", reason: "moving the API" });
+    expect(now?.outcome.action).toBe("deferred");
+  });
+
+  it("tells the rest where it cannot see whether it is paused", async () => {
+    const stand = open();
+    const { id } = stand.db.add();
+    stand.backend.says(id, ALIVE);
+    vi.spyOn(stand.leadership, "read").mockRejectedValue(new Error("no rights"));
+    expect(await stand.explain(id)).toMatchObject({ paused: null, run: { status: "RUNNING" } });
+  });
+
   it("says that the backend is not to be asked now", async () => {
     const stand = open();
     const { id } = stand.db.add();
@@ -254,7 +277,7 @@ function open(guard: Partial<typeof GUARD> = {}) {
   const ask = (runId: string) =>
     explainRun({ ...deps, reader }, options, runId, 60_000, stop.signal);
   return {
-    ...{ db, backend, store, logged },
+    ...{ db, backend, store, logged, leadership: deps.leadership },
     ask,
     async explain(runId: string): Promise<Explanation> {
       const found = await ask(runId);

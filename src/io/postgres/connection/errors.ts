@@ -90,27 +90,30 @@ const MISTAKE = /^(ERR_(?!SSL|TLS)|UNDEFINED_VALUE$|MAX_PARAMETERS_EXCEEDED$)/;
 const BUSY = new Set(["55P03", "40P01", "40001"]);
 
 const LOOK_AT_TABLES = "run `run-watchdog migrate`, and check the host's tables";
-const CHECK_LOGIN = "check the user and password in DATABASE_URL";
+const CHECK_LOGIN = "check the user and password in DATABASE_URL or AUTOMATION_DB_*";
 
-const CHECK_ADDRESS = "check the network, and host and port in DATABASE_URL";
-const CHECK_LOAD = "check its load, the network, and host and port in DATABASE_URL";
-const CHECK_HOST = "check the host in DATABASE_URL";
+const CHECK_ADDRESS = "check the network, and host and port in DATABASE_URL or AUTOMATION_DB_*";
+const CHECK_LOAD =
+  "check its load, the network, and host and port in DATABASE_URL or AUTOMATION_DB_*";
+const CHECK_HOST = "check the host in DATABASE_URL or AUTOMATION_DB_*";
 const CHECK_AUTHORITY =
   "let sslrootcert in DATABASE_URL, or NODE_EXTRA_CA_CERTS, name a file with the certificate of the authority that signed the server's";
 
 /** By SQLSTATE, or by the code of Node or OpenSSL. What passes by itself has none. */
 const REMEDIES: Readonly<Record<string, string>> = {
-  "25006": "DATABASE_URL has to lead to a server that takes writes, also after a failover",
+  "25006":
+    "DATABASE_URL or AUTOMATION_DB_* has to lead to a server that takes writes, also after a failover",
   "28000": CHECK_LOGIN,
   "28P01": CHECK_LOGIN,
-  "3D000": "check the database name in DATABASE_URL",
-  "42501": "grant it to the worker's database user",
+  "3D000": "check the database name in DATABASE_URL or AUTOMATION_DB_*",
+  "42501": "grant it to the worker's database user, as `run-watchdog migrate --print-grants` does",
   "53100": "free space on the server's disk",
   "53200": "give the server more memory, or less to do",
   "53300": "let the server take more connections, or lower WATCHDOG_DB_POOL",
-  ECONNREFUSED: "check that Postgres runs there, and host and port in DATABASE_URL",
-  ENOENT: "check that Postgres runs here, and the socket in DATABASE_URL",
-  EACCES: "let the worker's user use the socket in DATABASE_URL",
+  ECONNREFUSED:
+    "check that Postgres runs there, and host and port in DATABASE_URL or AUTOMATION_DB_*",
+  ENOENT: "check that Postgres runs here, and the socket in DATABASE_URL or AUTOMATION_DB_*",
+  EACCES: "let the worker's user use the socket in DATABASE_URL or AUTOMATION_DB_*",
   ENOTFOUND: CHECK_HOST,
   EAI_AGAIN: CHECK_HOST,
   EHOSTUNREACH: CHECK_ADDRESS,
@@ -122,7 +125,7 @@ const REMEDIES: Readonly<Record<string, string>> = {
   UNABLE_TO_GET_ISSUER_CERT: CHECK_AUTHORITY,
   UNABLE_TO_GET_ISSUER_CERT_LOCALLY: CHECK_AUTHORITY,
   ERR_TLS_CERT_ALTNAME_INVALID:
-    "DATABASE_URL has to use a name that the server's certificate is made out to, or sslmode=verify-ca",
+    "DATABASE_URL or AUTOMATION_DB_* has to use a name that the server's certificate is made out to, or sslmode=verify-ca",
   CERT_HAS_EXPIRED: "renew the server's certificate",
 };
 

@@ -28,25 +28,25 @@ const cases: readonly Case[] = [
     name: "nothing listens",
     change: { host: "127.0.0.1", port: 1 },
     message:
-      /^reading the schema: connecting to 127\.0\.0\.1:1 failed: ECONNREFUSED: check that Postgres runs there, and host and port in DATABASE_URL$/,
+      /^reading the schema: connecting to 127\.0\.0\.1:1 failed: ECONNREFUSED: check that Postgres runs there, and host and port in DATABASE_URL or AUTOMATION_DB_\*$/,
   },
   {
     name: "the host is unknown",
     change: { host: "database.invalid" },
     message:
-      /connecting to database\.invalid:\d+ failed: (ENOTFOUND|EAI_AGAIN): check the host in DATABASE_URL$/,
+      /connecting to database\.invalid:\d+ failed: (ENOTFOUND|EAI_AGAIN): check the host in DATABASE_URL or AUTOMATION_DB_\*$/,
   },
   {
     name: "the address cannot be reached from here",
     change: { host: "255.255.255.255" },
     message:
-      /connecting to 255\.255\.255\.255:\d+ failed: E[A-Z]+: check the network, and host and port in DATABASE_URL$/,
+      /connecting to 255\.255\.255\.255:\d+ failed: E[A-Z]+: check the network, and host and port in DATABASE_URL or AUTOMATION_DB_\*$/,
   },
   {
     name: "the socket file is not there",
     change: { path: "/nowhere/.s.PGSQL.5432" },
     message:
-      /connecting to \/nowhere\/\.s\.PGSQL\.5432 failed: ENOENT: check that Postgres runs here, and the socket in DATABASE_URL$/,
+      /connecting to \/nowhere\/\.s\.PGSQL\.5432 failed: ENOENT: check that Postgres runs here, and the socket in DATABASE_URL or AUTOMATION_DB_\*$/,
   },
   {
     name: "the password is wrong",
@@ -56,7 +56,7 @@ const cases: readonly Case[] = [
   {
     name: "there is no password",
     change: { password: null },
-    message: /SQLSTATE 28P01\): check the user and password in DATABASE_URL$/,
+    message: /SQLSTATE 28P01\): check the user and password in DATABASE_URL or AUTOMATION_DB_\*$/,
   },
   {
     name: "the user does not exist",
@@ -90,7 +90,7 @@ describe("connecting, when something is wrong", () => {
     const outcome = readWith({ ...database.connection, database: "not_here" });
     await expect(outcome).rejects.toThrow(StoreUnavailableError);
     await expect(outcome).rejects.toThrow(
-      /database "not_here" does not exist \(SQLSTATE 3D000\): check the database name in DATABASE_URL$/,
+      /database "not_here" does not exist \(SQLSTATE 3D000\): check the database name in DATABASE_URL or AUTOMATION_DB_\*$/,
     );
   });
 
@@ -133,7 +133,7 @@ describe("a statement, when something is wrong", () => {
     const outcome = stores.leadership.clearLeaseKind(leaving(1));
     await expect(outcome).rejects.toThrow(StoreUnavailableError);
     await expect(outcome).rejects.toThrow(
-      /in a read-only transaction \(SQLSTATE 25006\): DATABASE_URL has to lead to a server that takes writes, also after a failover$/,
+      /in a read-only transaction \(SQLSTATE 25006\): DATABASE_URL or AUTOMATION_DB_\* has to lead to a server that takes writes, also after a failover$/,
     );
   });
 });

@@ -34,7 +34,7 @@ describe("a call over a connection on which nothing arrives any more", () => {
     world.proxy.blackhole();
     await expectUnavailable(
       ask(world.stores),
-      /^asking: connecting to 127\.0\.0\.1:\d+: no answer within 1000 ms: check its load, the network, and host and port in DATABASE_URL$/,
+      /^asking: connecting to 127\.0\.0\.1:\d+: no answer within 1000 ms: check its load, the network, and host and port in DATABASE_URL or AUTOMATION_DB_\*$/,
     );
     // The proxy keeps its end.
     await vi.waitFor(() => expect(openSockets()).toBe(before + 1), WITHIN);
@@ -112,7 +112,7 @@ describe("a connection that breaks", () => {
     );
     await expectUnavailable(
       stores.leadership.read(),
-      /ECONNREFUSED: check that Postgres runs there, and host and port in DATABASE_URL$/,
+      /ECONNREFUSED: check that Postgres runs there, and host and port in DATABASE_URL or AUTOMATION_DB_\*$/,
     );
     await server.start();
     const after = await stores.leadership.read();

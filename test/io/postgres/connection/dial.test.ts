@@ -52,7 +52,7 @@ describe("a server that speaks TLS", () => {
     await using stores = openTo("elsewhere", FULL);
     await expect(one(stores)).rejects.toThrow(StoreUnavailableError);
     await expect(one(stores)).rejects.toThrow(
-      /failed: ERR_TLS_CERT_ALTNAME_INVALID: DATABASE_URL has to use a name that the server's certificate is made out to, or sslmode=verify-ca$/,
+      /failed: ERR_TLS_CERT_ALTNAME_INVALID: DATABASE_URL or AUTOMATION_DB_\* has to use a name that the server's certificate is made out to, or sslmode=verify-ca$/,
     );
   });
 

@@ -115,7 +115,7 @@ describe("PostgresLease", () => {
       const outcome = call();
       await expect(outcome).rejects.toThrow(LeaseUnavailableError);
       await expect(outcome).rejects.toThrow(
-        /failed: ECONNREFUSED: check that Postgres runs there, and host and port in DATABASE_URL$/,
+        /failed: ECONNREFUSED: check that Postgres runs there, and host and port in DATABASE_URL or AUTOMATION_DB_\*$/,
       );
     }
   });

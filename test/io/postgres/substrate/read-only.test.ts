@@ -23,7 +23,7 @@ const SHORT_LEASE = {
   WATCHDOG_LEASE_MARGIN: "200ms",
 };
 const READ_ONLY =
-  /in a read-only transaction \(SQLSTATE 25006\): DATABASE_URL has to lead to a server that takes writes, also after a failover$/;
+  /in a read-only transaction \(SQLSTATE 25006\): DATABASE_URL or AUTOMATION_DB_\* has to lead to a server that takes writes, also after a failover$/;
 
 describe("a server that has become read-only", () => {
   it("loses the sessions that found it out: the next ones may lead to its successor", async () => {

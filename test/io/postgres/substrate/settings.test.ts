@@ -67,7 +67,7 @@ describe("a whole sweep by a user with", () => {
     await seedProvenRuns(world);
     await alter(world, `DATABASE ${world.database.name}`, { default_transaction_read_only: "on" });
     await expect(world.sweep()).rejects.toThrow(
-      /in a read-only transaction \(SQLSTATE 25006\): DATABASE_URL has to lead to a server that takes writes, also after a failover$/,
+      /in a read-only transaction \(SQLSTATE 25006\): DATABASE_URL or AUTOMATION_DB_\* has to lead to a server that takes writes, also after a failover$/,
     );
   });
 });
