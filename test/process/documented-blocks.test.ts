@@ -9,13 +9,14 @@ import { Throwaway } from "../services/throwaway.ts";
 import { obstaclesOf, type ShellBlock, shellBlocks } from "../support/shell-blocks.ts";
 import { createWorld, type World } from "../support/world/world.ts";
 
-/** `psql <url> -c <sql>`, or with the statements on its standard input. */
+/** `psql [-v ...] <url> [-c <sql>]`, without it the statements come on its standard input. */
 const PSQL = `
   import { text } from "node:stream/consumers";
   import postgres from ${JSON.stringify(import.meta.resolve("postgres"))};
-  const [url, ...rest] = process.argv.slice(2);
-  const at = rest.indexOf("-c");
-  const statements = at < 0 ? await text(process.stdin) : rest[at + 1];
+  const args = process.argv.slice(2);
+  const url = args.find((arg) => arg.startsWith("postgres://"));
+  const at = args.indexOf("-c");
+  const statements = at < 0 ? await text(process.stdin) : args[at + 1];
   if (!statements?.trim()) throw new Error("psql was given no statements");
   const sql = postgres(url, { max: 1 });
   await sql.unsafe(statements);
@@ -76,7 +77,8 @@ class Reader implements AsyncDisposable {
   async types({ text }: ShellBlock): Promise<void> {
     const { folder } = this.#place;
     const PATH = [join(folder, "bin"), dirname(process.execPath), "/usr/bin", "/bin"];
-    const env = { ...this.#world.env, PATH: PATH.join(delimiter) };
+    const SUPERUSER_URL = this.#world.database.url;
+    const env = { ...this.#world.env, SUPERUSER_URL, PATH: PATH.join(delimiter) };
     const script = this.#filledIn(text);
     const shell = promisify(execFile)("/bin/sh", ["-e", "-c", script], { cwd: folder, env });
     await shell.catch(({ stdout, stderr }) => expect.fail(`${script}${stdout}${stderr}`));
