@@ -35,7 +35,7 @@ describe("Pool", () => {
     );
   });
 
-  it("lets an urgent call wait for no more of the others than there are connections", async () => {
+  it("lets an urgent call wait for three of the others a connection, and no more", async () => {
     await using world = await setup(1);
     const gate = Promise.withResolvers<void>();
     const order: string[] = [];
@@ -50,13 +50,13 @@ describe("Pool", () => {
         isUrgent,
       );
     const calls = [
-      ...["under way", "first", "second", "third"].map((name) => call(name, false)),
+      ...["under way", "first", "second", "third", "fourth"].map((name) => call(name, false)),
       call("urgent", true),
       call("last", false),
     ];
     gate.resolve();
     await Promise.all(calls);
-    expect(order).toEqual(["under way", "first", "urgent", "second", "third", "last"]);
+    expect(order).toEqual(["under way", "first", "second", "third", "urgent", "fourth", "last"]);
   });
 
   it("works on as many calls at once as it has connections, each on its own", async () => {
