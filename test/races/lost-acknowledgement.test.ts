@@ -13,7 +13,6 @@ import { deleted, journal } from "./sample-runs.ts";
 describe.each(SWEEPS)("a sweep whose write lost its answer$as", ({ divided: env, of }) => {
   // What follows a verdict is done in the first shard's sweeps.
   const cleansUp = of.shard === undefined;
-  const cleanups = cleansUp ? { done: 1, pending: 0 } : { done: 0, pending: 0 };
   const cleanupState = cleansUp ? "done" : "pending";
   const deletedOf = (run: SeededRun) => (cleansUp ? [run.sandboxId] : []);
 
@@ -44,8 +43,9 @@ describe.each(SWEEPS)("a sweep whose write lost its answer$as", ({ divided: env,
     expect(await sweeping).toMatchObject({
       status: "ok",
       counts: { failed: 1, lostRace: 0, errors: 0 },
-      cleanups,
     });
+    // Another connection of its may have been gone as well, without its knowing, when it came to clean up.
+    await world.sweep({ ...of, env });
     expect(await journal(world)).toMatchObject([
       { run_id: run.id, shard: of.shard ?? 0, cleanup_state: cleanupState },
     ]);
