@@ -58,8 +58,6 @@ class Handler<T> implements Dispatcher.DispatchHandler {
   #controller: Dispatcher.DispatchController | null = null;
   #body: BodyReader | null = null;
   #isOver = false;
-  /** Why it was ended by us. */
-  #reason: Error | null = null;
 
   constructor(
     read: ReadAnswer<T>,
@@ -77,11 +75,13 @@ class Handler<T> implements Dispatcher.DispatchHandler {
     if (this.#isOver) return;
     this.#reject(error);
     this.#stop();
+    // What it waits for is over as well.
+    this.#body?.onBreak?.();
   }
 
   onRequestStart(controller: Dispatcher.DispatchController): void {
     this.#controller = controller;
-    if (this.#reason !== null) controller.abort(this.#reason);
+    if (this.#isOver) controller.abort(NOT_READ);
   }
 
   onResponseStart(_: Dispatcher.DispatchController, status: number, headers: Headers): void {
@@ -124,7 +124,6 @@ class Handler<T> implements Dispatcher.DispatchHandler {
 
   #stop(): void {
     this.#isOver = true;
-    this.#reason = NOT_READ;
     this.#controller?.abort(NOT_READ);
   }
 }

@@ -10,6 +10,7 @@ import {
 import type { RunRecord } from "../../rules/history/journal.ts";
 import type { Evidence, RunSnapshot } from "../../rules/model.ts";
 import { judge } from "../../rules/verdict.ts";
+import { StoreSchemaError } from "../errors.ts";
 import { ALL_VERDICTS, type JournalReader } from "../journal-ports.ts";
 import { eachCall, patientStore } from "../port-calls.ts";
 import type { Backend, Log } from "../ports.ts";
@@ -67,7 +68,10 @@ export async function explainRun(
 
 /** Who may only read the host's tables cannot see a pause, and everything else is worth telling all the same. */
 async function pauseInForce(leadership: LeadDeps["leadership"]): Promise<Explanation["paused"]> {
-  const { lastPause } = await leadership.read().catch(() => ({ lastPause: null }));
+  const { lastPause } = await leadership.read().catch((error: unknown) => {
+    if (error instanceof StoreSchemaError) return { lastPause: null };
+    throw error;
+  });
   if (!isInForce(lastPause)) return null;
   const { until, by, reason } = lastPause;
   return { until, by, reason };

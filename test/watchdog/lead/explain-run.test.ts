@@ -1,6 +1,7 @@
 import { describe, expect, it, vi } from "vitest";
 import type { AppliedRule, Explanation } from "../../../src/rules/history/explanation.ts";
 import type { Evidence } from "../../../src/rules/model.ts";
+import { StoreSchemaError, StoreUnavailableError } from "../../../src/watchdog/errors.ts";
 import { explainRun } from "../../../src/watchdog/lead/explain-run.ts";
 import type { LeadOptions } from "../../../src/watchdog/lead/model.ts";
 import { MemoryJournalReader } from "../../support/memory/memory-journal-reader.ts";
@@ -246,8 +247,17 @@ describe("explainRun", () => {
     const stand = open();
     const { id } = stand.db.add();
     stand.backend.says(id, ALIVE);
-    vi.spyOn(stand.leadership, "read").mockRejectedValue(new Error("no rights"));
+    vi.spyOn(stand.leadership, "read").mockRejectedValue(new StoreSchemaError("no rights"));
     expect(await stand.explain(id)).toMatchObject({ paused: null, run: { status: "RUNNING" } });
+  });
+
+  it("does not say that nothing is paused where Postgres did not answer", async () => {
+    const stand = open();
+    const { id } = stand.db.add();
+    stand.backend.says(id, ALIVE);
+    const away = new StoreUnavailableError("away");
+    vi.spyOn(stand.leadership, "read").mockRejectedValue(away);
+    await expect(stand.explain(id)).rejects.toBe(away);
   });
 
   it("says that the backend is not to be asked now", async () => {
