@@ -2,6 +2,7 @@ import { randomBytes } from "node:crypto";
 import { Redis } from "ioredis";
 import { describe, expect, it, vi } from "vitest";
 import { createRole, WORKER_GRANTS } from "../services/postgres/database-role.ts";
+import { endWatchdogSessions } from "../services/postgres/server-sessions.ts";
 import { startRedis } from "../services/redis/redis.ts";
 import { untilReady } from "../support/process/ask-health.ts";
 import { SecretVolume } from "../support/process/secret-volume.ts";
@@ -37,8 +38,7 @@ describe("a worker whose secrets are replaced while it runs", () => {
     /** In Postgres and Redis, which also end all sessions that began before. */
     async function put({ database, redis: password }: Secrets): Promise<void> {
       await sql.unsafe(`ALTER ROLE ${role.name} PASSWORD '${database}'`);
-      await sql`
-        SELECT pg_terminate_backend(pid, 20000) FROM pg_stat_activity WHERE usename = ${role.name}`;
+      await endWatchdogSessions(sql);
       await admin.config("SET", "requirepass", password);
       await admin.call("client", "kill", "type", "normal");
     }

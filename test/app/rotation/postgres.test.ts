@@ -3,6 +3,7 @@ import { describe, expect, it, vi } from "vitest";
 import { StoreUnavailableError } from "../../../src/watchdog/errors.ts";
 import { createDatabase, type TestDatabase } from "../../services/postgres/database.ts";
 import { createRole, WORKER_GRANTS } from "../../services/postgres/database-role.ts";
+import { endWatchdogSessions } from "../../services/postgres/server-sessions.ts";
 import { openWorker, type RotationWorker, warningAbout } from "../../support/process/rotation.ts";
 import { SecretVolume } from "../../support/process/secret-volume.ts";
 
@@ -155,10 +156,7 @@ async function setup(name: string): Promise<RotationWorld> {
         SELECT pid FROM pg_stat_activity WHERE usename = ${role.name} ORDER BY pid`;
       return rows.map(({ pid }) => pid);
     },
-    async endSessions() {
-      await sql`
-        SELECT pg_terminate_backend(pid, 20000) FROM pg_stat_activity WHERE usename = ${role.name}`;
-    },
+    endSessions: () => endWatchdogSessions(sql),
     [Symbol.asyncDispose]: () => opened.disposeAsync(),
   };
 }

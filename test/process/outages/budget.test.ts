@@ -6,6 +6,7 @@ import { describe, it } from "vitest";
 import { type HttpReply, json } from "../../fake-host/model.ts";
 import { createRole, type TestRole, WORKER_GRANTS } from "../../services/postgres/database-role.ts";
 import { startPostgres } from "../../services/postgres/embedded-postgres.ts";
+import { endWatchdogSessions } from "../../services/postgres/server-sessions.ts";
 import { startRedis } from "../../services/redis/redis.ts";
 import { forgetful, likeRedis, ScriptedRedis } from "../../services/redis/scripted-redis.ts";
 import { startTcpProxy, type TcpProxy } from "../../services/tcp-proxy.ts";
@@ -178,17 +179,12 @@ async function becomeReadOnly(stand: Stand): Promise<void> {
     sql.begin("read write", (tx) => tx.unsafe(`ALTER DATABASE ${name} ${what}`));
   await change("SET default_transaction_read_only = on");
   stand.whenOver(() => change("RESET default_transaction_read_only"));
-  await endSessions(stand);
+  await endWatchdogSessions(stand.world.database.sql);
 }
 
 async function becomeFull(stand: Stand): Promise<void> {
   await stand.world.database.sql.unsafe(`ALTER ROLE ${stand.role.name} CONNECTION LIMIT 0`);
-  await endSessions(stand);
-}
-
-async function endSessions({ world, role }: Stand): Promise<void> {
-  await world.database.sql`
-    SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE usename = ${role.name}`;
+  await endWatchdogSessions(stand.world.database.sql);
 }
 
 /** From now on commits wait for a standby that never answers. */

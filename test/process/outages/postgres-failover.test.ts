@@ -1,6 +1,7 @@
 /** A PostgreSQL that can only be read: exit codes of `once`, and a daemon that finds the successor by itself. */
 import { describe, expect, it } from "vitest";
 import type { TestDatabase } from "../../services/postgres/database.ts";
+import { endWatchdogSessions } from "../../services/postgres/server-sessions.ts";
 import { redisUrl } from "../../services/redis/redis.ts";
 import { askHealth, untilNotReady, untilReady } from "../../support/process/ask-health.ts";
 import { parseDocument } from "../../support/process/report-document.ts";
@@ -72,9 +73,7 @@ describe.each(LEASES)("with the lease in %s, run", (_, leaseEnv) => {
 /** Sessions end, and those that come after them can only read, as on a standby. */
 async function failOver(database: TestDatabase): Promise<void> {
   await readOnly(database, "on");
-  await database.sql`
-    SELECT pg_terminate_backend(pid, 20000) FROM pg_stat_activity
-    WHERE datname = current_database() AND application_name = 'run-watchdog'`;
+  await endWatchdogSessions(database.sql);
 }
 
 async function readOnly({ sql, name }: TestDatabase, value: "on" | "off"): Promise<void> {

@@ -113,10 +113,7 @@ describe("run behind an endpoint that lets nobody in", () => {
       DATABASE_URL: url.href,
     });
     await questions.asked(RUNS);
-    gate.closedWith = "XX000";
-    await world.database.sql`
-      SELECT pg_terminate_backend(pid) FROM pg_stat_activity
-      WHERE datname = current_database() AND application_name = 'run-watchdog'`;
+    gate.closeOn("XX000");
     questions.answer();
     await untilNotReady(worker, /^postgres: .*SQLSTATE XX000/);
     await expectAlive(worker);

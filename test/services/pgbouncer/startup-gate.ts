@@ -11,6 +11,8 @@ export interface StartupGate extends AsyncDisposable {
   readonly port: number;
   /** The SQLSTATE with which nobody is let in, whatever they ask for; `null` lets the others in. */
   closedWith: string | null;
+  /** Lets nobody in and ends the sessions of those who are, or are about to be. */
+  closeOn(sqlState: string): void;
   /** The parameters of each session that asked to be let in, in order. */
   readonly asked: readonly (readonly string[])[];
   readonly refused: number;
@@ -55,6 +57,10 @@ export async function startStartupGate(
     host: "127.0.0.1",
     port: address.port,
     closedWith: null,
+    closeOn(code) {
+      gate.closedWith = code;
+      for (const socket of sockets) socket.destroy();
+    },
     asked,
     named,
     get refused() {

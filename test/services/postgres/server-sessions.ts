@@ -47,3 +47,23 @@ export async function countSessions(url: string): Promise<SessionCount> {
     },
   };
 }
+
+/**
+ * Ends the watchdog's sessions in this database that may have begun under what held before this call, and waits for
+ * their ends. A session that is just being let in reads its settings before `pg_stat_activity` lists it, and locks
+ * its database meanwhile: those are waited for, too.
+ */
+export async function endWatchdogSessions(sql: Sql): Promise<void> {
+  const [call] = await sql<{ readonly at: string }[]>`SELECT clock_timestamp()::text AS at`;
+  for (;;) {
+    const letIn = await sql`
+      SELECT FROM pg_locks
+      WHERE locktype = 'object' AND classid = 'pg_database'::regclass AND pid <> pg_backend_pid()
+        AND objid = (SELECT oid FROM pg_database WHERE datname = current_database())`;
+    const ended = await sql`
+      SELECT pg_terminate_backend(pid, 20000) FROM pg_stat_activity
+      WHERE datname = current_database() AND application_name = 'run-watchdog'
+        AND backend_start <= ${call?.at ?? ""}::timestamptz`;
+    if (letIn.length + ended.length === 0) return;
+  }
+}

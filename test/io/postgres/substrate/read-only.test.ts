@@ -4,6 +4,7 @@ import { resolveWrite } from "../../../../src/watchdog/sweep/resolve-write.ts";
 import { seedRun } from "../../../fake-host/seed.ts";
 import { atPoint } from "../../../races/interleavings.ts";
 import { createDatabase, type TestDatabase } from "../../../services/postgres/database.ts";
+import { endWatchdogSessions } from "../../../services/postgres/server-sessions.ts";
 import { redisUrl } from "../../../services/redis/redis.ts";
 import { asking } from "../../../support/stands/asking.ts";
 import {
@@ -94,9 +95,7 @@ describe("a sweep whose server becomes read-only", () => {
 /** Sessions end, and those that come after them can only read, as on a standby. */
 async function failOver(database: TestDatabase): Promise<void> {
   await readOnly(database, "on");
-  await database.sql`
-    SELECT pg_terminate_backend(pid, 20000) FROM pg_stat_activity
-    WHERE datname = current_database() AND application_name = 'run-watchdog'`;
+  await endWatchdogSessions(database.sql);
 }
 
 /** New sessions may write; those that are there stay as they are. */
