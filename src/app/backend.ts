@@ -34,6 +34,15 @@ export function openBackend(
   });
 }
 
+/**
+ * Of how many runs a worker has the row, and not yet the outcome, at once. OpenHands tells about many sandboxes in one
+ * answer: while as many as are allowed are asked, half as many are looked up. One at a time stays one at a time.
+ */
+export function runsInHand({ backend, sweep: { concurrency } }: BackendSettings): number {
+  const lookedUp = backend.kind === "openhands-cloud" ? Math.floor(concurrency / 2) : 0;
+  return concurrency + lookedUp;
+}
+
 function chooseBackend(
   { backend, sweep }: BackendSettings,
   http: Pick<HttpClient, "request">,
@@ -45,7 +54,14 @@ function chooseBackend(
     case "openhands-cloud": {
       const { baseUrl, agentHosts } = backend;
       const serviceKey = secretOf(backend.serviceKey, log);
-      const options = { ...shared, concurrency: apiConcurrency, baseUrl, agentHosts, serviceKey };
+      const options = {
+        ...shared,
+        concurrency: apiConcurrency,
+        agentsAtOnce: concurrency,
+        baseUrl,
+        agentHosts,
+        serviceKey,
+      };
       return openHandsCloudBackend(options);
     }
     case "agent-server": {

@@ -13,7 +13,7 @@ import type { JournalReader } from "../watchdog/journal-ports.ts";
 import type { LeadDeps } from "../watchdog/lead/model.ts";
 import type { Backend, Lease, Log, Schedule } from "../watchdog/ports.ts";
 import type { WorkerOptions } from "../watchdog/worker/worker.ts";
-import { openBackend } from "./backend.ts";
+import { openBackend, runsInHand } from "./backend.ts";
 import type { Build } from "./health.ts";
 import { openDatabase, openPostgres } from "./postgres.ts";
 
@@ -124,7 +124,7 @@ function workerOptions(
     lease: config.lease,
     // A single question may take as long as it is allowed to.
     progressTimeoutMs: Math.max(PROGRESS_TIMEOUT_MS, 2 * verifyTimeoutMs),
-    sweep: { ...sweep, ...delays, policy, guard: config.guard },
+    sweep: { ...sweep, ...delays, policy, guard: config.guard, concurrency: runsInHand(config) },
     journalRetentionMs,
     cleanupSlots: { beside: Math.ceil(apiConcurrency / 16), after: apiConcurrency },
     cleanupTailMs: CLEANUP_TAIL_MS,

@@ -64,7 +64,10 @@ export const SETTINGS = {
   WATCHDOG_SHARDS: number("integer", 1, 1, MOST_SHARDS),
 
   // The sweep
-  /** How many runs a worker verifies at once, in all its shards together. */
+  /**
+   * How many runs a worker asks about at once, in all its shards together. In cloud mode the sandboxes of half as many
+   * more are looked up meanwhile.
+   */
   WATCHDOG_CONCURRENCY: number("integer", 16, 1, 512),
   /**
    * How many calls go at once to the API that all runs share: keys, look-ups, deletions. With several shards it is

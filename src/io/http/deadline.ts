@@ -39,8 +39,8 @@ export async function withDeadline<T>(
   }
 }
 
-/** Without a reason an error would be made, with its stack, for each call. */
-const ENDED = "ended";
+/** Why what nobody waits for is cut off. Without a reason an error would be made, with its stack, for each call. */
+export const ENDED = "ended";
 
 /**
  * Waits for `work`, but rejects with `signal.reason` as soon as the signal aborts. The work goes on by itself then:

@@ -9,6 +9,7 @@ import { isIP } from "node:net";
 import { domainToASCII } from "node:url";
 import type { Evidence, RunSnapshot } from "../../rules/model.ts";
 import { bareHost, isLoopbackHost } from "../../rules/network/addresses.ts";
+import { SharedSlots } from "../../watchdog/concurrency/shared-slots.ts";
 import type { Backend } from "../../watchdog/ports.ts";
 import { malformed } from "../http/answer.ts";
 import { CallBudget, type HttpCall, isHeaderToken } from "../http/call.ts";
@@ -20,19 +21,22 @@ import type { SandboxAnswer } from "./sandbox-record.ts";
 export interface OpenHandsCloudOptions extends SandboxApiOptions {
   /** Host suffixes that agent servers may have; empty for any. */
   readonly agentHosts: readonly string[];
+  /** How many agent servers may be asked at once. */
+  readonly agentsAtOnce: number;
 }
 
 export function openHandsCloudBackend(options: OpenHandsCloudOptions): Backend {
   const api = new SandboxApi(options);
   // When the API is on this host, its sandboxes are too.
   const guarded = !isLoopbackHost(new URL(options.baseUrl));
+  const agents = new SharedSlots(options.agentsAtOnce);
   return {
     name: "openhands-cloud",
     api: api.gate,
     share: (held, count) => api.gate.share(held, count),
     needs: ["sandboxId"],
     cleans: true,
-    verify: (run, signal) => verify({ ...options, api, guarded }, run, signal),
+    verify: (run, signal) => verify({ ...options, api, guarded, agents }, run, signal),
     cleanup: (target, signal) => api.delete(target, signal),
     pause: (target, signal) => api.pause(target, signal),
   };
@@ -42,6 +46,8 @@ interface Deps extends Pick<OpenHandsCloudOptions, "http" | "agentHosts" | "veri
   readonly api: SandboxApi;
   /** Whether agent servers' addresses are checked. */
   readonly guarded: boolean;
+  /** A run waits for its turn there once its sandbox is known. */
+  readonly agents: SharedSlots;
 }
 
 type Found = Extract<SandboxAnswer, { kind: "up" }>;
@@ -57,9 +63,11 @@ async function verify(deps: Deps, run: RunSnapshot, signal: AbortSignal): Promis
   if (!bashCommandId) return { kind: "no-command", sandbox: "running" };
 
   const send = (call: HttpCall) => deps.http.request(call, budget, signal);
+  const ask = (search: BashSearch) =>
+    deps.agents.run(ALL, () => askForCommandStatus(send, search), signal);
   const search = searchOf(deps, found, bashCommandId);
   if (search.kind !== "search") return search;
-  const answer = await askForCommandStatus(send, search);
+  const answer = await ask(search);
   if (!answer.unauthorized) return answer.evidence;
 
   const foundAgain = await deps.api.lookup(session, sandboxId, signal);
@@ -67,8 +75,11 @@ async function verify(deps: Deps, run: RunSnapshot, signal: AbortSignal): Promis
   if (isSameServer(found, foundAgain)) return answer.evidence;
   const newSearch = searchOf(deps, foundAgain, bashCommandId);
   if (newSearch.kind !== "search") return newSearch;
-  return (await askForCommandStatus(send, newSearch)).evidence;
+  return (await ask(newSearch)).evidence;
 }
+
+/** The only party there is: shards share the runs in hand already. */
+const ALL = 0;
 
 function searchOf(
   { agentHosts, guarded }: Deps,

@@ -3,6 +3,7 @@ import type { Clock } from "../../watchdog/ports.ts";
 import type { Prepared } from "../api-gate/gate.ts";
 import { type Answer, type HttpAnswer, timedOut } from "../http/answer.ts";
 import { CallBudget, type CallName, urlBelow } from "../http/call.ts";
+import { ENDED } from "../http/deadline.ts";
 import type { ApiKey } from "./keys.ts";
 import { readBatch, readSandbox, SANDBOX_LOOKUP } from "./sandbox-record.ts";
 
@@ -80,7 +81,7 @@ export class LookupCall {
 
   /** After the call, however it ended. */
   end(): void {
-    this.#ended.abort();
+    this.#ended.abort(ENDED);
     const tookMs = this.#leftMs - this.#budget.leftMs;
     for (const { budget } of this.#members) budget.spend(tookMs);
   }

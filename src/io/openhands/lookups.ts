@@ -14,6 +14,7 @@ import { Circuit } from "../api-gate/circuit.ts";
 import type { ApiGate } from "../api-gate/gate.ts";
 import { type Answer, type HttpAnswer, isUnauthorized, malformed } from "../http/answer.ts";
 import type { CallBudget } from "../http/call.ts";
+import { ENDED } from "../http/deadline.ts";
 import type { ApiKey } from "./keys.ts";
 import { BATCH_LOOKUP, LookupCall, type LookupOptions, Wanted } from "./lookup-call.ts";
 import { readBatch, SANDBOX_LOOKUP } from "./sandbox-record.ts";
@@ -144,7 +145,7 @@ class LookupQueue {
 
   #stopIfNobodyWaits(): void {
     if (this.#waiting.size > 0) return;
-    for (const sender of this.#senders) sender.abort();
+    for (const sender of this.#senders) sender.abort(ENDED);
     this.#senders.clear();
   }
 
@@ -230,7 +231,7 @@ class LookupQueue {
 /** A call that nobody waits for is cut off. */
 async function abortWhenDone(members: readonly Wanted[], call: AbortController): Promise<void> {
   await Promise.allSettled(members.map(({ answer }) => answer));
-  call.abort();
+  call.abort(ENDED);
 }
 
 function tell(members: readonly Wanted[], answer: Answer): void {

@@ -18,14 +18,17 @@ export async function forEachConcurrently<T>(
   let cutShort = false;
 
   async function takeTurns(): Promise<void> {
+    // Whoever listens to a signal passes all who do already: the tasks of hundreds of slots would pass each other's.
+    using own = new LinkedController(scope.signal);
+    const { signal: slot } = own;
     try {
       while (true) {
-        scope.signal.throwIfAborted();
+        slot.throwIfAborted();
         const next = await iterator.next();
         if (next.done === true) return;
         // The source may have been slow.
-        scope.signal.throwIfAborted();
-        await task(next.value, scope.signal);
+        slot.throwIfAborted();
+        await task(next.value, slot);
       }
     } catch (error) {
       cutShort = true;

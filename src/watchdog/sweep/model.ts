@@ -12,6 +12,7 @@ import type { Backlog, LeadershipView, RunStore, StaleQuery } from "../store-por
 import type { OutcomeCounter } from "./report.ts";
 
 export interface SweepOptions extends CleanupDelays {
+  /** Of how many runs the outcome is waited for at once. */
   readonly concurrency: number;
   readonly pageSize: number;
   readonly deferMs: number;

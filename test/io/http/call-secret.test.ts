@@ -39,6 +39,7 @@ const calls: readonly Call[] = [
         concurrency: 1,
         verifyTimeoutMs: BUDGET_MS,
         agentHosts: [],
+        agentsAtOnce: 1,
       }).verify(runOf(), calm()),
     secretIn: ({ headers }) => String(headers["x-service-api-key"]),
     told: refused("service_api mint_api_key"),
@@ -156,6 +157,7 @@ describe("an API that is not asked any more because it refuses everybody", () =>
       concurrency: 1,
       verifyTimeoutMs: BUDGET_MS,
       agentHosts: [],
+      agentsAtOnce: 1,
     });
     const ask = (userId: string) => backend.verify(runOf({ userId }), calm());
     for (const user of ["1", "2", "3", "4", "5"]) {

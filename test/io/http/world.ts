@@ -146,6 +146,7 @@ export async function cloudWorld(setup: CloudSetup = {}): Promise<CloudWorld> {
     baseUrl: `http://${setup.host ?? "127.0.0.1"}:${server.port}/`,
     serviceKey: fixed("service-key-1"),
     concurrency: 8,
+    agentsAtOnce: 8,
     verifyTimeoutMs: 30_000,
     agentHosts: [],
     ...setup.options,

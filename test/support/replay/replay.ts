@@ -71,6 +71,7 @@ export async function startReplay(options: ReplayOptions = {}): Promise<Replay> 
     concurrency: API_CONCURRENCY,
     verifyTimeoutMs: 30_000,
     agentHosts: [],
+    agentsAtOnce: 16,
   });
   const runtime = resources.use(world.open(LIMITS));
   return new Replay(world, runtime, backend, time, options, resources.move());

@@ -88,6 +88,18 @@ describe("forEachConcurrently", () => {
     await failed;
   });
 
+  it("has the tasks of each slot listen to a signal of their own", async () => {
+    const { tasks, signals, controller, done } = start(4, 3);
+    await settle();
+    tasks[0]?.resolve();
+    await settle();
+    expect(new Set(signals).size).toBe(3);
+    expect(getEventListeners(controller.signal, "abort")).toHaveLength(1);
+    for (const task of tasks) task.resolve();
+    await done;
+    expect(getEventListeners(controller.signal, "abort")).toHaveLength(0);
+  });
+
   it("passes on an abort, takes nothing more, and awaits what is in flight", async () => {
     const { tasks, signals, running, controller, done, ended } = start(6, 3);
     await settle();
