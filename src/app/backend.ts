@@ -8,6 +8,7 @@ import { type OnCall, observed } from "../io/http/observed.ts";
 import { agentServerBackend } from "../io/openhands/agent-server.ts";
 import { openHandsCloudBackend } from "../io/openhands/cloud.ts";
 import type { OpenTelemetry } from "../io/tracing.ts";
+import { SharedSlots } from "../watchdog/concurrency/shared-slots.ts";
 import type { Backend, Log } from "../watchdog/ports.ts";
 
 /** The part of the configuration that says who is asked, and how. */
@@ -57,7 +58,7 @@ function chooseBackend(
       const options = {
         ...shared,
         concurrency: apiConcurrency,
-        agentsAtOnce: concurrency,
+        agentSlots: new SharedSlots(concurrency),
         baseUrl,
         agentHosts,
         serviceKey,

@@ -9,7 +9,6 @@ import { isIP } from "node:net";
 import { domainToASCII } from "node:url";
 import type { Evidence, RunSnapshot } from "../../rules/model.ts";
 import { bareHost, isLoopbackHost } from "../../rules/network/addresses.ts";
-import { SharedSlots } from "../../watchdog/concurrency/shared-slots.ts";
 import type { Backend } from "../../watchdog/ports.ts";
 import { malformed } from "../http/answer.ts";
 import { CallBudget, type HttpCall, isHeaderToken } from "../http/call.ts";
@@ -21,33 +20,36 @@ import type { SandboxAnswer } from "./sandbox-record.ts";
 export interface OpenHandsCloudOptions extends SandboxApiOptions {
   /** Host suffixes that agent servers may have; empty for any. */
   readonly agentHosts: readonly string[];
-  /** How many agent servers may be asked at once. */
-  readonly agentsAtOnce: number;
+  readonly agentSlots: AgentSlots;
+}
+
+/** Limits how many agent servers are asked at once: a run waits there once its sandbox is known. */
+export interface AgentSlots {
+  /** @throws what `work` throws, or `signal.reason` while it waits. */
+  run<T>(party: number, work: () => Promise<T>, signal: AbortSignal): Promise<T>;
 }
 
 export function openHandsCloudBackend(options: OpenHandsCloudOptions): Backend {
   const api = new SandboxApi(options);
   // When the API is on this host, its sandboxes are too.
   const guarded = !isLoopbackHost(new URL(options.baseUrl));
-  const agents = new SharedSlots(options.agentsAtOnce);
   return {
     name: "openhands-cloud",
     api: api.gate,
     share: (held, count) => api.gate.share(held, count),
     needs: ["sandboxId"],
     cleans: true,
-    verify: (run, signal) => verify({ ...options, api, guarded, agents }, run, signal),
+    verify: (run, signal) => verify({ ...options, api, guarded }, run, signal),
     cleanup: (target, signal) => api.delete(target, signal),
     pause: (target, signal) => api.pause(target, signal),
   };
 }
 
-interface Deps extends Pick<OpenHandsCloudOptions, "http" | "agentHosts" | "verifyTimeoutMs"> {
+interface Deps
+  extends Pick<OpenHandsCloudOptions, "http" | "agentHosts" | "agentSlots" | "verifyTimeoutMs"> {
   readonly api: SandboxApi;
   /** Whether agent servers' addresses are checked. */
   readonly guarded: boolean;
-  /** A run waits for its turn there once its sandbox is known. */
-  readonly agents: SharedSlots;
 }
 
 type Found = Extract<SandboxAnswer, { kind: "up" }>;
@@ -64,7 +66,7 @@ async function verify(deps: Deps, run: RunSnapshot, signal: AbortSignal): Promis
 
   const send = (call: HttpCall) => deps.http.request(call, budget, signal);
   const ask = (search: BashSearch) =>
-    deps.agents.run(ALL, () => askForCommandStatus(send, search), signal);
+    deps.agentSlots.run(ALL, () => askForCommandStatus(send, search), signal);
   const search = searchOf(deps, found, bashCommandId);
   if (search.kind !== "search") return search;
   const answer = await ask(search);

@@ -4,6 +4,7 @@ import type { Secret } from "../../../src/io/http/call.ts";
 import type { HttpClient } from "../../../src/io/http/client.ts";
 import { agentServerBackend } from "../../../src/io/openhands/agent-server.ts";
 import { openHandsCloudBackend } from "../../../src/io/openhands/cloud.ts";
+import { SharedSlots } from "../../../src/watchdog/concurrency/shared-slots.ts";
 import { type SeenRequest, sendJson, startHttpServer } from "../../services/http-server.ts";
 import { calm, clock, openClient, runOf } from "./world.ts";
 
@@ -39,7 +40,7 @@ const calls: readonly Call[] = [
         concurrency: 1,
         verifyTimeoutMs: BUDGET_MS,
         agentHosts: [],
-        agentsAtOnce: 1,
+        agentSlots: new SharedSlots(1),
       }).verify(runOf(), calm()),
     secretIn: ({ headers }) => String(headers["x-service-api-key"]),
     told: refused("service_api mint_api_key"),
@@ -157,7 +158,7 @@ describe("an API that is not asked any more because it refuses everybody", () =>
       concurrency: 1,
       verifyTimeoutMs: BUDGET_MS,
       agentHosts: [],
-      agentsAtOnce: 1,
+      agentSlots: new SharedSlots(1),
     });
     const ask = (userId: string) => backend.verify(runOf({ userId }), calm());
     for (const user of ["1", "2", "3", "4", "5"]) {

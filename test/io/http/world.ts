@@ -9,6 +9,7 @@ import {
   openHandsCloudBackend,
 } from "../../../src/io/openhands/cloud.ts";
 import type { Evidence, RunSnapshot } from "../../../src/rules/model.ts";
+import { SharedSlots } from "../../../src/watchdog/concurrency/shared-slots.ts";
 import type { Backend } from "../../../src/watchdog/ports.ts";
 import {
   type Handler,
@@ -146,7 +147,7 @@ export async function cloudWorld(setup: CloudSetup = {}): Promise<CloudWorld> {
     baseUrl: `http://${setup.host ?? "127.0.0.1"}:${server.port}/`,
     serviceKey: fixed("service-key-1"),
     concurrency: 8,
-    agentsAtOnce: 8,
+    agentSlots: new SharedSlots(8),
     verifyTimeoutMs: 30_000,
     agentHosts: [],
     ...setup.options,

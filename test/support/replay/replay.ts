@@ -10,6 +10,7 @@ import { HttpClient } from "../../../src/io/http/client.ts";
 import { openHandsCloudBackend } from "../../../src/io/openhands/cloud.ts";
 import { type Health, health } from "../../../src/rules/health.ts";
 import type { SweepReport } from "../../../src/rules/report.ts";
+import { SharedSlots } from "../../../src/watchdog/concurrency/shared-slots.ts";
 import { leadSweep } from "../../../src/watchdog/lead/lead-sweep.ts";
 import type { Backend } from "../../../src/watchdog/ports.ts";
 import type { SweepRequest } from "../../../src/watchdog/sweep/model.ts";
@@ -71,7 +72,7 @@ export async function startReplay(options: ReplayOptions = {}): Promise<Replay> 
     concurrency: API_CONCURRENCY,
     verifyTimeoutMs: 30_000,
     agentHosts: [],
-    agentsAtOnce: 16,
+    agentSlots: new SharedSlots(16),
   });
   const runtime = resources.use(world.open(LIMITS));
   return new Replay(world, runtime, backend, time, options, resources.move());

@@ -1,4 +1,5 @@
 import { describe, expect, it } from "vitest";
+import { SharedSlots } from "../../../src/watchdog/concurrency/shared-slots.ts";
 import { sendJson } from "../../services/http-server.ts";
 import { FakeClock } from "../../support/memory/fake-clock.ts";
 import { bashOutput, calm, cloudWorld, runOf } from "../http/world.ts";
@@ -23,7 +24,7 @@ async function heldWorld(clock?: FakeClock) {
       },
     },
     ...(clock && { client: { clock } }),
-    options: { agentsAtOnce: 2, ...(clock && { clock }) },
+    options: { agentSlots: new SharedSlots(2), ...(clock && { clock }) },
   });
   const ask = (sandboxId: string, signal = calm()) =>
     world.backend.verify(runOf({ sandboxId }), signal);
