@@ -34,7 +34,8 @@ interface Waiter {
  * connection, and no more. A call has its connection, and that connection is open, before its `check` runs: nothing that
  * was sent has waited for anything since it was checked.
  *
- * Where another session cannot be had, calls share those that are open. Where none is open a single one is tried, on
+ * Another session is opened when a call has waited for 50 ms: to open one takes the server and us longer than to answer
+ * several calls, and callbacks of the host wait meanwhile. Where it cannot be had, calls share those that are open. Where none is open a single one is tried, on
  * behalf of all: while the server is away, what waits neither queues up for attempts of its own nor makes many of them.
  * Sessions that the server may still have although we gave them up take the places of new ones, all but a few.
  */
@@ -50,6 +51,8 @@ export class Pool {
   readonly #log: Log;
   #announcedPooler = false;
   #shareUntilMs = 0;
+  /** Runs while somebody waits. */
+  #patience: NodeJS.Timeout | null = null;
   #closed = false;
 
   constructor({ endpoint, size, pooler }: PoolOptions, log: Log) {
@@ -126,15 +129,25 @@ export class Pool {
     const waiter: Waiter = { serve: resolve, refuse: (why) => reject(why(operation)) };
     const place = isUrgent ? URGENT_AFTER * this.#all.length : this.#waiting.length;
     this.#waiting.splice(place, 0, waiter);
+    this.#patience ??= setTimeout(() => this.#openAnother(), PATIENCE_MS);
     return promise;
   }
 
   /** One that is open, else one to be opened; none while it is better to wait for those in use. */
-  #free(): Connection | undefined {
+  #free(mayOpenMore = false): Connection | undefined {
     const open = this.#idle.findLastIndex(({ usable }) => usable);
-    if (open === -1 && this.#inUse > 0 && !this.#mayOpenMore) return undefined;
+    if (open === -1 && this.#inUse > 0 && !mayOpenMore) return undefined;
     // Without an open one: the last of the others.
     return this.#idle.splice(open, 1)[0];
+  }
+
+  /** For whoever has waited longest. */
+  #openAnother(): void {
+    this.#patience = null;
+    if (this.#waiting.length === 0) return;
+    const connection = this.#free(this.#mayOpenMore);
+    if (connection !== undefined) this.#waiting.shift()?.serve(connection);
+    this.#patience = setTimeout(() => this.#openAnother(), PATIENCE_MS);
   }
 
   get #mayOpenMore(): boolean {
@@ -223,6 +236,8 @@ export class Pool {
  * CPU is the limit spends a tenth of it on more statements; after 400 writes, a wave of runs stays together.
  */
 const URGENT_AFTER = 3;
+
+const PATIENCE_MS = 50;
 
 function closedPool(operation: string): StoreUnavailableError {
   return new StoreUnavailableError(`${operation}: the pool is closed`);

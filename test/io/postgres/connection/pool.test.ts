@@ -1,13 +1,15 @@
-import { describe, expect, it } from "vitest";
+import { afterEach, describe, expect, it, vi } from "vitest";
 import { Pool } from "../../../../src/io/postgres/connection/pool.ts";
 import type { ConnectionOptions } from "../../../../src/io/postgres/connection/session.ts";
 import { StoreUnavailableError } from "../../../../src/watchdog/errors.ts";
 import { createDatabase } from "../../../services/postgres/database.ts";
 import { startTcpProxy } from "../../../services/tcp-proxy.ts";
-import { asking } from "../../../support/stands/asking.ts";
+import { asking, meeting } from "../../../support/stands/asking.ts";
 import { silentLog } from "../../../support/world/world.ts";
 
 const CALLS = 6;
+
+afterEach(() => void vi.useRealTimers());
 
 describe("Pool", () => {
   it("lets calls beyond its size wait in order, and checks each when its turn has come", async () => {
@@ -137,7 +139,7 @@ describe("Pool", () => {
 
   it("answers all that wait with one attempt when its sessions have fallen silent", async () => {
     await using world = await setup(2, { callDeadlineMs: 1000 });
-    await Promise.all([world.one(), world.one()]);
+    await world.open(2);
     const before = world.attempts();
     world.proxy.blackhole();
     const calls = Array.from({ length: 256 }, () => world.one());
@@ -149,16 +151,38 @@ describe("Pool", () => {
 
   it("opens its sessions side by side once one could be had", async () => {
     await using world = await setup(3);
-    const arrivals = Array.from({ length: 3 }, () => Promise.withResolvers<void>());
-    const all = Promise.all(arrivals.map(({ promise }) => promise));
-    const calls = arrivals.map((arrival) =>
-      world.pool.run("asking", async () => {
-        arrival.resolve();
-        await all;
-      }),
-    );
-    await Promise.all(calls);
+    await world.open(3);
     expect(world.attempts()).toBe(3);
+  });
+
+  it("opens another session for a call that has waited for 50 ms, and not before", async () => {
+    await using world = await setup(3);
+    await world.one();
+    const gate = Promise.withResolvers<void>();
+    vi.useFakeTimers({ toFake: ["setTimeout", "clearTimeout"] });
+    const underWay = world.pool.run("under way", () => gate.promise);
+    const waiting = [world.one(), world.one()];
+    await Promise.resolve();
+    vi.advanceTimersByTime(49);
+    expect(world.pool.use).toMatchObject({ inUse: 1, waiting: 2 });
+    vi.advanceTimersByTime(1);
+    expect(world.pool.use).toMatchObject({ inUse: 2, waiting: 1 });
+    // What connects needs real ones.
+    vi.useRealTimers();
+    // Both by the new one.
+    expect(await Promise.all(waiting)).toEqual([1, 1]);
+    expect(world.attempts()).toBe(2);
+    gate.resolve();
+    await underWay;
+  });
+
+  it("answers many quick calls with the one that it has", async () => {
+    await using world = await setup(8);
+    await world.one();
+    vi.useFakeTimers({ toFake: ["setTimeout", "clearTimeout"] });
+    await Promise.all(Array.from({ length: 20 }, () => world.one()));
+    vi.useRealTimers();
+    expect(world.attempts()).toBe(1);
   });
 
   it("refuses those that wait when it closes, and lets a call end that is under way", async () => {
@@ -225,6 +249,11 @@ async function setup(size: number, changes: Partial<ConnectionOptions> = {}) {
     proxy,
     /** To open a session. */
     attempts: () => attempts,
+    /** Has so many sessions, if there were none. */
+    async open(count: number): Promise<void> {
+      const meet = meeting(count);
+      await Promise.all(Array.from({ length: count }, () => pool.run("meeting", meet)));
+    },
     async one(operation = "asking"): Promise<number | undefined> {
       const rows = await pool.run(operation, asking<{ readonly one: number }>("SELECT 1 AS one"));
       return rows[0]?.one;

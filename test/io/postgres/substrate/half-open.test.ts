@@ -5,7 +5,7 @@ import { seedRun } from "../../../fake-host/seed.ts";
 import { pauseCommits } from "../../../races/paused-commit.ts";
 import { createDatabase } from "../../../services/postgres/database.ts";
 import { startTcpProxy } from "../../../services/tcp-proxy.ts";
-import { asking } from "../../../support/stands/asking.ts";
+import { asking, meeting } from "../../../support/stands/asking.ts";
 import {
   failing,
   openStores,
@@ -70,7 +70,8 @@ describe("calls beside a connection that fell silent", () => {
       behindProxy: Number.POSITIVE_INFINITY,
     });
     const { stores } = world;
-    await Promise.all([ask(stores), ask(stores)]);
+    const meet = meeting(2);
+    await Promise.all([1, 2].map(() => stores.database.run("meeting", meet)));
     world.proxy.blackhole();
     const outcomes = await Promise.allSettled(Array.from({ length: 5 }, () => ask(stores)));
     for (const [index, outcome] of outcomes.entries()) {
