@@ -35,8 +35,9 @@ interface Waiter {
  * was sent has waited for anything since it was checked.
  *
  * Another session is opened when a call has waited for 50 ms: to open one takes the server and us longer than to answer
- * several calls, and callbacks of the host wait meanwhile. Where it cannot be had, calls share those that are open. Where none is open a single one is tried, on
- * behalf of all: while the server is away, what waits neither queues up for attempts of its own nor makes many of them.
+ * several calls, and callbacks of the host wait meanwhile. Where it cannot be had, calls share those that are open.
+ * Where none is open a single one is tried, on behalf of all: while the server is away, what waits neither queues up for
+ * attempts of its own nor makes many of them.
  * Sessions that the server may still have although we gave them up take the places of new ones, all but a few.
  */
 export class Pool {
