@@ -91,6 +91,7 @@ describe.each(FLEETS)("two watchdogs that both believe they lead$as", ({ divided
     const sample = await seedSampleRuns(world);
     const { promise: begun, resolve: hasBegun } = Promise.withResolvers<void>();
     const { promise: go, resolve: goOn } = Promise.withResolvers<void>();
+    const overtaken = Promise.withResolvers<void>();
     let newer: Promise<SweepReport> | null = null;
     const together = meeting(3, async () => {
       await forgetLease(world);
@@ -107,10 +108,20 @@ describe.each(FLEETS)("two watchdogs that both believe they lead$as", ({ divided
         }),
       });
       await begun;
+      overtaken.resolve();
     });
     const older = await world.sweep({
       env,
-      replace: atPoint("between the write and the clean-up", together),
+      replace: (deps) => ({
+        ...atPoint("between the write and the clean-up", together)(deps),
+        journal: journalWith(deps.journal, {
+          // Where one write comes long before another, its clean-up would as well.
+          claimCleanups: async (...args) => {
+            await overtaken.promise;
+            return deps.journal.claimCleanups(...args);
+          },
+        }),
+      }),
     });
     expect(older).toMatchObject({ epoch: OLDER, status: "error", cleanups: { done: 0 } });
     expect(deleted(world)).toEqual([]);
