@@ -1,6 +1,7 @@
 import { describe, expect, it } from "vitest";
 import type { SweepReport } from "../../src/rules/report.ts";
 import { journalWith } from "../support/stands/journal-double.ts";
+import { meeting } from "../support/stands/meeting.ts";
 import { seedExited } from "../support/world/proven-runs.ts";
 import { createWorld, type World } from "../support/world/world.ts";
 import { FLEETS } from "./fleets.ts";
@@ -152,17 +153,6 @@ describe.each(FLEETS)("two watchdogs that both believe they lead$as", ({ divided
 async function forgetLease({ database }: World): Promise<void> {
   await database.sql`UPDATE watchdog.leadership SET lease_expires_at = NULL`;
   await database.sql`UPDATE watchdog.shards SET lease_expires_at = NULL`;
-}
-
-/** Everybody waits until `count` have come, then for what is done once. */
-function meeting(count: number, work: () => Promise<unknown>): () => Promise<unknown> {
-  const { promise: done, resolve } = Promise.withResolvers<unknown>();
-  let come = 0;
-  return () => {
-    come += 1;
-    if (come === count) resolve(work());
-    return done;
-  };
 }
 
 async function expectOneVerdictEach(

@@ -7,14 +7,3 @@ export function asking<Row extends object>(
 ): (connection: Connection) => Promise<readonly Row[]> {
   return (connection) => connection.query(statement<object, Row>(text), {});
 }
-
-/** Work for so many calls, which ends when all of them have begun: each takes a session of its own. */
-export function meeting(count: number): () => Promise<void> {
-  const all = Promise.withResolvers<void>();
-  let begun = 0;
-  return () => {
-    begun += 1;
-    if (begun === count) all.resolve();
-    return all.promise;
-  };
-}

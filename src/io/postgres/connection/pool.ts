@@ -97,6 +97,7 @@ export class Pool {
   async close(graceMs: number): Promise<void> {
     this.#closed = true;
     this.#refuseWaiting(closedPool);
+    if (this.#patience !== null) clearTimeout(this.#patience);
     if (this.#inUse === 0) this.#idleAgain.resolve();
     await within(graceMs, "closing", this.#idleAgain.promise).catch(() => {});
     this.#left.close();

@@ -4,7 +4,8 @@ import type { ConnectionOptions } from "../../../../src/io/postgres/connection/s
 import { StoreUnavailableError } from "../../../../src/watchdog/errors.ts";
 import { createDatabase } from "../../../services/postgres/database.ts";
 import { startTcpProxy } from "../../../services/tcp-proxy.ts";
-import { asking, meeting } from "../../../support/stands/asking.ts";
+import { asking } from "../../../support/stands/asking.ts";
+import { meeting } from "../../../support/stands/meeting.ts";
 import { silentLog } from "../../../support/world/world.ts";
 
 const CALLS = 6;

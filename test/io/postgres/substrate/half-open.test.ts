@@ -5,7 +5,8 @@ import { seedRun } from "../../../fake-host/seed.ts";
 import { pauseCommits } from "../../../races/paused-commit.ts";
 import { createDatabase } from "../../../services/postgres/database.ts";
 import { startTcpProxy } from "../../../services/tcp-proxy.ts";
-import { asking, meeting } from "../../../support/stands/asking.ts";
+import { asking } from "../../../support/stands/asking.ts";
+import { meeting } from "../../../support/stands/meeting.ts";
 import {
   failing,
   openStores,
