@@ -9,6 +9,7 @@ export const systemClock: Clock = {
   now: () => new Date(),
   monotonicMs: () => performance.now(),
   sleep,
+  after,
 };
 
 export const systemRandom: Random = {
@@ -18,32 +19,36 @@ export const systemRandom: Random = {
 
 /** Never ends early, however long it is; leaves neither timer nor listener behind. */
 function sleep(ms: number, signal: AbortSignal): Promise<void> {
-  const untilMs = performance.now() + ms;
   return new Promise((resolve, reject) => {
     if (signal.aborted) {
       reject(signal.reason);
       return;
     }
-    let timer = arm(ms);
-    signal.addEventListener("abort", giveUp, { once: true });
-
-    function arm(restMs: number) {
-      return setTimeout(wake, Math.min(restMs, LONGEST_TIMER_MS));
-    }
-
-    function wake(): void {
-      const restMs = untilMs - performance.now();
-      if (restMs > 0) {
-        timer = arm(restMs);
-        return;
-      }
+    const cancel = after(ms, () => {
       signal.removeEventListener("abort", giveUp);
       resolve();
-    }
+    });
+    signal.addEventListener("abort", giveUp, { once: true });
 
     function giveUp(): void {
-      clearTimeout(timer);
+      cancel();
       reject(signal.reason);
     }
   });
+}
+
+function after(ms: number, fire: () => void): () => void {
+  const untilMs = performance.now() + ms;
+  let timer = arm(ms);
+  return () => clearTimeout(timer);
+
+  function arm(restMs: number) {
+    return setTimeout(wake, Math.min(restMs, LONGEST_TIMER_MS));
+  }
+
+  function wake(): void {
+    const restMs = untilMs - performance.now();
+    if (restMs > 0) timer = arm(restMs);
+    else fire();
+  }
 }

@@ -5,7 +5,7 @@ import type { Clock, Schedule } from "../watchdog/ports.ts";
  * A cron pattern in UTC, with an optional field for seconds in front. UTC is an offset here: a zone's name loads the tables
  * of all zones, 6 MB.
  */
-export function cronSchedule(pattern: string, clock: Clock): Schedule {
+export function cronSchedule(pattern: string, clock: Pick<Clock, "now">): Schedule {
   // Paused and without a callback it holds no timer: it only answers questions.
   const calendar = new Cron(pattern, { utcOffset: 0, paused: true });
 

@@ -24,7 +24,13 @@ export function withProgress(
       return answer;
     });
   }
-  const whenEnded = <T>(call: () => Promise<T>) => call().finally(onProgress);
+  async function whenEnded<T>(call: () => Promise<T>): Promise<T> {
+    try {
+      return await call();
+    } finally {
+      onProgress();
+    }
+  }
   return {
     store: eachCall(store, whenAnswered),
     journal: eachCall(journal, whenAnswered),

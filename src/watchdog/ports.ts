@@ -26,6 +26,8 @@ export interface Clock {
   monotonicMs(): number;
   /** Rejects with `signal.reason`, at once when it is aborted already. */
   sleep(ms: number, signal: AbortSignal): Promise<void>;
+  /** Calls `fire` once when so much time has passed, unless what it returns was called by then. */
+  after(ms: number, fire: () => void): () => void;
 }
 
 /** When to sweep. */

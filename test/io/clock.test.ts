@@ -59,6 +59,36 @@ describe("systemClock.sleep", () => {
   });
 });
 
+describe("systemClock.after", () => {
+  beforeEach(() => {
+    vi.useFakeTimers();
+  });
+
+  afterEach(() => {
+    vi.useRealTimers();
+  });
+
+  it("fires once when the time is over, not before", async () => {
+    const fire = vi.fn();
+    systemClock.after(40 * DAY_MS, fire);
+    await vi.advanceTimersByTimeAsync(40 * DAY_MS - 1);
+    expect(fire).not.toHaveBeenCalled();
+    await vi.advanceTimersByTimeAsync(40 * DAY_MS);
+    expect(fire).toHaveBeenCalledExactlyOnceWith();
+    expect(vi.getTimerCount()).toBe(0);
+  });
+
+  it("never fires when it was called off, also after its first timer", async () => {
+    const fire = vi.fn();
+    const callOff = systemClock.after(40 * DAY_MS, fire);
+    await vi.advanceTimersByTimeAsync(39 * DAY_MS);
+    callOff();
+    expect(vi.getTimerCount()).toBe(0);
+    await vi.advanceTimersByTimeAsync(2 * DAY_MS);
+    expect(fire).not.toHaveBeenCalled();
+  });
+});
+
 describe("systemClock", () => {
   it("has a monotonic time that does not follow the wall clock", () => {
     vi.useFakeTimers({ toFake: ["Date"] });

@@ -1,17 +1,11 @@
 import { describe, expect, it, vi } from "vitest";
 import { cronSchedule } from "../../src/io/schedule.ts";
-import type { Clock } from "../../src/watchdog/ports.ts";
 
 const MINUTE_MS = 60_000;
 const HOUR_MS = 60 * MINUTE_MS;
 
 function at(time: string, pattern: string) {
-  const clock: Clock = {
-    now: () => new Date(time),
-    monotonicMs: () => 0,
-    sleep: () => Promise.resolve(),
-  };
-  return cronSchedule(pattern, clock);
+  return cronSchedule(pattern, { now: () => new Date(time) });
 }
 
 describe("cronSchedule", () => {
@@ -54,13 +48,8 @@ describe("cronSchedule", () => {
   });
 
   it("ticks until it is stopped", async () => {
-    const clock: Clock = {
-      now: () => new Date(),
-      monotonicMs: () => performance.now(),
-      sleep: () => Promise.resolve(),
-    };
     const onTick = vi.fn();
-    const stop = cronSchedule("* * * * * *", clock).start(onTick);
+    const stop = cronSchedule("* * * * * *", { now: () => new Date() }).start(onTick);
     await vi.waitFor(() => expect(onTick).toHaveBeenCalled(), 5000);
     stop();
   });

@@ -39,17 +39,17 @@ export class AdaptiveLimit {
     return this.#ended.promise;
   }
 
-  /** Only to be used while the limit is not reached, and with a call that rejects instead of throwing. */
-  run<T>(call: () => Promise<T>): Promise<T> {
+  /** Only to be used while the limit is not reached. */
+  async run<T>(call: () => Promise<T>): Promise<T> {
     this.#inFlight += 1;
-    return call().finally(this.#end);
+    try {
+      return await call();
+    } finally {
+      this.#inFlight -= 1;
+      this.#ended?.resolve();
+      this.#ended = null;
+    }
   }
-
-  readonly #end = (): void => {
-    this.#inFlight -= 1;
-    this.#ended?.resolve();
-    this.#ended = null;
-  };
 
   learn(outcome: Outcome): void {
     if (outcome === "rate-limited") this.reduceTo(this.#limit / 2);

@@ -26,7 +26,7 @@ import { counted, resultOfCleanup, resultOfEvidence } from "./counted.ts";
 
 export interface CustomBackendOptions {
   readonly log: Log;
-  readonly clock: Pick<Clock, "sleep" | "monotonicMs">;
+  readonly clock: Pick<Clock, "after" | "monotonicMs">;
   /** From the moment a question is asked, with whatever it waits for inside. */
   readonly verifyTimeoutMs: number;
   readonly onCall?: OnCall | undefined;

@@ -15,14 +15,7 @@ import {
   malformed,
   readCleanup,
 } from "../http/answer.ts";
-import {
-  CallBudget,
-  type CallName,
-  pathSegment,
-  percentEncode,
-  type Secret,
-  withSecret,
-} from "../http/call.ts";
+import { CallBudget, type CallName, pathSegment, type Secret, withSecret } from "../http/call.ts";
 import { textTail } from "../http/json-collector.ts";
 
 export interface GenericHttpOptions extends Omit<ApiGateOptions, "main"> {
@@ -175,9 +168,18 @@ function urlTemplate<Name extends string>(
   }
   const problem = placeholderProblem(text, names);
   if (problem !== null) throw new TypeError(`the URL template ${problem}`);
+  // At the odd places stand the names: what the pattern's group has found is left between the pieces.
+  const pieces = text
+    .split(PLACEHOLDER)
+    .map((piece, place) => (place % 2 === 0 ? piece : names.indexOf(piece as Name)));
   return (ids) => {
-    const known = new Map<string, string>(names.map((name) => [name, ids[name] ?? ""]));
-    if ([...known.values()].some((id) => id !== "" && pathSegment(id) === null)) return null;
-    return new URL(text.replaceAll(PLACEHOLDER, (_, name) => percentEncode(known.get(name) ?? "")));
+    const known = names.map((name) => encoded(ids[name]));
+    if (known.includes(null)) return null;
+    const filled = pieces.map((piece) => (typeof piece === "string" ? piece : known[piece]));
+    return new URL(filled.join(""));
   };
+}
+
+function encoded(id: string | null): string | null {
+  return id === null || id === "" ? "" : pathSegment(id);
 }

@@ -35,7 +35,7 @@ import { type Listener, spanEndOf, spanOf } from "./spans.ts";
 export interface HttpClientOptions {
   /** `null`: every connection is direct. */
   readonly proxy: ProxySettings | null;
-  readonly clock: Pick<Clock, "now" | "monotonicMs" | "sleep">;
+  readonly clock: Pick<Clock, "now" | "monotonicMs" | "after">;
   /** The system's resolver by default. */
   readonly lookup?: LookupFunction;
   readonly limits?: Partial<AnswerLimits>;

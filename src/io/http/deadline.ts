@@ -13,12 +13,11 @@ export class DeadlineError extends Error {
 export async function withDeadline<T>(
   work: (signal: AbortSignal) => Promise<T>,
   ms: number,
-  clock: Pick<Clock, "sleep">,
+  clock: Pick<Clock, "after">,
   signal: AbortSignal,
 ): Promise<T> {
   signal.throwIfAborted();
   const own = new AbortController();
-  const timer = new AbortController();
   const { promise, resolve, reject } = Promise.withResolvers<T>();
   const giveUp = (reason: unknown) => {
     own.abort(reason);
@@ -26,21 +25,15 @@ export async function withDeadline<T>(
   };
   const onAbort = () => giveUp(signal.reason);
   signal.addEventListener("abort", onAbort, { once: true });
-  clock.sleep(ms, timer.signal).then(
-    () => giveUp(new DeadlineError()),
-    () => {},
-  );
+  const cancel = clock.after(ms, () => giveUp(new DeadlineError()));
   try {
     work(own.signal).then(resolve, reject);
     return await promise;
   } finally {
     signal.removeEventListener("abort", onAbort);
-    timer.abort(ENDED);
+    cancel();
   }
 }
-
-/** Why what nobody waits for is cut off. Without a reason an error would be made, with its stack, for each call. */
-export const ENDED = "ended";
 
 /**
  * Waits for `work`, but rejects with `signal.reason` as soon as the signal aborts. The work goes on by itself then:

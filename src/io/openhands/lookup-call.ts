@@ -3,12 +3,14 @@ import type { Clock } from "../../watchdog/ports.ts";
 import type { Prepared } from "../api-gate/gate.ts";
 import { type Answer, type HttpAnswer, timedOut } from "../http/answer.ts";
 import { CallBudget, type CallName, urlBelow } from "../http/call.ts";
-import { ENDED } from "../http/deadline.ts";
 import type { ApiKey } from "./keys.ts";
 import { readBatch, readSandbox, SANDBOX_LOOKUP } from "./sandbox-record.ts";
 
 /** The same question about several. In what is told of a run it has the name of the single one. */
 export const BATCH_LOOKUP: CallName = { source: "sandbox_api", operation: "batch_get_sandboxes" };
+
+/** Why what nobody waits for is cut off. Without a reason an error would be made, with its stack, for each call. */
+export const ENDED = "ended";
 
 /** Those that waited for the same key differ by a little: they need no clock of their own. */
 const ALIKE_MS = 1_000;

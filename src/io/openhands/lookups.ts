@@ -14,9 +14,8 @@ import { Circuit } from "../api-gate/circuit.ts";
 import type { ApiGate } from "../api-gate/gate.ts";
 import { type Answer, type HttpAnswer, isUnauthorized, malformed } from "../http/answer.ts";
 import type { CallBudget } from "../http/call.ts";
-import { ENDED } from "../http/deadline.ts";
 import type { ApiKey } from "./keys.ts";
-import { BATCH_LOOKUP, LookupCall, type LookupOptions, Wanted } from "./lookup-call.ts";
+import { BATCH_LOOKUP, ENDED, LookupCall, type LookupOptions, Wanted } from "./lookup-call.ts";
 import { readBatch, SANDBOX_LOOKUP } from "./sandbox-record.ts";
 
 /** Old app servers fail from 100 ids on. */

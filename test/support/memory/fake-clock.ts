@@ -35,16 +35,29 @@ export class FakeClock implements Clock {
       reject(signal.reason);
       return promise;
     }
-    const end = (settle: () => void) => () => {
-      this.#sleepers.delete(sleeper);
-      signal.removeEventListener("abort", giveUp);
-      settle();
+    const giveUp = () => {
+      cancel();
+      reject(signal.reason);
     };
-    const giveUp = end(() => reject(signal.reason));
-    const sleeper = { dueMs: this.#elapsedMs + Math.max(0, ms), wake: end(resolve) };
-    this.#sleepers.add(sleeper);
+    const cancel = this.after(ms, () => {
+      signal.removeEventListener("abort", giveUp);
+      resolve();
+    });
     signal.addEventListener("abort", giveUp, { once: true });
     return promise;
+  }
+
+  after(ms: number, fire: () => void): () => void {
+    const end = () => this.#sleepers.delete(sleeper);
+    const sleeper: Sleeper = {
+      dueMs: this.#elapsedMs + Math.max(0, ms),
+      wake() {
+        end();
+        fire();
+      },
+    };
+    this.#sleepers.add(sleeper);
+    return end;
   }
 
   /**

@@ -38,6 +38,11 @@ export class ReplayTime {
       signal.throwIfAborted();
       this.#aheadMs += Math.max(0, untilMs - this.nowMs);
     },
+    after: (ms, fire) => {
+      const cancelled = new AbortController();
+      this.clock.sleep(ms, cancelled.signal).then(fire, () => {});
+      return () => cancelled.abort();
+    },
   };
 
   /** Not to be used while a sweep is under way. */
