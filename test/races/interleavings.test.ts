@@ -1,5 +1,6 @@
 import { describe, expect, it } from "vitest";
 import type { SweepReport } from "../../src/rules/report.ts";
+import { seedExited } from "../support/world/proven-runs.ts";
 import { createWorld, type World } from "../support/world/world.ts";
 import { CONCURRENT_WRITERS, type ConcurrentWriter } from "./concurrent-writers.ts";
 import { atPoint, type Point } from "./interleavings.ts";
@@ -76,15 +77,18 @@ describe("a sweep with a concurrent writer between the page and the re-read", ()
   it("judges a run by the sandbox and the command that a dispatcher has written", async () => {
     await using world = await createWorld();
     const sample = await seedSampleRuns(world);
-    const { failed, completed } = sample.byOutcome;
+    const { failed } = sample.byOutcome;
+    // Of nobody else: a sandbox that two runs share goes with the first of them.
+    const { id, sandboxId, bashCommandId } = await seedExited(world, 0);
+    await world.database.sql`DELETE FROM automation_runs WHERE id = ${id}`;
     const report = await world.sweep({
       replace: atPoint(point, async (runId) => {
         if (runId !== failed.id) return;
         await world.database.sql`
           UPDATE automation_runs
-          SET sandbox_id = ${completed.sandboxId}, bash_command_id = ${completed.bashCommandId}
+          SET sandbox_id = ${sandboxId}, bash_command_id = ${bashCommandId}
           WHERE id = ${failed.id}`;
-        world.host.update(completed.sandboxId ?? "", {
+        world.host.update(sandboxId ?? "", {
           userId: failed.userId,
           orgId: failed.orgId,
         });

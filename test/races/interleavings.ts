@@ -2,6 +2,7 @@
 import type { LeadDeps } from "../../src/watchdog/lead/model.ts";
 import type { Backend } from "../../src/watchdog/ports.ts";
 import type { RunStore } from "../../src/watchdog/store-ports.ts";
+import { journalWith } from "../support/stands/journal-double.ts";
 
 /** In the order of a sweep; the last two lie around the write. */
 export type Point =
@@ -18,7 +19,7 @@ export function atPoint(point: Point, interfere: (runId: string) => Promise<unkn
     met.add(runId);
     await interfere(runId);
   }
-  return ({ store, backend }: LeadDeps): Partial<LeadDeps> => {
+  return ({ store, journal, backend }: LeadDeps): Partial<LeadDeps> => {
     switch (point) {
       case "between the page and the re-read":
         return {
@@ -48,16 +49,28 @@ export function atPoint(point: Point, interfere: (runId: string) => Promise<unkn
             },
           }),
         };
-      case "between the write and the clean-up":
+      case "between the write and the clean-up": {
+        let writing = 0;
         return {
           store: storeWith(store, {
             async apply(write, fence) {
-              const result = await store.apply(write, fence);
-              await onceFor(write.run.id);
-              return result;
+              writing += 1;
+              try {
+                const result = await store.apply(write, fence);
+                await onceFor(write.run.id);
+                return result;
+              } finally {
+                writing -= 1;
+              }
             },
           }),
+          // A pass that is under way at the time of the write may find it.
+          journal: journalWith(journal, {
+            claimCleanups: async (...args) =>
+              writing > 0 || met.size === 0 ? [] : journal.claimCleanups(...args),
+          }),
         };
+      }
     }
   };
 }
