@@ -4,7 +4,7 @@ import { systemClock, systemRandom } from "../../src/io/clock.ts";
 
 const DAY_MS = 86_400_000;
 
-describe("systemClock.sleep", () => {
+describe("systemClock.sleep and after", () => {
   beforeEach(() => {
     vi.useFakeTimers();
   });
@@ -56,16 +56,6 @@ describe("systemClock.sleep", () => {
     const reason = new Error("stopping");
     await expect(systemClock.sleep(1_000, AbortSignal.abort(reason))).rejects.toBe(reason);
     expect(vi.getTimerCount()).toBe(0);
-  });
-});
-
-describe("systemClock.after", () => {
-  beforeEach(() => {
-    vi.useFakeTimers();
-  });
-
-  afterEach(() => {
-    vi.useRealTimers();
   });
 
   it("fires once when the time is over, not before", async () => {

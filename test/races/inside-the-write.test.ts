@@ -36,10 +36,13 @@ const WRITES = [
 describe.each(WRITES)("$name that has begun and has not locked its row yet", (given) => {
   it("keeps what somebody else writes meanwhile, and is made", async () => {
     const meanwhile = "UPDATE automation_runs SET error_detail = 'of somebody else'";
-    const { result, row } = await written(given, meanwhile);
-    expect(result).toEqual(WRITTEN);
+    const { result, row, journaled } = await written(given, meanwhile);
     const { status } = given;
-    expect(row).toEqual({ status, error_detail: "of somebody else" });
+    expect({ result, row, journaled }).toEqual({
+      result: WRITTEN,
+      row: { status, error_detail: "of somebody else" },
+      journaled: status === "RUNNING" ? 0 : 1,
+    });
   });
 
   it("leaves the run to a callback that comes meanwhile", async () => {
