@@ -14,6 +14,8 @@ const NEEDED_MAJOR = 24;
  * while it starts.
  */
 const HEAP_LIMITS = ["--max-semi-space-size=16", "--heap-growing-percent=60"];
+/** The other one is V8's own, and Node.js does not start with an option that its V8 no longer has. */
+const DOCUMENTED_LIMITS = HEAP_LIMITS.slice(0, 1);
 /**
  * For glibc, which gives the threads of V8 arenas of their own and keeps what is freed: another 12 MB under load, 5 at rest.
  * The image gives all of these.
@@ -21,7 +23,8 @@ const HEAP_LIMITS = ["--max-semi-space-size=16", "--heap-growing-percent=60"];
 const MALLOC_LIMITS = { MALLOC_ARENA_MAX: "1", MALLOC_TRIM_THRESHOLD_: "131072" };
 const STOP_WITHIN_MS = 10_000;
 
-if (Number.parseInt(process.versions.node, 10) < NEEDED_MAJOR) {
+const major = Number.parseInt(process.versions.node, 10);
+if (major < NEEDED_MAJOR) {
   process.stderr.write(
     `run-watchdog: needs Node.js ${NEEDED_MAJOR} or newer, this is ${process.version} (${process.execPath}): update Node.js, or start it with a newer one\n`,
   );
@@ -56,7 +59,8 @@ function isLimited(): boolean {
 function restartLimited(): void {
   const { execPath, execArgv, argv, connected } = process;
   if (connected) return;
-  const args = [execPath, ...HEAP_LIMITS, ...execArgv, ...argv.slice(1)];
+  const limits = major === NEEDED_MAJOR ? HEAP_LIMITS : DOCUMENTED_LIMITS;
+  const args = [execPath, ...limits, ...execArgv, ...argv.slice(1)];
   try {
     process.execve?.(execPath, args, { ...MALLOC_LIMITS, ...process.env });
   } catch {

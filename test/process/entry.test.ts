@@ -5,7 +5,7 @@ import { platform } from "node:os";
 import { join } from "node:path";
 import { promisify } from "node:util";
 import { describe, expect, inject, it } from "vitest";
-import { OLD_NODE, oldNodes, preloaded } from "../support/process/node-program.ts";
+import { NEWER_NODE, OLD_NODE, oldNodes, preloaded } from "../support/process/node-program.ts";
 import { parseDocument } from "../support/process/report-document.ts";
 import { runOnce, startWorker, type WorkerProcess } from "../support/process/worker-process.ts";
 import { createWorld, type World } from "../support/world/world.ts";
@@ -101,6 +101,14 @@ describe.skipIf(platform() !== "linux")("the limits of V8 and malloc", () => {
       expect(await argumentsOf(worker)).toEqual([inject("program"), "run"]);
     });
   }
+
+  it("are only the one that Node.js documents where a newer one may refuse the other", async () => {
+    await using world = await createWorld();
+    const env = { ...world.env, NODE_OPTIONS: preloaded(NEWER_NODE) };
+    await using worker = await startWorker(env, ["run"]);
+    await worker.waitForLog("run-watchdog is up");
+    expect(await argumentsOf(worker)).toEqual([LIMITS[0], inject("program"), "run"]);
+  });
 
   it("are done without where Node.js may not start programs", async () => {
     const env = { NODE_OPTIONS: "--permission --allow-fs-read=*" };

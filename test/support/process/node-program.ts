@@ -4,10 +4,15 @@ import { delimiter, join } from "node:path";
 import process from "node:process";
 import { promisify } from "node:util";
 
-/** Loaded before the program, for a process of the Node.js that runs the tests: it says that it is an older one. */
-export const OLD_NODE = `
-  Object.defineProperty(process, "versions", { value: { ...process.versions, node: "20.20.2" } });
-  Object.defineProperty(process, "version", { value: "v20.20.2" });`;
+/** Loaded before the program, for a process of the Node.js that runs the tests: it says that it is another one. */
+export const OLD_NODE = calledNode("20.20.2");
+export const NEWER_NODE = calledNode("26.1.0");
+
+function calledNode(version: string): string {
+  return `
+  Object.defineProperty(process, "versions", { value: { ...process.versions, node: "${version}" } });
+  Object.defineProperty(process, "version", { value: "v${version}" });`;
+}
 
 /** An option of Node's that loads this source first. */
 export function preloaded(source: string): string {
