@@ -69,17 +69,19 @@ export function isHeaderToken(text: string): boolean {
   return /^[\x21-\x7e]+$/.test(text);
 }
 
+/** A name that comes several times has several values. */
+export type Query = Readonly<Record<string, string | readonly string[]>>;
+
 /**
  * A URL below `base`: its path is kept as a prefix, its query and fragment are dropped.
  *
  * @param path begins with a slash, and what it has from outside is percent-encoded.
  */
-export function urlBelow(
-  base: URL,
-  path: string,
-  query: Readonly<Record<string, string>> = {},
-): URL {
-  const search = new URLSearchParams(query).toString();
+export function urlBelow(base: URL, path: string, query: Query = {}): URL {
+  const pairs = Object.entries(query).flatMap(([name, values]) =>
+    [values].flat().map((value): [string, string] => [name, value]),
+  );
+  const search = new URLSearchParams(pairs).toString();
   const below = `${base.origin}${base.pathname.replace(/\/+$/, "")}${path}`;
   return new URL(search === "" ? below : `${below}?${search}`);
 }

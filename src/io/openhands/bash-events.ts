@@ -11,7 +11,7 @@
 import { z } from "zod";
 import type { Evidence } from "../../rules/model.ts";
 import { cannotTell, isUnauthorized, malformed } from "../http/answer.ts";
-import { type CallName, type HttpCall, urlBelow } from "../http/call.ts";
+import { type CallName, type HttpCall, type Query, urlBelow } from "../http/call.ts";
 import type { Send } from "../http/client.ts";
 import { textTail } from "../http/json-collector.ts";
 
@@ -83,8 +83,6 @@ function searchCall(name: CallName, search: BashSearch, narrowed: Query = {}): H
     ...narrowed,
   });
 }
-
-type Query = Readonly<Record<string, string>>;
 
 /** A question to the agent server that the search names. */
 export function agentCall(

@@ -101,8 +101,7 @@ export class LookupCall {
 
   #callFor(ids: readonly string[]): Prepared["call"] {
     const [id = "", ...others] = ids;
-    const url = urlBelow(this.#options.baseUrl, "/api/v1/sandboxes", { id });
-    for (const other of others) url.searchParams.append("id", other);
+    const url = urlBelow(this.#options.baseUrl, "/api/v1/sandboxes", { id: ids });
     const call = {
       method: "GET",
       url,

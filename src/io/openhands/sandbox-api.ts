@@ -11,7 +11,14 @@ import {
   malformed,
   readCleanup,
 } from "../http/answer.ts";
-import { CallBudget, type CallName, pathSegment, type Secret, urlBelow } from "../http/call.ts";
+import {
+  CallBudget,
+  type CallName,
+  pathSegment,
+  type Query,
+  type Secret,
+  urlBelow,
+} from "../http/call.ts";
 import { type ApiKey, KEY_MINT, type KeyAnswer, KeyCache, type KeyOwner, mintKey } from "./keys.ts";
 import { Lookups } from "./lookups.ts";
 import { readSandbox, SANDBOX_LOOKUP, type SandboxAnswer } from "./sandbox-record.ts";
@@ -81,7 +88,7 @@ export class SandboxApi {
     name: Pick<ApiCall, "source" | "operation" | "method">,
     target: CleanupTarget,
     path: string,
-    query: Readonly<Record<string, string>>,
+    query: Query,
     signal: AbortSignal,
   ): Promise<CleanupResult> {
     signal.throwIfAborted();

@@ -10,7 +10,7 @@ import postgres, { type Sql } from "postgres";
 import { Agent, type Dispatcher } from "undici";
 import type { Statement, Values } from "../../../src/io/postgres/connection/statement.ts";
 import { Database } from "../../../src/io/postgres/database.ts";
-import { APPLY, verdictParams } from "../../../src/io/postgres/runs/apply.ts";
+import { APPLY, applyParams } from "../../../src/io/postgres/runs/apply.ts";
 import { READ } from "../../../src/io/postgres/runs/snapshots.ts";
 import { summarise } from "../../../src/rules/evidence.ts";
 import type { RunSnapshot } from "../../../src/rules/model.ts";
@@ -97,13 +97,12 @@ async function sameSteps(sql: Sql, databaseUrl: string): Promise<Steps<RunSnapsh
       return found;
     },
     async end(run) {
-      const { id, timeoutAt, sandboxId, bashCommandId, beganAt } = run;
       const verdict = { kind: "complete", basis: "proof", reason: "exit-code" } as const;
       const write = { run, verdict, evidence, holder: "bare-loop", trigger: "once" } as const;
       const cleanup = { cleanupInMs: null, deletionInMs: null, overrideReason: null };
-      const guard = { id, timeoutAt, sandboxId, bashCommandId, beganAt, epoch, shard: 0 };
-      const rows = await send(sql, apply, { ...guard, ...verdictParams({ ...write, ...cleanup }) });
-      if (rows.length !== 1) throw new Error(`run ${id} was not written`);
+      const params = applyParams({ ...write, ...cleanup }, { epoch, shard: 0 });
+      const rows = await send(sql, apply, params);
+      if (rows.length !== 1) throw new Error(`run ${run.id} was not written`);
     },
   };
 }

@@ -2,8 +2,8 @@ import type { RunSnapshot } from "../../../rules/model.ts";
 import type { TerminalWrite } from "../../../watchdog/store-ports.ts";
 import { onlyIf, perShape, statement } from "../connection/statement.ts";
 import type { HostColumns } from "../host-schema.ts";
-import { perShard } from "../sql.ts";
-import type { GuardParams } from "./write-facts.ts";
+import { perShard, type ShardFenced } from "../sql.ts";
+import { guardParams } from "./write-facts.ts";
 
 /**
  * Ends a run and writes its verdict into the journal. What it touches, the run's row and what is remembered of it, is
@@ -99,15 +99,15 @@ function applies(fence: string, ifRemembered: ReturnType<typeof onlyIf>) {
   );
 }
 
-type ApplyParams = GuardParams & ReturnType<typeof verdictParams>;
+type ApplyParams = ReturnType<typeof applyParams>;
 
-/** Besides those of the guard. */
-export function verdictParams(write: TerminalWrite) {
+export function applyParams(write: TerminalWrite, fence: ShardFenced) {
   const { run, verdict } = write;
   const hasSandbox = run.sandboxId !== null && run.sandboxId !== "";
   const cleans = write.cleanupInMs !== null && hasSandbox && !run.keepAlive;
   const failed = verdict.kind === "fail" ? verdict : null;
   return {
+    ...guardParams(run, fence),
     status: failed === null ? "COMPLETED" : "FAILED",
     errorDetail: failed?.errorDetail ?? null,
     statusDetail: failed?.statusDetail ?? "null",

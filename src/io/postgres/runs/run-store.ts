@@ -20,7 +20,7 @@ import { RowBusyError, StatementRefusedError } from "../connection/errors.ts";
 import type { Statement, Values } from "../connection/statement.ts";
 import type { Database } from "../database.ts";
 import { NIL_UUID, type ShardFenced } from "../sql.ts";
-import { APPLY, verdictParams } from "./apply.ts";
+import { APPLY, applyParams } from "./apply.ts";
 import { DEFER } from "./defer.ts";
 import { DEFER_SKIPPED } from "./defer-skipped.ts";
 import { BACKLOG, GUARD_FACTS } from "./fleet-reads.ts";
@@ -30,7 +30,7 @@ import { PAGE_WITHOUT_DEADLINE, partParams, STALE_PAGE, SUSPECTED_PAGE } from ".
 import { SharedReads } from "./shared-reads.ts";
 import { CONTROL_RUNS, READ, toSnapshot } from "./snapshots.ts";
 import { WAITING } from "./waiting.ts";
-import { type GuardParams, WRITE_FACTS } from "./write-facts.ts";
+import { guardParams, WRITE_FACTS } from "./write-facts.ts";
 
 const URGENT = true;
 
@@ -112,8 +112,7 @@ export class PostgresRunStore implements RunStore {
 
   async apply(write: TerminalWrite, fence: Fence): Promise<WriteResult> {
     const apply = APPLY(fence)(write.run)(await this.#database.columns());
-    const params = { ...guardParams(write.run, fence), ...verdictParams(write) };
-    return this.#write("ending a run", apply, params, fence);
+    return this.#write("ending a run", apply, applyParams(write, fence), fence);
   }
 
   async defer({ run, suspicion, ...write }: DeferWrite, fence: Fence): Promise<WriteResult> {
@@ -224,11 +223,6 @@ export class PostgresRunStore implements RunStore {
 
 function queryParams({ horizon, nullDeadlineAfterMs, includeSuspected }: StaleQuery): QueryParams {
   return { horizon: horizon.text, nullDeadlineAfterMs, includeSuspected };
-}
-
-function guardParams(run: RunSnapshot, { shard, epoch }: ShardFenced): GuardParams {
-  const { id, timeoutAt, sandboxId, bashCommandId, beganAt } = run;
-  return { id, timeoutAt, sandboxId, bashCommandId, beganAt, shard, epoch };
 }
 
 /** A page that is not full is the last one of its part. */

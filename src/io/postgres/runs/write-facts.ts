@@ -1,3 +1,4 @@
+import type { RunSnapshot } from "../../../rules/model.ts";
 import type { WriteFacts } from "../../../watchdog/store-ports.ts";
 import { statement } from "../connection/statement.ts";
 import { perShard, type ShardFenced } from "../sql.ts";
@@ -9,6 +10,11 @@ export interface GuardParams extends ShardFenced {
   readonly sandboxId: string | null;
   readonly bashCommandId: string | null;
   readonly beganAt: string | null;
+}
+
+export function guardParams(run: RunSnapshot, { shard, epoch }: ShardFenced): GuardParams {
+  const { id, timeoutAt, sandboxId, bashCommandId, beganAt } = run;
+  return { id, timeoutAt, sandboxId, bashCommandId, beganAt, shard, epoch };
 }
 
 /** The guard is that of the writes, word for word. */
