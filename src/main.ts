@@ -14,8 +14,8 @@ const NEEDED_MAJOR = 24;
  * while it starts.
  */
 const HEAP_LIMITS = ["--max-semi-space-size=16", "--heap-growing-percent=60"];
-/** The other one is V8's own, and Node.js does not start with an option that its V8 no longer has. */
-const DOCUMENTED_LIMITS = HEAP_LIMITS.slice(0, 1);
+/** Without V8's own: Node.js does not start with an option that its V8 no longer has. */
+const DOCUMENTED_LIMITS = ["--max-semi-space-size=16"];
 /**
  * For glibc, which gives the threads of V8 arenas of their own and keeps what is freed: another 12 MB under load, 5 at rest.
  * The image gives all of these.

@@ -100,7 +100,7 @@ export class LookupCall {
   }
 
   #callFor(ids: readonly string[]): Prepared["call"] {
-    const [id = "", ...others] = ids;
+    const [id = ""] = ids;
     const url = urlBelow(this.#options.baseUrl, "/api/v1/sandboxes", { id: ids });
     const call = {
       method: "GET",
@@ -110,7 +110,7 @@ export class LookupCall {
       guarded: false,
       credential: this.#key.circuit,
     } as const;
-    if (others.length === 0) {
+    if (ids.length === 1) {
       const isUsable = (answer: HttpAnswer) =>
         answer.kind === "json" && readSandbox(answer.body, id).kind !== "malformed";
       return { ...SANDBOX_LOOKUP, ...call, isUsable };
